@@ -1,0 +1,89 @@
+// The three transport AEADs on IPsec-MB, by the fastest call for each suite: direct calls for
+// AES-GCM, unchecked jobs for ChaCha20-Poly1305 (docs/PERFORMANCE.md has the figures).
+#pragma once
+
+#include <intel-ipsec-mb.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "common/result.h"
+#include "common/types.h"
+
+namespace jvpn {
+
+inline constexpr size_t kAeadKeyBytes = 32;    ///< raw key storage; AES-128 uses the first 16
+inline constexpr size_t kAeadNonceBytes = 12;  ///< RFC 5116: 96 bits for every suite
+inline constexpr size_t kAeadTagBytes = 16;
+
+using RawKey = std::array<uint8_t, kAeadKeyBytes>;
+using Nonce = std::array<uint8_t, kAeadNonceBytes>;
+
+/// Raw key bytes that the suite reads: 16 or 32.
+constexpr size_t key_bytes(Suite suite) { return suite == Suite::kAes128Gcm ? 16 : 32; }
+
+/// An expanded key: everything that seal and open read besides the packet. Trivially copyable so
+/// that records can hold it in line; whoever frees the memory wipes it first.
+struct alignas(64) AeadKey {
+  union {
+    gcm_key_data gcm;
+    /// Padded: IPsec-MB 1.3's AVX2 ChaCha20 reads 16 bytes past the key.
+    uint8_t chacha[64];
+  };
+  Suite suite;
+};
+
+/// One packet of a burst, worked on in place.
+struct AeadOp {
+  const AeadKey* key = nullptr;
+  uint8_t* data = nullptr;  ///< seal: plaintext of `length`, then room for the tag; open: ciphertext + tag
+  uint32_t length = 0;      ///< bytes of plaintext (= of ciphertext, without the tag)
+  Nonce nonce{};
+  bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
+};
+
+/// One thread's IPsec-MB manager. Not shared between threads. Never allocates after creation.
+class Aead {
+ public:
+  /// Fails when the CPU has none of the instruction sets that IPsec-MB needs.
+  static Result<Aead> create();
+
+  /// Expands `key` (its first key_bytes(suite) bytes) into `out`.
+  void expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, AeadKey& out);
+
+  /// Seals each packet in place without associated data; writes the tag behind the ciphertext.
+  /// Every op of the burst may have its own key and suite; any burst size.
+  void seal(std::span<AeadOp> burst);
+  /// Opens each packet in place and sets its `ok`. Tags are compared in constant time.
+  void open(std::span<AeadOp> burst);
+
+  /// Seals one message with associated data: `data` in place, tag to `tag`.
+  void seal_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,
+                std::span<uint8_t> data, std::span<uint8_t, kAeadTagBytes> tag);
+  /// Opens one message with associated data. False: tag wrong, `data` was wiped.
+  bool open_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,
+                std::span<uint8_t> data, std::span<const uint8_t, kAeadTagBytes> tag);
+
+  /// Name of the IPsec-MB architecture in use, for `jvpn doctor` and the harness.
+  const char* architecture() const;
+
+ private:
+  struct FreeManager {
+    void operator()(IMB_MGR* manager) const;
+  };
+  explicit Aead(IMB_MGR* manager) : manager_(manager) {}
+  std::unique_ptr<IMB_MGR, FreeManager> manager_;
+};
+
+/// Nonce of JVP/1 transport messages: receiver index ‖ counter, both little-endian.
+inline Nonce transport_nonce(ReceiverIndex receiver, uint64_t counter) {
+  Nonce nonce;
+  __builtin_memcpy(nonce.data(), &receiver.value, 4);
+  __builtin_memcpy(nonce.data() + 4, &counter, 8);
+  return nonce;
+}
+
+}  // namespace jvpn

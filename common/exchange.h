@@ -1,0 +1,92 @@
+// How workers and the control core exchange packets: rings of mbufs with a note on each, and
+// counters that one side writes and the other reads. No other shared mutable state exists, but for
+// the session and route tables.
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "common/drop.h"
+#include "common/limits.h"
+#include "common/message_mac.h"
+#include "common/handshake_mac.h"
+#include "common/types.h"
+
+namespace jvpn {
+
+/// Classes of what workers hand to control; one ring each, so that no flood starves another.
+enum class PuntClass : uint8_t { kVerifiedHandshake, kHandshake, kControl, kSlowPath, kCount };
+inline constexpr size_t kPuntClasses = static_cast<size_t>(PuntClass::kCount);
+
+/// Why a packet is on the slow path.
+enum class PuntReason : uint8_t {
+  kFrame,       ///< ARP, ND, or IP to one of our port addresses; data starts at Ethernet
+  kGlean,       ///< inner packet whose next hop is unresolved; data starts at IP
+  kLocal,       ///< inner packet out of the tunnel to our inside address; data starts at IP
+  kTooBig,      ///< inner packet over `mtu`; data starts at IP
+  kTtlExpired,  ///< inner packet whose TTL ran out; data starts at IP
+  kNoRoute,     ///< inner packet that nothing routes; data starts at IP (rate-limited by the ring)
+};
+
+/// What control asks of a worker with a packet.
+enum class InjectAction : uint8_t {
+  kTransmit,  ///< finished frame: send on `port`
+  kRoute,     ///< inner packet, data starts at IP: route, then seal or deliver it
+};
+
+/// The note in each mbuf's private area. One owner at a time: whoever holds the mbuf.
+struct PacketNote {
+  uint32_t receiver = 0;        ///< kControl: the index it was opened under
+  PeerId peer;                  ///< kControl, or the peer an inner packet came from
+  uint64_t counter = 0;         ///< kControl: its counter
+  uint16_t payload_offset = 0;  ///< handshakes: UDP payload; kControl: plaintext; from data start
+  uint16_t payload_bytes = 0;
+  uint16_t port = 0;            ///< rx port of a punt, tx port of kTransmit
+  uint16_t mtu = 0;             ///< kTooBig: what would have fit
+  PuntReason reason = PuntReason::kFrame;
+  InjectAction action = InjectAction::kTransmit;
+  bool from_tunnel = false;     ///< inner packet: came out of the tunnel, not from an inside port
+  bool opened = false;          ///< handed-off data packet: already opened, replay check still due
+  uint16_t outer_bytes = 0;     ///< data packets between stages: bytes before the transport header
+  uint64_t tsc = 0;             ///< when a worker read it
+};
+static_assert(sizeof(PacketNote) <= 64);
+inline constexpr uint16_t kMbufPrivateBytes = 64;
+
+inline PacketNote& note_of(rte_mbuf* packet) {
+  return *static_cast<PacketNote*>(rte_mbuf_to_priv(packet));
+}
+
+/// Counters of one worker. Writer: that worker. Readers load relaxed.
+struct alignas(64) WorkerCounters {
+  std::array<std::atomic<uint64_t>, kDropCount> drops{};
+  std::atomic<uint64_t> rx_packets{0};
+  std::atomic<uint64_t> tx_packets{0};
+  std::atomic<uint64_t> sealed{0};
+  std::atomic<uint64_t> opened{0};
+  std::atomic<uint64_t> handed_off{0};
+  std::atomic<uint64_t> punted{0};
+  std::atomic<uint64_t> busy_polls{0};
+  std::atomic<uint64_t> idle_polls{0};
+
+  /// For the one writer: a plain add, no locked instruction.
+  static void add(std::atomic<uint64_t>& counter, uint64_t n) {
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+};
+
+/// The rings of one worker.
+struct WorkerRings {
+  std::array<rte_ring*, kPuntClasses> punt{};  ///< single producer (worker), single consumer (control)
+  rte_ring* inject = nullptr;                  ///< single producer (control), single consumer (worker)
+  std::array<rte_ring*, kMaxWorkers> handoff{};  ///< [from]: single producer, consumer this worker
+};
+
+/// Cookie secrets as workers see them: replaced whole by control, reclaimed by RCU.
+using SharedCookieSecrets = std::atomic<const CookieSecrets*>;
+
+}  // namespace jvpn

@@ -1,0 +1,130 @@
+#include "common/handshake_mac.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "common/secret.h"
+
+namespace jvpn {
+namespace {
+
+constexpr std::string_view kMac1Label = "JVP/1 mac1";
+constexpr std::string_view kCookieLabel = "JVP/1 cookie";
+constexpr size_t kMacsBytes = 2 * kMacBytes;
+
+std::array<uint8_t, kHashBytes> labelled_hash(std::string_view label, const PublicKey& key) {
+  std::array<uint8_t, kCookieLabel.size() + kDhBytes> input{};
+  auto end = std::copy(label.begin(), label.end(), input.begin());
+  end = std::copy(key.begin(), key.end(), end);
+  return blake2s({input.begin(), end});
+}
+
+std::span<const uint8_t> before_mac1(std::span<const uint8_t> message) {
+  return message.first(message.size() - kMacsBytes);
+}
+
+std::span<const uint8_t> before_mac2(std::span<const uint8_t> message) {
+  return message.first(message.size() - kMacBytes);
+}
+
+MacKey expand_cookie(MessageMac& mac, const Mac& cookie) {
+  MacKey key;
+  mac.expand(cookie, key);
+  return key;
+}
+
+bool check_mac2(MessageMac& mac, const MacKey& secret, const Endpoint& source,
+                std::span<const uint8_t> message) {
+  MacKey key = expand_cookie(mac, cookie_for(mac, secret, source));
+  const Mac expected = mac.compute(key, before_mac2(message));
+  wipe(&key, sizeof key);
+  return equal_constant_time(expected, message.last(kMacBytes));
+}
+
+// The AEAD key of one cookie reply: unique by its nonce, so the AEAD's own nonce is zero.
+void derive_reply_key(Aead& aead, const Secret<32>& cookie_label,
+                      std::span<const uint8_t, 24> nonce, AeadKey& out) {
+  Secret<32 + 24> input;
+  const auto end =
+      std::copy(cookie_label.bytes().begin(), cookie_label.bytes().end(), input.bytes().begin());
+  std::copy(nonce.begin(), nonce.end(), end);
+  const Secret<32> key(std::span<const uint8_t, kHashBytes>(blake2s(input.span())));
+  aead.expand(Suite::kChaCha20Poly1305, key.span(), out);
+}
+
+}  // namespace
+
+ResponderMacKeys ResponderMacKeys::derive(MessageMac& mac, const PublicKey& responder) {
+  ResponderMacKeys keys;
+  const auto mac1 = labelled_hash(kMac1Label, responder);
+  mac.expand(std::span<const uint8_t, 16>(mac1.data(), 16), keys.mac1);
+  keys.cookie_label =
+      Secret<32>(std::span<const uint8_t, 32>(labelled_hash(kCookieLabel, responder)));
+  return keys;
+}
+
+Mac cookie_for(MessageMac& mac, const MacKey& secret, const Endpoint& source) {
+  std::array<uint8_t, 1 + 16 + 2> input{};
+  input[0] = static_cast<uint8_t>(source.address.family);
+  std::copy(source.address.bytes.begin(), source.address.bytes.end(), input.begin() + 1);
+  input[17] = static_cast<uint8_t>(source.port);
+  input[18] = static_cast<uint8_t>(source.port >> 8);
+  return mac.compute(secret, input);
+}
+
+void write_macs(MessageMac& mac, const MacKey& mac1_key, const Mac* cookie,
+                std::span<uint8_t> message) {
+  const Mac mac1 = mac.compute(mac1_key, before_mac1(message));
+  std::copy(mac1.begin(), mac1.end(), message.end() - kMacsBytes);
+  Mac mac2{};
+  if (cookie != nullptr) {
+    MacKey key = expand_cookie(mac, *cookie);
+    mac2 = mac.compute(key, before_mac2(message));
+    wipe(&key, sizeof key);
+  }
+  std::copy(mac2.begin(), mac2.end(), message.end() - kMacBytes);
+}
+
+bool check_mac1(MessageMac& mac, const MacKey& mac1_key, std::span<const uint8_t> message) {
+  if (message.size() < kMacsBytes) return false;
+  const Mac expected = mac.compute(mac1_key, before_mac1(message));
+  return equal_constant_time(expected, message.subspan(message.size() - kMacsBytes, kMacBytes));
+}
+
+MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecrets& secrets,
+                      const Endpoint& source, std::span<const uint8_t> message) {
+  if (!check_mac1(mac, mac1_key, message)) return MacVerdict::kBad;
+  static constexpr Mac kNoCookie{};
+  if (equal_constant_time(kNoCookie, message.last(kMacBytes))) return MacVerdict::kMac1;
+  const bool verified = check_mac2(mac, secrets.current, source, message) ||
+                        check_mac2(mac, secrets.previous, source, message);
+  return verified ? MacVerdict::kVerified : MacVerdict::kMac1;
+}
+
+void seal_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& cookie,
+                       const Mac& mac1, uint32_t receiver, std::span<const uint8_t, 24> nonce,
+                       wire::CookieReply& reply) {
+  reply = {};
+  reply.type = wire::MessageType::kCookieReply;
+  reply.receiver = receiver;
+  std::copy(nonce.begin(), nonce.end(), reply.nonce);
+  std::copy(cookie.begin(), cookie.end(), reply.cookie);
+  AeadKey key;
+  derive_reply_key(aead, cookie_label, nonce, key);
+  aead.seal_one(key, Nonce{}, mac1, reply.cookie, reply.tag);
+  wipe(&key, sizeof key);
+}
+
+std::optional<Mac> open_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& mac1,
+                                     const wire::CookieReply& reply) {
+  Mac cookie;
+  std::copy(std::begin(reply.cookie), std::end(reply.cookie), cookie.begin());
+  AeadKey key;
+  derive_reply_key(aead, cookie_label, reply.nonce, key);
+  const bool ok = aead.open_one(key, Nonce{}, mac1, cookie, reply.tag);
+  wipe(&key, sizeof key);
+  if (!ok) return std::nullopt;
+  return cookie;
+}
+
+}  // namespace jvpn

@@ -1,0 +1,61 @@
+// mac1, mac2 and cookies of the handshake: what a gateway checks before any public-key work.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "common/aead.h"
+#include "common/ip.h"
+#include "common/message_mac.h"
+#include "common/wire.h"
+
+namespace jvpn {
+
+/// Keys that follow from a responder's static public key: mac1's, and the one that seals cookies.
+struct ResponderMacKeys {
+  MacKey mac1;
+  Secret<32> cookie_label;
+  static ResponderMacKeys derive(MessageMac& mac, const PublicKey& responder);
+};
+
+/// The responder's rotating cookie secrets; a cookie of the previous one is still taken.
+struct CookieSecrets {
+  MacKey current;
+  MacKey previous;
+};
+
+/// What the MACs of a handshake message prove.
+enum class MacVerdict : uint8_t {
+  kBad,       ///< mac1 wrong: not meant for this responder
+  kMac1,      ///< mac1 right, no valid cookie
+  kVerified,  ///< mac2 proves that the source received our cookie
+};
+
+/// The cookie for one source address and port.
+Mac cookie_for(MessageMac& mac, const MacKey& secret, const Endpoint& source);
+
+/// Writes mac1, and mac2 when there is a cookie, into the last 32 bytes of `message`.
+void write_macs(MessageMac& mac, const MacKey& mac1_key, const Mac* cookie,
+                std::span<uint8_t> message);
+
+/// Checks mac1 alone, when there are no cookie secrets yet. `message` ends with mac1 and mac2.
+bool check_mac1(MessageMac& mac, const MacKey& mac1_key, std::span<const uint8_t> message);
+
+/// Checks the MACs of an initiation or response; constant time in the MACs' values.
+/// Any thread, with its own `mac`.
+MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecrets& secrets,
+                      const Endpoint& source, std::span<const uint8_t> message);
+
+/// Fills in `reply` to the message of `receiver` whose mac1 is `mac1`. `nonce` is fresh and random:
+/// it makes the key.
+void seal_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& cookie,
+                       const Mac& mac1, uint32_t receiver, std::span<const uint8_t, 24> nonce,
+                       wire::CookieReply& reply);
+
+/// The cookie in `reply`, when it answers our message whose mac1 was `mac1`. `cookie_label` follows
+/// from the responder's public key (ResponderMacKeys::derive()).
+std::optional<Mac> open_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& mac1,
+                                     const wire::CookieReply& reply);
+
+}  // namespace jvpn

@@ -1,0 +1,47 @@
+// mac1 and mac2 of handshake messages: AES-CMAC (RFC 4493) on IPsec-MB, so that workers can check
+// them per packet without an allocation. Keys come from BLAKE2s, see common/noise.h.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "common/noise.h"
+#include "common/result.h"
+#include "common/secret.h"
+
+struct IMB_MGR;
+
+namespace jvpn {
+
+inline constexpr size_t kMacBytes = 16;
+using Mac = std::array<uint8_t, kMacBytes>;
+
+/// An expanded AES-CMAC key. Trivially copyable; whoever frees the memory wipes it first.
+struct alignas(16) MacKey {
+  uint32_t expanded[4 * 15];
+  uint32_t subkey1[4];
+  uint32_t subkey2[4];
+};
+
+/// One thread's MAC calculator. Never allocates after creation.
+class MessageMac {
+ public:
+  /// Fails when the CPU has none of the instruction sets that IPsec-MB needs.
+  static Result<MessageMac> create();
+  /// Expands a 128-bit key into `out`.
+  void expand(std::span<const uint8_t, 16> key, MacKey& out);
+  /// AES-CMAC-128 of a message of any length, the empty one too. Compare in constant time.
+  Mac compute(const MacKey& key, std::span<const uint8_t> message);
+
+ private:
+  struct FreeManager {
+    void operator()(IMB_MGR* manager) const;
+  };
+  explicit MessageMac(IMB_MGR* manager) : manager_(manager) {}
+  std::unique_ptr<IMB_MGR, FreeManager> manager_;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,390 @@
+#include "common/noise.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+
+namespace jvpn {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+using MutableBytes = std::span<uint8_t>;
+using HashOut = std::span<uint8_t, kHashBytes>;
+
+constexpr size_t kTagBytes = 16;
+constexpr size_t kHashBlockBytes = 64;
+constexpr size_t kSealedStaticBytes = kDhBytes + kTagBytes;
+constexpr size_t kMaxMessageBytes = 65535;  // Noise rev. 34, §3
+
+template <auto Free>
+struct Freer {
+  template <typename T>
+  void operator()(T* handle) const {
+    Free(handle);
+  }
+};
+using Digest = std::unique_ptr<EVP_MD, Freer<EVP_MD_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
+using Cipher = std::unique_ptr<EVP_CIPHER, Freer<EVP_CIPHER_free>>;
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
+
+// OpenSSL fails here only without memory, or when its configuration disables the algorithm: nothing
+// can go on then.
+void require(bool done) {
+  if (!done) std::abort();
+}
+
+struct Algorithms {
+  Digest blake2s{EVP_MD_fetch(nullptr, "BLAKE2S-256", nullptr)};
+  Cipher aes_gcm{EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
+  Cipher chacha_poly{EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr)};
+
+  Algorithms() { require(blake2s && aes_gcm && chacha_poly); }
+};
+
+const Algorithms& algorithms() {
+  static const Algorithms fetched;
+  return fetched;
+}
+
+void hash_into(std::initializer_list<Bytes> parts, HashOut out) {
+  const DigestContext context{EVP_MD_CTX_new()};
+  bool done = EVP_DigestInit_ex2(context.get(), algorithms().blake2s.get(), nullptr) == 1;
+  for (const Bytes part : parts)
+    done = done && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
+  require(done && EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1);
+}
+
+Secret<kHashBlockBytes> hmac_pad(Bytes key, uint8_t mask) {
+  Secret<kHashBlockBytes> pad;
+  if (key.size() > kHashBlockBytes)
+    hash_into({key}, pad.span().first<kHashBytes>());
+  else
+    std::copy(key.begin(), key.end(), pad.bytes().begin());
+  for (uint8_t& byte : pad.bytes()) byte ^= mask;
+  return pad;
+}
+
+void hmac_into(Bytes key, Bytes first, Bytes second, HashOut out) {
+  Secret<kHashBytes> inner;
+  hash_into({hmac_pad(key, 0x36).span(), first, second}, inner.span());
+  hash_into({hmac_pad(key, 0x5c).span(), inner.span()}, out);
+}
+
+// HKDF of the Noise specification (§4.3).
+template <size_t N>
+std::array<Secret<kHashBytes>, N> noise_hkdf(const Secret<kHashBytes>& chaining_key, Bytes input) {
+  Secret<kHashBytes> extracted;
+  hmac_into(chaining_key.span(), input, {}, extracted.span());
+  std::array<Secret<kHashBytes>, N> outputs;
+  for (size_t i = 0; i < N; ++i) {
+    const auto counter = static_cast<uint8_t>(i + 1);
+    const Bytes previous = i == 0 ? Bytes{} : Bytes{outputs[i - 1].span()};
+    hmac_into(extracted.span(), previous, {&counter, 1}, outputs[i].span());
+  }
+  return outputs;
+}
+
+// Derivation reads the private half alone, so any public half spares OpenSSL computing it.
+Key private_key(const SecretKey& secret) {
+  static const PublicKey unused{};
+  auto* scalar = const_cast<uint8_t*>(secret.bytes().data());
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, scalar, kDhBytes),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                        const_cast<uint8_t*>(unused.data()), kDhBytes),
+      OSSL_PARAM_construct_end()};
+  const KeyContext context{EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};
+  EVP_PKEY* key = nullptr;
+  const bool done = context && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+                    EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR,
+                                      const_cast<OSSL_PARAM*>(params)) == 1;
+  require(done);
+  return Key{key};
+}
+
+bool derive(EVP_PKEY* secret, EVP_PKEY* peer, std::span<uint8_t, kDhBytes> shared) {
+  const KeyContext context{EVP_PKEY_CTX_new_from_pkey(nullptr, secret, nullptr)};
+  size_t length = shared.size();
+  return context && EVP_PKEY_derive_init(context.get()) == 1 &&
+         EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0) == 1 &&
+         EVP_PKEY_derive(context.get(), shared.data(), &length) == 1 && length == shared.size();
+}
+
+const EVP_CIPHER* evp_cipher(NoiseCipher cipher) {
+  const Algorithms& all = algorithms();
+  return cipher == NoiseCipher::kAesGcm ? all.aes_gcm.get() : all.chacha_poly.get();
+}
+
+// 32 zero bits and the counter: big-endian for AESGCM, little-endian for ChaChaPoly (§12).
+std::array<uint8_t, 12> cipher_nonce(NoiseCipher cipher, uint64_t counter) {
+  std::array<uint8_t, 12> nonce{};
+  for (size_t i = 0; i < 8; ++i) {
+    const size_t at = cipher == NoiseCipher::kAesGcm ? 11 - i : 4 + i;
+    nonce[at] = static_cast<uint8_t>(counter >> (8 * i));
+  }
+  return nonce;
+}
+
+// EVP reads a null output as "associated data", so empty input isn't passed on.
+bool update(EVP_CIPHER_CTX* context, uint8_t* out, Bytes in) {
+  int written = 0;
+  return in.empty() ||
+         EVP_CipherUpdate(context, out, &written, in.data(), static_cast<int>(in.size())) == 1;
+}
+
+}  // namespace
+
+bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
+  const Key ours = private_key(secret);
+  const Key theirs{
+      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
+  require(theirs != nullptr);
+  static constexpr PublicKey kZero{};
+  if (derive(ours.get(), theirs.get(), shared) && !equal_constant_time(shared, kZero)) return true;
+  wipe(shared.data(), shared.size());
+  return false;
+}
+
+SecretKey generate_secret_key() {
+  SecretKey secret;
+  require(RAND_priv_bytes(secret.bytes().data(), kDhBytes) == 1);
+  secret.bytes()[0] &= 0xf8;
+  secret.bytes()[31] = static_cast<uint8_t>((secret.bytes()[31] & 0x7f) | 0x40);
+  return secret;
+}
+
+PublicKey public_key_of(const SecretKey& secret) {
+  const Key key{
+      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
+  PublicKey result;
+  size_t length = result.size();
+  require(key && EVP_PKEY_get_raw_public_key(key.get(), result.data(), &length) == 1);
+  return result;
+}
+
+std::array<uint8_t, kHashBytes> blake2s(std::span<const uint8_t> data) {
+  std::array<uint8_t, kHashBytes> out;
+  hash_into({data}, out);
+  return out;
+}
+
+std::array<uint8_t, kHashBytes> hmac_blake2s(std::span<const uint8_t> key,
+                                             std::span<const uint8_t> data) {
+  std::array<uint8_t, kHashBytes> out;
+  hmac_into(key, data, {}, out);
+  return out;
+}
+
+Secret<kHashBytes> hkdf_label(std::span<const uint8_t> key, std::span<const uint8_t> label) {
+  constexpr uint8_t kFirstBlock = 1;
+  Secret<kHashBytes> out;
+  hmac_into(key, label, {&kFirstBlock, 1}, out.span());
+  return out;
+}
+
+void NoiseHandshake::Symmetric::mix_hash(std::span<const uint8_t> data) {
+  hash_into({hash, data}, hash);
+}
+
+void NoiseHandshake::Symmetric::mix_key(std::span<const uint8_t> input) {
+  auto outputs = noise_hkdf<2>(chaining_key, input);
+  chaining_key = std::move(outputs[0]);
+  key = std::move(outputs[1]);
+  nonce = 0;
+}
+
+void NoiseHandshake::Symmetric::mix_key_and_hash(std::span<const uint8_t> input) {
+  auto outputs = noise_hkdf<3>(chaining_key, input);
+  chaining_key = std::move(outputs[0]);
+  mix_hash(outputs[1].span());
+  key = std::move(outputs[2]);
+  nonce = 0;
+}
+
+// With a psk in the pattern the token e mixes into the key as well (§9.2).
+void NoiseHandshake::Symmetric::mix_ephemeral(const PublicKey& ephemeral) {
+  mix_hash(ephemeral);
+  mix_key(ephemeral);
+}
+
+bool NoiseHandshake::Symmetric::mix_dh(const SecretKey& secret, const PublicKey& peer) {
+  Secret<kDhBytes> shared;
+  if (!x25519(secret, peer, shared.span())) return false;
+  mix_key(shared.span());
+  return true;
+}
+
+void NoiseHandshake::Symmetric::encrypt_and_hash(std::span<const uint8_t> plaintext,
+                                                 std::span<uint8_t> out) {
+  const CipherContext context{EVP_CIPHER_CTX_new()};
+  const auto iv = cipher_nonce(cipher, nonce++);
+  uint8_t* tag = out.data() + plaintext.size();
+  int written = 0;
+  const bool done = context &&
+                    EVP_EncryptInit_ex2(context.get(), evp_cipher(cipher), key.bytes().data(),
+                                        iv.data(), nullptr) == 1 &&
+                    update(context.get(), nullptr, hash) &&
+                    update(context.get(), out.data(), plaintext) &&
+                    EVP_EncryptFinal_ex(context.get(), tag, &written) == 1 &&
+                    EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, kTagBytes, tag) == 1;
+  require(done);
+  mix_hash(out.first(plaintext.size() + kTagBytes));
+}
+
+bool NoiseHandshake::Symmetric::decrypt_and_hash(std::span<const uint8_t> ciphertext,
+                                                 std::span<uint8_t> out) {
+  const CipherContext context{EVP_CIPHER_CTX_new()};
+  const auto iv = cipher_nonce(cipher, nonce);
+  const auto body = ciphertext.first(ciphertext.size() - kTagBytes);
+  auto* tag = const_cast<uint8_t*>(ciphertext.data() + body.size());
+  uint8_t rest[kTagBytes];
+  int written = 0;
+  const bool authentic =
+      context &&
+      EVP_DecryptInit_ex2(context.get(), evp_cipher(cipher), key.bytes().data(), iv.data(),
+                          nullptr) == 1 &&
+      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag) == 1 &&
+      update(context.get(), nullptr, hash) && update(context.get(), out.data(), body) &&
+      EVP_DecryptFinal_ex(context.get(), rest, &written) == 1;
+  if (!authentic) {
+    wipe(out.data(), body.size());
+    return false;
+  }
+  ++nonce;
+  mix_hash(ciphertext);
+  return true;
+}
+
+NoiseHandshake::NoiseHandshake(Stage stage, NoiseCipher cipher, const SecretKey& local_static,
+                               const SecretKey* ephemeral, const PublicKey* local_public)
+    : stage_(stage),
+      local_static_(local_static),
+      ephemeral_(ephemeral != nullptr ? *ephemeral : generate_secret_key()),
+      local_public_(local_public != nullptr ? *local_public : public_key_of(local_static)) {
+  symmetric_.cipher = cipher;
+}
+
+void NoiseHandshake::start(std::span<const uint8_t> prologue, const PublicKey& responder_static) {
+  const std::string_view name = symmetric_.cipher == NoiseCipher::kAesGcm
+                                    ? "Noise_IKpsk2_25519_AESGCM_BLAKE2s"
+                                    : "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
+  hash_into({{reinterpret_cast<const uint8_t*>(name.data()), name.size()}}, symmetric_.hash);
+  symmetric_.chaining_key.bytes() = symmetric_.hash;
+  symmetric_.mix_hash(prologue);
+  symmetric_.mix_hash(responder_static);
+}
+
+void NoiseHandshake::advance(Symmetric&& symmetric, Stage next) {
+  symmetric_ = std::move(symmetric);
+  stage_ = next;
+}
+
+NoiseHandshake NoiseHandshake::initiator(NoiseCipher cipher, std::span<const uint8_t> prologue,
+                                         const SecretKey& local_static,
+                                         const PublicKey& remote_static, const SecretKey* ephemeral,
+                                         const PublicKey* local_public) {
+  NoiseHandshake handshake(Stage::kWriteMessage1, cipher, local_static, ephemeral, local_public);
+  handshake.remote_static_ = remote_static;
+  handshake.start(prologue, remote_static);
+  return handshake;
+}
+
+NoiseHandshake NoiseHandshake::responder(NoiseCipher cipher, std::span<const uint8_t> prologue,
+                                         const SecretKey& local_static, const SecretKey* ephemeral,
+                                         const PublicKey* local_public) {
+  NoiseHandshake handshake(Stage::kReadMessage1, cipher, local_static, ephemeral, local_public);
+  handshake.start(prologue, handshake.local_public_);
+  return handshake;
+}
+
+bool NoiseHandshake::write_message1(std::span<const uint8_t> payload, std::span<uint8_t> out) {
+  const size_t size = payload.size() + kNoiseMessage1Overhead;
+  if (stage_ != Stage::kWriteMessage1 || size > kMaxMessageBytes || out.size() < size) return false;
+  const PublicKey ephemeral = public_key_of(ephemeral_);
+  Symmetric next = symmetric_;
+  std::copy(ephemeral.begin(), ephemeral.end(), out.begin());
+  next.mix_ephemeral(ephemeral);
+  if (!next.mix_dh(ephemeral_, remote_static_)) return false;  // es
+  next.encrypt_and_hash(local_public_, out.subspan(kDhBytes, kSealedStaticBytes));
+  if (!next.mix_dh(local_static_, remote_static_)) return false;  // ss
+  next.encrypt_and_hash(payload, out.subspan(kDhBytes + kSealedStaticBytes));
+  advance(std::move(next), Stage::kReadMessage2);
+  return true;
+}
+
+bool NoiseHandshake::read_message1(std::span<const uint8_t> message, std::span<uint8_t> payload) {
+  if (stage_ != Stage::kReadMessage1 || message.size() > kMaxMessageBytes ||
+      message.size() < kNoiseMessage1Overhead ||
+      payload.size() < message.size() - kNoiseMessage1Overhead)
+    return false;
+  Symmetric next = symmetric_;
+  PublicKey ephemeral;
+  PublicKey remote;
+  std::copy_n(message.begin(), kDhBytes, ephemeral.begin());
+  next.mix_ephemeral(ephemeral);
+  if (!next.mix_dh(local_static_, ephemeral)) return false;  // es
+  if (!next.decrypt_and_hash(message.subspan(kDhBytes, kSealedStaticBytes), remote)) return false;
+  if (!next.mix_dh(local_static_, remote)) return false;  // ss
+  if (!next.decrypt_and_hash(message.subspan(kDhBytes + kSealedStaticBytes), payload)) return false;
+  remote_ephemeral_ = ephemeral;
+  remote_static_ = remote;
+  advance(std::move(next), Stage::kWriteMessage2);
+  return true;
+}
+
+bool NoiseHandshake::write_message2(const PresharedKey& psk, std::span<const uint8_t> payload,
+                                    std::span<uint8_t> out) {
+  const size_t size = payload.size() + kNoiseMessage2Overhead;
+  if (stage_ != Stage::kWriteMessage2 || size > kMaxMessageBytes || out.size() < size) return false;
+  const PublicKey ephemeral = public_key_of(ephemeral_);
+  Symmetric next = symmetric_;
+  std::copy(ephemeral.begin(), ephemeral.end(), out.begin());
+  next.mix_ephemeral(ephemeral);
+  if (!next.mix_dh(ephemeral_, remote_ephemeral_)) return false;  // ee
+  if (!next.mix_dh(ephemeral_, remote_static_)) return false;     // se
+  next.mix_key_and_hash(psk.span());
+  next.encrypt_and_hash(payload, out.subspan(kDhBytes));
+  advance(std::move(next), Stage::kSplit);
+  return true;
+}
+
+bool NoiseHandshake::read_message2(const PresharedKey& psk, std::span<const uint8_t> message,
+                                   std::span<uint8_t> payload) {
+  if (stage_ != Stage::kReadMessage2 || message.size() > kMaxMessageBytes ||
+      message.size() < kNoiseMessage2Overhead ||
+      payload.size() < message.size() - kNoiseMessage2Overhead)
+    return false;
+  Symmetric next = symmetric_;
+  PublicKey ephemeral;
+  std::copy_n(message.begin(), kDhBytes, ephemeral.begin());
+  next.mix_ephemeral(ephemeral);
+  if (!next.mix_dh(ephemeral_, ephemeral)) return false;     // ee
+  if (!next.mix_dh(local_static_, ephemeral)) return false;  // se
+  next.mix_key_and_hash(psk.span());
+  if (!next.decrypt_and_hash(message.subspan(kDhBytes), payload)) return false;
+  advance(std::move(next), Stage::kSplit);
+  return true;
+}
+
+std::optional<NoiseKeys> NoiseHandshake::split() {
+  if (stage_ != Stage::kSplit) return std::nullopt;
+  auto keys = noise_hkdf<2>(symmetric_.chaining_key, {});
+  symmetric_ = Symmetric{};
+  local_static_.clear();
+  ephemeral_.clear();
+  stage_ = Stage::kDone;
+  return NoiseKeys{std::move(keys[0]), std::move(keys[1])};
+}
+
+}  // namespace jvpn

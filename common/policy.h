@@ -1,0 +1,69 @@
+// The policy: every bound that the state machine and the quality logic obey (design §8).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/types.h"
+
+namespace jvpn {
+
+enum class OnRateExceeded : uint8_t { kDegrade, kTerminate };
+
+/// One loaded, valid policy. Immutable; a reload makes a new one. All spans in milliseconds.
+struct Policy {
+  uint32_t version = 1;
+
+  struct {
+    Millis max_lifetime{28'800'000};
+    Millis transport_loss_ttl{15'000};
+    Millis idle_max{0};  ///< longest interval an idle client may announce; 0: none
+  } session;
+
+  struct {
+    Millis heartbeat_interval{500};
+    Millis heartbeat_volatile{1'000};
+    Millis transport_dead{2'000};
+    Millis loss_window{2'000};
+    uint32_t loss_min_samples = 20;
+    double loss_volatile_threshold = 0.20;
+    std::optional<Millis> jitter_volatile;   ///< none: not judged
+    std::optional<Millis> latency_volatile;  ///< none: not judged
+    std::optional<double> quality_floor;     ///< least delivered fraction, 0…1; none: not judged
+    Millis stability_window{3'000};
+    Millis volatile_to_recovering{1'500};
+    Millis volatile_to_degraded{4'000};
+    uint32_t max_flaps_per_min = 6;
+  } volatility;
+
+  struct {
+    uint32_t max_switches_per_min = 8;
+    OnRateExceeded on_rate_exceeded = OnRateExceeded::kDegrade;
+    Millis switch_cooldown{1'500};
+    Millis max_recovery_window{10'000};
+    uint32_t max_recovery_attempts = 3;
+    Millis recovery_attempt{2'000};
+    double switch_improvement_factor = 1.10;
+    Millis drain{250};
+    std::optional<Millis> failback_when_stable;  ///< none: never
+  } switching;
+
+  struct {
+    uint32_t max_candidate_count = 3;
+    Millis candidate_validation_ttl{10'000};
+  } transport;
+
+  struct {
+    Millis reattach_proof_max_age{5'000};
+    uint32_t replay_window = 8'192;
+    uint32_t reattach_rate_per_s = 10;
+  } security;
+
+  struct {
+    uint32_t event_ring = 4'096;             ///< events waiting for the sink
+    uint32_t security_events_per_s = 10;     ///< sampling bound of SECURITY_EVENT
+  } observability;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,31 @@
+// What is known of an opened port. Written once at start; read by every core.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/profile.h"
+
+namespace jvpn {
+
+struct PortInfo {
+  uint16_t number = 0;   ///< index among our ports, in profile order; Path::interface, TxRecord::port
+  uint16_t dpdk_id = 0;  ///< DPDK's port id; mbuf->port
+  std::string name;
+  PortRole role = PortRole::kOutside;
+  std::array<uint8_t, 6> mac{};
+  uint16_t mtu = 1500;
+  std::vector<Prefix> addresses;
+  std::vector<IpAddress> gateways;
+  std::vector<PortRoute> routes;
+  uint16_t rx_queues = 0;
+  uint16_t tx_queues = 0;       ///< one per worker
+  bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums
+  bool tx_udp_checksum = false;   ///< the port fills UDP checksums
+  bool rx_ipv4_checksum = false;  ///< the port judges IPv4 header checksums
+};
+
+}  // namespace jvpn

@@ -1,0 +1,181 @@
+#include "common/profile.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "common/limits.h"
+#include "common/profile_parts.h"
+#include "common/yaml_reader.h"
+
+namespace jvpn {
+namespace {
+
+constexpr size_t kLongestSocketPath = 107;  // sun_path without its terminating zero
+
+ScalarKind<Suite> suite() {
+  std::vector<std::pair<std::string, Suite>> choices;
+  for (const Suite s : {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305}) {
+    choices.emplace_back(to_string(s), s);
+  }
+  return one_of(std::move(choices));
+}
+
+void read_crypto(YamlMap& root, CryptoProfile& crypto) {
+  root.section("crypto", Need::kRequired, [&](YamlMap& map) {
+    read_file_reference(map, "private_key_file", Need::kRequired, crypto.private_key_file);
+    const auto suites = map.list("suites", suite(), Need::kOptional, {1, 3});
+    if (!suites.empty()) crypto.suites.clear();
+    UniqueValues seen(map.findings(), "each suite once");
+    for (const auto& item : suites) {
+      seen.check(to_string(item.value), item.place, item.key);
+      crypto.suites.push_back(item.value);
+    }
+    map.optional("rekey_after_ms", integer(1'000, 120'000), crypto.rekey_after);
+    map.optional("rekey_after_packets", integer(1'000, uint64_t{1} << 28),
+                 crypto.rekey_after_packets);
+  });
+}
+
+void read_admin(YamlMap& root, std::string_view socket, AdminProfile& admin) {
+  admin.socket = socket;
+  root.section("admin", Need::kOptional, [&](YamlMap& map) {
+    map.required("socket", text(kLongestSocketPath), admin.socket);
+  });
+}
+
+void read_cores(YamlMap& root, CoresProfile& cores) {
+  const auto cpu = integer(0, 1'023);
+  root.section("cores", Need::kRequired, [&](YamlMap& map) {
+    map.optional("control", cpu, cores.control);
+    for (const auto& item : map.list("workers", cpu, Need::kRequired, {1, kMaxWorkers})) {
+      cores.workers.push_back(static_cast<uint32_t>(item.value));
+    }
+    map.optional("idle",
+                 one_of<IdleMode>({{"poll", IdleMode::kPoll}, {"adaptive", IdleMode::kAdaptive}}),
+                 cores.idle);
+  });
+}
+
+void read_memory(YamlMap& root, MemoryProfile& memory) {
+  root.section("memory", Need::kOptional, [&](YamlMap& map) {
+    map.optional("hugepages", boolean(), memory.hugepages);
+    map.optional("megabytes", integer(64, 1'048'576), memory.megabytes);
+  });
+}
+
+void read_limits(YamlMap& root, LimitsProfile& limits) {
+  root.section("limits", Need::kOptional, [&](YamlMap& map) {
+    map.optional("sessions", integer(1, kMaxPeers), limits.sessions);
+    map.optional("mbufs", integer(1'024, 1 << 24), limits.mbufs);
+    map.optional("control_mbufs", integer(256, 1 << 20), limits.control_mbufs);
+    map.optional("control_ring", power_of_two(16, 1 << 16), limits.control_ring);
+    map.optional("handoff_ring", power_of_two(16, 1 << 16), limits.handoff_ring);
+    map.optional("handshakes_per_s", integer(1, 1'000'000), limits.handshakes_per_s);
+  });
+}
+
+void read_gateway(YamlMap& root, GatewayProfile& profile) {
+  root.required("node", name(63), profile.node);
+  read_cores(root, profile.cores);
+  read_memory(root, profile.memory);
+  for (auto& item : root.list("eal_args", text(1'024), Need::kOptional, {0, 64})) {
+    profile.eal_args.push_back(std::move(item.value));
+  }
+  root.optional("listen_port", integer(1, UINT16_MAX), profile.listen_port);
+  read_ports(root, profile.ports);
+  read_crypto(root, profile.crypto);
+  root.optional("lanes", integer(0, kMaxLanes), profile.lanes);
+  read_limits(root, profile.limits);
+  read_peers(root, profile.limits.sessions, profile.peers);
+  read_policy(root, profile.policy);
+  read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
+}
+
+void read_interface(YamlMap& root, InterfaceProfile& interface) {
+  root.section("interface", Need::kOptional, [&](YamlMap& map) {
+    map.optional("name", name(15), interface.name);
+    map.optional("mtu", integer(1'280, 9'216), interface.mtu);
+  });
+}
+
+void read_underlays(YamlMap& root, std::vector<UnderlayProfile>& underlays) {
+  UniqueValues names(root.findings(), "a name that no other underlay has");
+  UniqueValues paths(root.findings(), "a device and source that no other underlay has");
+  root.sections("underlays", Need::kRequired, {1, 16}, [&](YamlMap& map) {
+    UnderlayProfile& underlay = underlays.emplace_back();
+    if (map.required("name", name(31), underlay.name)) {
+      names.check(underlay.name, map.place("name"), map.key("name"));
+    }
+    const bool device = map.required("device", name(15), underlay.device);
+    map.optional("source", host_address(), underlay.source);
+    if (!device || !map.findings().clean(map.key("source"))) return;
+    const std::string source = to_string(underlay.source.value_or(IpAddress{}));
+    paths.check(fmt::format("{} from {}", underlay.device, source), map.place("device"),
+                map.key("device"));
+  });
+}
+
+void read_client(YamlMap& root, ClientProfile& profile) {
+  root.required("node", name(63), profile.node);
+  read_interface(root, profile.interface);
+  read_crypto(root, profile.crypto);
+  read_underlays(root, profile.underlays);
+  root.section("gateway", Need::kRequired, [&](YamlMap& map) {
+    profile.gateway.name = "gateway";
+    map.optional("name", name(63), profile.gateway.name);
+    UniqueValues prefixes(map.findings(), "each prefix once");
+    for (const auto& item : read_peer_body(map, Need::kRequired, profile.gateway)) {
+      prefixes.check(to_string(item.value), item.place, item.key);
+    }
+  });
+  read_policy(root, profile.policy);
+  read_admin(root, "/run/jvpn/client.sock", profile.admin);
+}
+
+/// Reads a whole profile, once its role is what the program expects.
+template <typename Profile>
+Result<Profile> parse(std::string_view yaml, std::string_view file, std::string_view role,
+                      void (*read)(YamlMap&, Profile&)) {
+  Findings findings(file);
+  Profile profile;
+  if (const auto root = load_yaml(yaml, findings)) {
+    YamlMap map(*root, findings);
+    bool right_role = !map.has("role");
+    map.required("role", one_of<bool>({{std::string(role), true}}), right_role);
+    // In a profile of the other role every key would be unknown: once is enough.
+    if (right_role) {
+      read(map, profile);
+      map.finish();
+    }
+  }
+  if (!findings.empty()) return findings.error();
+  return profile;
+}
+
+}  // namespace
+
+Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file) {
+  return parse<GatewayProfile>(yaml, file, "gateway", read_gateway);
+}
+
+Result<ClientProfile> parse_client_profile(std::string_view yaml, std::string_view file) {
+  return parse<ClientProfile>(yaml, file, "client", read_client);
+}
+
+const char* to_string(Suite suite) {
+  switch (suite) {
+    case Suite::kAes128Gcm:
+      return "aes-128-gcm";
+    case Suite::kAes256Gcm:
+      return "aes-256-gcm";
+    case Suite::kChaCha20Poly1305:
+      return "chacha20-poly1305";
+  }
+  return "unknown";
+}
+
+}  // namespace jvpn

@@ -1,0 +1,149 @@
+// The YAML profile as plain values, parsed and checked with line and column. Text in, values out:
+// files are read by control/profile_file.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/noise.h"
+#include "common/policy.h"
+#include "common/result.h"
+#include "common/types.h"
+
+namespace jvpn {
+
+/// Where a value stands in the profile; both count from 1.
+struct Place {
+  uint32_t line = 0;
+  uint32_t column = 0;
+};
+
+/// A path to a secret's file, with its place so that a missing file can be reported there.
+struct FileReference {
+  std::string path;
+  std::string key;  ///< dotted key, e.g. `crypto.private_key_file`
+  Place place;
+};
+
+struct CryptoProfile {
+  FileReference private_key_file;
+  std::vector<Suite> suites{Suite::kAes128Gcm};  ///< client: first is offered; gateway: all are allowed
+  Millis rekey_after{120'000};
+  uint64_t rekey_after_packets = uint64_t{1} << 28;
+};
+
+struct PeerProfile {
+  std::string name;
+  PublicKey public_key{};
+  std::optional<FileReference> preshared_key_file;
+  std::vector<Prefix> allowed_ips;  ///< networks, host bits zero
+  std::vector<Endpoint> endpoints;
+};
+
+enum class PortRole : uint8_t { kOutside, kInside };
+
+struct PortRoute {
+  Prefix to;
+  IpAddress via;
+};
+
+struct PortProfile {
+  std::string name;
+  std::string pci;   ///< `0000:3b:00.0`; exactly one of pci and vdev is set
+  std::string vdev;  ///< `net_af_xdp0,iface=wan0`
+  PortRole role = PortRole::kOutside;
+  std::vector<Prefix> addresses;  ///< interface addresses, host bits kept
+  std::vector<IpAddress> gateways;  ///< default next hop, at most one per family
+  std::vector<PortRoute> routes;
+  uint16_t mtu = 1500;
+  uint16_t queues = 0;  ///< 0: as many as the port and the workers allow
+  uint16_t rx_descriptors = 1024;
+  uint16_t tx_descriptors = 1024;
+};
+
+enum class IdleMode : uint8_t { kPoll, kAdaptive };
+
+struct CoresProfile {
+  uint32_t control = 0;
+  std::vector<uint32_t> workers;  ///< CPU of each worker; a CPU may carry several in the lab
+  IdleMode idle = IdleMode::kPoll;
+};
+
+struct MemoryProfile {
+  bool hugepages = true;
+  uint32_t megabytes = 512;
+};
+
+struct LimitsProfile {
+  uint32_t sessions = 1024;          ///< peers that may hold a session at once; ≤ 2^20
+  uint32_t mbufs = 16'384;           ///< data packets in flight
+  uint32_t control_mbufs = 2'048;    ///< packets that control itself sends
+  uint32_t control_ring = 512;       ///< per worker and class, a power of two
+  uint32_t handoff_ring = 512;       ///< per pair of workers, a power of two
+  uint32_t handshakes_per_s = 1'000; ///< above it cookies are demanded
+};
+
+struct AdminProfile {
+  std::string socket;
+};
+
+/// Profile of `jvpnd`.
+struct GatewayProfile {
+  std::string node;
+  CoresProfile cores;
+  MemoryProfile memory;
+  std::vector<std::string> eal_args;
+  uint16_t listen_port = 51'900;
+  std::vector<PortProfile> ports;
+  CryptoProfile crypto;
+  uint16_t lanes = 0;  ///< sending lanes of a session; 0: one per worker
+  LimitsProfile limits;
+  std::vector<PeerProfile> peers;
+  Policy policy;
+  AdminProfile admin;
+};
+
+struct InterfaceProfile {
+  std::string name = "jvpn0";
+  std::optional<uint16_t> mtu;  ///< none: from the smallest underlay
+};
+
+struct UnderlayProfile {
+  std::string name;
+  std::string device;
+  std::optional<IpAddress> source;
+};
+
+/// Profile of `jvpn-client`.
+struct ClientProfile {
+  std::string node;
+  InterfaceProfile interface;
+  CryptoProfile crypto;
+  std::vector<UnderlayProfile> underlays;
+  PeerProfile gateway;
+  Policy policy;
+  AdminProfile admin;
+};
+
+/// Both parse whole or not at all. An Error's message has one line per finding, each
+/// `file:line:column: key: expected … got …`; `file` is only for these messages.
+Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file);
+Result<ClientProfile> parse_client_profile(std::string_view yaml, std::string_view file);
+
+/// `file:line:column: key: expected <expected> got <got>`, the form of every profile error.
+std::string profile_finding(std::string_view file, Place place, std::string_view key,
+                            std::string_view expected, std::string_view got);
+
+/// Base64 (RFC 4648) of a 32-byte key as WireGuard users know it, both ways.
+std::string key_to_base64(const std::array<uint8_t, 32>& key);
+std::optional<std::array<uint8_t, 32>> key_from_base64(std::string_view text);
+
+/// `aes-128-gcm`, `aes-256-gcm`, `chacha20-poly1305`.
+const char* to_string(Suite suite);
+
+}  // namespace jvpn

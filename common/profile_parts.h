@@ -1,0 +1,27 @@
+// Readers of the profile's sections, one file each. Every reader takes the map that it asks keys of
+// and leaves its findings there.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/policy.h"
+#include "common/profile.h"
+#include "common/yaml_reader.h"
+
+namespace jvpn {
+
+/// `root` holds `policy`, which is mandatory.
+void read_policy(YamlMap& root, Policy& policy);
+/// `root` holds `ports`. Finds contradictions within and between ports, too.
+void read_ports(YamlMap& root, std::vector<PortProfile>& ports);
+/// `root` holds `peers`, at most `sessions` of them (limits.sessions). Finds contradictions between
+/// peers, too.
+void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peers);
+/// `map` is a peer: its public key, preshared key, allowed_ips and endpoints, but not its name.
+/// Gives the allowed_ips with their places, so that peers can be compared.
+std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer);
+/// A path to a secret under `name` in `map`; gives true when it is there and valid.
+bool read_file_reference(YamlMap& map, std::string_view name, Need need, FileReference& file);
+
+}  // namespace jvpn

@@ -1,0 +1,161 @@
+// Reason codes: why a session changed state, how a reattach ended, what a security or audit event
+// says (spec/reason-codes.md). The numbers travel in TERMINATE and REATTACH_REJECT: never change or
+// reuse one, add new ones at the end of their block.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace jvpn {
+
+enum class Reason : uint16_t {
+  kNone = 0,  ///< no reason: an empty record; never emitted, not in all_reasons
+
+  // state transitions
+  kHandshakeOk = 1,
+  kHandshakeFail = 2,
+  kVolatilitySignal = 3,
+  kQualityFloorViolation = 4,
+  kHealthRecovered = 5,
+  kRecoveryStart = 6,
+  kTransportSwitchOk = 7,
+  kTransportSwitchDenied = 8,
+  kRecoveryRetry = 9,
+  kRecoveryBoundsExceeded = 10,
+  kEnterDegradedMode = 11,
+  kExitDegradedMode = 12,
+  kTtlSessionExpired = 13,
+  kTtlTransportLossExpired = 14,
+  kPolicyTermination = 15,
+  kFatalProtocolError = 16,
+  kKeyLifetimeExceeded = 17,  ///< added by the design (§5)
+
+  // reattach outcomes
+  kReattachAccept = 64,
+  kAuthFail = 65,
+  kFreshnessInvalid = 66,
+  kReplayDetected = 67,
+  kOwnershipConflict = 68,
+  kSessionNotFound = 69,
+  kSessionExpired = 70,
+  kPolicyDeny = 71,
+  kRateLimited = 72,
+
+  // security events
+  kSecReplayAttempt = 128,
+  kSecSessionFixationAttempt = 129,
+  kSecOwnershipAnomaly = 130,
+  kSecAbuseControlPlane = 131,
+
+  // audit events
+  kAuditInvariantOkSingleActive = 192,
+  kAuditInvariantOkNoReset = 193,
+  kAuditPolicyLimitTriggered = 194,
+  kAuditRecoveryTimeline = 195,
+};
+
+inline constexpr std::array all_reasons = {
+    Reason::kHandshakeOk,
+    Reason::kHandshakeFail,
+    Reason::kVolatilitySignal,
+    Reason::kQualityFloorViolation,
+    Reason::kHealthRecovered,
+    Reason::kRecoveryStart,
+    Reason::kTransportSwitchOk,
+    Reason::kTransportSwitchDenied,
+    Reason::kRecoveryRetry,
+    Reason::kRecoveryBoundsExceeded,
+    Reason::kEnterDegradedMode,
+    Reason::kExitDegradedMode,
+    Reason::kTtlSessionExpired,
+    Reason::kTtlTransportLossExpired,
+    Reason::kPolicyTermination,
+    Reason::kFatalProtocolError,
+    Reason::kKeyLifetimeExceeded,
+    Reason::kReattachAccept,
+    Reason::kAuthFail,
+    Reason::kFreshnessInvalid,
+    Reason::kReplayDetected,
+    Reason::kOwnershipConflict,
+    Reason::kSessionNotFound,
+    Reason::kSessionExpired,
+    Reason::kPolicyDeny,
+    Reason::kRateLimited,
+    Reason::kSecReplayAttempt,
+    Reason::kSecSessionFixationAttempt,
+    Reason::kSecOwnershipAnomaly,
+    Reason::kSecAbuseControlPlane,
+    Reason::kAuditInvariantOkSingleActive,
+    Reason::kAuditInvariantOkNoReset,
+    Reason::kAuditPolicyLimitTriggered,
+    Reason::kAuditRecoveryTimeline,
+};
+
+enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit };
+
+/// `HANDSHAKE_OK`; `NONE` for kNone, `UNKNOWN` for a number that is no reason.
+const char* to_string(Reason reason);
+/// The inverse, for all_reasons alone: nullopt for `NONE` and any other text.
+std::optional<Reason> parse_reason(std::string_view text);
+/// The reason of a number off the wire; nullopt when this version doesn't know it.
+std::optional<Reason> reason_from_number(uint16_t number);
+
+ReasonKind kind_of(Reason reason);
+const char* to_string(ReasonKind kind);
+/// One line for a person who reads `jvpn events` for the first time.
+const char* meaning(Reason reason);
+
+/// Narrows a reason that has several causes; written beside it as `detail`. Numbers are stable too.
+enum class Detail : uint16_t {
+  kNone = 0,
+
+  // POLICY_TERMINATION
+  kSuperseded = 1,      ///< a newer session of the same peer key took its place
+  kOperator = 2,        ///< `jvpn session terminate` or drain
+  kPeerTerminate = 3,   ///< the peer's authentic TERMINATE
+  kPolicyHardStop = 4,  ///< the policy forbids the session from now on
+  kShutdown = 5,        ///< this program ends
+
+  // HANDSHAKE_FAIL
+  kAuthentication = 16,
+  kPolicyRefused = 17,
+  kTimeout = 18,
+
+  // FRESHNESS_INVALID
+  kStaleVersion = 32,   ///< binding_version lower than the current one
+  kFutureVersion = 33,  ///< binding_version that was never told
+  kStaleTime = 34,      ///< gateway time outside reattach_proof_max_age_ms
+
+  // POLICY_DENY
+  kDualActive = 48,  ///< a healthy binding exists and wasn't to be retired
+  kCooldown = 49,
+  kSwitchRate = 50,
+  kRecoveryWindow = 51,
+  kCandidateRefused = 52,
+
+  // FATAL_PROTOCOL_ERROR
+  kCorruptRecord = 64,
+  kImpossibleMessage = 65,  ///< authentic, but contradicts the protocol
+
+  // KEY_EVENT
+  kRekeyed = 80,  ///< new keys took over; the binding is the same
+};
+
+inline constexpr std::array all_details = {
+    Detail::kSuperseded,       Detail::kOperator,      Detail::kPeerTerminate,
+    Detail::kPolicyHardStop,   Detail::kShutdown,      Detail::kAuthentication,
+    Detail::kPolicyRefused,    Detail::kTimeout,       Detail::kStaleVersion,
+    Detail::kFutureVersion,    Detail::kStaleTime,     Detail::kDualActive,
+    Detail::kCooldown,         Detail::kSwitchRate,    Detail::kRecoveryWindow,
+    Detail::kCandidateRefused, Detail::kCorruptRecord, Detail::kImpossibleMessage,
+    Detail::kRekeyed,
+};
+
+/// `superseded`, `dual_active`, …; empty for kNone, `unknown` for a number that is no detail.
+const char* to_string(Detail detail);
+/// The inverse, for all_details alone.
+std::optional<Detail> parse_detail(std::string_view text);
+
+}  // namespace jvpn

@@ -1,0 +1,57 @@
+#include "common/session_table.h"
+
+#include <bit>
+#include <string>
+
+#include <rte_malloc.h>
+
+namespace jvpn {
+namespace {
+
+template <typename T>
+std::atomic<const T*>* make_slots(const char* name, size_t count) {
+  using Slot = std::atomic<const T*>;
+  void* memory = rte_malloc(name, count * sizeof(Slot), kCacheLine);
+  if (memory == nullptr) return nullptr;
+  auto* slots = static_cast<Slot*>(memory);
+  std::uninitialized_value_construct_n(slots, count);
+  return slots;
+}
+
+uint32_t slot_bits_for(uint32_t peers) {
+  const uint64_t indices = uint64_t{std::max(peers, 1U)} * kIndicesPerSession;
+  return static_cast<uint32_t>(std::bit_width(indices - 1));
+}
+
+}  // namespace
+
+SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
+    : peers_(peers),
+      slot_bits_(slot_bits_for(peers)),
+      mask_((uint32_t{1} << slot_bits_) - 1),
+      rx_(make_slots<RxRecord>("jvpn_rx_slots", size_t{mask_} + 1)),
+      tx_(make_slots<TxRecord>("jvpn_tx_slots", std::max(peers, 1U))),
+      hops_(make_slots<NextHop>("jvpn_next_hops", kMaxNextHops)) {}
+
+SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
+  if (!complete()) throw std::bad_alloc();
+}
+
+Result<std::unique_ptr<SessionTable>> SessionTable::create(uint32_t peers) {
+  if (peers > kMaxPeers) {
+    return Error{"limits.sessions: expected at most " + std::to_string(kMaxPeers) + " got " +
+                 std::to_string(peers)};
+  }
+  std::unique_ptr<SessionTable> table(new SessionTable(peers, std::nothrow));
+  if (table->complete()) return table;
+  return Error{"no DPDK memory for a table of " + std::to_string(peers) +
+               " sessions: raise memory.megabytes or lower limits.sessions"};
+}
+
+SessionTable::~SessionTable() {
+  rte_free(rx_);
+  rte_free(tx_);
+  rte_free(hops_);
+}
+
+}  // namespace jvpn

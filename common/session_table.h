@@ -1,0 +1,148 @@
+// What workers look up per packet: one RxRecord per receiver index, one TxRecord per peer.
+//
+// Writer: the control core, through control/publisher. Readers: workers, lock-free. A record is
+// immutable once stored (release store), replaced whole, and freed only after an RCU grace period.
+// What workers write (lane windows, lane counters) hangs off the records in lines of its own, each
+// with the one writer that its comment names.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "common/aead.h"
+#include "common/ip.h"
+#include "common/limits.h"
+#include "common/replay_window.h"
+#include "common/result.h"
+#include "common/types.h"
+#include "common/wire.h"
+
+namespace jvpn {
+
+inline constexpr size_t kCacheLine = 64;
+
+/// Receive state of one lane. Writer: the worker that claimed it, alone. Control reads the
+/// counters.
+struct alignas(kCacheLine) RxLane {
+  static constexpr uint32_t kUnclaimed = UINT32_MAX;
+  std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
+  uint32_t reserved = 0;
+  std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
+  std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
+  std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed
+  ReplayWindow<kReplayWindowBits> window;
+};
+
+/// One receiver index of ours: a key generation on a binding. Immutable, but for what `lanes`
+/// names.
+struct alignas(kCacheLine) RxRecord {
+  // Line 0: read for every packet.
+  ReceiverIndex index;  ///< compared with all 32 bits of the packet's
+  PeerId peer;
+  LaneId first_lane;
+  uint16_t lane_count = 0;
+  uint32_t reserved = 0;
+  RxLane* lanes = nullptr;  ///< lane_count of them
+  RawKey control_key{};     ///< expanded when a control message comes
+  // Then the traffic key.
+  AeadKey traffic_key;
+};
+
+/// Sending counter of one lane. Writer: the one worker that the lane belongs to.
+struct alignas(kCacheLine) TxLane {
+  std::atomic<uint64_t> next_sequence{0};  ///< only its worker writes; relaxed
+  uint64_t quota = 0;              ///< sequence at which the key is used up; set at creation
+  std::atomic<uint64_t> bytes{0};  ///< inner bytes; relaxed
+};
+
+/// Ethernet + IPv6 + UDP + transport header: the longest header template.
+inline constexpr size_t kMaxTemplate = 14 + 40 + 8 + sizeof(wire::TransportHeader);
+
+/// All that sending to a peer needs, versioned by (binding_version, revision). Immutable, but for
+/// what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
+struct alignas(kCacheLine) TxRecord {
+  // Line 0.
+  BindingVersion binding_version;
+  uint64_t revision = 0;
+  uint64_t ownership_deadline_tsc = UINT64_MAX;  ///< workers send nothing after it
+  TxLane* lanes = nullptr;  ///< worker w sends on lanes[w + workers × k], k < lanes_per_worker
+  ReceiverIndex peer_index;
+  LaneId first_lane;
+  uint16_t lanes_per_worker = 1;
+  uint16_t inner_mtu = 0;       ///< larger inner packets are answered by ICMP
+  uint16_t port = 0;            ///< outside port
+  uint16_t template_bytes = 0;  ///< 58 (IPv4) or 78 (IPv6)
+  Family outer = Family::kNone;
+  uint8_t reserved[7] = {};
+  // Lines 1 and 2: the template as it is copied before each packet; length fields, counter and (for
+  // IPv4) the header checksum are patched. `ipv4_checksum_base`: sum of the IPv4 header with total
+  // length 0 and checksum 0, not folded, its 16-bit words as they lie in memory (little-endian
+  // loads, rte_raw_cksum()'s order). common/tunnel_header.h writes both.
+  alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
+  uint32_t ipv4_checksum_base = 0;
+  // Then the traffic key.
+  AeadKey traffic_key;
+};
+static_assert(offsetof(RxRecord, control_key) + sizeof(RawKey) <= kCacheLine);
+static_assert(offsetof(RxRecord, traffic_key) == kCacheLine);
+static_assert(offsetof(TxRecord, header) == kCacheLine);
+static_assert(sizeof(TxLane) == kCacheLine);
+
+/// A resolved inside next hop. Immutable; replaced whole.
+struct alignas(kCacheLine) NextHop {
+  uint16_t port = 0;
+  uint16_t mtu = 1500;
+  uint8_t ethernet[12] = {};  ///< destination and source address, as copied
+};
+
+/// The arrays. Sized once; owned by the gateway's wiring.
+class SessionTable {
+ public:
+  /// `peers` ≤ kMaxPeers. Memory comes from DPDK's heap; throws std::bad_alloc when it is short.
+  explicit SessionTable(uint32_t peers);
+  /// The same without an exception.
+  static Result<std::unique_ptr<SessionTable>> create(uint32_t peers);
+  ~SessionTable();
+  SessionTable(const SessionTable&) = delete;
+  SessionTable& operator=(const SessionTable&) = delete;
+
+  uint32_t peers() const { return peers_; }
+  /// Receiver indices are slot numbers in their low `slot_bits()` bits; the rest is random.
+  uint32_t slot_bits() const { return slot_bits_; }
+
+  // Workers.
+  const RxRecord* rx(uint32_t receiver) const {
+    return rx_[receiver & mask_].load(std::memory_order_acquire);
+  }
+  const void* rx_slot_address(uint32_t receiver) const { return &rx_[receiver & mask_]; }
+  const TxRecord* tx(PeerId peer) const { return tx_[peer.value].load(std::memory_order_acquire); }
+  const void* tx_slot_address(PeerId peer) const { return &tx_[peer.value]; }
+  const NextHop* next_hop(uint32_t n) const { return hops_[n].load(std::memory_order_acquire); }
+
+  // Control core. Each returns the record replaced, which the caller frees after a grace period.
+  const RxRecord* store_rx(ReceiverIndex index, const RxRecord* record) {
+    return rx_[index.value & mask_].exchange(record, std::memory_order_acq_rel);
+  }
+  const TxRecord* store_tx(PeerId peer, const TxRecord* record) {
+    return tx_[peer.value].exchange(record, std::memory_order_acq_rel);
+  }
+  const NextHop* store_next_hop(uint32_t n, const NextHop* hop) {
+    return hops_[n].exchange(hop, std::memory_order_acq_rel);
+  }
+
+ private:
+  SessionTable(uint32_t peers, const std::nothrow_t&);
+  bool complete() const { return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr; }
+
+  uint32_t peers_;
+  uint32_t slot_bits_;
+  uint32_t mask_;
+  std::atomic<const RxRecord*>* rx_;
+  std::atomic<const TxRecord*>* tx_;
+  std::atomic<const NextHop*>* hops_;
+};
+
+}  // namespace jvpn

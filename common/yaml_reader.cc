@@ -1,0 +1,210 @@
+#include "common/yaml_reader.h"
+
+#include <algorithm>
+#include <numeric>
+#include <sstream>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
+
+namespace jvpn {
+namespace {
+
+constexpr size_t kLongestEcho = 60;  // bytes of a foreign text that a finding repeats
+
+Place place_of(const YAML::Mark& mark) {
+  if (mark.is_null()) return {1, 1};
+  return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
+}
+
+/// A text as it may stand in one line of a terminal.
+std::string printable(std::string_view text) {
+  std::string result(text.substr(0, kLongestEcho));
+  std::ranges::replace_if(
+      result, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  if (text.size() > kLongestEcho) result += "...";
+  return result;
+}
+
+/// Edits (insert, delete, replace) that turn one word into another.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+/// The known word that was probably meant: one that goes on from here, or one with few letters
+/// different. Empty when none is near.
+std::string_view nearest(std::string_view word, const std::vector<std::string>& known) {
+  if (word.size() > kLongestEcho) return {};
+  std::string_view best;
+  size_t best_distance = std::clamp<size_t>((word.size() + 1) / 3, 1, 3) + 1;
+  for (const std::string& candidate : known) {
+    const bool goes_on = word.size() >= 3 && candidate.starts_with(word);
+    const size_t distance = goes_on ? 1 : edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+/// Looks at where documents start, and at nothing else.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  std::vector<Place> starts;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { starts.push_back(place_of(mark)); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// Where a second document starts. YAML::LoadAll() can't be asked: at a stray comma it reads empty
+/// documents until the memory is gone (yaml-cpp 0.7).
+std::optional<Place> second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts handler;
+  for (int i = 0; i < 2; ++i) parser.HandleNextDocument(handler);
+  if (handler.starts.size() < 2) return std::nullopt;
+  return handler.starts[1];
+}
+
+}  // namespace
+
+std::string describe(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Scalar:
+      if (node.Scalar().empty()) return "an empty text";
+      if (node.Tag() == "!") return fmt::format("\"{}\"", printable(node.Scalar()));
+      return printable(node.Scalar());
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Map:
+      return "a map";
+    default:
+      return "nothing";
+  }
+}
+
+std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
+  try {
+    const std::string copy(text);
+    if (const auto more = second_document(copy)) {
+      findings.add(*more, "profile", "one YAML document", "more after its end");
+      return std::nullopt;
+    }
+    const YAML::Node root = YAML::Load(copy);
+    if (root.IsMap()) return YamlValue{root, "", place_of(root.Mark())};
+    findings.add(root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
+                 describe(root));
+  } catch (const YAML::Exception& error) {
+    findings.add(place_of(error.mark), "profile", "valid YAML", printable(error.msg));
+  }
+  return std::nullopt;
+}
+
+YamlMap::YamlMap(const YamlValue& value, Findings& findings)
+    : findings_(findings), key_(value.key), place_(value.place) {
+  for (const auto& pair : value.node) add_entry(pair.first, pair.second);
+
+  std::unordered_map<std::string_view, Place> first;
+  for (const Entry& entry : entries_) {
+    const auto [earlier, fresh] = first.emplace(entry.name, entry.key_place);
+    if (fresh) continue;
+    findings_.add(entry.key_place, entry.value.key, "each key once",
+                  fmt::format("it again (first at line {})", earlier->second.line));
+  }
+}
+
+void YamlMap::add_entry(const YAML::Node& name, const YAML::Node& value) {
+  const Place name_place = place_of(name.Mark());
+  if (!name.IsScalar() || name.Scalar().empty()) {
+    findings_.add(name_place, key_.empty() ? "profile" : key_, "keys that are words",
+                  describe(name));
+    return;
+  }
+  // A null has no text of its own: yaml-cpp gives it the place of whatever comes next.
+  const Place place = value.IsNull() ? name_place : place_of(value.Mark());
+  entries_.push_back(
+      {name.Scalar(), name_place, YamlValue{value, key(printable(name.Scalar())), place}});
+}
+
+const YamlMap::Entry* YamlMap::find(std::string_view name) const {
+  const auto found = std::ranges::find(entries_, name, &Entry::name);
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+std::string YamlMap::key(std::string_view name) const {
+  return key_.empty() ? std::string(name) : fmt::format("{}.{}", key_, name);
+}
+
+Place YamlMap::place(std::string_view name) const {
+  const Entry* const entry = find(name);
+  return entry == nullptr ? place_ : entry->value.place;
+}
+
+std::optional<YamlValue> YamlMap::take(std::string_view name, Need need,
+                                       std::string_view expected) {
+  known_.emplace_back(name);
+  if (const Entry* const entry = find(name)) return entry->value;
+  if (need == Need::kRequired) findings_.add(place_, key(name), expected, "nothing");
+  return std::nullopt;
+}
+
+std::vector<YamlValue> YamlMap::items(std::string_view name, Need need, Count count,
+                                      std::string_view expected) {
+  const std::string wanted =
+      fmt::format("a list of {} to {} items, each {}", count.min, count.max, expected);
+  const auto value = take(name, need, wanted);
+  if (!value) return {};
+  if (!value->node.IsSequence()) {
+    findings_.add(value->place, value->key, wanted, describe(value->node));
+    return {};
+  }
+  if (value->node.size() < count.min || value->node.size() > count.max) {
+    findings_.add(value->place, value->key, wanted, fmt::format("{} items", value->node.size()));
+    return {};
+  }
+
+  std::vector<YamlValue> items;
+  items.reserve(value->node.size());
+  for (const YAML::Node& item : value->node) {
+    const Place place = item.IsNull() ? value->place : place_of(item.Mark());
+    items.push_back({item, fmt::format("{}[{}]", value->key, items.size()), place});
+  }
+  return items;
+}
+
+void YamlMap::finish() {
+  for (const Entry& entry : entries_) {
+    if (std::ranges::find(known_, entry.name) != known_.end()) continue;
+    const std::string_view meant = nearest(entry.name, known_);
+    findings_.add(entry.key_place, entry.value.key, one_of_text(known_),
+                  meant.empty()
+                      ? printable(entry.name)
+                      : fmt::format("{} (did you mean {}?)", printable(entry.name), meant));
+  }
+}
+
+}  // namespace jvpn

@@ -1,0 +1,281 @@
+#include "control/control_loop.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <rte_ring.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "control/gateway_clock.h"
+#include "control/outer_header.h"
+#include "control/show.h"
+#include "control/show_sessions.h"
+
+namespace jvpn {
+namespace {
+
+/// Packets per worker and turn, in the order of service.
+struct Budget {
+  PuntClass from;
+  unsigned packets;
+};
+constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandshake, 16},
+                                                     {PuntClass::kControl, 64},
+                                                     {PuntClass::kSlowPath, 32},
+                                                     {PuntClass::kHandshake, 8}}};
+
+constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
+constexpr int kSleepMs = 1;
+constexpr Millis kFlushLimit{200};
+constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
+
+std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
+  std::vector<rte_ring*> rings;
+  for (const WorkerRings* worker : view.rings) rings.push_back(worker->inject);
+  return rings;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
+                                                         EngineConfig config, DataplaneView view,
+                                                         std::shared_ptr<spdlog::logger> events) {
+  auto reclaimer = std::make_unique<Reclaimer>(view.rcu);
+  auto publisher = Publisher::create(view.sessions, *reclaimer, view.ports,
+                                     static_cast<unsigned>(view.rings.size()));
+  if (!publisher) return publisher.error();
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, std::move(view), std::move(events),
+                                                    std::move(publisher).value(),
+                                                    std::move(reclaimer)));
+  if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
+  return loop;
+}
+
+ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
+                         std::shared_ptr<spdlog::logger> events,
+                         std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer)
+    : view_(std::move(view)),
+      node_(profile.node),
+      listen_port_(profile.listen_port),
+      peers_(profile.peers),
+      started_(boot_time()),
+      reclaimer_(std::move(reclaimer)),
+      publisher_(std::move(publisher)),
+      events_(profile.node, std::move(events)),
+      injector_(view_.control_pool, inject_rings(view_)),
+      neighbors_(view_.ports, injector_),
+      inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
+      slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
+      host_(view_.ports, injector_, neighbors_, *publisher_, events_) {
+  neighbors_.on_changed([this](const NeighborKey& key, const std::optional<EtherAddress>& mac) {
+    inside_.neighbor_changed(key, mac);
+    host_.neighbor_changed(key, mac);
+  });
+}
+
+ControlLoop::~ControlLoop() {
+  engine_.reset();
+  const CookieSecrets* cookies = view_.cookie_secrets.exchange(nullptr);
+  reclaimer_->flush();
+  if (cookies != nullptr) {
+    wipe(const_cast<CookieSecrets*>(cookies), sizeof *cookies);
+    delete cookies;
+  }
+  if (epoll_ >= 0) close(epoll_);
+}
+
+Result<void> ControlLoop::start(const GatewayProfile& profile, EngineConfig config) {
+  auto engine = SessionEngine::create(std::move(config), host_, started_);
+  if (!engine) return engine.error();
+  engine_ = std::move(engine).value();
+  publish_cookies();
+  if (auto added = install_peer_routes(profile); !added) return added;
+  if (auto added = inside_.install(started_); !added) return added;
+
+  auto admin = AdminSocket::open(profile.admin.socket,
+                                 [this](const nlohmann::json& request) { return answer(request); });
+  if (!admin) return admin.error();
+  admin_ = std::move(admin).value();
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (epoll_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, admin_->descriptor(), &event) != 0)
+    return Error{std::string("epoll: ") + std::strerror(errno)};
+  return {};
+}
+
+Result<void> ControlLoop::install_peer_routes(const GatewayProfile& profile) {
+  for (uint32_t id = 0; id < profile.peers.size(); ++id) {
+    for (const Prefix& prefix : profile.peers[id].allowed_ips) {
+      if (auto added = view_.routes.add(prefix, Target::peer(PeerId{id})); !added)
+        return Error{"peers." + profile.peers[id].name + ".allowed_ips: " + to_string(prefix) +
+                     ": " + added.error().message};
+    }
+  }
+  return {};
+}
+
+void ControlLoop::dial_peers(Millis now) {
+  for (uint32_t id = 0; id < peers_.size(); ++id) {
+    if (peers_[id].endpoints.empty()) continue;
+    std::optional<Path> path;
+    for (const Endpoint& endpoint : peers_[id].endpoints)
+      if (!path) path = host_.path_to(endpoint, listen_port_);
+    if (path) {
+      engine_->dial(now, PeerId{id}, *path);
+    } else {
+      spdlog::warn("peers.{}.endpoints: no outside port has an address and a route to reach {}",
+                   peers_[id].name, to_string(peers_[id].endpoints.front()));
+    }
+  }
+}
+
+void ControlLoop::run(const std::atomic<bool>& stop) {
+  neighbors_.announce();
+  dial_peers(boot_time());
+  while (!stop.load(std::memory_order_relaxed)) {
+    const Millis now = boot_time();
+    idle_turns_ = turn(now) ? 0 : idle_turns_ + 1;
+    rest(now);
+  }
+  finish();
+}
+
+/// One round of everything. False when there was nothing to do.
+bool ControlLoop::turn(Millis now) {
+  size_t packets = 0;
+  for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
+  if (engine_->next_deadline() <= now) engine_->advance(now);
+  neighbors_.advance(now);
+  publish_cookies();
+  reclaimer_->reclaim();
+  return packets > 0;
+}
+
+size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
+  size_t total = 0;
+  std::array<void*, 64> packets;
+  for (const WorkerRings* worker : view_.rings) {
+    rte_ring* ring = worker->punt[static_cast<size_t>(from)];
+    const unsigned n = rte_ring_sc_dequeue_burst(
+        ring, packets.data(), std::min<unsigned>(budget, packets.size()), nullptr);
+    for (unsigned i = 0; i < n; ++i) take(now, from, static_cast<rte_mbuf*>(packets[i]));
+    total += n;
+  }
+  return total;
+}
+
+void ControlLoop::take(Millis now, PuntClass from, rte_mbuf* packet) {
+  if (from == PuntClass::kSlowPath) return slow_path_.handle(now, packet);
+  take_message(now, from, packet);
+  rte_pktmbuf_free(packet);
+}
+
+void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
+  const PacketNote& note = note_of(packet);
+  const std::span<const uint8_t> frame(rte_pktmbuf_mtod(packet, const uint8_t*),
+                                       rte_pktmbuf_data_len(packet));
+  const auto path = path_of_frame(frame, note.port);
+  if (!path || size_t{note.payload_offset} + note.payload_bytes > frame.size()) {
+    ++malformed_;
+    return;
+  }
+  const auto payload = frame.subspan(note.payload_offset, note.payload_bytes);
+  if (from == PuntClass::kControl) {
+    engine_->on_control(now, *path, ReceiverIndex{note.receiver}, note.counter, payload);
+  } else {
+    engine_->on_handshake(
+        now, *path, payload,
+        from == PuntClass::kVerifiedHandshake ? MacVerdict::kVerified : MacVerdict::kMac1);
+  }
+}
+
+/// Shows the workers the engine's cookie secrets when they have rotated.
+void ControlLoop::publish_cookies() {
+  uint64_t generation = 0;
+  const CookieSecrets& secrets = engine_->cookie_secrets(generation);
+  const CookieSecrets* before = view_.cookie_secrets.load(std::memory_order_relaxed);
+  if (before != nullptr && generation == cookie_generation_) return;
+  cookie_generation_ = generation;
+  view_.cookie_secrets.store(new CookieSecrets(secrets), std::memory_order_release);
+  if (before == nullptr) return;
+  reclaimer_->defer([before] {
+    wipe(const_cast<CookieSecrets*>(before), sizeof *before);
+    delete before;
+  });
+}
+
+/// Looks after the operator's socket, and sleeps when the loop has been idle for a while.
+void ControlLoop::rest(Millis now) {
+  const bool idle = idle_turns_ >= kSpinTurns;
+  epoll_event event{};
+  const bool asked = idle && epoll_wait(epoll_, &event, 1, kSleepMs) > 0;
+  if (!asked && now - admin_polled_ < kAdminInterval) return;
+  admin_polled_ = now;
+  admin_->poll(now);
+}
+
+void ControlLoop::finish() {
+  admin_.reset();
+  const Millis begun = boot_time();
+  engine_->shutdown(begun);
+  while (!injector_.drained() && boot_time() - begun < kFlushLimit)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
+}
+
+nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
+  const auto command = request.find("command");
+  if (command == request.end() || !command->is_string())
+    return {{"error", "command: expected show or terminate"}};
+  if (*command == "show") return show();
+  if (*command == "terminate") return terminate(request);
+  return {{"error", "command: expected show or terminate, got " + command->get<std::string>()}};
+}
+
+nlohmann::json ControlLoop::show() {
+  const Millis now = boot_time();
+  const PeerName name = [this](PeerId id) { return peer_name(id); };
+  nlohmann::json all = show_header(node_, "gateway", now - started_, engine_->policy().version);
+  all["sessions"] = show_sessions(*engine_, host_, name, now);
+  all["terminated"] = show_terminated(*engine_, name, now);
+  all["drops"] = show_drops(view_);
+  all["ports"] = show_ports(view_);
+  all["workers"] = show_workers(view_);
+  nlohmann::json control = show_counters(engine_->counters());
+  control["malformed"] = malformed_;
+  control["unroutable"] = host_.unroutable();
+  control["events"] = events_.written();
+  control["install_failures"] = publisher_->failures();
+  control["reclaim_pending"] = reclaimer_->pending();
+  control["neighbors"] = show_neighbors(neighbors_);
+  control["slow_path"] = show_slow_path(slow_path_.counters());
+  control["inject"] = show_injector(injector_.counters());
+  all["control"] = std::move(control);
+  return all;
+}
+
+nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
+  const auto name = request.find("peer");
+  if (name == request.end() || !name->is_string())
+    return {{"error", "peer: expected the name of a configured peer"}};
+  const auto peer = std::ranges::find(peers_, name->get<std::string>(), &PeerProfile::name);
+  if (peer == peers_.end())
+    return {{"error", "peer: no peer is named " + name->get<std::string>()}};
+  const PeerId id{static_cast<uint32_t>(peer - peers_.begin())};
+  engine_->terminate(boot_time(), id, Detail::kOperator);
+  return {{"terminated", peer->name}};
+}
+
+std::string ControlLoop::peer_name(PeerId id) const {
+  return id.value < peers_.size() ? peers_[id.value].name : std::string();
+}
+
+}  // namespace jvpn

@@ -1,0 +1,92 @@
+// The control core of a gateway: one thread that serves the workers' rings, the session engine's
+// timers, the neighbour tables and the operator's socket.
+//
+// Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
+// so that none starves another) → timers → cookies → reclaim. An idle loop sleeps in epoll for at
+// most a millisecond.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/profile.h"
+#include "common/result.h"
+#include "control/admin_socket.h"
+#include "control/dataplane_view.h"
+#include "control/engine.h"
+#include "control/event_log.h"
+#include "control/gateway_host.h"
+#include "control/injector.h"
+#include "control/inside_routes.h"
+#include "control/neighbors.h"
+#include "control/publisher.h"
+#include "control/reclaimer.h"
+#include "control/slow_path.h"
+
+namespace jvpn {
+
+class ControlLoop {
+ public:
+  /// Installs the profile's routes and opens the admin socket; `events` gets one JSON line per
+  /// event. The workers of `view` may run already and must be stopped before the loop is destroyed.
+  static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
+                                                     EngineConfig config, DataplaneView view,
+                                                     std::shared_ptr<spdlog::logger> events);
+  ~ControlLoop();
+  ControlLoop(const ControlLoop&) = delete;
+  ControlLoop& operator=(const ControlLoop&) = delete;
+
+  /// Announces our addresses, dials the peers that have endpoints, and serves until `stop` is true.
+  /// Then ends every session, tells the peers, and waits until the workers have sent it, 200 ms at
+  /// most.
+  void run(const std::atomic<bool>& stop);
+
+ private:
+  ControlLoop(const GatewayProfile& profile, DataplaneView view,
+              std::shared_ptr<spdlog::logger> events, std::unique_ptr<Publisher> publisher,
+              std::unique_ptr<Reclaimer> reclaimer);
+  Result<void> start(const GatewayProfile& profile, EngineConfig config);
+  Result<void> install_peer_routes(const GatewayProfile& profile);
+  void dial_peers(Millis now);
+
+  bool turn(Millis now);
+  size_t poll_class(Millis now, PuntClass from, unsigned budget);
+  void take(Millis now, PuntClass from, rte_mbuf* packet);
+  void take_message(Millis now, PuntClass from, rte_mbuf* packet);
+  void publish_cookies();
+  void rest(Millis now);
+  void finish();
+
+  nlohmann::json answer(const nlohmann::json& request);
+  nlohmann::json show();
+  nlohmann::json terminate(const nlohmann::json& request);
+  std::string peer_name(PeerId id) const;
+
+  DataplaneView view_;
+  std::string node_;
+  uint16_t listen_port_;
+  std::vector<PeerProfile> peers_;
+  Millis started_;
+  std::unique_ptr<Reclaimer> reclaimer_;
+  std::unique_ptr<Publisher> publisher_;
+  EventLog events_;
+  Injector injector_;
+  Neighbors neighbors_;
+  InsideRoutes inside_;
+  SlowPath slow_path_;
+  GatewayHost host_;
+  std::unique_ptr<SessionEngine> engine_;
+  std::unique_ptr<AdminSocket> admin_;
+  uint64_t cookie_generation_ = 0;
+  uint64_t malformed_ = 0;
+  unsigned idle_turns_ = 0;
+  Millis admin_polled_;
+  int epoll_ = -1;
+};
+
+}  // namespace jvpn

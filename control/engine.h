@@ -1,0 +1,130 @@
+// The session engine: every session record of one control thread, its handshakes, keys and timers.
+//
+// Free of DPDK and of sockets: input comes by calls with the time as a parameter, output leaves
+// through SessionHost. Gateways and clients run the same engine; whoever dials is the initiator.
+// All calls on the control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/handshake_mac.h"
+#include "common/ip.h"
+#include "common/noise.h"
+#include "common/policy.h"
+#include "common/types.h"
+#include "common/wire.h"
+#include "control/path.h"
+#include "control/session_fsm.h"
+#include "control/session_host.h"
+
+namespace jvpn {
+
+/// A configured peer, by PeerId order.
+struct EnginePeer {
+  std::string name;
+  PublicKey public_key{};
+  std::optional<PresharedKey> preshared;
+  std::vector<Prefix> inner_addresses;  ///< told to an initiator: its own host addresses
+};
+
+struct EngineConfig {
+  SecretKey private_key;
+  std::vector<EnginePeer> peers;
+  std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
+  Millis rekey_after{120'000};
+  uint64_t rekey_after_packets = uint64_t{1} << 28;
+  uint16_t lanes = 1;            ///< lanes this end sends on
+  uint32_t slot_bits = 10;       ///< low bits of a receiver index that number a slot
+  uint32_t handshakes_per_s = 1'000;
+  Policy policy;
+};
+
+/// A session as `jvpn show` prints it.
+struct SessionView {
+  SessionId id;
+  PeerId peer;
+  State state{};
+  StateVersion version;
+  BindingVersion binding_version;
+  Reason last_reason{};
+  Suite suite{};
+  Path path;
+  uint64_t rekeys = 0;
+  Millis born;
+  Millis last_authentic;
+  std::optional<uint32_t> rtt_us;
+};
+
+/// An ended session that is still remembered.
+struct Tombstone {
+  SessionId id;
+  PeerId peer;
+  Reason reason{};
+  Detail detail = Detail::kNone;
+  Millis at;
+};
+
+/// Counters of refused control-plane input, by name; for `jvpn show`.
+struct EngineCounters {
+  uint64_t handshakes_received = 0;
+  uint64_t handshakes_refused = 0;
+  uint64_t handshakes_throttled = 0;
+  uint64_t cookies_sent = 0;
+  uint64_t control_received = 0;
+  uint64_t control_replayed = 0;
+  uint64_t control_malformed = 0;
+  uint64_t control_unknown_type = 0;
+  uint64_t control_stale = 0;
+  uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
+};
+
+class SessionEngine {
+ public:
+  /// `host` outlives the engine. Fails when the CPU can't run the AEAD.
+  static Result<std::unique_ptr<SessionEngine>> create(EngineConfig config, SessionHost& host,
+                                                       Millis now);
+  ~SessionEngine();
+
+  /// A handshake message (types 1 to 3), MACs not yet checked unless `verdict` says so.
+  void on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                    std::optional<MacVerdict> verdict);
+  /// A control message whose tag was right; its counter is judged here.
+  void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
+                  std::span<const uint8_t> plaintext);
+  /// Runs every timer that is due.
+  void advance(Millis now);
+  /// When advance() has work next; Millis{UINT64_MAX} when never.
+  Millis next_deadline() const;
+
+  /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told otherwise.
+  void dial(Millis now, PeerId peer, const Path& path);
+  /// Ends a session and tells the peer.
+  void terminate(Millis now, PeerId peer, Detail detail);
+  /// Ends all sessions and tells their peers.
+  void shutdown(Millis now);
+
+  /// Opens a control message with the keys of `index`, for hosts whose data path does not (the client).
+  /// Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+
+  void for_each_session(const std::function<void(const SessionView&)>& visit) const;
+  void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
+  const EngineCounters& counters() const;
+  const Policy& policy() const;
+  /// Present cookie secrets and mac1 keys, for the workers' check. `generation` rises on rotation.
+  const ResponderMacKeys& mac_keys() const;
+  const CookieSecrets& cookie_secrets(uint64_t& generation) const;
+
+ private:
+  struct Impl;
+  explicit SessionEngine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,199 @@
+// Control messages whose tag was right, and the liveness that they and the data prove. Input:
+//   1. index    2. control counter, once only    3. key confirmation    4. version, type and size
+// Answers go along the session's binding, never to where a message came from.
+#include <algorithm>
+
+#include "control/engine_impl.h"
+
+namespace jvpn {
+namespace {
+
+constexpr uint64_t kLongestRttUs = 60'000'000;
+
+// The message when its size is the type's.
+template <typename Message>
+std::optional<Message> as(std::span<const uint8_t> plaintext) {
+  if (plaintext.size() != sizeof(Message)) return std::nullopt;
+  Message message;
+  __builtin_memcpy(&message, plaintext.data(), sizeof message);
+  return message;
+}
+
+}  // namespace
+
+void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex index,
+                                     uint64_t counter, std::span<const uint8_t> plaintext) {
+  ++counters.control_received;
+  Keyed at = find(index);
+  if (at.generation == nullptr) {
+    ++counters.control_stale;
+    return;
+  }
+  const PeerId id = at.session->peer;
+  if (wire::lane_of(counter) != LaneId{0}) {
+    ++counters.control_malformed;
+    return;
+  }
+  if (at.generation->window.accept(counter) != ReplayVerdict::kFresh) {
+    ++counters.control_replayed;
+    emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id, from);
+    return;
+  }
+  if (confirm_keys(now, at)) dispatch(now, *at.session, plaintext);
+  rearm(id);
+}
+
+/// An authentic message proves that the peer has the keys it came under, and that it is there.
+/// False: the session was past its time.
+bool SessionEngine::Impl::confirm_keys(Millis now, Keyed& at) {
+  PeerState& peer = peer_of(*at.session);
+  if (at.session == peer.pending.get()) {
+    if (!confirm_pending(now, peer)) return false;
+    at.session = peer.session.get();
+  }
+  Session& session = *at.session;
+  note_activity(session);
+  if (!drive(now, session, {Trigger::kTick})) return false;
+  session.record.last_authentic = std::max(session.record.last_authentic, now);
+  if (at.generation == session.next.get()) {
+    adopt(now, session, std::move(session.next), now + linger(session));
+  } else if (at.generation == session.current.get() && !session.confirmed) {
+    keys_confirmed(now, session);
+  }
+  return true;
+}
+
+void SessionEngine::Impl::dispatch(Millis now, Session& session,
+                                   std::span<const uint8_t> plaintext) {
+  wire::ControlHeader header;
+  if (plaintext.size() < sizeof header) {
+    ++counters.control_malformed;
+    return;
+  }
+  __builtin_memcpy(&header, plaintext.data(), sizeof header);
+  if (header.version != wire::kVersion) {
+    ++counters.control_malformed;
+    return;
+  }
+  const auto handle =
+      [&]<typename Message>(void (Impl::*handler)(Millis, Session&, const Message&)) {
+        const std::optional<Message> message = as<Message>(plaintext);
+        if (message) return (this->*handler)(now, session, *message);
+        ++counters.control_malformed;
+        violation(now, session);
+      };
+  switch (header.type) {
+    case wire::ControlType::kHeartbeat:
+      return handle(&Impl::on_heartbeat);
+    case wire::ControlType::kHeartbeatAck:
+      return handle(&Impl::on_heartbeat_ack);
+    case wire::ControlType::kRekeyInitiation:
+      return handle(&Impl::on_rekey_initiation);
+    case wire::ControlType::kRekeyResponse:
+      return handle(&Impl::on_rekey_response);
+    case wire::ControlType::kTerminate:
+      return handle(&Impl::on_terminate);
+    default:
+      ++counters.control_unknown_type;
+      if ((header.flags & wire::kCritical) != 0) violation(now, session);
+  }
+}
+
+/// Authentic, but no peer that follows the protocol can have meant it.
+void SessionEngine::Impl::violation(Millis now, Session& session) {
+  drive(now, session, {Trigger::kProtocolViolation, Detail::kImpossibleMessage});
+}
+
+void SessionEngine::Impl::on_heartbeat(Millis now, Session& session,
+                                       const wire::Heartbeat& message) {
+  wire::HeartbeatAck ack{};
+  ack.header = control_header(wire::ControlType::kHeartbeatAck);
+  ack.echo_us = message.clock_us;
+  ack.clock_us = host.clock_us(now);
+  ack.binding_version = session.record.binding_version.value;
+  send_control(session, *session.current, ack);
+}
+
+void SessionEngine::Impl::on_heartbeat_ack(Millis now, Session& session,
+                                           const wire::HeartbeatAck& message) {
+  const uint64_t clock = host.clock_us(now);
+  if (message.echo_us > clock || clock - message.echo_us > kLongestRttUs) {
+    ++counters.control_stale;
+    return;
+  }
+  const auto sample = static_cast<int64_t>(clock - message.echo_us);
+  const int64_t before = session.rtt_us.value_or(static_cast<uint32_t>(sample));
+  session.rtt_us = static_cast<uint32_t>(before + (sample - before) / 8);  // RFC 6298's alpha
+}
+
+void SessionEngine::Impl::on_terminate(Millis now, Session& session,
+                                       const wire::Terminate& message) {
+  PeerState& peer = peer_of(session);
+  const auto why = static_cast<Detail>(message.detail);
+  // Its operator doesn't want us, or another holder of our key is there: don't come back.
+  if (why == Detail::kOperator || why == Detail::kSuperseded) {
+    stop_dial(peer);
+    peer.dial.reset();
+  }
+  drive(now, session, {Trigger::kTerminate, Detail::kPeerTerminate}, Farewell::kSilent);
+}
+
+void SessionEngine::Impl::send_heartbeat(Millis now, Session& session) {
+  wire::Heartbeat message{};
+  message.header = control_header(wire::ControlType::kHeartbeat);
+  message.clock_us = host.clock_us(now);
+  message.binding_version = session.record.binding_version.value;
+  session.heartbeat_sent = now;
+  send_control(session, *session.current, message);
+}
+
+/// Authentic traffic from the peer suppresses heartbeats; new keys ask for theirs until confirmed.
+Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
+  if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
+  return std::max(session.heartbeat_sent, session.record.last_authentic) +
+         policy_of(session).volatility.heartbeat_interval;
+}
+
+void SessionEngine::Impl::note_activity(Session& session) {
+  session.record.last_authentic =
+      std::max(session.record.last_authentic, host.activity(session.peer).last_rx);
+}
+
+void SessionEngine::Impl::seal_and_send(const Session& session, KeyGeneration& generation,
+                                        std::span<const uint8_t> plaintext) {
+  std::array<uint8_t, wire::kMaxControlPlaintext + wire::kTransportOverhead> datagram;
+  wire::TransportHeader header{};
+  header.type = wire::MessageType::kControl;
+  header.receiver = generation.remote.value;
+  header.counter = generation.next_counter++;
+  __builtin_memcpy(datagram.data(), &header, sizeof header);
+  const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
+  std::ranges::copy(plaintext, body.begin());
+  AeadKey key;
+  aead.expand(session.suite, generation.keys.send.control.bytes(), key);
+  aead.seal_one(key, transport_nonce(generation.remote, header.counter), {}, body,
+                std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
+  wipe(&key, sizeof key);
+  host.send(session.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
+}
+
+std::optional<std::span<uint8_t>> SessionEngine::Impl::open_control(std::span<uint8_t> message) {
+  wire::TransportHeader header;
+  if (message.size() < wire::kTransportOverhead) return std::nullopt;
+  __builtin_memcpy(&header, message.data(), sizeof header);
+  const bool zero = (header.reserved[0] | header.reserved[1] | header.reserved[2]) == 0;
+  if (header.type != wire::MessageType::kControl || !zero) return std::nullopt;
+  const Keyed at = find(ReceiverIndex{header.receiver});
+  if (at.generation == nullptr) return std::nullopt;
+  const auto body = message.subspan(sizeof header, message.size() - wire::kTransportOverhead);
+  AeadKey key;
+  aead.expand(at.session->suite, at.generation->keys.receive.control.bytes(), key);
+  const bool ok = aead.open_one(
+      key, transport_nonce(at.generation->local, header.counter), {}, body,
+      std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
+  wipe(&key, sizeof key);
+  if (!ok) return std::nullopt;
+  return body;
+}
+
+}  // namespace jvpn

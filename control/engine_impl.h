@@ -1,0 +1,182 @@
+// Inside of SessionEngine, shared by the engine_*.cc files alone. Control thread only.
+//
+// A decision's way: an input finds its peer → triggers go through drive() and so through step() →
+// what follows is told to the host → rearm() sets the peer's one timer to whatever is due next.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "common/aead.h"
+#include "common/limits.h"
+#include "common/message_mac.h"
+#include "control/engine.h"
+#include "control/handshake.h"
+#include "control/index_allocator.h"
+#include "control/session.h"
+#include "control/timer_wheel.h"
+#include "control/token_bucket.h"
+
+namespace jvpn {
+
+inline constexpr Millis kNever{UINT64_MAX};
+inline constexpr Millis kRetry{kRetryMs};
+inline constexpr Millis kHandshakeTimeout{kHandshakeTimeoutMs};
+inline constexpr Millis kConfirmRepeat{200};        ///< heartbeats until new keys are confirmed
+inline constexpr Millis kPreviousKeyLinger{5'000};  ///< least time that replaced keys still open
+
+struct SessionEngine::Impl {
+  /// Whether the peer is told that its session ends.
+  enum class Farewell : uint8_t { kSend, kSilent };
+  /// A session and the generation that one of its indices names.
+  struct Keyed {
+    Session* session = nullptr;
+    KeyGeneration* generation = nullptr;
+  };
+  struct HashKey {
+    size_t operator()(const PublicKey& key) const {
+      uint64_t word;  // keys are configured, not chosen by whoever sends packets
+      __builtin_memcpy(&word, key.data(), sizeof word);
+      return word;
+    }
+  };
+
+  Impl(EngineConfig config, SessionHost& host, Aead aead, MessageMac mac, Millis now);
+  ~Impl();
+
+  // engine.cc: time, randomness, lookups.
+  void advance(Millis now);
+  Millis next_deadline() const;
+  void serve(Millis now, PeerId id);
+  void serve_session(Millis now, PeerState& peer);
+  void serve_draining(Millis now, PeerState& peer);
+  void rearm(PeerId id);
+  Millis next_due(const PeerState& peer) const;
+  Millis session_due(const Session& session) const;
+  SecretKey random_secret();
+  uint32_t random_u32();
+  PeerState& peer_of(const Session& session) { return peers[session.peer.value]; }
+  const EnginePeer& configured(PeerId id) const { return config.peers[id.value]; }
+  const PresharedKey& psk_of(PeerId id) const;
+  const Policy& policy_of(const Session& session) const;
+  std::optional<ReceiverIndex> allocate_index(PeerId id);
+  Keyed find(ReceiverIndex index);
+  Call call_to(PeerId id, Suite suite, ReceiverIndex sender, const SecretKey& ephemeral);
+  void visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
+  SessionView view_of(const Session& session) const;
+
+  // engine_handshake.cc: the responder's side.
+  void on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                    std::optional<MacVerdict> verdict);
+  void on_initiation(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                     std::optional<MacVerdict> verdict);
+  void admit(Millis now, const Path& from, const wire::Initiation& message);
+  bool fresh(Millis now, const Path& from, PeerId id, const Heard& heard);
+  bool calling_ourselves(Millis now, PeerId id) const;
+  void answer(Millis now, const Path& from, PeerId id, Heard& heard);
+  wire::ResponsePayload response_payload(Millis now, const Session& session) const;
+  std::optional<wire::Response> response_to(Millis now, Heard& heard, const Session& session,
+                                            ReceiverIndex index);
+  bool confirm_pending(Millis now, PeerState& peer);
+  bool allowed(Suite suite) const;
+  void send_cookie(Millis now, const Path& to, const wire::Initiation& message);
+  void rotate_cookies(Millis now);
+  MacVerdict judge(const Path& from, std::span<const uint8_t> datagram,
+                   std::optional<MacVerdict> verdict);
+  void refuse_handshake(Millis now, const Path& from, Reason reason, Detail detail,
+                        PeerId id = kNoPeer);
+
+  // engine_dial.cc: the initiator's side.
+  void dial(Millis now, PeerId id, const Path& path);
+  void start_dial(Millis now, PeerState& peer, Millis delay);
+  void stop_dial(PeerState& peer);
+  void stop_attempt(Dial& call);
+  void serve_dial(Millis now, PeerId id);
+  void send_initiation(Millis now, PeerId id);
+  bool dial_waits(const PeerState& peer, PeerId id) const;
+  Millis dial_due(const PeerState& peer, PeerId id) const;
+  void on_response(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                   std::optional<MacVerdict> verdict);
+  void attach_dialled(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,
+                      const wire::ResponsePayload& payload);
+  void on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
+
+  // engine_session.cc: what follows from a step; installs, events.
+  bool drive(Millis now, Session& session, const SessionEvent& event,
+             Farewell farewell = Farewell::kSend);
+  void supersede(Millis now, PeerState& peer, Farewell farewell);
+  void close(Millis now, Session& session, Detail detail, Farewell farewell);
+  void end_peer(Millis now, PeerId id, Detail detail);
+  void send_farewell(Session& session, Detail detail);
+  void release_keys(Millis now, PeerState& peer, Session& session, bool drain);
+  std::unique_ptr<KeyGeneration> make_generation(Millis now, const NoiseKeys& keys, bool initiator,
+                                                 ReceiverIndex local, ReceiverIndex remote,
+                                                 uint16_t peer_lanes) const;
+  void install_rx(const Session& session, const KeyGeneration& generation);
+  void install_tx(Session& session);
+  void retire(std::unique_ptr<KeyGeneration>& generation);
+  void retire_index(ReceiverIndex index);
+  Event event_of(Millis now, EventKind kind, const Session& session) const;
+  void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
+                     const Path& from);
+
+  // engine_control.cc: control messages and liveness.
+  void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
+                  std::span<const uint8_t> plaintext);
+  bool confirm_keys(Millis now, Keyed& at);
+  void dispatch(Millis now, Session& session, std::span<const uint8_t> plaintext);
+  void on_heartbeat(Millis now, Session& session, const wire::Heartbeat& message);
+  void on_heartbeat_ack(Millis now, Session& session, const wire::HeartbeatAck& message);
+  void on_terminate(Millis now, Session& session, const wire::Terminate& message);
+  void violation(Millis now, Session& session);
+  void send_heartbeat(Millis now, Session& session);
+  Millis heartbeat_due(const Session& session) const;
+  void note_activity(Session& session);
+  template <typename Message>
+  void send_control(const Session& session, KeyGeneration& generation, const Message& message) {
+    seal_and_send(session, generation,
+                  {reinterpret_cast<const uint8_t*>(&message), sizeof message});
+  }
+  void seal_and_send(const Session& session, KeyGeneration& generation,
+                     std::span<const uint8_t> plaintext);
+  std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+
+  // engine_rekey.cc.
+  void serve_rekey(Millis now, Session& session);
+  Millis rekey_due(const Session& session) const;
+  bool key_nearly_used(const Session& session);
+  void ask_rekey(Millis now, Session& session);
+  void drop_rekey(Session& session);
+  void on_rekey_initiation(Millis now, Session& session, const wire::RekeyInitiation& message);
+  void on_rekey_response(Millis now, Session& session, const wire::RekeyResponse& message);
+  void adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
+             Millis previous_until);
+  void keys_confirmed(Millis now, Session& session);
+  Millis linger(const Session& session) const;
+
+  EngineConfig config;
+  SessionHost& host;
+  Aead aead;
+  MessageMac mac;
+  Identity self;
+  ResponderMacKeys own_macs;
+  CookieSecrets secrets{};
+  uint64_t secrets_generation = 1;
+  Millis rotate_at = kNever;  ///< secrets last as long as a cookie made from them may be in use
+  unsigned rotations_due = 0;
+  TokenBucket handshakes;           ///< from any source
+  TokenBucket verified_handshakes;  ///< from sources that showed a cookie
+  TokenBucket security_events;
+  std::unordered_map<PublicKey, PeerId, HashKey> by_key;
+  std::vector<PeerState> peers;
+  IndexAllocator indices;
+  TimerWheel timers;  ///< one for each peer
+  std::deque<Tombstone> tombstones;
+  EngineCounters counters;
+};
+
+}  // namespace jvpn

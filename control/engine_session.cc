@@ -1,0 +1,175 @@
+// What follows from a step of the state machine: events, installs and withdrawals, tombstones.
+#include <algorithm>
+
+#include "control/engine_impl.h"
+
+namespace jvpn {
+
+/// The one place where a session's record changes. False: the session ended and is gone.
+bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent& event,
+                                Farewell farewell) {
+  const Step taken = step(session.record, event, policy_of(session), now);
+  if (!taken.applied) {
+    if (event.trigger != Trigger::kTick) ++counters.transitions_refused;
+    return true;
+  }
+  session.record = taken.record;
+  session.last_reason = taken.reason;
+  Event change = event_of(now, EventKind::kStateChange, session);
+  change.reason = taken.reason;
+  change.detail = taken.detail;
+  change.from = taken.from;
+  change.to = taken.record.state;
+  host.emit(change);
+  if (taken.record.state != State::kTerminated) return true;
+  close(now, session, taken.detail, farewell);
+  return false;
+}
+
+void SessionEngine::Impl::supersede(Millis now, PeerState& peer, Farewell farewell) {
+  if (!peer.session) return;
+  drive(now, *peer.session, {Trigger::kTerminate, Detail::kSuperseded}, farewell);
+}
+
+/// Takes a TERMINATED session away. In-flight packets of a superseded one are still delivered.
+void SessionEngine::Impl::close(Millis now, Session& session, Detail detail, Farewell farewell) {
+  PeerState& peer = peer_of(session);
+  const bool attached = peer.session.get() == &session;
+  const std::unique_ptr<Session> ended = std::move(attached ? peer.session : peer.pending);
+  const bool superseded = detail == Detail::kSuperseded;
+  if (attached && farewell == Farewell::kSend) send_farewell(*ended, detail);
+  if (attached && !superseded) host.withdraw_tx(ended->peer);
+  release_keys(now, peer, *ended, attached && superseded);
+  if (!attached) return;
+  tombstones.push_back({ended->id, ended->peer, ended->last_reason, detail, now});
+  if (tombstones.size() > kTombstones) tombstones.pop_front();
+  if (superseded || !peer.dial || peer.dial->active) return;
+  // Whoever wanted the session still does. Only what time has ended may begin anew at once.
+  const bool by_time = detail == Detail::kNone;
+  start_dial(now, peer, by_time ? Millis{0} : kRetry);
+}
+
+/// Ends whatever there is with a peer, by this end's will: it isn't dialled again.
+void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
+  PeerState& peer = peers[id.value];
+  stop_dial(peer);
+  peer.dial.reset();
+  if (peer.pending) drive(now, *peer.pending, {Trigger::kTerminate, detail});
+  if (peer.session) drive(now, *peer.session, {Trigger::kTerminate, detail});
+  rearm(id);
+}
+
+void SessionEngine::Impl::send_farewell(Session& session, Detail detail) {
+  if (session.current == nullptr) return;
+  wire::Terminate message{};
+  message.header = control_header(wire::ControlType::kTerminate, wire::kCritical);
+  message.reason = static_cast<uint16_t>(session.last_reason);
+  message.detail = static_cast<uint16_t>(detail);
+  send_control(session, *session.current, message);
+}
+
+/// Retires every index of a session, or lets them drain: at our end of a dialled session until the
+/// responder has moved to the new one, at the latest until it must have.
+void SessionEngine::Impl::release_keys(Millis now, PeerState& peer, Session& session, bool drain) {
+  drop_rekey(session);
+  const Millis drain_for = policy_of(session).switching.drain;
+  const Millis until = now + (session.initiator ? kHandshakeTimeout + drain_for : drain_for);
+  for (auto* generation : {&session.next, &session.current, &session.previous}) {
+    if (*generation == nullptr) continue;
+    if (drain) {
+      peer.draining.push_back({(*generation)->local, until});
+    } else {
+      retire_index((*generation)->local);
+    }
+    generation->reset();
+  }
+}
+
+std::unique_ptr<KeyGeneration> SessionEngine::Impl::make_generation(
+    Millis now, const NoiseKeys& keys, bool initiator, ReceiverIndex local, ReceiverIndex remote,
+    uint16_t peer_lanes) const {
+  auto generation = std::make_unique<KeyGeneration>();
+  generation->keys = derive_session_keys(keys, initiator);
+  generation->local = local;
+  generation->remote = remote;
+  generation->peer_lanes = peer_lanes;
+  generation->created = now;
+  return generation;
+}
+
+void SessionEngine::Impl::install_rx(const Session& session, const KeyGeneration& generation) {
+  RxInstall install;
+  install.index = generation.local;
+  install.peer = session.peer;
+  install.suite = session.suite;
+  install.traffic_key = generation.keys.receive.traffic.bytes();
+  install.control_key = generation.keys.receive.control.bytes();
+  install.first_lane = LaneId{0};
+  install.lanes = generation.peer_lanes;
+  host.install_rx(install);
+  wipe(install.traffic_key.data(), install.traffic_key.size());
+  wipe(install.control_key.data(), install.control_key.size());
+}
+
+/// Sends under the current keys from here on. They are new: every lane starts afresh.
+void SessionEngine::Impl::install_tx(Session& session) {
+  const KeyGeneration& generation = *session.current;
+  TxInstall install;
+  install.peer = session.peer;
+  install.binding_version = session.record.binding_version;
+  install.key_generation = generation.number;
+  install.peer_index = generation.remote;
+  install.suite = session.suite;
+  install.traffic_key = generation.keys.send.traffic.bytes();
+  install.first_lane = LaneId{0};
+  install.lanes = config.lanes;
+  install.packets_per_lane = session.suite == Suite::kChaCha20Poly1305
+                                 ? wire::kSequenceMask
+                                 : kGcmKeyPackets / config.lanes;
+  install.inner_mtu = session.peer_mtu;
+  install.path = session.path;
+  host.install_tx(install);
+  wipe(install.traffic_key.data(), install.traffic_key.size());
+  session.rx_packets_before_key = host.activity(session.peer).rx_packets;
+}
+
+void SessionEngine::Impl::retire(std::unique_ptr<KeyGeneration>& generation) {
+  if (generation == nullptr) return;
+  retire_index(generation->local);
+  generation.reset();
+}
+
+void SessionEngine::Impl::retire_index(ReceiverIndex index) {
+  host.retire_rx(index);
+  indices.release(index);
+}
+
+Event SessionEngine::Impl::event_of(Millis now, EventKind kind, const Session& session) const {
+  Event event;
+  event.kind = kind;
+  event.at = now;
+  event.session = session.id;
+  event.peer = session.peer;
+  event.policy_version = config.policy.version;
+  event.state_version = session.record.version;
+  event.to_path = session.path;
+  return event;
+}
+
+/// Sampled: an attacker decides how often it could be said.
+void SessionEngine::Impl::emit_security(Millis now, Reason reason, Detail detail, PeerId peer,
+                                        const SessionId& id, const Path& from) {
+  if (!security_events.take(now)) return;
+  Event event;
+  event.kind = EventKind::kSecurityEvent;
+  event.at = now;
+  event.session = id;
+  event.peer = peer;
+  event.policy_version = config.policy.version;
+  event.reason = reason;
+  event.detail = detail;
+  event.to_path = from;
+  host.emit(event);
+}
+
+}  // namespace jvpn

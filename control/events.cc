@@ -1,0 +1,62 @@
+#include "control/events.h"
+
+#include <nlohmann/json.hpp>
+
+namespace jvpn {
+namespace {
+
+void add_paths(nlohmann::ordered_json& line, const Event& event) {
+  if (event.kind == EventKind::kTransportSwitch) {
+    if (event.from_path) line["from_path"] = to_string(*event.from_path);
+    if (event.to_path) line["to_path"] = to_string(*event.to_path);
+    return;
+  }
+  if (event.to_path) line["path"] = to_string(*event.to_path);
+}
+
+}  // namespace
+
+const char* to_string(EventKind kind) {
+  switch (kind) {
+    case EventKind::kStateChange:
+      return "STATE_CHANGE";
+    case EventKind::kTransportSwitch:
+      return "TRANSPORT_SWITCH";
+    case EventKind::kReattach:
+      return "REATTACH";
+    case EventKind::kSecurityEvent:
+      return "SECURITY_EVENT";
+    case EventKind::kAuditEvent:
+      return "AUDIT_EVENT";
+    case EventKind::kKeyEvent:
+      return "KEY_EVENT";
+    case EventKind::kConfigEvent:
+      return "CONFIG_EVENT";
+  }
+  return "UNKNOWN";
+}
+
+std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtime_ms,
+                         const std::string& node) {
+  nlohmann::ordered_json line;
+  line["ts_ms"] = realtime_ms;
+  line["seq"] = sequence;
+  line["event"] = to_string(event.kind);
+  line["session_id"] = to_string(event.session);
+  line["node_id"] = node;
+  line["policy_version"] = event.policy_version;
+  line["reason"] = to_string(event.reason);
+  if (event.detail != Detail::kNone) line["detail"] = to_string(event.detail);
+  if (event.kind == EventKind::kStateChange) {
+    line["from"] = to_string(event.from);
+    line["to"] = to_string(event.to);
+    line["state_version"] = event.state_version.value;
+  }
+  if (event.peer != kNoPeer) line["peer"] = event.peer.value;
+  add_paths(line, event);
+  line["boot_ms"] = event.at.value;
+  // Bytes that are no UTF-8 (only the node's name could hold any) are replaced, never thrown about.
+  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace jvpn

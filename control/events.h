@@ -1,0 +1,52 @@
+// Events of a session's life (design §9), as values. Whoever hosts the engine writes them out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/reason.h"
+#include "common/types.h"
+#include "control/path.h"
+#include "control/session_fsm.h"
+
+namespace jvpn {
+
+enum class EventKind : uint8_t {
+  kStateChange,
+  kTransportSwitch,
+  kReattach,
+  kSecurityEvent,
+  kAuditEvent,
+  kKeyEvent,
+  kConfigEvent,
+};
+const char* to_string(EventKind kind);
+
+/// `Event::peer` of an event that concerns no known peer.
+inline constexpr PeerId kNoPeer{UINT32_MAX};
+
+/// One event. Fields that a kind doesn't have stay empty and are not written.
+struct Event {
+  EventKind kind{};
+  Millis at;
+  SessionId session;
+  PeerId peer = kNoPeer;
+  uint32_t policy_version = 0;
+  Reason reason{};
+  Detail detail = Detail::kNone;
+  // STATE_CHANGE
+  State from{};
+  State to{};
+  StateVersion state_version;
+  // TRANSPORT_SWITCH; for others the path it is about
+  std::optional<Path> from_path;
+  std::optional<Path> to_path;
+};
+
+/// One JSON object without a line end: ts_ms, seq, event, session_id, node_id, policy_version, reason,
+/// then the fields of its kind; `boot_ms` is Event::at. The order of keys is fixed.
+std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtime_ms,
+                         const std::string& node);
+
+}  // namespace jvpn

@@ -1,0 +1,62 @@
+// The session engine's host on a gateway: datagrams leave through the workers, installs go to the
+// publisher, next hops come from the neighbour tables. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <unordered_map>
+
+#include "common/port_info.h"
+#include "control/event_log.h"
+#include "control/injector.h"
+#include "control/neighbors.h"
+#include "control/publisher.h"
+#include "control/session_host.h"
+
+namespace jvpn {
+
+class GatewayHost final : public SessionHost {
+ public:
+  /// Everything passed outlives it.
+  GatewayHost(std::span<const PortInfo> ports, Injector& injector, Neighbors& neighbors,
+              Publisher& publisher, EventLog& events);
+
+  void send(const Path& path, std::span<const uint8_t> datagram) override;
+  void install_rx(const RxInstall& install) override { publisher_.install_rx(install); }
+  void retire_rx(ReceiverIndex index) override { publisher_.retire_rx(index); }
+  void install_tx(const TxInstall& install) override;
+  void withdraw_tx(PeerId peer) override;
+  Activity activity(PeerId peer) override;
+  uint16_t inner_mtu(const Path& path) override;
+  void configured(PeerId peer, const wire::ResponsePayload& answer) override;
+  void emit(const Event& event) override { events_.add(event); }
+  void random(std::span<uint8_t> bytes) override;
+  uint64_t clock_us(Millis now) override;
+  wire::Timestamp timestamp() override;
+
+  /// A neighbour's address changed: every session whose path goes by it is published anew.
+  void neighbor_changed(const NeighborKey& key, const std::optional<EtherAddress>& mac);
+
+  /// The path to a configured endpoint: an outside port with an address of its family whose link or
+  /// gateway leads there. `local_port` is ours. nullopt when no port can reach it.
+  std::optional<Path> path_to(const Endpoint& remote, uint16_t local_port) const;
+
+  uint64_t unroutable() const { return unroutable_; }
+
+ private:
+  void follow(PeerId peer, const std::optional<NeighborKey>& key);
+
+  std::span<const PortInfo> ports_;
+  Injector& injector_;
+  Neighbors& neighbors_;
+  Publisher& publisher_;
+  EventLog& events_;
+  std::unordered_map<uint32_t, NeighborKey> via_;    ///< by peer
+  std::map<NeighborKey, std::set<uint32_t>> peers_;  ///< the inverse
+  uint64_t unroutable_ = 0;                          ///< datagrams to where no port leads
+};
+
+}  // namespace jvpn

@@ -1,0 +1,301 @@
+// install → build the record → store it (release) → defer the old one → wiped and freed after the
+// grace period.
+#include "control/publisher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/tunnel_header.h"
+
+namespace jvpn {
+namespace {
+
+struct Counted {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  uint64_t last_tsc = 0;
+};
+
+Counted count(const RxLane* lanes, size_t n) {
+  Counted sum;
+  for (size_t i = 0; i < n; ++i) {
+    sum.packets += lanes[i].packets.load(std::memory_order_relaxed);
+    sum.bytes += lanes[i].bytes.load(std::memory_order_relaxed);
+    sum.last_tsc = std::max(sum.last_tsc, lanes[i].last_tsc.load(std::memory_order_relaxed));
+  }
+  return sum;
+}
+
+Counted count(const TxLane* lanes, size_t n) {
+  Counted sum;
+  for (size_t i = 0; i < n; ++i) {
+    sum.packets += lanes[i].next_sequence.load(std::memory_order_relaxed);
+    sum.bytes += lanes[i].bytes.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+void add_rx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
+  totals.rx_packets += now.packets - before.packets;
+  totals.rx_bytes += now.bytes - before.bytes;
+  totals.last_rx_tsc = std::max(totals.last_rx_tsc, now.last_tsc);
+}
+
+void add_tx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
+  totals.tx_packets += now.packets - before.packets;
+  totals.tx_bytes += now.bytes - before.bytes;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Publisher>> Publisher::create(SessionTable& table, Reclaimer& reclaimer,
+                                                     std::span<const PortInfo> ports,
+                                                     unsigned workers) {
+  auto aead = Aead::create();
+  if (!aead) return aead.error();
+  return std::unique_ptr<Publisher>(
+      new Publisher(table, reclaimer, ports, workers, std::move(aead).value()));
+}
+
+Publisher::Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
+                     unsigned workers, Aead aead)
+    : table_(table),
+      reclaimer_(reclaimer),
+      ports_(ports),
+      workers_(std::max(workers, 1U)),
+      aead_(std::move(aead)) {}
+
+Publisher::~Publisher() {
+  for (auto& [id, peer] : peers_) {
+    for (const RxRecord* record : peer.rx) table_.store_rx(record->index, nullptr);
+    if (peer.shown) table_.store_tx(PeerId{id}, nullptr);
+  }
+  reclaimer_.flush();  // deferred frees point into the slab
+  for (auto& [id, peer] : peers_) {
+    for (const RxRecord* record : peer.rx) {
+      slab_.destroy(record->lanes, record->lane_count);
+      slab_.destroy(record);
+    }
+    slab_.destroy(peer.record);
+    slab_.destroy(peer.tx.lanes, peer.tx.count);
+  }
+}
+
+Publisher::Peer& Publisher::peer_of(PeerId id) {
+  const auto [at, fresh] = peers_.try_emplace(id.value);
+  if (fresh) at->second.incarnation = next_incarnation_++;
+  return at->second;
+}
+
+void Publisher::install_rx(const RxInstall& install) {
+  if (install.lanes == 0 || install.lanes > kMaxLanes || install.peer.value >= table_.peers()) {
+    ++failures_;
+    return;
+  }
+  RxRecord* record = slab_.make<RxRecord>();
+  RxLane* lanes = slab_.make<RxLane>(install.lanes);
+  if (record == nullptr || lanes == nullptr) {
+    slab_.destroy(record);
+    slab_.destroy(lanes, install.lanes);
+    ++failures_;
+    return;
+  }
+  // The engine frees a slot before it is used again; should it not, nothing leaks.
+  if (const RxRecord* before = table_.rx(install.index.value)) retire_rx(before->index);
+  record->index = install.index;
+  record->peer = install.peer;
+  record->first_lane = install.first_lane;
+  record->lane_count = install.lanes;
+  record->lanes = lanes;
+  record->control_key = install.control_key;
+  aead_.expand(install.suite, install.traffic_key, record->traffic_key);
+  peer_of(install.peer).rx.push_back(record);
+  table_.store_rx(install.index, record);
+}
+
+void Publisher::retire_rx(ReceiverIndex index) {
+  const RxRecord* record = table_.rx(index.value);
+  if (record == nullptr || record->index != index) return;
+  table_.store_rx(index, nullptr);
+  Peer& peer = peer_of(record->peer);
+  std::erase(peer.rx, record);
+  const PeerId id = record->peer;
+  retire(record);
+  forget_if_unused(id);
+}
+
+void Publisher::install_tx(const TxInstall& install, const std::optional<EtherAddress>& next_hop) {
+  if (install.peer.value >= table_.peers() || install.path.interface >= ports_.size()) {
+    ++failures_;
+    return;
+  }
+  Peer& peer = peer_of(install.peer);
+  TxLanes old = peer.tx;
+  const bool chosen = choose_lanes(peer, install);
+  TxRecord* record = chosen ? build_tx(peer, install) : nullptr;
+  if (record == nullptr) {
+    ++failures_;
+    drop_record(install.peer, peer);
+  } else {
+    TxRecord* replaced = std::exchange(peer.record, record);
+    const bool was_shown = std::exchange(peer.shown, false);
+    if (next_hop) {
+      publish_tx(install.peer, peer, *next_hop);
+    } else if (was_shown) {
+      table_.store_tx(install.peer, nullptr);
+    }
+    if (replaced != nullptr) retire(replaced);
+  }
+  if (old.lanes != peer.tx.lanes && old.lanes != nullptr) retire(install.peer, peer, old);
+}
+
+/// Sets peer.tx to the lanes that `install` sends on: those there are, or fresh ones.
+bool Publisher::choose_lanes(Peer& peer, const TxInstall& install) {
+  TxLanes& tx = peer.tx;
+  const Secret<kAeadKeyBytes> key{std::span<const uint8_t, kAeadKeyBytes>(install.traffic_key)};
+  const bool same_key = tx.lanes != nullptr && tx.suite == install.suite && tx.key == key;
+  const unsigned per_worker = std::max(install.lanes / workers_, 1U);
+  const unsigned wanted = per_worker * workers_;
+  if (same_key && tx.first == install.first_lane) return wanted <= tx.count;
+  if (same_key && install.first_lane.value < tx.first.value + tx.count) return false;
+  if (install.first_lane.value + wanted > UINT16_MAX) return false;
+  TxLane* lanes = slab_.make<TxLane>(wanted);
+  if (lanes == nullptr) return false;
+  for (unsigned i = 0; i < wanted; ++i) lanes[i].quota = install.packets_per_lane;
+  const uint64_t before = same_key ? tx.packets_before + count(tx.lanes, tx.count).packets : 0;
+  tx.key = key;
+  tx.suite = install.suite;
+  tx.lanes = lanes;
+  tx.first = install.first_lane;
+  tx.count = static_cast<uint16_t>(wanted);
+  tx.packets_before = before;
+  return true;
+}
+
+/// A record for peer.tx's lanes, complete but for the next hop's address; nullptr without memory.
+TxRecord* Publisher::build_tx(const Peer& peer, const TxInstall& install) {
+  TxRecord* record = slab_.make<TxRecord>();
+  if (record == nullptr) return nullptr;
+  const TxRecord* before = peer.record;
+  const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
+  record->binding_version = install.binding_version;
+  record->revision = same_binding ? before->revision + 1 : 0;
+  record->lanes = peer.tx.lanes;
+  record->peer_index = install.peer_index;
+  record->first_lane = install.first_lane;
+  record->lanes_per_worker = static_cast<uint16_t>(std::max(install.lanes / workers_, 1U));
+  record->port = install.path.interface;
+  const PortInfo& port = ports_[install.path.interface];
+  const unsigned overhead = outer_overhead(install.path.remote.address.family);
+  const uint16_t fits = static_cast<uint16_t>(port.mtu > overhead ? port.mtu - overhead : 0);
+  record->inner_mtu = install.inner_mtu == 0 ? fits : std::min(fits, install.inner_mtu);
+  write_tunnel_header({port.mac, {}, install.path.local, install.path.remote}, *record);
+  aead_.expand(install.suite, install.traffic_key, record->traffic_key);
+  return record;
+}
+
+/// Stores peer.record, or a new revision of it when workers already see it.
+void Publisher::publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop) {
+  TxRecord* seen = nullptr;
+  if (peer.shown) {
+    TxRecord* next = slab_.make<TxRecord>();
+    if (next == nullptr) {
+      ++failures_;
+      return;
+    }
+    *next = *peer.record;
+    ++next->revision;
+    seen = std::exchange(peer.record, next);
+  }
+  std::copy(next_hop.begin(), next_hop.end(), peer.record->header);
+  table_.store_tx(id, peer.record);
+  peer.shown = true;
+  if (seen != nullptr) retire(seen);
+}
+
+void Publisher::set_next_hop(PeerId id, const std::optional<EtherAddress>& next_hop) {
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end() || at->second.record == nullptr) return;
+  Peer& peer = at->second;
+  if (next_hop) {
+    const bool same = std::equal(next_hop->begin(), next_hop->end(), peer.record->header);
+    if (!peer.shown || !same) publish_tx(id, peer, *next_hop);
+    return;
+  }
+  if (!peer.shown) return;
+  // Workers may still read the record: hide it, and keep a copy for when the next hop is back.
+  TxRecord* copy = slab_.make<TxRecord>();
+  if (copy != nullptr) {
+    *copy = *peer.record;
+    ++copy->revision;
+  } else {
+    ++failures_;
+  }
+  table_.store_tx(id, nullptr);
+  peer.shown = false;
+  retire(std::exchange(peer.record, copy));
+}
+
+void Publisher::withdraw_tx(PeerId id) {
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end()) return;
+  drop_record(id, at->second);
+  forget_if_unused(id);
+}
+
+/// Takes the send side away. The lanes stay: the same key may get a record again.
+void Publisher::drop_record(PeerId id, Peer& peer) {
+  if (peer.shown) table_.store_tx(id, nullptr);
+  peer.shown = false;
+  if (peer.record != nullptr) retire(std::exchange(peer.record, nullptr));
+}
+
+TrafficTotals Publisher::totals(PeerId id) const {
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end()) return {};
+  const Peer& peer = at->second;
+  TrafficTotals sum = peer.retired;
+  for (const RxRecord* record : peer.rx) add_rx(sum, count(record->lanes, record->lane_count));
+  const Counted sent = count(peer.tx.lanes, peer.tx.count);
+  add_tx(sum, sent);
+  sum.tx_generation_packets = peer.tx.packets_before + sent.packets;
+  return sum;
+}
+
+void Publisher::retire(const RxRecord* record) {
+  Peer& peer = peer_of(record->peer);
+  const Counted before = count(record->lanes, record->lane_count);
+  add_rx(peer.retired, before);
+  reclaimer_.defer([this, record, before, incarnation = peer.incarnation] {
+    const auto at = peers_.find(record->peer.value);
+    if (at != peers_.end() && at->second.incarnation == incarnation)
+      add_rx(at->second.retired, count(record->lanes, record->lane_count), before);
+    slab_.destroy(record->lanes, record->lane_count);
+    slab_.destroy(record);
+  });
+}
+
+void Publisher::retire(const TxRecord* record) {
+  reclaimer_.defer([this, record] { slab_.destroy(record); });
+}
+
+void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
+  const Counted before = count(old.lanes, old.count);
+  add_tx(peer.retired, before);
+  reclaimer_.defer(
+      [this, id, before, incarnation = peer.incarnation, lanes = old.lanes, n = old.count] {
+        const auto at = peers_.find(id.value);
+        if (at != peers_.end() && at->second.incarnation == incarnation)
+          add_tx(at->second.retired, count(lanes, n), before);
+        slab_.destroy(lanes, n);
+      });
+}
+
+void Publisher::forget_if_unused(PeerId id) {
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
+  if (at->second.tx.lanes != nullptr) retire(id, at->second, at->second.tx);
+  peers_.erase(at);
+}
+
+}  // namespace jvpn

@@ -1,0 +1,107 @@
+// Makes the engine's decisions visible to workers: records are built, stored with release order,
+// and the replaced ones freed after an RCU grace period. No worker ever stops for it.
+//
+// Control thread only. Counters of retired lanes flow into totals, so that none is lost.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "common/aead.h"
+#include "common/port_info.h"
+#include "common/result.h"
+#include "common/secret.h"
+#include "common/session_table.h"
+#include "control/packet_writer.h"
+#include "control/reclaimer.h"
+#include "control/session_host.h"
+#include "control/slab.h"
+
+namespace jvpn {
+
+/// What a peer's lanes counted, live and retired ones.
+struct TrafficTotals {
+  uint64_t rx_packets = 0;
+  uint64_t rx_bytes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t last_rx_tsc = 0;            ///< 0: none yet
+  uint64_t tx_generation_packets = 0;  ///< under the present key
+};
+
+class Publisher {
+ public:
+  /// `table`, `reclaimer` and `ports` (by number) outlive the publisher, and no worker reads the
+  /// table any more when it goes. Fails when the CPU can't run the AEAD.
+  static Result<std::unique_ptr<Publisher>> create(SessionTable& table, Reclaimer& reclaimer,
+                                                   std::span<const PortInfo> ports,
+                                                   unsigned workers);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  void install_rx(const RxInstall& install);
+  void retire_rx(ReceiverIndex index);
+
+  /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until
+  /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
+  /// can repeat; an install that would go back to a lane given up under the same key is refused.
+  void install_tx(const TxInstall& install, const std::optional<EtherAddress>& next_hop);
+  /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
+  void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
+  void withdraw_tx(PeerId peer);
+
+  /// Since the peer last had neither a receive nor a send side.
+  TrafficTotals totals(PeerId peer) const;
+  /// Installs refused: no memory, or a contradiction in them. Those sides carry nothing.
+  uint64_t failures() const { return failures_; }
+  size_t bytes_in_use() const { return slab_.in_use(); }
+
+ private:
+  /// The sending lanes under one traffic key.
+  struct TxLanes {
+    Secret<kAeadKeyBytes> key;
+    Suite suite{};
+    TxLane* lanes = nullptr;
+    LaneId first;
+    uint16_t count = 0;
+    uint64_t packets_before = 0;  ///< sent under this key on lanes already retired
+  };
+  struct Peer {
+    uint64_t incarnation = 0;
+    std::vector<const RxRecord*> rx;
+    TxRecord* record = nullptr;  ///< newest; stored in the table when `shown`
+    bool shown = false;
+    TxLanes tx;
+    TrafficTotals retired;  ///< of lanes that are gone or wait for their grace period
+  };
+
+  Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
+            unsigned workers, Aead aead);
+  Peer& peer_of(PeerId id);
+  bool choose_lanes(Peer& peer, const TxInstall& install);
+  TxRecord* build_tx(const Peer& peer, const TxInstall& install);
+  void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
+  void drop_record(PeerId id, Peer& peer);
+  void retire(const RxRecord* record);
+  void retire(const TxRecord* record);
+  void retire(PeerId id, Peer& peer, const TxLanes& old);
+  void forget_if_unused(PeerId id);
+
+  SessionTable& table_;
+  Reclaimer& reclaimer_;
+  std::span<const PortInfo> ports_;
+  unsigned workers_;
+  Aead aead_;
+  Slab slab_;
+  std::unordered_map<uint32_t, Peer> peers_;
+  uint64_t next_incarnation_ = 1;
+  uint64_t failures_ = 0;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,66 @@
+// Memory for the records that workers read: objects of whole cache lines, carved from chunks of
+// DPDK's heap, kept on free lists by exact size. Released memory is wiped.
+//
+// Control thread only. Chunks return to the heap with the slab.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "common/session_table.h"
+
+namespace jvpn {
+
+class Slab {
+ public:
+  static constexpr size_t kChunkBytes = size_t{256} << 10;
+
+  Slab() = default;
+  ~Slab();
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  /// Zeroed memory, aligned to a cache line; nullptr when DPDK's heap is short.
+  void* allocate(size_t bytes);
+  /// Wipes and takes back what allocate() gave for the same `bytes`.
+  void release(void* memory, size_t bytes);
+
+  /// `count` objects made in place; nullptr when the heap is short.
+  template <typename T>
+  T* make(size_t count = 1) {
+    static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= kCacheLine);
+    void* memory = allocate(sizeof(T) * count);
+    if (memory == nullptr) return nullptr;
+    T* objects = static_cast<T*>(memory);
+    for (size_t i = 0; i < count; ++i) new (objects + i) T();
+    return objects;
+  }
+  template <typename T>
+  void destroy(const T* objects, size_t count = 1) {
+    release(const_cast<T*>(objects), sizeof(T) * count);
+  }
+
+  /// Bytes handed out and not yet released.
+  size_t in_use() const { return in_use_; }
+
+ private:
+  struct Free {
+    Free* next;
+  };
+  static size_t lines_of(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine; }
+  void* carve(size_t lines);
+  bool grow(size_t lines);
+  void push(void* memory, size_t lines);
+
+  std::vector<Free*> free_;  ///< by number of cache lines
+  std::vector<void*> chunks_;
+  uint8_t* next_ = nullptr;  ///< unused rest of the newest chunk
+  size_t left_ = 0;          ///< its cache lines
+  size_t in_use_ = 0;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,123 @@
+// The bursts that stages hand to each other: structures of arrays, where index i is one packet.
+// They live on the worker's stack; nothing is initialised before it is written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "common/limits.h"
+#include "common/route_table.h"
+#include "common/session_table.h"
+#include "common/types.h"
+
+namespace jvpn {
+
+static_assert(kBurst <= 64, "bulk lookups take 64 keys at most");
+
+/// Frames as a port gave them.
+struct FrameBurst {
+  size_t count = 0;
+  rte_mbuf* packet[kBurst];
+};
+
+/// JVP data messages on the way from classify to open. The mbuf's data starts at Ethernet.
+struct DataBurst {
+  size_t count = 0;
+  rte_mbuf* packet[kBurst];
+  uint8_t* message[kBurst];  ///< transport header
+  uint32_t bytes[kBurst];    ///< header, ciphertext and tag
+  uint16_t port[kBurst];     ///< number of the port it came in by
+  const RxRecord* record[kBurst];
+  RxLane* lane[kBurst];
+
+  void add(rte_mbuf* m, uint8_t* header, uint32_t length, uint16_t in_port) {
+    packet[count] = m;
+    message[count] = header;
+    bytes[count] = length;
+    port[count] = in_port;
+    ++count;
+  }
+  /// For loops that drop some: packet `from` becomes packet `to` ≤ `from`.
+  void keep(size_t to, size_t from) {
+    packet[to] = packet[from];
+    message[to] = message[from];
+    bytes[to] = bytes[from];
+    port[to] = port[from];
+    record[to] = record[from];
+    lane[to] = lane[from];
+  }
+};
+
+/// Where inner packets came from; decides what may be done with them.
+enum class Origin : uint8_t {
+  kTunnel,   ///< opened from a peer: its source is checked, it may go anywhere
+  kInside,   ///< from an inside port: may only enter the tunnel
+  kControl,  ///< made by our own control core: spends no hop
+};
+
+/// Inner packets whose header is sound. The mbuf's data starts at the IP header.
+struct InnerBurst {
+  size_t count = 0;
+  rte_mbuf* packet[kBurst];
+  uint8_t* ip[kBurst];
+  uint32_t bytes[kBurst];
+  PeerId peer[kBurst];    ///< kTunnel: who sent it
+  uint16_t port[kBurst];  ///< number of the port it came in by
+
+  void add(rte_mbuf* m, uint8_t* start, uint32_t length, PeerId from, uint16_t in_port) {
+    packet[count] = m;
+    ip[count] = start;
+    bytes[count] = length;
+    peer[count] = from;
+    port[count] = in_port;
+    ++count;
+  }
+  void keep(size_t to, size_t from) {
+    packet[to] = packet[from];
+    ip[to] = ip[from];
+    bytes[to] = bytes[from];
+    peer[to] = peer[from];
+    port[to] = port[from];
+  }
+};
+
+/// Inner packets that enter the tunnel. The mbuf's data starts at the IP header.
+struct SealBurst {
+  size_t count = 0;
+  rte_mbuf* packet[kBurst];
+  uint8_t* ip[kBurst];
+  uint32_t bytes[kBurst];
+  PeerId peer[kBurst];    ///< to whom
+  uint16_t port[kBurst];  ///< number of the port it came in by
+  const TxRecord* record[kBurst];
+  uint64_t counter[kBurst];
+
+  void add(rte_mbuf* m, uint8_t* start, uint32_t length, PeerId to, uint16_t in_port) {
+    packet[count] = m;
+    ip[count] = start;
+    bytes[count] = length;
+    peer[count] = to;
+    port[count] = in_port;
+    ++count;
+  }
+  void keep(size_t to, size_t from) {
+    packet[to] = packet[from];
+    ip[to] = ip[from];
+    bytes[to] = bytes[from];
+    peer[to] = peer[from];
+    port[to] = port[from];
+    record[to] = record[from];
+    counter[to] = counter[from];
+  }
+};
+
+/// Makes the packet's data the `bytes` from `start`, which lies in its buffer.
+inline void set_data(rte_mbuf* packet, const uint8_t* start, uint32_t bytes) {
+  packet->data_off = static_cast<uint16_t>(start - static_cast<const uint8_t*>(packet->buf_addr));
+  packet->data_len = static_cast<uint16_t>(bytes);
+  packet->pkt_len = bytes;
+}
+
+}  // namespace jvpn

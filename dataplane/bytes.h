@@ -1,0 +1,46 @@
+// Loads, stores and sums over packet bytes of any alignment.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace jvpn {
+
+inline uint16_t load_be16(const uint8_t* at) {
+  return static_cast<uint16_t>(at[0] << 8 | at[1]);
+}
+
+inline void store_be16(uint8_t* at, uint32_t value) {
+  const uint16_t word = __builtin_bswap16(static_cast<uint16_t>(value));
+  __builtin_memcpy(at, &word, sizeof word);
+}
+
+inline uint32_t load_u32(const uint8_t* at) {
+  uint32_t word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return word;
+}
+
+inline uint64_t load_u64(const uint8_t* at) {
+  uint64_t word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return word;
+}
+
+/// Folds a sum of 16- or 32-bit words to 16 bits with end-around carry (RFC 1071).
+inline uint16_t fold_sum(uint64_t sum) {
+  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+  sum = (sum & 0xFFFF) + (sum >> 16);
+  sum = (sum & 0xFFFF) + (sum >> 16);
+  return static_cast<uint16_t>(sum);
+}
+
+/// The Internet checksum of an IPv4 header comes out right. `bytes` is a multiple of 4, ≥ 20.
+inline bool ipv4_header_sums_up(const uint8_t* header, size_t bytes) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < bytes; i += 4) sum += load_u32(header + i);
+  return fold_sum(sum) == 0xFFFF;
+}
+
+}  // namespace jvpn

@@ -1,0 +1,242 @@
+// Stage 2: classify. Worker core. Reads headers only; decides, changes nothing.
+//   1. Ethernet: for us, or to a group.
+//   2. IP: sound header, no options, no fragment, to one of the port's addresses.
+//   3. Outside: UDP to the listening port; JVP/1 type, reserved bits, length.
+//   4. Inside: what isn't for the port itself is an inner packet to be routed.
+// The functions here are pure, so that every malformed frame can be tested as a line in a table.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "common/drop.h"
+#include "common/wire.h"
+#include "dataplane/bytes.h"
+#include "dataplane/inner_packet.h"
+#include "dataplane/port_view.h"
+
+namespace jvpn {
+
+inline constexpr uint32_t kEthernetBytes = 14;
+inline constexpr uint32_t kUdpBytes = 8;
+inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4Bytes;
+inline constexpr uint32_t kMinControl = wire::kTransportOverhead + sizeof(wire::ControlHeader);
+inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxControlPlaintext;
+
+enum class Verdict : uint8_t {
+  kData,       ///< JVP data message
+  kControl,    ///< JVP control message
+  kHandshake,  ///< initiation, response or cookie reply, of the right size
+  kInner,      ///< inside packet to be routed
+  kFrame,      ///< for control: ARP, ND, ICMP, or anything to an inside port's own address
+  kDrop,
+};
+
+/// What a frame is, and where its part of interest lies.
+struct Classified {
+  Verdict verdict;
+  Drop reason = Drop::kCount;  ///< kDrop: why
+  uint16_t offset = 0;         ///< of the JVP message or inner packet, from Ethernet
+  uint32_t bytes = 0;          ///< of it, link-layer padding left out
+};
+
+/// What the port judged of an IPv4 header checksum.
+enum class HeaderSum : uint8_t { kUnknown, kGood, kBad };
+
+namespace classify {
+
+inline constexpr uint16_t kEtherIpv4 = 0x0800;
+inline constexpr uint16_t kEtherIpv6 = 0x86DD;
+inline constexpr uint16_t kEtherArp = 0x0806;
+inline constexpr uint8_t kIcmp = 1;
+inline constexpr uint8_t kUdp = 17;
+inline constexpr uint8_t kIcmpV6 = 58;
+inline constexpr uint8_t kFragmentHeader = 44;
+
+inline Classified dropped(Drop reason) {
+  return {Verdict::kDrop, reason, 0, 0};
+}
+inline Classified frame() {
+  return {Verdict::kFrame, Drop::kCount, 0, 0};
+}
+
+inline bool to_group(const uint8_t* ethernet) {
+  return (ethernet[0] & 1) != 0;
+}
+inline bool to_port(const PortView& port, const uint8_t* ethernet) {
+  return (load_u64(ethernet) & 0xFFFF'FFFF'FFFF) == port.mac;
+}
+
+/// The extension headers that may stand before UDP or ICMPv6 (RFC 8200, §4.1; RFC 4302, 6275, …).
+inline bool is_ipv6_extension(uint8_t next_header) {
+  switch (next_header) {
+    case 0:    // hop-by-hop options
+    case 43:   // routing
+    case 51:   // authentication
+    case 60:   // destination options
+    case 135:  // mobility
+    case 139:  // HIP
+    case 140:  // shim6
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A JVP/1 message at `message`; type, reserved bits and length.
+inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
+  if (bytes < sizeof(wire::Preamble)) return dropped(Drop::kMessageLength);
+  const uint32_t preamble = load_u32(message);
+  if (preamble >> 8 != 0) return dropped(Drop::kReserved);
+  const auto sized = [&](Verdict verdict, bool right) -> Classified {
+    return right ? Classified{verdict, Drop::kCount, offset, bytes} : dropped(Drop::kMessageLength);
+  };
+  switch (static_cast<wire::MessageType>(preamble)) {
+    case wire::MessageType::kData:
+      return sized(Verdict::kData, bytes >= kMinData);
+    case wire::MessageType::kControl:
+      return sized(Verdict::kControl, bytes >= kMinControl && bytes <= kMaxControl);
+    case wire::MessageType::kInitiation:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::Initiation));
+    case wire::MessageType::kResponse:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::Response));
+    case wire::MessageType::kCookieReply:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::CookieReply));
+  }
+  return dropped(Drop::kMessageType);
+}
+
+/// A UDP datagram `offset` into the frame, `bytes` of IP payload.
+inline Classified udp(const uint8_t* ethernet, uint16_t offset, uint32_t bytes,
+                      uint16_t listen_port) {
+  if (bytes < kUdpBytes) return dropped(Drop::kTruncated);
+  const uint8_t* datagram = ethernet + offset;
+  const uint32_t length = load_be16(datagram + 4);
+  if (length < kUdpBytes || length > bytes) return dropped(Drop::kTruncated);
+  if (load_be16(datagram + 2) != listen_port) return dropped(Drop::kUdpPort);
+  const auto message = static_cast<uint16_t>(offset + kUdpBytes);
+  return jvp(ethernet + message, message, length - kUdpBytes);
+}
+
+/// kCount when the IPv4 header in `bytes` is sound and its checksum right.
+inline Drop check_ipv4(const uint8_t* ip, uint32_t bytes, HeaderSum sum) {
+  if (bytes < kIpv4Bytes) return Drop::kTruncated;
+  const uint32_t header = (ip[0] & 0x0FU) * 4;
+  const uint32_t total = load_be16(ip + 2);
+  if (!is_ipv4(ip) || header < kIpv4Bytes || total < header) return Drop::kIpHeader;
+  if (total > bytes) return Drop::kTruncated;
+  if (sum == HeaderSum::kBad) return Drop::kIpChecksum;
+  if (sum == HeaderSum::kUnknown && !ipv4_header_sums_up(ip, header)) return Drop::kIpChecksum;
+  return Drop::kCount;
+}
+
+/// kCount when the IPv6 header in `bytes` is sound.
+inline Drop check_ipv6(const uint8_t* ip, uint32_t bytes) {
+  if (bytes < kIpv6Bytes) return Drop::kTruncated;
+  if (ip[0] >> 4 != 6) return Drop::kIpHeader;
+  return kIpv6Bytes + load_be16(ip + 4) > bytes ? Drop::kTruncated : Drop::kCount;
+}
+
+inline Classified outside_ipv4(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
+                               uint32_t length, HeaderSum sum) {
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const Drop unsound = check_ipv4(ip, length - kEthernetBytes, sum);
+  if (unsound != Drop::kCount) return dropped(unsound);
+  if (!port.owns_ipv4(ip + 16) || to_group(ethernet)) return dropped(Drop::kNotForUs);
+  if ((ip[0] & 0x0F) != 5) return dropped(Drop::kIpOptions);
+  if ((load_be16(ip + 6) & 0x3FFF) != 0) return dropped(Drop::kFragment);
+  if (ip[9] == kIcmp) return frame();
+  if (ip[9] != kUdp) return dropped(Drop::kProtocol);
+  return udp(ethernet, kEthernetBytes + kIpv4Bytes, load_be16(ip + 2) - kIpv4Bytes, listen_port);
+}
+
+inline Classified outside_ipv6(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
+                               uint32_t length) {
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const Drop unsound = check_ipv6(ip, length - kEthernetBytes);
+  if (unsound != Drop::kCount) return dropped(unsound);
+  const uint8_t next_header = ip[6];
+  const bool group = ip[24] == 0xFF;
+  if (group && next_header == kIcmpV6) return frame();  // neighbour solicitation
+  if (group || to_group(ethernet) || !port.owns_ipv6(ip + 24)) return dropped(Drop::kNotForUs);
+  if (next_header == kIcmpV6) return frame();
+  if (next_header == kFragmentHeader) return dropped(Drop::kFragment);
+  if (is_ipv6_extension(next_header)) return dropped(Drop::kIpOptions);
+  if (next_header != kUdp) return dropped(Drop::kProtocol);
+  return udp(ethernet, kEthernetBytes + kIpv6Bytes, load_be16(ip + 4), listen_port);
+}
+
+inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                              HeaderSum sum) {
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const Drop unsound = check_ipv4(ip, length - kEthernetBytes, sum);
+  if (unsound != Drop::kCount) return dropped(unsound);
+  if (to_group(ethernet)) return dropped(Drop::kNotForUs);
+  if (port.owns_ipv4(ip + 16)) return frame();
+  return {Verdict::kInner, Drop::kCount, kEthernetBytes, load_be16(ip + 2)};
+}
+
+inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const Drop unsound = check_ipv6(ip, length - kEthernetBytes);
+  if (unsound != Drop::kCount) return dropped(unsound);
+  const bool group = ip[24] == 0xFF;
+  if (group && ip[6] == kIcmpV6) return frame();
+  if (group || to_group(ethernet)) return dropped(Drop::kNotForUs);
+  if (port.owns_ipv6(ip + 24)) return frame();
+  return {Verdict::kInner, Drop::kCount, kEthernetBytes, kIpv6Bytes + load_be16(ip + 4)};
+}
+
+}  // namespace classify
+
+/// A frame from an outside port, `length` bytes from Ethernet.
+inline Classified classify_outside(const PortView& port, uint16_t listen_port,
+                                   const uint8_t* ethernet, uint32_t length, HeaderSum sum) {
+  if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
+  if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
+    return classify::dropped(Drop::kNotForUs);
+  switch (load_be16(ethernet + 12)) {
+    case classify::kEtherIpv4:
+      return classify::outside_ipv4(port, listen_port, ethernet, length, sum);
+    case classify::kEtherIpv6:
+      return classify::outside_ipv6(port, listen_port, ethernet, length);
+    case classify::kEtherArp:
+      return classify::frame();
+    default:
+      return classify::dropped(Drop::kEtherType);
+  }
+}
+
+/// A frame from an inside port, `length` bytes from Ethernet.
+inline Classified classify_inside(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                                  HeaderSum sum) {
+  if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
+  if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
+    return classify::dropped(Drop::kNotForUs);
+  switch (load_be16(ethernet + 12)) {
+    case classify::kEtherIpv4:
+      return classify::inside_ipv4(port, ethernet, length, sum);
+    case classify::kEtherIpv6:
+      return classify::inside_ipv6(port, ethernet, length);
+    case classify::kEtherArp:
+      return classify::frame();
+    default:
+      return classify::dropped(Drop::kEtherType);
+  }
+}
+
+/// The port's own judgement, when it makes one.
+inline HeaderSum header_sum_of(const PortView& port, const rte_mbuf* packet) {
+  if (!port.rx_ipv4_checksum) return HeaderSum::kUnknown;
+  switch (packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) {
+    case RTE_MBUF_F_RX_IP_CKSUM_GOOD:
+      return HeaderSum::kGood;
+    case RTE_MBUF_F_RX_IP_CKSUM_BAD:
+      return HeaderSum::kBad;
+    default:
+      return HeaderSum::kUnknown;
+  }
+}
+
+}  // namespace jvpn

@@ -1,0 +1,115 @@
+// One worker's working set, and the two ways by which a packet leaves it early: drop and punt.
+// Everything here is touched by one worker core alone, but for what its comment says.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "common/aead.h"
+#include "common/exchange.h"
+#include "common/message_mac.h"
+#include "common/route_table.h"
+#include "common/session_table.h"
+#include "dataplane/burst.h"
+#include "dataplane/port_view.h"
+#include "dataplane/tx.h"
+
+namespace jvpn {
+
+struct WorkerContext {
+  uint32_t number = 0;  ///< of this worker; owner value of the lanes that it claims
+  uint32_t workers = 1;
+  uint16_t listen_port = 0;
+  const SessionTable& sessions;  ///< written by control
+  const RouteTable& routes;      ///< written by control
+  const WorkerRings& rings;
+  std::array<rte_ring*, kMaxWorkers> handoff_to{};  ///< by the owner's number; we are the producer
+  std::vector<PortView> ports{};                    ///< by port number
+  const MacKey& mac1;
+  const SharedCookieSecrets& cookies;  ///< written by control
+  WorkerCounters& counters;            ///< written here, read by control
+  Aead aead;
+  MessageMac mac;
+  TxBuffers tx;
+  uint64_t now_tsc = 0;  ///< of the current poll
+};
+
+inline void count_drop(WorkerContext& worker, Drop reason) {
+  WorkerCounters::add(worker.counters.drops[static_cast<size_t>(reason)], 1);
+}
+
+/// Counts and frees.
+inline void drop(WorkerContext& worker, rte_mbuf* packet, Drop reason) {
+  count_drop(worker, reason);
+  rte_pktmbuf_free(packet);
+}
+
+/// Hands a packet with its note to control. False when the ring is full: it stays the caller's.
+inline bool offer(WorkerContext& worker, PuntClass to, rte_mbuf* packet) {
+  if (rte_ring_sp_enqueue(worker.rings.punt[static_cast<size_t>(to)], packet) != 0) return false;
+  WorkerCounters::add(worker.counters.punted, 1);
+  return true;
+}
+
+/// The same; when the ring is full the packet is dropped by name.
+inline void punt(WorkerContext& worker, PuntClass to, rte_mbuf* packet) {
+  if (!offer(worker, to, packet)) [[unlikely]]
+    drop(worker, packet, Drop::kControlRingFull);
+}
+
+/// A frame for the port's own addresses; data starts at Ethernet.
+inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* packet) {
+  PacketNote& note = note_of(packet);
+  note = PacketNote{};
+  note.port = port.number;
+  note.reason = PuntReason::kFrame;
+  note.tsc = worker.now_tsc;
+  punt(worker, PuntClass::kSlowPath, packet);
+}
+
+/// What control must know of an inner packet that it answers or delivers.
+struct InnerPunt {
+  PuntReason reason;
+  uint16_t port;  ///< that it came in by
+  PeerId peer;
+  Origin origin;
+  uint16_t mtu = 0;
+};
+
+/// Offers an inner packet to control; data starts at IP. Anything but what is for ourselves leaves
+/// half of the ring to frames, so that a flood of unroutable packets can't silence ARP and ND.
+inline bool offer_inner(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet) {
+  const rte_ring* ring = worker.rings.punt[static_cast<size_t>(PuntClass::kSlowPath)];
+  const bool ours = about.reason == PuntReason::kLocal;
+  if (!ours && rte_ring_count(ring) > rte_ring_get_capacity(ring) / 2) [[unlikely]]
+    return false;
+  PacketNote& note = note_of(packet);
+  note = PacketNote{};
+  note.port = about.port;
+  note.peer = about.peer;
+  note.reason = about.reason;
+  note.from_tunnel = about.origin == Origin::kTunnel;
+  note.mtu = about.mtu;
+  note.tsc = worker.now_tsc;
+  return offer(worker, PuntClass::kSlowPath, packet);
+}
+
+/// An inner packet that control delivers or holds; dropped by name when control can't take it.
+inline void punt_inner(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet) {
+  if (!offer_inner(worker, about, packet)) [[unlikely]]
+    drop(worker, packet, Drop::kControlRingFull);
+}
+
+/// An inner packet that ends here and is counted as `reason`; control gets it for the ICMP error,
+/// as far as its ring allows, unless it is control's own.
+inline void refuse(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet, Drop reason) {
+  count_drop(worker, reason);
+  if (about.origin == Origin::kControl || !offer_inner(worker, about, packet))
+    rte_pktmbuf_free(packet);
+}
+
+}  // namespace jvpn

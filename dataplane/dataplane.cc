@@ -1,0 +1,299 @@
+#include "dataplane/dataplane.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "common/secret.h"
+#include "dataplane/eal.h"
+#include "dataplane/port.h"
+#include "dataplane/worker.h"
+
+namespace jvpn {
+namespace {
+
+struct FreePool {
+  void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
+};
+struct FreeDpdk {
+  void operator()(void* memory) const { rte_free(memory); }
+};
+
+/// The packets left in a ring go back to their pools before it does.
+struct FreeRing {
+  void operator()(rte_ring* ring) const {
+    void* packet = nullptr;
+    while (rte_ring_sc_dequeue(ring, &packet) == 0)
+      rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
+    rte_ring_free(ring);
+  }
+};
+
+using Pool = std::unique_ptr<rte_mempool, FreePool>;
+using Rcu = std::unique_ptr<rte_rcu_qsbr, FreeDpdk>;
+using Ring = std::unique_ptr<rte_ring, FreeRing>;
+
+std::string unique_name(const std::string& what) {
+  static std::atomic<unsigned> objects{0};
+  return "jvpn_" + what + "_" + std::to_string(objects.fetch_add(1));
+}
+
+Result<Ring> make_ring(const char* what, uint32_t packets) {
+  rte_ring* ring =
+      rte_ring_create(unique_name(what).c_str(), packets, static_cast<int>(rte_socket_id()),
+                      RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+  if (ring != nullptr) return Ring(ring);
+  return Error{std::string("no ring of ") + std::to_string(packets) +
+               " packets: " + rte_strerror(rte_errno)};
+}
+
+Result<Rcu> make_rcu(uint32_t readers) {
+  const size_t bytes = rte_rcu_qsbr_get_memsize(readers);
+  Rcu rcu(static_cast<rte_rcu_qsbr*>(rte_zmalloc("jvpn_rcu", bytes, kCacheLine)));
+  if (rcu == nullptr || rte_rcu_qsbr_init(rcu.get(), readers) != 0)
+    return Error{"no DPDK memory for the RCU variable: raise memory.megabytes"};
+  return rcu;
+}
+
+uint16_t largest_mtu(const GatewayProfile& profile) {
+  uint16_t mtu = 0;
+  for (const PortProfile& port : profile.ports) mtu = std::max(mtu, port.mtu);
+  return mtu;
+}
+
+Result<void> check_counts(const GatewayProfile& profile) {
+  const size_t workers = profile.cores.workers.size();
+  if (workers == 0 || workers > kMaxWorkers)
+    return Error{"cores.workers: expected 1 to " + std::to_string(kMaxWorkers) + " workers, got " +
+                 std::to_string(workers)};
+  if (profile.ports.empty() || profile.ports.size() > kMaxPorts)
+    return Error{"ports: expected 1 to " + std::to_string(kMaxPorts) + " ports, got " +
+                 std::to_string(profile.ports.size())};
+  return {};
+}
+
+/// What a worker's lcore is launched with.
+struct Launch {
+  Worker* worker;
+  const std::atomic<bool>* stop;
+};
+
+int run_worker(void* argument) {
+  const auto* launch = static_cast<const Launch*>(argument);
+  launch->worker->run(*launch->stop);
+  return 0;
+}
+
+}  // namespace
+
+/// Members in the order of dependence: destroyed from the last to the first.
+struct Dataplane::Parts {
+  MacKey mac1{};
+  Rcu rcu;
+  std::unique_ptr<SessionTable> sessions;
+  std::unique_ptr<RouteTable> routes;
+  SharedCookieSecrets cookies{nullptr};
+  Pool data_pool;
+  Pool control_pool;
+  std::vector<Ring> owned_rings;
+  std::vector<WorkerRings> rings;
+  std::vector<WorkerCounters> counters;
+  std::vector<Port> ports;
+  std::vector<PortInfo> infos;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<Launch> launches;  ///< read by the workers' lcores while they run
+  std::atomic<bool> stop{false};
+  bool running = false;
+
+  ~Parts() { wipe(&mac1, sizeof mac1); }
+
+  Result<void> make_tables(const GatewayProfile& profile, const RouteTable::Sizes& sizes);
+  Result<void> make_pools(const GatewayProfile& profile);
+  Result<void> make_rings(const LimitsProfile& limits, size_t workers);
+  Result<void> open_ports(const GatewayProfile& profile);
+  Result<void> make_workers(const GatewayProfile& profile);
+  Result<rte_ring*> own_ring(const char* what, uint32_t packets);
+};
+
+Result<rte_ring*> Dataplane::Parts::own_ring(const char* what, uint32_t packets) {
+  auto ring = make_ring(what, packets);
+  if (!ring) return ring.error();
+  owned_rings.push_back(*std::move(ring));
+  return owned_rings.back().get();
+}
+
+Result<void> Dataplane::Parts::make_tables(const GatewayProfile& profile,
+                                           const RouteTable::Sizes& sizes) {
+  auto variable = make_rcu(static_cast<uint32_t>(profile.cores.workers.size()));
+  if (!variable) return variable.error();
+  rcu = *std::move(variable);
+  auto session_table = SessionTable::create(profile.limits.sessions);
+  if (!session_table) return session_table.error();
+  sessions = *std::move(session_table);
+  auto route_table = RouteTable::create(sizes, rcu.get());
+  if (!route_table) return route_table.error();
+  routes = *std::move(route_table);
+  return {};
+}
+
+Result<void> Dataplane::Parts::make_pools(const GatewayProfile& profile) {
+  const uint16_t mtu = largest_mtu(profile);
+  auto data = make_pool(unique_name("data"), profile.limits.mbufs, mtu);
+  if (!data) return data.error();
+  data_pool = Pool(*data);
+  auto control = make_pool(unique_name("control"), profile.limits.control_mbufs, mtu);
+  if (!control) return control.error();
+  control_pool = Pool(*control);
+  return {};
+}
+
+Result<void> Dataplane::Parts::make_rings(const LimitsProfile& limits, size_t count) {
+  static constexpr std::array<const char*, kPuntClasses> kNames{"verified", "handshake", "control",
+                                                                "slow"};
+  rings.resize(count);
+  for (WorkerRings& own : rings) {
+    for (size_t punt_class = 0; punt_class < kPuntClasses; ++punt_class) {
+      auto ring = own_ring(kNames[punt_class], limits.control_ring);
+      if (!ring) return ring.error();
+      own.punt[punt_class] = *ring;
+    }
+    auto inject = own_ring("inject", limits.control_ring);
+    if (!inject) return inject.error();
+    own.inject = *inject;
+    for (size_t from = 0; from < count; ++from) {
+      if (&rings[from] == &own) continue;
+      auto handoff = own_ring("handoff", limits.handoff_ring);
+      if (!handoff) return handoff.error();
+      own.handoff[from] = *handoff;
+    }
+  }
+  return {};
+}
+
+Result<void> Dataplane::Parts::open_ports(const GatewayProfile& profile) {
+  for (const PortProfile& wanted : profile.ports) {
+    auto port =
+        Port::open(wanted, {static_cast<uint16_t>(ports.size()),
+                            static_cast<uint16_t>(profile.cores.workers.size()), data_pool.get()});
+    if (!port) return port.error();
+    infos.push_back(port->info());
+    ports.push_back(*std::move(port));
+  }
+  return {};
+}
+
+/// Queue q of port p belongs to worker (p + q) mod workers: single queues of several ports spread.
+Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
+  const size_t count = profile.cores.workers.size();
+  counters = std::vector<WorkerCounters>(count);
+  std::vector<WorkerConfig> configs(count);
+  for (const PortInfo& port : infos) {
+    for (uint16_t queue = 0; queue < port.rx_queues; ++queue)
+      configs[(port.number + queue) % count].queues.push_back({port.number, queue});
+  }
+  for (size_t number = 0; number < count; ++number) {
+    WorkerConfig& config = configs[number];
+    config.number = static_cast<uint16_t>(number);
+    config.workers = static_cast<uint16_t>(count);
+    config.sessions = sessions.get();
+    config.routes = routes.get();
+    config.rcu = rcu.get();
+    config.rings = rings;
+    config.ports = infos;
+    config.counters = &counters[number];
+    config.mac1 = &mac1;
+    config.cookies = &cookies;
+    config.listen_port = profile.listen_port;
+    config.idle = profile.cores.idle;
+    auto worker = Worker::create(config);
+    if (!worker) return worker.error();
+    workers.push_back(*std::move(worker));
+    launches.push_back({workers.back().get(), &stop});
+  }
+  return {};
+}
+
+Dataplane::Dataplane(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Dataplane::~Dataplane() {
+  stop();
+}
+
+Result<std::unique_ptr<Dataplane>> Dataplane::create(const GatewayProfile& profile,
+                                                     const Options& options) {
+  if (auto sound = check_counts(profile); !sound) return sound.error();
+  auto parts = std::make_unique<Parts>();
+  parts->mac1 = options.mac1;
+  if (auto done = parts->make_tables(profile, options.routes); !done) return done.error();
+  if (auto done = parts->make_pools(profile); !done) return done.error();
+  const size_t workers = profile.cores.workers.size();
+  if (auto done = parts->make_rings(profile.limits, workers); !done) return done.error();
+  if (auto done = parts->open_ports(profile); !done) return done.error();
+  if (auto done = parts->make_workers(profile); !done) return done.error();
+  return std::unique_ptr<Dataplane>(new Dataplane(std::move(parts)));
+}
+
+Result<void> Dataplane::start() {
+  parts_->stop.store(false);
+  parts_->running = true;
+  for (size_t worker = 0; worker < workers(); ++worker) {
+    const int error =
+        rte_eal_remote_launch(run_worker, &parts_->launches[worker], lcore_of_worker(worker));
+    if (error == 0) continue;
+    stop();
+    return Error{"worker " + std::to_string(worker) + " can't start on lcore " +
+                 std::to_string(lcore_of_worker(worker)) + ": " + rte_strerror(-error)};
+  }
+  return {};
+}
+
+void Dataplane::stop() {
+  if (!parts_->running) return;
+  parts_->stop.store(true);
+  for (size_t worker = 0; worker < workers(); ++worker) rte_eal_wait_lcore(lcore_of_worker(worker));
+  parts_->running = false;
+}
+
+size_t Dataplane::workers() const {
+  return parts_->workers.size();
+}
+std::span<const PortInfo> Dataplane::ports() const {
+  return parts_->infos;
+}
+bool Dataplane::link_up(uint16_t port) const {
+  return parts_->ports[port].link_up();
+}
+SessionTable& Dataplane::sessions() {
+  return *parts_->sessions;
+}
+RouteTable& Dataplane::routes() {
+  return *parts_->routes;
+}
+rte_rcu_qsbr* Dataplane::rcu() {
+  return parts_->rcu.get();
+}
+SharedCookieSecrets& Dataplane::cookie_secrets() {
+  return parts_->cookies;
+}
+const WorkerRings& Dataplane::rings(size_t worker) const {
+  return parts_->rings[worker];
+}
+const WorkerCounters& Dataplane::counters(size_t worker) const {
+  return parts_->counters[worker];
+}
+rte_mempool* Dataplane::control_pool() {
+  return parts_->control_pool.get();
+}
+const rte_mempool* Dataplane::data_pool() const {
+  return parts_->data_pool.get();
+}
+
+}  // namespace jvpn

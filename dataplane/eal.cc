@@ -1,0 +1,70 @@
+#include "dataplane/eal.h"
+
+#include <algorithm>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+namespace jvpn {
+namespace {
+
+/// `0@2,1@4,2@5`: lcore 0 is control, the others are workers; several may share a CPU.
+std::string lcore_map(const CoresProfile& cores) {
+  std::string map = "0@" + std::to_string(cores.control);
+  for (size_t worker = 0; worker < cores.workers.size(); ++worker) {
+    map +=
+        "," + std::to_string(lcore_of_worker(worker)) + "@" + std::to_string(cores.workers[worker]);
+  }
+  return map;
+}
+
+/// Only the devices of the profile are probed; without any on PCI the bus is left alone, and
+/// virtual addresses serve as IO addresses, which keeps a mempool in one piece for AF_XDP.
+void add_devices(const std::vector<PortProfile>& ports, std::vector<std::string>& arguments) {
+  for (const PortProfile& port : ports) {
+    if (!port.pci.empty()) {
+      arguments.insert(arguments.end(), {"-a", port.pci});
+    } else {
+      arguments.push_back("--vdev=" + port.vdev);
+    }
+  }
+  const bool pci = std::any_of(ports.begin(), ports.end(),
+                               [](const PortProfile& port) { return !port.pci.empty(); });
+  if (!pci) arguments.insert(arguments.end(), {"--no-pci", "--iova-mode=va"});
+}
+
+}  // namespace
+
+std::vector<std::string> eal_arguments(const GatewayProfile& profile) {
+  std::vector<std::string> arguments{
+      "jvpnd", "--lcores=" + lcore_map(profile.cores),  "--main-lcore=0", "--proc-type=primary",
+      "-m",    std::to_string(profile.memory.megabytes)};
+  // Both leave no files behind; the EAL refuses --in-memory without hugepages.
+  if (profile.memory.hugepages)
+    arguments.emplace_back("--in-memory");
+  else
+    arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
+  add_devices(profile.ports, arguments);
+  arguments.insert(arguments.end(), profile.eal_args.begin(), profile.eal_args.end());
+  return arguments;
+}
+
+Result<Eal> Eal::start(const GatewayProfile& profile) {
+  const std::vector<std::string> arguments = eal_arguments(profile);
+  std::vector<std::string> texts = arguments;  // the EAL reorders the pointers and may edit texts
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size());
+  for (std::string& text : texts) pointers.push_back(text.data());
+  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0) return Eal();
+
+  std::string line;
+  for (const std::string& argument : arguments) line += " " + argument;
+  return Error{std::string("DPDK can't start: ") + rte_strerror(rte_errno) +
+               "; its own lines above say why. Arguments:" + line};
+}
+
+Eal::~Eal() {
+  if (running_) rte_eal_cleanup();
+}
+
+}  // namespace jvpn

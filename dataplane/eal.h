@@ -1,0 +1,37 @@
+// DPDK's environment for the life of the process: arguments from the profile, cleanup by RAII.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/profile.h"
+#include "common/result.h"
+
+namespace jvpn {
+
+/// The EAL's command line for a profile, program name first. The main lcore is 0, on the control
+/// CPU; worker i is lcore i + 1 (lcore_of_worker()). The profile's own eal_args stand last.
+std::vector<std::string> eal_arguments(const GatewayProfile& profile);
+
+/// The lcore that runs worker `worker`.
+constexpr unsigned lcore_of_worker(size_t worker) {
+  return static_cast<unsigned>(worker) + 1;
+}
+
+/// The initialised environment. At most one per process, and none after it has gone (DPDK can't
+/// start twice). Everything that holds DPDK memory, ports or rings goes before it.
+class Eal {
+ public:
+  /// Runs rte_eal_init() on the calling thread, which becomes the main lcore: the control core.
+  /// It is then pinned to cores.control; threads that it starts later inherit that.
+  static Result<Eal> start(const GatewayProfile& profile);
+  Eal(Eal&& other) noexcept : running_(other.running_) { other.running_ = false; }
+  Eal& operator=(Eal&&) = delete;
+  ~Eal();
+
+ private:
+  Eal() = default;
+  bool running_ = true;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,50 @@
+// A data message whose lane belongs to another worker goes to it by ring. Worker core; producer of
+// the rings in WorkerContext::handoff_to, consumer of its own WorkerRings::handoff.
+//   1. The note says where the message starts, and whether it is open already (the claim was lost
+//      after opening).
+//   2. The owner looks its record up anew: a grace period may have passed in between.
+#pragma once
+
+#include <rte_ring.h>
+
+#include "common/exchange.h"
+#include "dataplane/burst.h"
+#include "dataplane/context.h"
+
+namespace jvpn {
+
+/// Hands packet `i` of the burst to the worker that owns its lane; a full ring is a counted drop.
+inline void hand_off(WorkerContext& worker, const DataBurst& burst, size_t i, uint32_t owner,
+                     bool opened) {
+  rte_mbuf* packet = burst.packet[i];
+  PacketNote& note = note_of(packet);
+  note.outer_bytes =
+      static_cast<uint16_t>(burst.message[i] - rte_pktmbuf_mtod(packet, const uint8_t*));
+  note.payload_bytes = static_cast<uint16_t>(burst.bytes[i]);
+  note.port = burst.port[i];
+  note.opened = opened;
+  note.tsc = worker.now_tsc;
+  rte_ring* ring = owner < kMaxWorkers ? worker.handoff_to[owner] : nullptr;
+  if (ring == nullptr || rte_ring_sp_enqueue(ring, packet) != 0) [[unlikely]]
+    return drop(worker, packet, Drop::kHandoffFull);
+  WorkerCounters::add(worker.counters.handed_off, 1);
+}
+
+/// Messages that worker `from` handed to us: sealed ones and opened ones, each in their order.
+/// Returns how many were taken.
+inline size_t take_handed_off(WorkerContext& worker, size_t from, DataBurst& sealed,
+                              DataBurst& opened) {
+  rte_ring* ring = worker.rings.handoff[from];
+  if (ring == nullptr) return 0;
+  void* packets[kBurst];
+  const unsigned taken = rte_ring_sc_dequeue_burst(ring, packets, kBurst, nullptr);
+  for (unsigned i = 0; i < taken; ++i) {
+    auto* packet = static_cast<rte_mbuf*>(packets[i]);
+    const PacketNote& note = note_of(packet);
+    uint8_t* message = rte_pktmbuf_mtod_offset(packet, uint8_t*, note.outer_bytes);
+    (note.opened ? opened : sealed).add(packet, message, note.payload_bytes, note.port);
+  }
+  return taken;
+}
+
+}  // namespace jvpn

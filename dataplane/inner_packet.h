@@ -1,0 +1,68 @@
+// Inner packets as a router sees them: soundness, hop count, flow. Worker core; nothing here
+// touches more than the packet's own first lines.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_hash_crc.h>
+
+#include "dataplane/bytes.h"
+
+namespace jvpn {
+
+inline constexpr uint32_t kIpv4Bytes = 20;
+inline constexpr uint32_t kIpv6Bytes = 40;
+
+inline bool is_ipv4(const uint8_t* ip) {
+  return ip[0] >> 4 == 4;
+}
+inline const uint8_t* source_of(const uint8_t* ip) {
+  return ip + (is_ipv4(ip) ? 12 : 8);
+}
+inline const uint8_t* destination_of(const uint8_t* ip) {
+  return ip + (is_ipv4(ip) ? 16 : 24);
+}
+
+/// Length by the packet's own header, ≤ `available`; 0 when the header is not sound: version,
+/// header length, total length or (IPv4) checksum. Options and fragments are carried as they are.
+inline uint32_t sound_inner_bytes(const uint8_t* ip, uint32_t available) {
+  if (available < kIpv4Bytes) return 0;
+  if (is_ipv4(ip)) {
+    const uint32_t header = (ip[0] & 0x0FU) * 4;
+    const uint32_t total = load_be16(ip + 2);
+    if (header < kIpv4Bytes || total < header || total > available) return 0;
+    return ipv4_header_sums_up(ip, header) ? total : 0;
+  }
+  if (ip[0] >> 4 != 6 || available < kIpv6Bytes) return 0;
+  const uint32_t total = kIpv6Bytes + load_be16(ip + 4);
+  return total <= available ? total : 0;
+}
+
+/// Spends one hop, the IPv4 checksum adjusted (RFC 1624). False, and no change, when it was the
+/// last.
+inline bool spend_hop(uint8_t* ip) {
+  uint8_t& hops = is_ipv4(ip) ? ip[8] : ip[7];
+  if (hops <= 1) return false;
+  --hops;
+  if (!is_ipv4(ip)) return true;
+  const uint32_t sum = load_be16(ip + 10) + 0x0100U;
+  store_be16(ip + 10, sum + (sum >= 0xFFFF));
+  return true;
+}
+
+/// Hash of the addresses and, for unfragmented TCP and UDP, the ports: one flow stays on one lane.
+inline uint32_t flow_hash(const uint8_t* ip, uint32_t bytes) {
+  uint32_t hash = 0;
+  const uint32_t addresses = is_ipv4(ip) ? 8 : 32;
+  for (uint32_t i = 0; i < addresses; i += 8)
+    hash = rte_hash_crc_8byte(load_u64(source_of(ip) + i), hash);
+  const bool v4 = is_ipv4(ip);
+  const uint8_t protocol = v4 ? ip[9] : ip[6];
+  if (protocol != 6 && protocol != 17) return hash;
+  if (v4 && (load_be16(ip + 6) & 0x3FFF) != 0) return hash;
+  const uint32_t header = v4 ? (ip[0] & 0x0FU) * 4 : kIpv6Bytes;
+  if (header + 4 > bytes) return hash;
+  return rte_hash_crc_4byte(load_u32(ip + header), hash);
+}
+
+}  // namespace jvpn

@@ -1,0 +1,128 @@
+// Stage 3: look up. Worker core; whole bursts, each load prefetched one pass earlier.
+//   1. Data messages: receiver index → slot → record; all 32 bits are compared.
+//   2. Lane: announced under this record; its owner is us, nobody, or another worker (handoff).
+//   3. Replay, before the cost of opening: only the lane's owner may read its window.
+//   4. Inner packets: routes of sources or destinations, in bulk per family.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_prefetch.h>
+
+#include "common/session_table.h"
+#include "common/wire.h"
+#include "dataplane/burst.h"
+#include "dataplane/context.h"
+#include "dataplane/handoff.h"
+#include "dataplane/inner_packet.h"
+
+namespace jvpn {
+namespace lookup {
+
+inline uint32_t receiver_of(const uint8_t* message) {
+  return load_u32(message + 4);
+}
+inline uint64_t counter_of(const uint8_t* message) {
+  return load_u64(message + 8);
+}
+
+inline void load_records(const WorkerContext& worker, DataBurst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    burst.record[i] = worker.sessions.rx(receiver_of(burst.message[i]));
+    rte_prefetch0(burst.record[i]);
+  }
+}
+
+/// Drops messages without a record or lane.
+inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    const RxRecord* record = burst.record[i];
+    if (record == nullptr || record->index.value != receiver_of(burst.message[i])) [[unlikely]] {
+      drop(worker, burst.packet[i], Drop::kUnknownIndex);
+      continue;
+    }
+    const uint16_t lane = wire::lane_of(counter_of(burst.message[i])).value;
+    const auto place = static_cast<uint16_t>(lane - record->first_lane.value);
+    if (lane < record->first_lane.value || place >= record->lane_count) [[unlikely]] {
+      drop(worker, burst.packet[i], Drop::kLaneUnknown);
+      continue;
+    }
+    burst.lane[i] = record->lanes + place;
+    rte_prefetch0(burst.lane[i]);
+    rte_prefetch0(&burst.lane[i]->window);
+    burst.keep(kept++, i);
+  }
+  burst.count = kept;
+}
+
+inline Drop drop_of(ReplayVerdict verdict) {
+  return verdict == ReplayVerdict::kTooOld ? Drop::kReplayTooOld : Drop::kReplayDuplicate;
+}
+
+/// True when packet `i` is ours to open: the lane is unclaimed, or ours and the counter is fresh.
+inline bool admit(WorkerContext& worker, const DataBurst& burst, size_t i) {
+  const RxLane* lane = burst.lane[i];
+  const uint32_t owner = lane->owner.load(std::memory_order_relaxed);
+  if (owner == RxLane::kUnclaimed) [[unlikely]]
+    return true;
+  if (owner != worker.number) [[unlikely]] {
+    hand_off(worker, burst, i, owner, false);
+    return false;
+  }
+  const uint64_t sequence = wire::sequence_of(counter_of(burst.message[i]));
+  const ReplayVerdict verdict = lane->window.check(sequence);
+  if (verdict == ReplayVerdict::kFresh) [[likely]]
+    return true;
+  drop(worker, burst.packet[i], drop_of(verdict));
+  return false;
+}
+
+}  // namespace lookup
+
+/// Steps 1 and 2: what is left has a record and a lane.
+inline void lookup_sessions(WorkerContext& worker, DataBurst& burst) {
+  lookup::load_records(worker, burst);
+  lookup::find_lanes(worker, burst);
+}
+
+/// Step 3: what is left is ours to open.
+inline void admit_burst(WorkerContext& worker, DataBurst& burst) {
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    if (lookup::admit(worker, burst, i)) burst.keep(kept++, i);
+  }
+  burst.count = kept;
+}
+
+enum class Side : uint8_t { kSource, kDestination };
+
+/// Step 4: `targets[i]` is the route of packet i's address on that side.
+template <Side kSide>
+inline void lookup_routes(const WorkerContext& worker, const InnerBurst& burst,
+                          Target (&targets)[kBurst]) {
+  uint32_t v4[kBurst];
+  const uint8_t* v6[kBurst];
+  uint8_t v4_place[kBurst];
+  uint8_t v6_place[kBurst];
+  size_t v4_count = 0;
+  size_t v6_count = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    const uint8_t* ip = burst.ip[i];
+    const uint8_t* address = kSide == Side::kSource ? source_of(ip) : destination_of(ip);
+    if (is_ipv4(ip)) {
+      v4_place[v4_count] = static_cast<uint8_t>(i);
+      v4[v4_count++] = load_u32(address);
+    } else {
+      v6_place[v6_count] = static_cast<uint8_t>(i);
+      v6[v6_count++] = address;
+    }
+  }
+  Target found[kBurst];
+  if (v4_count != 0) worker.routes.lookup_v4({v4, v4_count}, {found, v4_count});
+  for (size_t i = 0; i < v4_count; ++i) targets[v4_place[i]] = found[i];
+  if (v6_count != 0) worker.routes.lookup_v6({v6, v6_count}, {found, v6_count});
+  for (size_t i = 0; i < v6_count; ++i) targets[v6_place[i]] = found[i];
+}
+
+}  // namespace jvpn

@@ -1,0 +1,173 @@
+// Stage 4, inward: open. Worker core.
+//   1. Open the burst in place; wrong tags are dropped by name.
+//   2. Claim lanes that nobody owns by one compare-exchange; the loser hands its opened packet on.
+//   3. Accept each counter in the lane's window, and count, once per run of one lane's packets.
+//   4. Check the inner packet: sound header, and a source that routes to this very peer.
+// Session-control messages are opened one by one and go to control with their note.
+#pragma once
+
+#include <cstdint>
+
+#include "common/aead.h"
+#include "common/secret.h"
+#include "common/wire.h"
+#include "dataplane/burst.h"
+#include "dataplane/context.h"
+#include "dataplane/handoff.h"
+#include "dataplane/inner_packet.h"
+#include "dataplane/lookup.h"
+
+namespace jvpn {
+namespace open {
+
+/// The header after its type is the nonce: receiver index ‖ counter.
+inline void fill(AeadOp& op, const AeadKey& key, uint8_t* message, uint32_t bytes) {
+  op.key = &key;
+  op.data = message + sizeof(wire::TransportHeader);
+  op.length = bytes - static_cast<uint32_t>(wire::kTransportOverhead);
+  __builtin_memcpy(op.nonce.data(), message + 4, kAeadNonceBytes);
+}
+
+inline void decrypt(WorkerContext& worker, DataBurst& burst) {
+  AeadOp ops[kBurst];
+  for (size_t i = 0; i < burst.count; ++i)
+    fill(ops[i], burst.record[i]->traffic_key, burst.message[i], burst.bytes[i]);
+  worker.aead.open({ops, burst.count});
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    if (ops[i].ok) [[likely]]
+      burst.keep(kept++, i);
+    else
+      drop(worker, burst.packet[i], Drop::kBadTag);
+  }
+  burst.count = kept;
+}
+
+/// The owner of the lane, after trying to become it.
+inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
+  uint32_t owner = lane.owner.load(std::memory_order_relaxed);
+  if (owner != RxLane::kUnclaimed) [[likely]]
+    return owner;
+  if (lane.owner.compare_exchange_strong(owner, worker.number, std::memory_order_acq_rel))
+    return worker.number;
+  return owner;
+}
+
+/// What a run of packets of one lane counted.
+struct LaneRun {
+  RxLane* lane = nullptr;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+
+  void flush(uint64_t now_tsc) const {
+    if (packets == 0) return;
+    WorkerCounters::add(lane->packets, packets);
+    WorkerCounters::add(lane->bytes, bytes);
+    lane->last_tsc.store(now_tsc, std::memory_order_relaxed);
+  }
+};
+
+/// Steps 2 and 3: what is left is authentic, fresh and counted.
+inline void accept(WorkerContext& worker, DataBurst& burst) {
+  LaneRun run;
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    RxLane* lane = burst.lane[i];
+    if (lane != run.lane) {
+      run.flush(worker.now_tsc);
+      run = {lane, 0, 0};
+    }
+    const uint32_t owner = claim(worker, *lane);
+    if (owner != worker.number) [[unlikely]] {
+      hand_off(worker, burst, i, owner, true);
+      continue;
+    }
+    const uint64_t counter = lookup::counter_of(burst.message[i]);
+    const ReplayVerdict verdict = lane->window.accept(wire::sequence_of(counter));
+    if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
+      drop(worker, burst.packet[i], lookup::drop_of(verdict));
+      continue;
+    }
+    ++run.packets;
+    run.bytes += burst.bytes[i] - wire::kTransportOverhead;
+    burst.keep(kept++, i);
+  }
+  run.flush(worker.now_tsc);
+  burst.count = kept;
+  WorkerCounters::add(worker.counters.opened, kept);
+}
+
+/// Strips each packet to its inner one; unsound ones are dropped.
+inline void unwrap(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    uint8_t* ip = burst.message[i] + sizeof(wire::TransportHeader);
+    const auto payload = burst.bytes[i] - static_cast<uint32_t>(wire::kTransportOverhead);
+    const uint32_t bytes = sound_inner_bytes(ip, payload);
+    if (bytes == 0) [[unlikely]] {
+      drop(worker, burst.packet[i], Drop::kInnerHeader);
+      continue;
+    }
+    set_data(burst.packet[i], ip, bytes);
+    inner.add(burst.packet[i], ip, bytes, burst.record[i]->peer, burst.port[i]);
+  }
+}
+
+/// A peer may only use sources that route to it.
+inline void check_sources(WorkerContext& worker, InnerBurst& inner) {
+  Target targets[kBurst];
+  lookup_routes<Side::kSource>(worker, inner, targets);
+  size_t kept = 0;
+  for (size_t i = 0; i < inner.count; ++i) {
+    if (targets[i] == Target::peer(inner.peer[i])) [[likely]]
+      inner.keep(kept++, i);
+    else
+      drop(worker, inner.packet[i], Drop::kInnerSource);
+  }
+  inner.count = kept;
+}
+
+}  // namespace open
+
+/// Opened messages (from a handoff, or from open_burst()) to inner packets.
+inline void accept_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
+  open::accept(worker, burst);
+  open::unwrap(worker, burst, inner);
+  if (inner.count != 0) open::check_sources(worker, inner);
+}
+
+/// Admitted messages to inner packets.
+inline void open_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
+  open::decrypt(worker, burst);
+  accept_burst(worker, burst, inner);
+}
+
+/// Opens one session-control message in place and hands it to control. `message` stands in the
+/// packet's data, which goes on to start at Ethernet: control reads the outer addresses there.
+inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* packet,
+                         uint8_t* message, uint32_t bytes) {
+  const uint32_t receiver = lookup::receiver_of(message);
+  const RxRecord* record = worker.sessions.rx(receiver);
+  if (record == nullptr || record->index.value != receiver)
+    return drop(worker, packet, Drop::kUnknownIndex);
+
+  AeadKey key;
+  worker.aead.expand(record->traffic_key.suite, record->control_key, key);
+  AeadOp op;
+  open::fill(op, key, message, bytes);
+  worker.aead.open({&op, 1});
+  wipe(&key, sizeof key);
+  if (!op.ok) return drop(worker, packet, Drop::kBadTag);
+
+  PacketNote& note = note_of(packet);
+  note = PacketNote{};
+  note.receiver = receiver;
+  note.peer = record->peer;
+  note.counter = lookup::counter_of(message);
+  note.payload_offset = static_cast<uint16_t>(op.data - rte_pktmbuf_mtod(packet, uint8_t*));
+  note.payload_bytes = static_cast<uint16_t>(op.length);
+  note.port = port.number;
+  note.tsc = worker.now_tsc;
+  punt(worker, PuntClass::kControl, packet);
+}
+
+}  // namespace jvpn

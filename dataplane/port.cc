@@ -1,0 +1,210 @@
+#include "dataplane/port.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "common/exchange.h"
+#include "common/limits.h"
+#include "common/wire.h"
+
+namespace jvpn {
+namespace {
+
+constexpr uint64_t kRssFields = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
+constexpr unsigned kPoolCache = 256;
+constexpr uint16_t kDefaultDataRoom = 2048;
+
+/// Drivers whose queues come in pairs, as many as the vdev's arguments say: one left unpolled would
+/// swallow its share of the packets.
+constexpr std::array<std::string_view, 3> kPairedDrivers{"net_af_packet", "net_af_xdp", "net_ring"};
+
+struct QueueCounts {
+  uint16_t rx = 0;
+  uint16_t tx = 0;
+};
+
+Error port_error(const PortProfile& profile, const std::string& what) {
+  return Error{"port " + profile.name + ": " + what};
+}
+
+Error call_error(const PortProfile& profile, const std::string& what, int error) {
+  return port_error(profile, what + ": " + rte_strerror(-error));
+}
+
+/// The device's name within DPDK: the PCI address, or the vdev's before its arguments.
+std::string device_name(const PortProfile& profile) {
+  if (!profile.pci.empty()) return profile.pci;
+  return profile.vdev.substr(0, profile.vdev.find(','));
+}
+
+bool is_paired(const rte_eth_dev_info& device) {
+  const std::string_view driver(device.driver_name);
+  return std::find(kPairedDrivers.begin(), kPairedDrivers.end(), driver) != kPairedDrivers.end();
+}
+
+/// How a driver's arguments set its number of queues.
+std::string queue_argument(std::string_view driver) {
+  if (driver == "net_af_xdp") return "queue_count=";
+  if (driver == "net_af_packet") return "qpairs=";
+  return "queues=";
+}
+
+Error too_few_queues(const PortProfile& profile, const rte_eth_dev_info& device, uint16_t workers) {
+  const std::string mend = profile.vdev.empty() ? "give it fewer workers or another NIC"
+                                                : "write " + queue_argument(device.driver_name) +
+                                                      std::to_string(workers) + " in its vdev";
+  return port_error(profile, "expected a transmit queue for each of " + std::to_string(workers) +
+                                 " workers, the device has " +
+                                 std::to_string(device.max_tx_queues) + ": " + mend);
+}
+
+Result<QueueCounts> count_queues(const PortProfile& profile, const rte_eth_dev_info& device,
+                                 uint16_t workers) {
+  if (device.max_tx_queues < workers) return too_few_queues(profile, device, workers);
+  if (is_paired(device)) return QueueCounts{device.max_rx_queues, device.max_tx_queues};
+  const uint16_t wanted = profile.queues == 0 ? workers : std::min(profile.queues, workers);
+  return QueueCounts{std::max<uint16_t>(1, std::min(wanted, device.max_rx_queues)), workers};
+}
+
+Result<void> check_mtu(const PortProfile& profile, const rte_eth_dev_info& device) {
+  if (profile.mtu >= device.min_mtu && profile.mtu <= device.max_mtu) return {};
+  return port_error(profile, "mtu: expected " + std::to_string(device.min_mtu) + " to " +
+                                 std::to_string(device.max_mtu) + ", which the device takes, got " +
+                                 std::to_string(profile.mtu));
+}
+
+rte_eth_conf configuration(const PortProfile& profile, const rte_eth_dev_info& device,
+                           const QueueCounts& queues) {
+  rte_eth_conf configuration{};
+  configuration.rxmode.mtu = profile.mtu;
+  configuration.rxmode.offloads = device.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+  configuration.txmode.offloads =
+      device.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM);
+  const uint64_t rss = device.flow_type_rss_offloads & kRssFields;
+  if (queues.rx > 1 && rss != 0) {
+    configuration.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    configuration.rx_adv_conf.rss_conf.rss_hf = rss;
+  }
+  return configuration;
+}
+
+Result<void> set_up_queues(const PortProfile& profile, uint16_t id, const QueueCounts& queues,
+                           rte_mempool* pool) {
+  uint16_t rx = profile.rx_descriptors;
+  uint16_t tx = profile.tx_descriptors;
+  if (const int error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx); error != 0)
+    return call_error(profile, "descriptor counts", error);
+  const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(id));
+  for (uint16_t queue = 0; queue < queues.rx; ++queue) {
+    const int error = rte_eth_rx_queue_setup(id, queue, rx, socket, nullptr, pool);
+    if (error == 0) continue;
+    return call_error(profile,
+                      "receive queue " + std::to_string(queue) + " of " + std::to_string(rx) +
+                          " descriptors (raise limits.mbufs if memory is short)",
+                      error);
+  }
+  for (uint16_t queue = 0; queue < queues.tx; ++queue) {
+    const int error = rte_eth_tx_queue_setup(id, queue, tx, socket, nullptr);
+    if (error != 0) return call_error(profile, "transmit queue " + std::to_string(queue), error);
+  }
+  return {};
+}
+
+/// A device that can't change its MTU keeps its own, as long as frames fit.
+Result<void> set_mtu(const PortProfile& profile, uint16_t id) {
+  const int error = rte_eth_dev_set_mtu(id, profile.mtu);
+  if (error == 0 || error == -ENOTSUP) return {};
+  return call_error(profile, "mtu " + std::to_string(profile.mtu), error);
+}
+
+/// Neighbour solicitations go to groups; a device without such a filter takes everything.
+void accept_groups(uint16_t id) {
+  if (rte_eth_allmulticast_enable(id) != 0) rte_eth_promiscuous_enable(id);
+}
+
+Result<PortInfo> describe(const PortProfile& profile, const Port::Needs& needs, uint16_t id,
+                          const rte_eth_conf& configuration, const QueueCounts& queues) {
+  PortInfo info;
+  info.number = needs.number;
+  info.dpdk_id = id;
+  info.name = profile.name;
+  info.role = profile.role;
+  info.mtu = profile.mtu;
+  info.addresses = profile.addresses;
+  info.gateways = profile.gateways;
+  info.routes = profile.routes;
+  info.rx_queues = queues.rx;
+  info.tx_queues = queues.tx;
+  info.rx_ipv4_checksum = (configuration.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
+  info.tx_ipv4_checksum = (configuration.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+  info.tx_udp_checksum = (configuration.txmode.offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
+  rte_ether_addr mac{};
+  if (const int error = rte_eth_macaddr_get(id, &mac); error != 0)
+    return call_error(profile, "Ethernet address", error);
+  std::copy(std::begin(mac.addr_bytes), std::end(mac.addr_bytes), info.mac.begin());
+  return info;
+}
+
+}  // namespace
+
+Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
+  const std::string device = device_name(profile);
+  uint16_t id = 0;
+  if (rte_eth_dev_get_port_by_name(device.c_str(), &id) != 0)
+    return port_error(profile, "DPDK has no device " + device +
+                                   "; is it bound to a driver of DPDK (dpdk-devbind.py)?");
+  rte_eth_dev_info capabilities{};
+  if (const int error = rte_eth_dev_info_get(id, &capabilities); error != 0)
+    return call_error(profile, "device facts", error);
+  const auto queues = count_queues(profile, capabilities, needs.workers);
+  if (!queues) return queues.error();
+  if (auto fits = check_mtu(profile, capabilities); !fits) return fits.error();
+
+  const rte_eth_conf wanted = configuration(profile, capabilities, *queues);
+  if (const int error = rte_eth_dev_configure(id, queues->rx, queues->tx, &wanted); error != 0)
+    return call_error(profile, "configuration", error);
+  auto info = describe(profile, needs, id, wanted, *queues);
+  if (!info) return info.error();
+  Port port(*std::move(info));  // closes the device from here on
+  if (auto done = set_mtu(profile, id); !done) return done.error();
+  if (auto done = set_up_queues(profile, id, *queues, needs.pool); !done) return done.error();
+  if (const int error = rte_eth_dev_start(id); error != 0)
+    return call_error(profile, "start", error);
+  accept_groups(id);
+  return port;
+}
+
+Port::Port(Port&& other) noexcept
+    : info_(std::move(other.info_)), open_(std::exchange(other.open_, false)) {}
+
+Port::~Port() {
+  if (!open_) return;
+  rte_eth_dev_stop(info_.dpdk_id);
+  rte_eth_dev_close(info_.dpdk_id);
+}
+
+bool Port::link_up() const {
+  rte_eth_link link{};
+  return rte_eth_link_get_nowait(info_.dpdk_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+Result<rte_mempool*> make_pool(const std::string& name, uint32_t packets, uint16_t mtu) {
+  const size_t frame = 14 + 4 + mtu + wire::kTransportOverhead;
+  const size_t room = std::max<size_t>(kDefaultDataRoom, (frame + 63) / 64 * 64);
+  rte_mempool* pool = rte_pktmbuf_pool_create(
+      name.c_str(), packets, std::min(kPoolCache, packets / 8), kMbufPrivateBytes,
+      static_cast<uint16_t>(RTE_PKTMBUF_HEADROOM + room), static_cast<int>(rte_socket_id()));
+  if (pool != nullptr) return pool;
+  return Error{"no DPDK memory for " + std::to_string(packets) + " packets of " +
+               std::to_string(room) + " bytes (" + rte_strerror(rte_errno) +
+               "): raise memory.megabytes or lower limits.mbufs"};
+}
+
+}  // namespace jvpn

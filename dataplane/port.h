@@ -1,0 +1,47 @@
+// A DPDK port from its profile: queues, RSS, offloads, MTU; stopped and closed by RAII.
+// Control thread only. Workers poll its queues between start() and the destructor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include <rte_mempool.h>
+
+#include "common/port_info.h"
+#include "common/profile.h"
+#include "common/result.h"
+
+namespace jvpn {
+
+class Port {
+ public:
+  /// What a port gets from its surroundings.
+  struct Needs {
+    uint16_t number = 0;          ///< ours, in profile order
+    uint16_t workers = 1;         ///< each gets its own transmit queue
+    rte_mempool* pool = nullptr;  ///< what it receives into
+  };
+
+  /// Finds the device of the profile, configures its queues and starts it. Receive queues: as many
+  /// as the profile, the workers and the device allow. Errors name the port and how to mend it.
+  static Result<Port> open(const PortProfile& profile, const Needs& needs);
+  Port(Port&& other) noexcept;
+  Port& operator=(Port&&) = delete;
+  ~Port();
+
+  const PortInfo& info() const { return info_; }
+  /// The link as the driver sees it now.
+  bool link_up() const;
+
+ private:
+  explicit Port(PortInfo info) : info_(std::move(info)) {}
+  PortInfo info_;
+  bool open_ = true;
+};
+
+/// Pool of packets with a PacketNote each and room for the tunnel's headers and tag around an inner
+/// packet of `mtu`. `name` is unique in the process.
+Result<rte_mempool*> make_pool(const std::string& name, uint32_t packets, uint16_t mtu);
+
+}  // namespace jvpn

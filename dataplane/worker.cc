@@ -1,0 +1,255 @@
+// Runs on worker lcores, but for create(). No lock, system call (asleep in adaptive idling aside),
+// allocation or log line per packet.
+#include "dataplane/worker.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <rte_cycles.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+
+#include "common/handshake_mac.h"
+#include "dataplane/burst.h"
+#include "dataplane/classify.h"
+#include "dataplane/deliver.h"
+#include "dataplane/handoff.h"
+#include "dataplane/lookup.h"
+#include "dataplane/open.h"
+#include "dataplane/seal.h"
+
+namespace jvpn {
+namespace {
+
+constexpr unsigned kPollsBeforeSleep = 2'048;  ///< adaptive: about as long as a busy gap lasts
+constexpr long kFirstSleepNs = 1'000;
+constexpr long kLongestSleepNs = 200'000;
+
+/// Source of a frame that classify found to be UDP, whose payload starts at `message`.
+Endpoint source_endpoint(const uint8_t* ethernet, const uint8_t* message) {
+  Endpoint source;
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const bool v4 = is_ipv4(ip);
+  source.address.family = v4 ? Family::kIpv4 : Family::kIpv6;
+  std::copy_n(source_of(ip), v4 ? 4 : 16, source.address.bytes.begin());
+  source.port = load_be16(message - kUdpBytes);
+  return source;
+}
+
+MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const uint8_t> message) {
+  const CookieSecrets* secrets = worker.cookies.load(std::memory_order_acquire);
+  if (secrets != nullptr) return check_macs(worker.mac, worker.mac1, *secrets, source, message);
+  return check_mac1(worker.mac, worker.mac1, message) ? MacVerdict::kMac1 : MacVerdict::kBad;
+}
+
+bool is_cookie_reply(const uint8_t* message) {
+  return message[0] == static_cast<uint8_t>(wire::MessageType::kCookieReply);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config) {
+  auto aead = Aead::create();
+  if (!aead) return aead.error();
+  auto mac = MessageMac::create();
+  if (!mac) return mac.error();
+  return std::unique_ptr<Worker>(new Worker(config, *std::move(aead), *std::move(mac)));
+}
+
+Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
+    : context_{.number = config.number,
+               .workers = config.workers,
+               .listen_port = config.listen_port,
+               .sessions = *config.sessions,
+               .routes = *config.routes,
+               .rings = config.rings[config.number],
+               .mac1 = *config.mac1,
+               .cookies = *config.cookies,
+               .counters = *config.counters,
+               .aead = std::move(aead),
+               .mac = std::move(mac),
+               .tx = TxBuffers(config.ports, config.number, *config.counters)},
+      queues_(config.queues),
+      rcu_(config.rcu),
+      idle_(config.idle) {
+  for (size_t owner = 0; owner < config.rings.size(); ++owner)
+    context_.handoff_to[owner] = config.rings[owner].handoff[config.number];
+  for (const PortInfo& port : config.ports) context_.ports.emplace_back(port);
+}
+
+void Worker::enter() {
+  rte_rcu_qsbr_thread_register(rcu_, context_.number);
+  rte_rcu_qsbr_thread_online(rcu_, context_.number);
+}
+
+void Worker::leave() {
+  rte_rcu_qsbr_thread_offline(rcu_, context_.number);
+  rte_rcu_qsbr_thread_unregister(rcu_, context_.number);
+}
+
+void Worker::run(const std::atomic<bool>& stop) {
+  enter();
+  unsigned idle_polls = 0;
+  while (!stop.load(std::memory_order_relaxed)) {
+    if (poll_once() != 0) {
+      idle_polls = 0;
+      continue;
+    }
+    rest(++idle_polls);
+  }
+  leave();
+}
+
+size_t Worker::poll_once() {
+  context_.now_tsc = rte_rdtsc();
+  size_t packets = 0;
+  for (const RxQueue& queue : queues_) packets += poll_queue(queue);
+  packets += drain_handoff();
+  packets += drain_inject();
+  context_.tx.flush();
+  rte_rcu_qsbr_quiescent(rcu_, context_.number);
+  WorkerCounters& counters = context_.counters;
+  WorkerCounters::add(packets != 0 ? counters.busy_polls : counters.idle_polls, 1);
+  return packets;
+}
+
+/// After an idle poll. Asleep, the worker is offline: control waits for no grace period.
+void Worker::rest(unsigned idle_polls) {
+  if (idle_ == IdleMode::kPoll || idle_polls < kPollsBeforeSleep) return rte_pause();
+  const unsigned doublings = std::min(idle_polls - kPollsBeforeSleep, 8U);
+  const timespec nap{0, std::min(kFirstSleepNs << doublings, kLongestSleepNs)};
+  rte_rcu_qsbr_thread_offline(rcu_, context_.number);
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, nullptr);
+  rte_rcu_qsbr_thread_online(rcu_, context_.number);
+}
+
+size_t Worker::poll_queue(const RxQueue& queue) {
+  FrameBurst frames;
+  const size_t taken = receive(context_, queue, frames);
+  if (frames.count == 0) return taken;
+  const PortView& port = context_.ports[queue.port];
+  if (port.role == PortRole::kOutside)
+    take_outside(port, frames);
+  else
+    take_inside(port, frames);
+  return taken;
+}
+
+void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
+  DataBurst data;
+  for (size_t i = 0; i < frames.count; ++i) take_outside_frame(port, frames.packet[i], data);
+  if (data.count == 0) return;
+  lookup_sessions(context_, data);
+  admit_burst(context_, data);
+  InnerBurst inner;
+  open_burst(context_, data, inner);
+  deliver_burst(context_, inner, Origin::kTunnel);
+}
+
+void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data) {
+  auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
+  const Classified frame = classify_outside(port, context_.listen_port, ethernet, packet->data_len,
+                                            header_sum_of(port, packet));
+  uint8_t* message = ethernet + frame.offset;
+  switch (frame.verdict) {
+    case Verdict::kData:
+      rte_prefetch0(context_.sessions.rx_slot_address(lookup::receiver_of(message)));
+      return data.add(packet, message, frame.bytes, port.number);
+    case Verdict::kControl:
+      return open_control(context_, port, packet, message, frame.bytes);
+    case Verdict::kHandshake:
+      return take_handshake(port, packet, message, frame.bytes);
+    case Verdict::kFrame:
+      return punt_frame(context_, port, packet);
+    case Verdict::kInner:
+    case Verdict::kDrop:
+      return drop(context_, packet, frame.reason);
+  }
+}
+
+/// Handshakes whose mac1 holds go to control, those that proved their address by the reserved ring.
+void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
+                            uint32_t bytes) {
+  const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
+  auto ring = PuntClass::kHandshake;
+  if (!is_cookie_reply(message)) {
+    const MacVerdict verdict =
+        judge(context_, source_endpoint(ethernet, message), {message, bytes});
+    if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);
+    if (verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
+  }
+  PacketNote& note = note_of(packet);
+  note = PacketNote{};
+  note.payload_offset = static_cast<uint16_t>(message - ethernet);
+  note.payload_bytes = static_cast<uint16_t>(bytes);
+  note.port = port.number;
+  note.tsc = context_.now_tsc;
+  punt(context_, ring, packet);
+}
+
+void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
+  InnerBurst inner;
+  for (size_t i = 0; i < frames.count; ++i) {
+    rte_mbuf* packet = frames.packet[i];
+    auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
+    const Classified frame =
+        classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
+    if (frame.verdict == Verdict::kInner) [[likely]] {
+      set_data(packet, ethernet + frame.offset, frame.bytes);
+      inner.add(packet, ethernet + frame.offset, frame.bytes, PeerId{}, port.number);
+    } else if (frame.verdict == Verdict::kFrame) {
+      punt_frame(context_, port, packet);
+    } else {
+      drop(context_, packet, frame.reason);
+    }
+  }
+  deliver_burst(context_, inner, Origin::kInside);
+}
+
+/// Messages that other workers found to be ours, one burst from each.
+size_t Worker::drain_handoff() {
+  size_t taken = 0;
+  for (size_t from = 0; from < context_.workers; ++from) {
+    DataBurst sealed;
+    DataBurst opened;
+    const size_t packets = take_handed_off(context_, from, sealed, opened);
+    if (packets == 0) continue;
+    taken += packets;
+    InnerBurst inner;
+    lookup_sessions(context_, opened);
+    accept_burst(context_, opened, inner);
+    lookup_sessions(context_, sealed);
+    admit_burst(context_, sealed);
+    open_burst(context_, sealed, inner);
+    deliver_burst(context_, inner, Origin::kTunnel);
+  }
+  return taken;
+}
+
+/// One burst of what control sends.
+size_t Worker::drain_inject() {
+  void* packets[kBurst];
+  const unsigned taken = rte_ring_sc_dequeue_burst(context_.rings.inject, packets, kBurst, nullptr);
+  InnerBurst inner;
+  for (unsigned i = 0; i < taken; ++i) {
+    auto* packet = static_cast<rte_mbuf*>(packets[i]);
+    const PacketNote& note = note_of(packet);
+    auto* start = rte_pktmbuf_mtod(packet, uint8_t*);
+    if (note.action == InjectAction::kRoute) {
+      const uint32_t bytes = sound_inner_bytes(start, packet->data_len);
+      if (bytes == 0)
+        drop(context_, packet, Drop::kInnerHeader);
+      else
+        inner.add(packet, start, bytes, note.peer, note.port);
+    } else if (context_.tx.has_port(note.port)) {
+      context_.tx.add(note.port, packet);
+    } else {
+      drop(context_, packet, Drop::kTxFull);
+    }
+  }
+  deliver_burst(context_, inner, Origin::kControl);
+  return taken;
+}
+
+}  // namespace jvpn

@@ -1,0 +1,84 @@
+// A worker: the loop that takes packets through the stages. One per worker lcore; everything but
+// the constructor runs on that core.
+//
+//   outside port: rx → classify → lookup → open → deliver → tx
+//   inside port:  rx → classify → deliver (lookup of the route) → seal → tx
+//   control:      inject ring → tx, or deliver → …
+//   other worker: handoff ring → lookup → open → deliver → …
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <rte_rcu_qsbr.h>
+
+#include "common/exchange.h"
+#include "common/port_info.h"
+#include "common/profile.h"
+#include "common/result.h"
+#include "common/route_table.h"
+#include "common/session_table.h"
+#include "dataplane/context.h"
+#include "dataplane/rx.h"
+
+namespace jvpn {
+
+/// All that a worker is given. What is referred to outlives it.
+struct WorkerConfig {
+  uint16_t number = 0;  ///< from 0; its transmit queue on every port, its id in the RCU variable
+  uint16_t workers = 1;
+  std::vector<RxQueue> queues;  ///< polled by this worker alone
+  const SessionTable* sessions = nullptr;
+  const RouteTable* routes = nullptr;
+  rte_rcu_qsbr* rcu = nullptr;
+  std::span<const WorkerRings> rings;  ///< of every worker, by number
+  std::span<const PortInfo> ports;     ///< by number
+  WorkerCounters* counters = nullptr;
+  const MacKey* mac1 = nullptr;
+  const SharedCookieSecrets* cookies = nullptr;
+  uint16_t listen_port = 0;
+  IdleMode idle = IdleMode::kPoll;
+};
+
+class alignas(kCacheLine) Worker {
+ public:
+  /// Fails when the CPU can't run the AEADs. Any thread.
+  static Result<std::unique_ptr<Worker>> create(const WorkerConfig& config);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Polls until `stop` is set; then within a burst or, asleep, 200 µs. Is a reader of the RCU
+  /// variable meanwhile.
+  void run(const std::atomic<bool>& stop);
+
+  /// One pass over queues and rings, everything sent at its end. Returns the number of packets.
+  /// Reports a quiescent state; the caller is online in the RCU variable (enter(), or run()).
+  size_t poll_once();
+  /// Registers with the RCU variable as a reader and goes online, and the reverse.
+  void enter();
+  void leave();
+
+ private:
+  Worker(const WorkerConfig& config, Aead aead, MessageMac mac);
+  size_t poll_queue(const RxQueue& queue);
+  void take_outside(const PortView& port, const FrameBurst& frames);
+  void take_inside(const PortView& port, const FrameBurst& frames);
+  void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data);
+  void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
+                      uint32_t bytes);
+  size_t drain_handoff();
+  size_t drain_inject();
+  void rest(unsigned idle_polls);
+
+  WorkerContext context_;
+  std::vector<RxQueue> queues_;
+  rte_rcu_qsbr* rcu_;
+  IdleMode idle_;
+};
+
+}  // namespace jvpn

@@ -1,0 +1,105 @@
+# What every scenario shares. tools/lib/lab.sh draws the topology. A scenario is a short script:
+#
+#   source "$(dirname "$0")/lib.sh"
+#   e2e_begin 120 "$@"     # a time limit; the lab is taken down whatever happens
+#   lab_with_session       # namespaces, jvpnd, jvpn-client, one ATTACHED session
+#   expect "what should hold" COMMAND…
+#   e2e_end
+#
+# shellcheck shell=bash
+set -euo pipefail
+# shellcheck source=tools/lib/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
+# shellcheck source=tools/lib/lab.sh
+source "$ROOT/tools/lib/lab.sh"
+
+WORK=''
+LAB_TOUCHED=''
+EXPECTED=0
+UNMET=0
+
+e2e_clean_up() {
+  local status=$?
+  trap '' INT TERM HUP
+  trap - EXIT
+  end_bounded
+  if [[ -n $LAB_TOUCHED ]]; then
+    ((status == 0)) || lab_logs
+    lab_down
+  fi
+  [[ -z $WORK ]] || rm -rf "$WORK"
+  exit $status
+}
+
+# e2e_begin SECONDS "$@": bounds the script, arms the cleaning up.
+e2e_begin() {
+  require_root
+  bound_script "$@"
+  trap e2e_clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  WORK=$(mktemp -d "${TMPDIR:-/tmp}/jvpn-e2e.XXXXXX")
+}
+
+# expect WHAT COMMAND…: the command has to succeed; the scenario goes on in either case.
+expect() {
+  local what=$1
+  shift
+  EXPECTED=$((EXPECTED + 1))
+  if "$@"; then
+    good "$what"
+  else
+    bad "$what"
+    UNMET=$((UNMET + 1))
+  fi
+}
+
+# Ends the scenario: exit 1 when something expected did not hold.
+e2e_end() {
+  ((EXPECTED > 0)) || die "the scenario expected nothing"
+  ((UNMET == 0)) || die "$UNMET of $EXPECTED expectations failed"
+  step "all $EXPECTED expectations hold"
+}
+
+# Namespaces, keys and profiles; nothing runs yet.
+lab_prepared() {
+  lab_lock 600
+  LAB_TOUCHED=1
+  lab_up
+  lab_keys
+  lab_profiles
+}
+
+lab_with_session() {
+  step "Lab, gateway, client"
+  lab_prepared
+  start_gateway
+  start_client
+  good "session ATTACHED"
+}
+
+# pings NAMESPACE ADDRESS [COUNT]: all of them answered, none twice.
+pings() {
+  bounded 30 ip netns exec "jvpn-$1" ping -n -q -c "${3:-10}" -i 0.05 -W 2 "$2" >"$WORK/ping.txt" 2>&1 || true
+  grep -q ' 0% packet loss' "$WORK/ping.txt" && ! grep -q duplicates "$WORK/ping.txt"
+}
+
+# iperf_runs ADDRESS SECONDS [OPTION…]: a TCP run from the client moves data; prints its rate.
+iperf_runs() {
+  local address=$1 seconds=$2 status=0
+  shift 2
+  lab_spawn iperf3-server lan iperf3 -s -1
+  wait_for 5 iperf_server_listens || return 1
+  bounded $((seconds + 15)) ip netns exec jvpn-client iperf3 -J -c "$address" -t "$seconds" \
+    --connect-timeout 5000 "$@" >"$WORK/iperf.json" 2>&1 || status=1
+  lab_stop iperf3-server
+  python3 - "$WORK/iperf.json" <<'END' || status=1
+import json, sys
+received = json.load(open(sys.argv[1]))["end"]["sum_received"]
+print("       %.0f Mbit/s" % (received["bits_per_second"] / 1e6))
+sys.exit(received["bytes"] == 0)
+END
+  return $status
+}
+
+iperf_server_listens() { in_ns lan ss -tlnH "sport = :5201" | grep -q .; }

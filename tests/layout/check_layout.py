@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Checks the repository's layout: top-level folders, the direction of includes, what common/ may use.
+
+Prints one line per finding, `file:line: what`, and exits 1 if there is any. `--self-test` shows on
+made-up trees that each rule can fail.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+FOLDERS = {"dataplane", "control", "common", "tests", "perf", "tools", "docs", ".ci"}
+FILES = {"meson.build", "meson_options.txt", "README.md", "LICENSE",
+         ".gitignore", ".clang-format", ".clang-tidy"}
+# Folder -> folders it may include from. tests/ and perf/ may include everything.
+MAY_INCLUDE = {
+    "common": {"common"},
+    "dataplane": {"dataplane", "common"},
+    "control": {"control", "common"},
+}
+# The one program that joins both sides, and the tool that shares control's DPDK-free part.
+WIRING = "tools/jvpnd/"
+TOOLS_MAY_INCLUDE = {"tools", "control", "common"}
+# Free of DPDK: used by programs that run without it.
+COMMON_FORBIDDEN = {"thread", "fstream", "iostream", "filesystem", "mutex", "future",
+                    "unistd.h", "fcntl.h", "sys/socket.h", "stdio.h", "cstdio"}
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+
+
+def sources(root):
+    for folder in ("common", "dataplane", "control", "tools", "tests", "perf"):
+        yield from sorted((root / folder).rglob("*.h"))
+        yield from sorted((root / folder).rglob("*.cc"))
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        found = INCLUDE.match(line)
+        if found:
+            yield number, found[1] == '"', found[2]
+
+
+def allowed(relative):
+    folder = relative.split("/")[0]
+    if relative.startswith(WIRING):
+        return None
+    if folder == "tools":
+        return TOOLS_MAY_INCLUDE
+    return MAY_INCLUDE.get(folder)
+
+
+def check_includes(root):
+    for path in sources(root):
+        relative = str(path.relative_to(root))
+        permitted = allowed(relative)
+        for number, ours, name in includes(path):
+            if ours and not (root / name).exists():
+                yield f'{relative}:{number}: "{name}" is not a path from the root'
+            elif ours and permitted is not None and name.split("/")[0] not in permitted:
+                yield f'{relative}:{number}: must not include "{name}"'
+            elif not ours and relative.startswith("common/") and name in COMMON_FORBIDDEN:
+                yield f"{relative}:{number}: common/ does no I/O and starts no thread: <{name}>"
+
+
+def check_dpdk_free(root, lists):
+    """Files that meson.build lists as DPDK-free, and what they include, must not reach DPDK."""
+    for relative in lists:
+        seen, todo = set(), [relative]
+        while todo:
+            name = todo.pop()
+            if name in seen or not (root / name).exists():
+                continue
+            seen.add(name)
+            for number, ours, included in includes(root / name):
+                if ours:
+                    todo.append(included)
+                elif included.startswith("rte_"):
+                    yield f"{name}:{number}: DPDK in a part that must be free of it (from {relative})"
+
+
+def dpdk_free_files(root):
+    """Source lists named *_core_sources in meson.build files, and all of tools/client and tools/jvpn."""
+    for build in root.glob("*/meson.build"):
+        text = build.read_text()
+        for block in re.findall(r"\w*core_sources\s*=\s*files\((.*?)\)", text, re.S):
+            for name in re.findall(r"'([^']+\.cc)'", block):
+                yield f"{build.parent.name}/{name}"
+    for folder in ("tools/client", "tools/jvpn"):
+        for path in (root / folder).rglob("*.cc"):
+            yield str(path.relative_to(root))
+
+
+def check_top_level(root):
+    listed = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard"],
+                            capture_output=True, text=True, check=True).stdout.split("\n")
+    for entry in sorted({line.split("/")[0] for line in listed if line}):
+        if entry not in FOLDERS and entry not in FILES:
+            yield f"{entry}: not part of the layout"
+
+
+def findings(root):
+    yield from check_top_level(root)
+    yield from check_includes(root)
+    yield from check_dpdk_free(root, sorted(set(dpdk_free_files(root))))
+
+
+def self_test():
+    bad = {
+        "common/a.h": '#include "control/x.h"\n',
+        "common/b.h": "#include <thread>\n",
+        "dataplane/c.cc": '#include "control/x.h"\n',
+        "control/x.h": '#include "dataplane/d.h"\n',
+        "dataplane/d.h": "",
+        "tools/client/e.cc": '#include "common/f.h"\n',
+        "common/f.h": "#include <rte_mbuf.h>\n",
+        "tools/other/g.cc": '#include "dataplane/d.h"\n',
+        "extra/h.txt": "",
+        "common/i.h": '#include "i.h"\n',
+    }
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        for path, text in bad.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        subprocess.run(["git", "-C", name, "init", "-q"], check=True)
+        found = "\n".join(findings(root))
+    missed = [p for p in ("common/a.h:1", "common/b.h:1", "dataplane/c.cc:1", "control/x.h:1",
+                          "common/f.h:1", "tools/other/g.cc:1", "extra:", "common/i.h:1")
+              if p not in found]
+    for path in missed:
+        print(f"self-test: no finding for {path}")
+    return 1 if missed else 0
+
+
+def main():
+    if "--self-test" in sys.argv:
+        return self_test()
+    found = list(findings(pathlib.Path(__file__).resolve().parents[2]))
+    print("\n".join(found) if found else "layout: sound")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+// What control needs around it in tests: two ports' descriptions, a pool, an inject ring, and the
+// neighbour tables and slow path between them. Time is a variable.
+//
+//   wan (0) 192.0.2.1/24 2001:db8::1/64, gateway 192.0.2.254 │ gateway │ lan (1) 10.0.0.1/24
+//   fd00::1/64
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "common/exchange.h"
+#include "common/port_info.h"
+#include "common/route_table.h"
+#include "common/session_table.h"
+#include "control/injector.h"
+#include "control/inside_routes.h"
+#include "control/neighbors.h"
+#include "control/reclaimer.h"
+#include "control/slow_path.h"
+#include "tests/packet/packet_builder.h"
+
+namespace jvpn::test {
+
+inline constexpr Mac48 kWanMac{0x02, 0, 0, 0, 0, 0x01};
+inline constexpr Mac48 kLanMac{0x02, 0, 0, 0, 0, 0x02};
+inline constexpr Mac48 kHostMac{0x02, 0, 0, 0, 0, 0x33};
+inline constexpr Mac48 kBroadcastMac{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+
+/// What control handed to a worker.
+struct Injected {
+  InjectAction action{};
+  uint16_t port = 0;
+  Bytes bytes;
+};
+
+class ControlRig : public testing::Test {
+ protected:
+  ControlRig() {
+    const size_t rcu_bytes = rte_rcu_qsbr_get_memsize(1);
+    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rig_rcu", rcu_bytes, 64));
+    rte_rcu_qsbr_init(rcu_, 1);
+    pool_ = rte_pktmbuf_pool_create("rig_pool", 1023, 0, kMbufPrivateBytes, 2176, SOCKET_ID_ANY);
+    ring_ = rte_ring_create("rig_inject", 256, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    ports_ = {port(0, "wan", PortRole::kOutside, kWanMac, {"192.0.2.1/24", "2001:db8::1/64"}),
+              port(1, "lan", PortRole::kInside, kLanMac, {"10.0.0.1/24", "fd00::1/64"})};
+    ports_[0].gateways = {address("192.0.2.254")};
+    ports_[1].routes = {{Prefix::parse("10.50.0.0/16").value(), address("10.0.0.9")}};
+    table_ = std::make_unique<SessionTable>(16);
+    routes_ = std::move(RouteTable::create({}, rcu_)).value();
+    reclaimer_ = std::make_unique<Reclaimer>(rcu_);
+    injector_ = std::make_unique<Injector>(pool_, std::vector<rte_ring*>{ring_});
+    neighbors_ = std::make_unique<Neighbors>(ports_, *injector_);
+    inside_ = std::make_unique<InsideRoutes>(ports_, *neighbors_, *routes_, *table_, *reclaimer_);
+    slow_path_ = std::make_unique<SlowPath>(ports_, *injector_, *neighbors_, *inside_, now_);
+    neighbors_->on_changed([this](const NeighborKey& key, const std::optional<EtherAddress>& mac) {
+      inside_->neighbor_changed(key, mac);
+      changes_.push_back({key, mac});
+    });
+  }
+
+  ~ControlRig() override {
+    injected();
+    slow_path_.reset();
+    inside_.reset();
+    neighbors_.reset();
+    EXPECT_EQ(rte_mempool_in_use_count(pool_), 0U) << "mbufs leaked";
+    reclaimer_.reset();
+    routes_.reset();
+    table_.reset();
+    rte_ring_free(ring_);
+    rte_mempool_free(pool_);
+    rte_free(rcu_);
+  }
+
+  static PortInfo port(uint16_t number, const char* name, PortRole role, const Mac48& mac,
+                       std::vector<const char*> addresses) {
+    PortInfo info;
+    info.number = number;
+    info.dpdk_id = number;
+    info.name = name;
+    info.role = role;
+    info.mac = mac;
+    for (const char* text : addresses) info.addresses.push_back(Prefix::parse(text).value());
+    return info;
+  }
+
+  rte_mbuf* packet(const Bytes& bytes, const PacketNote& note) {
+    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
+    std::memcpy(rte_pktmbuf_append(made, static_cast<uint16_t>(bytes.size())), bytes.data(),
+                bytes.size());
+    note_of(made) = note;
+    return made;
+  }
+  void punt(const Bytes& bytes, PuntReason reason, uint16_t port_number = 1, uint16_t mtu = 0) {
+    PacketNote note;
+    note.reason = reason;
+    note.port = port_number;
+    note.mtu = mtu;
+    slow_path_->handle(now_, packet(bytes, note));
+  }
+
+  /// Takes everything that waits in the inject ring.
+  std::vector<Injected> injected() {
+    std::vector<Injected> all;
+    void* object = nullptr;
+    while (rte_ring_sc_dequeue(ring_, &object) == 0) {
+      auto* taken = static_cast<rte_mbuf*>(object);
+      const auto* data = rte_pktmbuf_mtod(taken, const uint8_t*);
+      all.push_back({note_of(taken).action, note_of(taken).port,
+                     Bytes(data, data + rte_pktmbuf_data_len(taken))});
+      rte_pktmbuf_free(taken);
+    }
+    return all;
+  }
+
+  void pass(uint64_t ms) {
+    now_ = now_ + Millis{ms};
+    neighbors_->advance(now_);
+  }
+
+  static Bytes arp(uint16_t operation, const Mac48& sender_mac, const char* sender,
+                   const Mac48& target_mac, const char* target) {
+    Bytes bytes{0, 1, 8, 0, 6, 4, 0, static_cast<uint8_t>(operation)};
+    append(bytes, Bytes(sender_mac.begin(), sender_mac.end()));
+    const auto from = address(sender).bytes, to = address(target).bytes;
+    append(bytes, Bytes(from.begin(), from.begin() + 4));
+    append(bytes, Bytes(target_mac.begin(), target_mac.end()));
+    append(bytes, Bytes(to.begin(), to.begin() + 4));
+    return bytes;
+  }
+
+  /// Neighbour solicitation (135) or advertisement (136), as a sound IPv6 packet.
+  static Bytes nd(uint8_t type, const char* source, const char* destination, const char* target,
+                  const Mac48& link_layer, uint8_t flags = 0) {
+    Bytes icmp(24);
+    icmp[0] = type;
+    icmp[4] = flags;
+    const auto bytes = address(target).bytes;
+    std::copy(bytes.begin(), bytes.end(), icmp.begin() + 8);
+    append(icmp, Bytes{static_cast<uint8_t>(type == 135 ? 1 : 2), 1});
+    append(icmp, Bytes(link_layer.begin(), link_layer.end()));
+    Bytes ip = ipv6_packet(address(source), address(destination), icmp, {kIcmpV6Protocol, 255, {}});
+    fix_icmpv6(ip);
+    return ip;
+  }
+
+  static uint16_t icmpv6_sum(const Bytes& ip) {
+    const size_t bytes = ip.size() - 40;
+    return internet_sum(&ip[40], bytes,
+                        internet_sum(&ip[8], 32, static_cast<uint32_t>(bytes) + kIcmpV6Protocol));
+  }
+  static void fix_icmpv6(Bytes& ip) {
+    put16(ip, 42, 0);
+    put16(ip, 42, static_cast<uint16_t>(~icmpv6_sum(ip)));
+  }
+
+  static Bytes echo_request(const char* from, const char* to, size_t payload = 32) {
+    const bool v6 = address(from).is_v6();
+    Bytes icmp(8);
+    icmp[0] = v6 ? 128 : 8;
+    put16(icmp, 4, 0x1234);
+    put16(icmp, 6, 7);
+    append(icmp, payload_of(payload));
+    if (!v6) put16(icmp, 2, static_cast<uint16_t>(~internet_sum(icmp.data(), icmp.size())));
+    Bytes ip =
+        ip_packet(address(from), address(to), icmp, {v6 ? kIcmpV6Protocol : kIcmpProtocol, 64, {}});
+    if (v6) fix_icmpv6(ip);
+    return ip;
+  }
+
+  rte_rcu_qsbr* rcu_ = nullptr;
+  rte_mempool* pool_ = nullptr;
+  rte_ring* ring_ = nullptr;
+  std::vector<PortInfo> ports_;
+  Millis now_{1'000'000};
+  std::vector<std::pair<NeighborKey, std::optional<EtherAddress>>> changes_;
+  std::unique_ptr<SessionTable> table_;
+  std::unique_ptr<RouteTable> routes_;
+  std::unique_ptr<Reclaimer> reclaimer_;
+  std::unique_ptr<Injector> injector_;
+  std::unique_ptr<Neighbors> neighbors_;
+  std::unique_ptr<InsideRoutes> inside_;
+  std::unique_ptr<SlowPath> slow_path_;
+};
+
+}  // namespace jvpn::test

@@ -1,0 +1,236 @@
+// ARP and neighbour discovery: what we answer, what we ask, what we believe, what we forget.
+#include <functional>
+#include <string>
+
+#include "tests/packet/control_rig.h"
+
+namespace jvpn::test {
+namespace {
+
+class NeighborsTest : public ControlRig {
+ protected:
+  void give_arp(uint16_t port_number, const Bytes& bytes) {
+    neighbors_->on_arp(now_, port_number, bytes);
+  }
+  void give_nd(uint16_t port_number, const Bytes& bytes) {
+    neighbors_->on_nd(now_, port_number, kHostMac, bytes);
+  }
+  NeighborKey lan(const char* text) const { return {1, address(text)}; }
+  NeighborKey wan(const char* text) const { return {0, address(text)}; }
+  rte_mbuf* inner(const char* to) {
+    return packet(ip_packet(address("10.77.0.2"), address(to), udp_datagram(1, 2, payload_of(8))),
+                  {});
+  }
+};
+
+TEST_F(NeighborsTest, AnswersArpForItsOwnAddressOnly) {
+  give_arp(0, arp(1, kHostMac, "192.0.2.7", {}, "192.0.2.1"));
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].action, InjectAction::kTransmit);
+  EXPECT_EQ(out[0].port, 0);
+  EXPECT_EQ(out[0].bytes, ethernet_frame(kHostMac, kWanMac, kArpType,
+                                         arp(2, kWanMac, "192.0.2.1", kHostMac, "192.0.2.7")));
+  give_arp(0, arp(1, kHostMac, "192.0.2.7", {}, "192.0.2.8"));
+  give_arp(0, arp(1, kHostMac, "192.0.2.7", {}, "10.0.0.1"));  // the other port's
+  EXPECT_TRUE(injected().empty());
+}
+
+TEST_F(NeighborsTest, AnswersSolicitations) {
+  give_nd(1, nd(135, "fd00::7", "ff02::1:ff00:1", "fd00::1", kHostMac));
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  constexpr uint8_t solicited_override = 0x60;
+  EXPECT_EQ(out[0].bytes,
+            ip_frame(kHostMac, kLanMac,
+                     nd(136, "fd00::1", "fd00::7", "fd00::1", kLanMac, solicited_override)));
+}
+
+TEST_F(NeighborsTest, AnswersDuplicateProbesToAllNodes) {
+  Bytes probe = nd(135, "::", "ff02::1:ff00:1", "fd00::1", kHostMac);
+  probe.resize(probe.size() - 8);  // a prober tells no link-layer address
+  put16(probe, 4, 24);
+  fix_icmpv6(probe);
+  give_nd(1, probe);
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].bytes, ip_frame({0x33, 0x33, 0, 0, 0, 1}, kLanMac,
+                                   nd(136, "fd00::1", "ff02::1", "fd00::1", kLanMac, 0x20)));
+}
+
+TEST_F(NeighborsTest, ResolvesQueuesAndFlushes) {
+  neighbors_->send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
+  auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].bytes, ethernet_frame(kBroadcastMac, kLanMac, kArpType,
+                                         arp(1, kLanMac, "10.0.0.1", {}, "10.0.0.7")));
+  give_arp(1, arp(2, kHostMac, "10.0.0.7", kLanMac, "10.0.0.1"));
+  out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].action, InjectAction::kRoute);
+  const uint32_t be = 0x0700000A;
+  const Target target = routes_->lookup_v4(be);
+  ASSERT_EQ(target.kind(), Target::Kind::kNextHop);
+  const NextHop* hop = table_->next_hop(target.number());
+  ASSERT_NE(hop, nullptr);
+  EXPECT_EQ(hop->port, 1);
+  EXPECT_EQ(Bytes(hop->ethernet, hop->ethernet + 6), Bytes(kHostMac.begin(), kHostMac.end()));
+  EXPECT_EQ(Bytes(hop->ethernet + 6, hop->ethernet + 12), Bytes(kLanMac.begin(), kLanMac.end()));
+}
+
+TEST_F(NeighborsTest, ResolvesIpv6BySolicitation) {
+  neighbors_->watch(now_, lan("fd00::7"));
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].bytes, ip_frame({0x33, 0x33, 0xFF, 0, 0, 7}, kLanMac,
+                                   nd(135, "fd00::1", "ff02::1:ff00:7", "fd00::7", kLanMac)));
+  give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", kHostMac, 0x60));
+  EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), kHostMac);
+  EXPECT_EQ(routes_->lookup_v6(address("fd00::7").bytes.data()).kind(), Target::Kind::kNextHop);
+}
+
+TEST_F(NeighborsTest, BelievesNothingItDidNotAskFor) {
+  give_arp(1, arp(2, kHostMac, "10.0.0.7", kLanMac, "10.0.0.1"));
+  give_arp(1, arp(1, kHostMac, "10.0.0.8", {}, "10.0.0.8"));
+  give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", kHostMac, 0x60));
+  give_nd(1, nd(135, "fd00::9", "ff02::1:ff00:2", "fd00::2", kHostMac));
+  EXPECT_EQ(neighbors_->size(), 0U);
+  EXPECT_TRUE(changes_.empty());
+}
+
+TEST_F(NeighborsTest, AnotherAddressWithoutOverrideIsNoNews) {
+  neighbors_->watch(now_, lan("fd00::7"));
+  give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", kHostMac, 0x60));
+  const Mac48 other{0x02, 0, 0, 0, 0, 0x44};
+  give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", other, 0x40));
+  EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), kHostMac);
+  give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", other, 0x60));
+  EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), other);
+}
+
+TEST_F(NeighborsTest, SomebodyWithOurAddressIsCountedAndNotBelieved) {
+  give_arp(0, arp(1, kHostMac, "192.0.2.1", {}, "192.0.2.1"));
+  EXPECT_EQ(neighbors_->counters().conflicts, 1U);
+  EXPECT_TRUE(injected().empty());
+}
+
+TEST_F(NeighborsTest, AsksThreeTimesThenFails) {
+  neighbors_->send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
+  pass(1'000);
+  pass(1'000);
+  EXPECT_EQ(neighbors_->counters().questions, 3U);
+  injected();
+  pass(1'000);
+  EXPECT_EQ(neighbors_->size(), 0U);
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);  // host unreachable, to whoever sent the packet
+  EXPECT_EQ(out[0].action, InjectAction::kRoute);
+  EXPECT_EQ(get16(out[0].bytes, 20), 0x0301U);
+}
+
+TEST_F(NeighborsTest, ConfirmsByUnicastAndWithdrawsTheSilent) {
+  neighbors_->watch(now_, lan("10.0.0.7"));
+  give_arp(1, arp(2, kHostMac, "10.0.0.7", kLanMac, "10.0.0.1"));
+  injected();
+  pass(30'000);
+  auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(out[0].bytes, ethernet_frame(kHostMac, kLanMac, kArpType,
+                                         arp(1, kLanMac, "10.0.0.1", {}, "10.0.0.7")));
+  for (int i = 0; i < 3; ++i) pass(1'000);
+  EXPECT_FALSE(neighbors_->resolved(lan("10.0.0.7")));
+  ASSERT_EQ(changes_.size(), 2U);
+  EXPECT_FALSE(changes_[1].second);
+  EXPECT_EQ(table_->next_hop(0), nullptr);
+  injected();
+  pass(5'000);  // it is watched: asked for again
+  EXPECT_EQ(injected().size(), 1U);
+  give_arp(1, arp(2, kHostMac, "10.0.0.7", kLanMac, "10.0.0.1"));
+  EXPECT_TRUE(neighbors_->resolved(lan("10.0.0.7")));
+}
+
+TEST_F(NeighborsTest, StaticRoutesFollowTheirNeighbour) {
+  ASSERT_TRUE(inside_->install(now_));
+  const uint32_t behind = 0x0100320A;  // 10.50.0.1
+  EXPECT_EQ(routes_->lookup_v4(behind), Target::glean(1));
+  EXPECT_EQ(routes_->lookup_v4(0x0100000A), Target::local(1));
+  give_arp(1, arp(2, kHostMac, "10.0.0.9", kLanMac, "10.0.0.1"));
+  EXPECT_EQ(routes_->lookup_v4(behind).kind(), Target::Kind::kNextHop);
+  pass(30'000);
+  for (int i = 0; i < 3; ++i) pass(1'000);
+  EXPECT_EQ(routes_->lookup_v4(behind), Target::glean(1));
+}
+
+TEST_F(NeighborsTest, NextHopIsTheLinkElseTheGateway) {
+  EXPECT_EQ(neighbors_->next_hop(0, address("192.0.2.77")), wan("192.0.2.77"));
+  EXPECT_EQ(neighbors_->next_hop(0, address("203.0.113.1")), wan("192.0.2.254"));
+  EXPECT_EQ(neighbors_->next_hop(0, address("2001:db8:9::1")), std::nullopt);
+  EXPECT_EQ(neighbors_->next_hop(9, address("192.0.2.77")), std::nullopt);
+}
+
+TEST_F(NeighborsTest, EverythingIsBounded) {
+  Neighbors small(ports_, *injector_, {.entries = 2, .packets_per_entry = 3, .packets = 4});
+  for (int i = 0; i < 5; ++i) small.send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
+  EXPECT_EQ(small.counters().packets_dropped, 2U);
+  for (int i = 0; i < 5; ++i) small.send_inner(now_, lan("10.0.0.8"), inner("10.0.0.8"));
+  EXPECT_EQ(small.counters().packets_dropped, 6U);
+  small.send_inner(now_, lan("10.0.0.9"), inner("10.0.0.9"));
+  EXPECT_EQ(small.size(), 2U);
+  EXPECT_EQ(small.counters().table_full, 1U);
+}
+
+TEST_F(NeighborsTest, AnnouncesEveryAddress) {
+  neighbors_->announce();
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 4U);
+  EXPECT_EQ(out[0].bytes, ethernet_frame(kBroadcastMac, kWanMac, kArpType,
+                                         arp(1, kWanMac, "192.0.2.1", {}, "192.0.2.1")));
+  EXPECT_EQ(out[3].bytes, ip_frame({0x33, 0x33, 0, 0, 0, 1}, kLanMac,
+                                   nd(136, "fd00::1", "ff02::1", "fd00::1", kLanMac, 0x20)));
+}
+
+struct Spoiled {
+  const char* name;
+  std::function<void(Bytes&)> spoil;
+};
+
+TEST_F(NeighborsTest, RefusesSpoiledArp) {
+  const Spoiled cases[] = {
+      {"hardware type", [](Bytes& b) { b[1] = 6; }},
+      {"protocol type", [](Bytes& b) { b[2] = 0x86; }},
+      {"hardware length", [](Bytes& b) { b[4] = 8; }},
+      {"protocol length", [](Bytes& b) { b[5] = 16; }},
+      {"operation", [](Bytes& b) { b[7] = 3; }},
+      {"group sender", [](Bytes& b) { b[8] = 0x01; }},
+  };
+  for (const Spoiled& spoiled : cases) {
+    Bytes bytes = arp(1, kHostMac, "192.0.2.7", {}, "192.0.2.1");
+    spoiled.spoil(bytes);
+    give_arp(0, bytes);
+    EXPECT_TRUE(injected().empty()) << spoiled.name;
+  }
+}
+
+TEST_F(NeighborsTest, RefusesSpoiledSolicitations) {
+  const Spoiled cases[] = {
+      {"hop limit", [](Bytes& b) { b[7] = 254; }},
+      {"checksum", [](Bytes& b) { b[42] ^= 1; }},
+      {"code", [](Bytes& b) { b[41] = 1, fix_icmpv6(b); }},
+      {"group target", [](Bytes& b) { b[48] = 0xFF, fix_icmpv6(b); }},
+      {"option length 0", [](Bytes& b) { b[65] = 0, fix_icmpv6(b); }},
+      {"option beyond the end", [](Bytes& b) { b[65] = 2, fix_icmpv6(b); }},
+      {"group source", [](Bytes& b) { b[8] = 0xFF, fix_icmpv6(b); }},
+      {"prober with an address",
+       [](Bytes& b) { std::fill_n(b.begin() + 8, 16, uint8_t{0}), fix_icmpv6(b); }},
+      {"redirect", [](Bytes& b) { b[40] = 137, fix_icmpv6(b); }},
+  };
+  for (const Spoiled& spoiled : cases) {
+    Bytes bytes = nd(135, "fd00::7", "ff02::1:ff00:1", "fd00::1", kHostMac);
+    spoiled.spoil(bytes);
+    give_nd(1, bytes);
+    EXPECT_TRUE(injected().empty()) << spoiled.name;
+  }
+}
+
+}  // namespace
+}  // namespace jvpn::test

@@ -1,0 +1,282 @@
+// What workers see of an install, when old records go, and that no counter is lost or repeated.
+#include "control/publisher.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include <gtest/gtest.h>
+#include <rte_malloc.h>
+
+#include "tests/packet/packet_builder.h"
+
+namespace jvpn::test {
+namespace {
+
+constexpr EtherAddress kPort{0x02, 0, 0, 0, 0, 0x01};
+constexpr EtherAddress kHop{0x02, 0, 0, 0, 0, 0x99};
+constexpr EtherAddress kOtherHop{0x02, 0, 0, 0, 0, 0x98};
+constexpr PeerId kPeer{3};
+constexpr ReceiverIndex kIndex{0x12340001};
+constexpr unsigned kWorkers = 2;
+
+/// One registered reader stands for the workers: nothing is freed until it is quiescent.
+class PublisherTest : public testing::Test {
+ protected:
+  PublisherTest() {
+    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("t_rcu", rte_rcu_qsbr_get_memsize(1), 64));
+    rte_rcu_qsbr_init(rcu_, 1);
+    rte_rcu_qsbr_thread_register(rcu_, 0);
+    rte_rcu_qsbr_thread_online(rcu_, 0);
+    PortInfo port;
+    port.mac = kPort;
+    port.mtu = 1'500;
+    ports_ = {port};
+    table_ = std::make_unique<SessionTable>(16);
+    reclaimer_ = std::make_unique<Reclaimer>(rcu_, 64);
+    publisher_ = std::move(Publisher::create(*table_, *reclaimer_, ports_, kWorkers)).value();
+  }
+  ~PublisherTest() override {
+    rte_rcu_qsbr_thread_offline(rcu_, 0);
+    publisher_.reset();
+    reclaimer_.reset();
+    table_.reset();
+    rte_free(rcu_);
+  }
+
+  void quiesce() {
+    rte_rcu_qsbr_quiescent(rcu_, 0);
+    reclaimer_->reclaim();
+  }
+
+  static RxInstall rx(ReceiverIndex index = kIndex, uint16_t lanes = 4) {
+    RxInstall install;
+    install.index = index;
+    install.peer = kPeer;
+    install.suite = Suite::kAes128Gcm;
+    install.traffic_key.fill(0xA1);
+    install.control_key.fill(0xC1);
+    install.lanes = lanes;
+    return install;
+  }
+  static TxInstall tx(uint8_t key = 0xB1) {
+    TxInstall install;
+    install.peer = kPeer;
+    install.binding_version = BindingVersion{7};
+    install.key_generation = 1;
+    install.peer_index = ReceiverIndex{0xAABBCCDD};
+    install.suite = Suite::kAes128Gcm;
+    install.traffic_key.fill(key);
+    install.lanes = 4;
+    install.packets_per_lane = 1'000;
+    install.path = {0, *Endpoint::parse("192.0.2.1:51900"), *Endpoint::parse("192.0.2.2:40000")};
+    return install;
+  }
+
+  rte_rcu_qsbr* rcu_ = nullptr;
+  std::vector<PortInfo> ports_;
+  std::unique_ptr<SessionTable> table_;
+  std::unique_ptr<Reclaimer> reclaimer_;
+  std::unique_ptr<Publisher> publisher_;
+};
+
+TEST_F(PublisherTest, InstallsReceiveSide) {
+  publisher_->install_rx(rx());
+  const RxRecord* record = table_->rx(kIndex.value);
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(record->index, kIndex);
+  EXPECT_EQ(record->peer, kPeer);
+  EXPECT_EQ(record->lane_count, 4);
+  EXPECT_EQ(record->lanes[3].owner.load(), RxLane::kUnclaimed);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(record) % kCacheLine, 0U);
+  publisher_->retire_rx(ReceiverIndex{kIndex.value ^ 0x80000000});  // same slot, another index
+  EXPECT_EQ(table_->rx(kIndex.value), record);
+  publisher_->retire_rx(kIndex);
+  EXPECT_EQ(table_->rx(kIndex.value), nullptr);
+}
+
+TEST_F(PublisherTest, RefusesImpossibleInstalls) {
+  publisher_->install_rx(rx(kIndex, 0));
+  publisher_->install_rx(rx(kIndex, kMaxLanes + 1));
+  TxInstall nowhere = tx();
+  nowhere.path.interface = 9;
+  publisher_->install_tx(nowhere, kHop);
+  TxInstall nobody = tx();
+  nobody.peer = PeerId{16};
+  publisher_->install_tx(nobody, kHop);
+  EXPECT_EQ(publisher_->failures(), 4U);
+  EXPECT_EQ(table_->rx(kIndex.value), nullptr);
+}
+
+TEST_F(PublisherTest, TemplateIsTheFrameThatLeaves) {
+  publisher_->install_tx(tx(), kHop);
+  const TxRecord* record = table_->tx(kPeer);
+  ASSERT_NE(record, nullptr);
+  Bytes transport{4, 0, 0, 0, 0xDD, 0xCC, 0xBB, 0xAA, 0, 0, 0, 0, 0, 0, 0, 0};
+  Bytes udp = udp_datagram(51'900, 40'000, transport);
+  put16(udp, 4, 0);
+  Bytes ip = ipv4_packet(address("192.0.2.1"), address("192.0.2.2"), udp);
+  put16(ip, 2, 0);
+  put16(ip, 10, 0);
+  EXPECT_EQ(Bytes(record->header, record->header + record->template_bytes),
+            ethernet_frame(kHop, kPort, kIpv4Type, ip));
+  uint32_t sum = 0;
+  for (size_t i = 0; i < 20; i += 2) sum += static_cast<uint32_t>(ip[i] | ip[i + 1] << 8);
+  EXPECT_EQ(record->ipv4_checksum_base, sum);
+  EXPECT_EQ(record->inner_mtu, 1'500 - 60);
+  EXPECT_EQ(record->lanes_per_worker, 2);
+  EXPECT_EQ(record->lanes[3].quota, 1'000U);
+}
+
+TEST_F(PublisherTest, Ipv6TemplateAndTheSmallerMtu) {
+  TxInstall install = tx();
+  install.path = {0, *Endpoint::parse("[2001:db8::1]:51900"),
+                  *Endpoint::parse("[2001:db8::2]:40000")};
+  install.inner_mtu = 1'400;
+  publisher_->install_tx(install, kHop);
+  const TxRecord* record = table_->tx(kPeer);
+  ASSERT_NE(record, nullptr);
+  EXPECT_EQ(record->template_bytes, 78);
+  EXPECT_EQ(record->outer, Family::kIpv6);
+  EXPECT_EQ(record->inner_mtu, 1'400);
+  install.inner_mtu = 9'000;
+  publisher_->install_tx(install, kHop);
+  EXPECT_EQ(table_->tx(kPeer)->inner_mtu, 1'500 - 80);
+}
+
+TEST_F(PublisherTest, HiddenUntilTheNextHopIsKnown) {
+  publisher_->install_tx(tx(), std::nullopt);
+  EXPECT_EQ(table_->tx(kPeer), nullptr);
+  publisher_->set_next_hop(kPeer, kHop);
+  const TxRecord* shown = table_->tx(kPeer);
+  ASSERT_NE(shown, nullptr);
+  EXPECT_EQ(shown->revision, 0U);
+  TxLane* const lanes = shown->lanes;
+  lanes[0].next_sequence = 5;
+
+  publisher_->set_next_hop(kPeer, kHop);  // the same again is no news
+  EXPECT_EQ(table_->tx(kPeer), shown);
+  publisher_->set_next_hop(kPeer, kOtherHop);
+  const TxRecord* moved = table_->tx(kPeer);
+  ASSERT_NE(moved, shown);
+  EXPECT_EQ(moved->revision, 1U);
+  EXPECT_EQ(moved->lanes, lanes);
+  EXPECT_TRUE(std::equal(kOtherHop.begin(), kOtherHop.end(), moved->header));
+
+  publisher_->set_next_hop(kPeer, std::nullopt);
+  EXPECT_EQ(table_->tx(kPeer), nullptr);
+  quiesce();
+  publisher_->set_next_hop(kPeer, kHop);
+  const TxRecord* back = table_->tx(kPeer);
+  ASSERT_NE(back, nullptr);
+  EXPECT_EQ(back->revision, 2U);
+  EXPECT_EQ(back->lanes, lanes);
+  EXPECT_EQ(back->lanes[0].next_sequence, 5U);
+}
+
+TEST_F(PublisherTest, CountersNeverGoBackUnderOneKey) {
+  publisher_->install_tx(tx(), kHop);
+  TxLane* const lanes = table_->tx(kPeer)->lanes;
+  lanes[1].next_sequence = 42;
+  TxInstall again = tx();
+  again.binding_version = BindingVersion{8};
+  publisher_->install_tx(again, kHop);
+  EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
+  EXPECT_EQ(table_->tx(kPeer)->revision, 0U);
+  publisher_->withdraw_tx(kPeer);
+  publisher_->install_rx(rx());  // the session lives on
+  quiesce();
+  publisher_->install_tx(tx(), kHop);
+  EXPECT_NE(table_->tx(kPeer), nullptr);
+
+  TxInstall fresh_lanes = tx();
+  fresh_lanes.first_lane = LaneId{4};
+  publisher_->install_tx(fresh_lanes, kHop);
+  EXPECT_EQ(table_->tx(kPeer)->lanes[0].next_sequence, 0U);
+  publisher_->install_tx(tx(), kHop);  // back to lanes that were given up
+  EXPECT_EQ(table_->tx(kPeer), nullptr);
+  EXPECT_EQ(publisher_->failures(), 1U);
+}
+
+TEST_F(PublisherTest, WithdrawnLanesSurviveWhileTheSessionDoes) {
+  publisher_->install_rx(rx());
+  publisher_->install_tx(tx(), kHop);
+  TxLane* const lanes = table_->tx(kPeer)->lanes;
+  lanes[0].next_sequence = 9;
+  publisher_->withdraw_tx(kPeer);
+  EXPECT_EQ(table_->tx(kPeer), nullptr);
+  quiesce();
+  publisher_->install_tx(tx(), kHop);
+  EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
+  EXPECT_EQ(lanes[0].next_sequence, 9U);
+}
+
+TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
+  publisher_->install_rx(rx());
+  const RxRecord* record = table_->rx(kIndex.value);
+  const RxLane* lanes = record->lanes;
+  publisher_->retire_rx(kIndex);
+  reclaimer_->reclaim();
+  EXPECT_EQ(reclaimer_->pending(), 1U);
+  EXPECT_EQ(record->index, kIndex);
+  EXPECT_EQ(record->control_key[0], 0xC1);
+  const size_t before = publisher_->bytes_in_use();
+  quiesce();
+  EXPECT_EQ(reclaimer_->pending(), 0U);
+  EXPECT_LT(publisher_->bytes_in_use(), before);
+  // Freed memory stays mapped in the slab: it must hold no key, only the free list's link.
+  const auto* bytes = reinterpret_cast<const uint8_t*>(record);
+  EXPECT_TRUE(
+      std::all_of(bytes + sizeof(void*), bytes + sizeof *record, [](uint8_t b) { return b == 0; }));
+  const auto* lane_bytes = reinterpret_cast<const uint8_t*>(lanes);
+  EXPECT_TRUE(std::all_of(lane_bytes + sizeof(void*), lane_bytes + sizeof *lanes,
+                          [](uint8_t b) { return b == 0; }));
+}
+
+TEST_F(PublisherTest, TotalsOutliveGenerations) {
+  publisher_->install_rx(rx());
+  publisher_->install_tx(tx(), kHop);
+  RxLane& in = table_->rx(kIndex.value)->lanes[2];
+  in.packets = 10;
+  in.bytes = 1'000;
+  in.last_tsc = 77;
+  TxLane& out = table_->tx(kPeer)->lanes[1];
+  out.next_sequence = 5;
+  out.bytes = 500;
+  TrafficTotals totals = publisher_->totals(kPeer);
+  EXPECT_EQ(totals.rx_packets, 10U);
+  EXPECT_EQ(totals.tx_generation_packets, 5U);
+
+  publisher_->install_rx(rx(ReceiverIndex{0x12340002}));
+  publisher_->install_tx(tx(0xB2), kHop);
+  publisher_->retire_rx(kIndex);
+  in.packets = 12;  // a worker that had the old record in hand
+  out.next_sequence = 6;
+  quiesce();
+  totals = publisher_->totals(kPeer);
+  EXPECT_EQ(totals.rx_packets, 12U);
+  EXPECT_EQ(totals.rx_bytes, 1'000U);
+  EXPECT_EQ(totals.last_rx_tsc, 77U);
+  EXPECT_EQ(totals.tx_packets, 6U);
+  EXPECT_EQ(totals.tx_bytes, 500U);
+  EXPECT_EQ(totals.tx_generation_packets, 0U);
+
+  publisher_->withdraw_tx(kPeer);
+  publisher_->retire_rx(ReceiverIndex{0x12340002});
+  EXPECT_EQ(publisher_->totals(kPeer).rx_packets, 0U);
+  quiesce();
+  EXPECT_EQ(publisher_->bytes_in_use(), 0U);
+}
+
+TEST_F(PublisherTest, AFullDeferredListWaitsInsteadOfGrowing) {
+  rte_rcu_qsbr_thread_offline(rcu_, 0);  // asleep: holds up nothing
+  for (uint32_t i = 0; i < 500; ++i) {
+    publisher_->install_rx(rx());
+    publisher_->retire_rx(kIndex);
+    EXPECT_LE(reclaimer_->pending(), 64U);
+  }
+  rte_rcu_qsbr_thread_online(rcu_, 0);
+}
+
+}  // namespace
+}  // namespace jvpn::test

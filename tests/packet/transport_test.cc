@@ -1,0 +1,490 @@
+// Packets through the shipping worker, both ways, with OpenSSL as the peer: contents, order,
+// replays, routes between peers, and the slow path.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/packet/worker_fixture.h"
+
+namespace jvpn::test {
+namespace {
+
+constexpr Suite kSuites[]{Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
+constexpr Family kFamilies[]{Family::kIpv4, Family::kIpv6};
+
+IpAddress lan_host(Family family) {
+  return address(family == Family::kIpv4 ? "10.0.0.2" : "fd00::2");
+}
+
+/// The packet as a router sends it on: one hop less.
+Bytes forwarded(Bytes packet) {
+  if (packet[0] >> 4 == 4) {
+    --packet[8];
+    fix_ipv4_checksum(packet, 0);
+  } else {
+    --packet[7];
+  }
+  return packet;
+}
+
+Bytes from_host(const TestSession& session, Family family, size_t payload, uint8_t value = 0) {
+  return ip_packet(lan_host(family), session.host(family),
+                   udp_datagram(1000, 2000, payload_of(payload, value)));
+}
+
+Bytes from_peer(const TestSession& session, Family family, size_t payload, uint8_t value = 0) {
+  return ip_packet(session.host(family), lan_host(family),
+                   udp_datagram(2000, 1000, payload_of(payload, value)));
+}
+
+Bytes lan_frame(const Bytes& packet) {
+  return ip_frame(kPortMac, kHostMac, packet);
+}
+
+struct Transport {
+  Suite suite;
+  Family outer;
+  Family inner;
+};
+
+std::vector<Transport> all_transports() {
+  std::vector<Transport> all;
+  for (const Suite suite : kSuites)
+    for (const Family outer : kFamilies)
+      for (const Family inner : kFamilies) all.push_back({suite, outer, inner});
+  return all;
+}
+
+class EveryTransport : public testing::TestWithParam<Transport> {};
+INSTANTIATE_TEST_SUITE_P(Suites, EveryTransport, testing::ValuesIn(all_transports()),
+                         [](const auto& test) {
+                           return "suite" + std::to_string(static_cast<int>(test.param.suite)) +
+                                  "_v" + std::to_string(static_cast<int>(test.param.outer)) +
+                                  "_in_v" + std::to_string(static_cast<int>(test.param.inner));
+                         });
+
+TEST_P(EveryTransport, seals_what_openssl_opens_bit_for_bit) {
+  const auto& [suite, outer, family] = GetParam();
+  Lab lab;
+  TestSession session(lab, {.suite = suite, .outer = outer});
+  std::mt19937_64 random(run_seed());
+  uint64_t sequence = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Bytes> packets;
+    for (uint64_t n = 1 + random() % 40; n > 0; --n)
+      packets.push_back(from_host(session, family, random() % 1'360, static_cast<uint8_t>(n)));
+    for (const Bytes& packet : packets) lab.receive(kLan, lan_frame(packet));
+    while (lab.poll() != 0) {
+    }
+    const auto sent = lab.sent(kWan);
+    ASSERT_EQ(sent.size(), packets.size()) << lab.drop_text();
+    for (size_t i = 0; i < sent.size(); ++i) {
+      const auto opened = session.open_at_peer(sent[i]);
+      ASSERT_TRUE(opened.has_value());
+      EXPECT_EQ(opened->inner, forwarded(packets[i]));
+      EXPECT_EQ(opened->sequence, sequence++);
+      EXPECT_EQ(opened->lane, 0);
+    }
+  }
+  EXPECT_EQ(session.tx_lane(0).next_sequence.load(), sequence);
+  EXPECT_EQ(lab.total(&WorkerCounters::sealed), sequence);
+}
+
+TEST_P(EveryTransport, opens_what_openssl_sealed) {
+  const auto& [suite, outer, family] = GetParam();
+  Lab lab;
+  TestSession session(lab, {.suite = suite, .outer = outer});
+  std::mt19937_64 random(run_seed());
+  uint64_t sequence = 0;
+  uint64_t bytes = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Bytes> packets;
+    for (uint64_t n = 1 + random() % 40; n > 0; --n) {
+      packets.push_back(from_peer(session, family, random() % 1'360, static_cast<uint8_t>(n)));
+      bytes += packets.back().size();
+      lab.receive(kWan, session.seal_at_peer(packets.back(), 1, sequence++));
+    }
+    while (lab.poll() != 0) {
+    }
+    const auto sent = lab.sent(kLan);
+    ASSERT_EQ(sent.size(), packets.size()) << lab.drop_text();
+    for (size_t i = 0; i < sent.size(); ++i)
+      EXPECT_EQ(sent[i], ip_frame(kHostMac, Mac48{}, forwarded(packets[i])));
+  }
+  EXPECT_EQ(session.rx_lane(1).packets.load(), sequence);
+  EXPECT_EQ(session.rx_lane(1).bytes.load(), bytes);
+  EXPECT_EQ(session.rx_lane(1).owner.load(), 0U);
+  EXPECT_NE(session.rx_lane(1).last_tsc.load(), 0U);
+  EXPECT_EQ(session.rx_lane(0).owner.load(), RxLane::kUnclaimed);
+}
+
+TEST(Transport, bursts_mix_sessions_suites_and_families) {
+  Lab lab;
+  std::vector<std::unique_ptr<TestSession>> sessions;
+  for (uint32_t peer = 0; peer < 12; ++peer)
+    sessions.push_back(std::make_unique<TestSession>(
+        lab,
+        SessionSpec{
+            .peer = PeerId{peer}, .suite = kSuites[peer % 3], .outer = kFamilies[peer / 3 % 2]}));
+  std::mt19937_64 random(run_seed());
+  for (uint64_t round = 0; round < 50; ++round) {
+    std::vector<Bytes> expected;
+    for (int n = 0; n < 32; ++n) {
+      const TestSession& session = *sessions[random() % sessions.size()];
+      const Bytes packet = from_peer(session, kFamilies[random() % 2], random() % 1'300);
+      expected.push_back(ip_frame(kHostMac, Mac48{}, forwarded(packet)));
+      lab.receive(kWan, session.seal_at_peer(packet, 0, round * 32 + static_cast<uint64_t>(n)));
+    }
+    lab.poll();
+    EXPECT_EQ(lab.sent(kLan), expected) << lab.drop_text();
+  }
+}
+
+TEST(Transport, replays_are_dropped_by_name_and_reordering_is_not) {
+  Lab lab;
+  TestSession session(lab, {});
+  const auto deliver = [&](uint64_t sequence) {
+    lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 20), 2, sequence));
+    lab.poll();
+    return lab.sent(kLan).size();
+  };
+  constexpr uint64_t kWindow = kReplayWindowBits;
+  struct Step {
+    uint64_t sequence;
+    size_t delivered;
+    Drop drop;
+  };
+  const std::vector<Step> steps{
+      {0, 1, Drop::kCount},
+      {0, 0, Drop::kReplayDuplicate},
+      {5, 1, Drop::kCount},
+      {3, 1, Drop::kCount},
+      {3, 0, Drop::kReplayDuplicate},
+      {5, 0, Drop::kReplayDuplicate},
+      {kWindow + 5, 1, Drop::kCount},  // 5 is the last in the window now
+      {5, 0, Drop::kReplayDuplicate},
+      {4, 0, Drop::kReplayTooOld},  // never seen, behind the window
+      {6, 1, Drop::kCount},
+      {10 * kWindow, 1, Drop::kCount},
+      {9 * kWindow - 1, 0, Drop::kReplayTooOld},
+      {9 * kWindow, 1, Drop::kCount},
+      {9 * kWindow, 0, Drop::kReplayDuplicate},
+      {wire::kSequenceMask, 1, Drop::kCount},
+      {wire::kSequenceMask, 0, Drop::kReplayDuplicate},
+  };
+  std::array<uint64_t, kDropCount> expected{};
+  for (const Step& step : steps) {
+    EXPECT_EQ(deliver(step.sequence), step.delivered) << "sequence " << step.sequence;
+    if (step.drop != Drop::kCount) ++expected[static_cast<size_t>(step.drop)];
+    for (size_t reason = 0; reason < kDropCount; ++reason)
+      EXPECT_EQ(lab.drops(static_cast<Drop>(reason)), expected[reason])
+          << kDropInfo[reason].name << " after sequence " << step.sequence;
+  }
+}
+
+TEST(Transport, duplicates_within_one_burst_are_delivered_once) {
+  Lab lab;
+  TestSession session(lab, {});
+  const Bytes frame = session.seal_at_peer(from_peer(session, Family::kIpv4, 50), 0, 9);
+  for (int i = 0; i < 32; ++i) lab.receive(kWan, frame);
+  lab.poll();
+  EXPECT_EQ(lab.sent(kLan).size(), 1U);
+  EXPECT_EQ(lab.drops(Drop::kReplayDuplicate), 31U);
+}
+
+TEST(Transport, a_shuffled_window_is_delivered_once_each) {
+  Lab lab;
+  TestSession session(lab, {});
+  std::mt19937_64 random(run_seed());
+  std::vector<uint64_t> sequences(2'000);
+  for (size_t i = 0; i < sequences.size(); ++i) sequences[i] = i;
+  for (int copies = 0; copies < 2; ++copies) {
+    std::shuffle(sequences.begin(), sequences.end(), random);
+    for (const uint64_t sequence : sequences) {
+      lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 20), 0, sequence));
+      if (random() % 16 == 0) lab.poll();
+      if (rte_ring_count(lab.rx_ring(kWan, 0)) > 1'000)
+        while (lab.poll() != 0) {
+        }
+    }
+    while (lab.poll() != 0) {
+    }
+    EXPECT_EQ(lab.sent(kLan).size(), copies == 0 ? sequences.size() : 0U);
+  }
+  EXPECT_EQ(lab.drops(Drop::kReplayDuplicate), sequences.size());
+}
+
+TEST(Transport, bad_tags_leave_the_window_alone) {
+  Lab lab;
+  TestSession session(lab, {});
+  Bytes forged = session.seal_at_peer(from_peer(session, Family::kIpv4, 50), 3, 1'000'000);
+  forged.back() ^= 1;
+  lab.receive(kWan, forged);
+  lab.poll();
+  EXPECT_EQ(lab.drops(Drop::kBadTag), 1U);
+  EXPECT_EQ(session.rx_lane(3).owner.load(), RxLane::kUnclaimed);
+  lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 50), 3, 0));
+  lab.poll();
+  EXPECT_EQ(lab.sent(kLan).size(), 1U);
+}
+
+TEST(Transport, barred_lanes_of_a_record_with_a_floor) {
+  Lab lab;
+  TestSession session(lab, {.rx_lanes = 2, .rx_first_lane = 6});
+  const auto deliver = [&](uint16_t lane) {
+    lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 9), lane, 1));
+    lab.poll();
+    return lab.sent(kLan).size();
+  };
+  EXPECT_EQ(deliver(5), 0U);
+  EXPECT_EQ(deliver(6), 1U);
+  EXPECT_EQ(deliver(7), 1U);
+  EXPECT_EQ(deliver(8), 0U);
+  EXPECT_EQ(deliver(0), 0U);
+  EXPECT_EQ(lab.drops(Drop::kLaneUnknown), 3U);
+}
+
+TEST(Transport, peers_reach_each_other_through_the_gateway) {
+  Lab lab;
+  TestSession left(lab, {.peer = PeerId{3}, .suite = Suite::kChaCha20Poly1305});
+  TestSession right(lab, {.peer = PeerId{4}, .outer = Family::kIpv6});
+  for (const Family family : kFamilies) {
+    const Bytes packet = ip_packet(left.host(family), right.host(family), payload_of(200));
+    lab.receive(kWan, left.seal_at_peer(packet, 0, family == Family::kIpv4 ? 0 : 1));
+    lab.poll();
+    const auto sent = lab.sent(kWan);
+    ASSERT_EQ(sent.size(), 1U) << lab.drop_text();
+    const auto opened = right.open_at_peer(sent[0]);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(opened->inner, forwarded(packet));
+  }
+}
+
+TEST(Transport, sending_stops_by_name) {
+  Lab lab;
+  TestSession session(lab, {.quota = 2});
+  const Bytes frame = lan_frame(from_host(session, Family::kIpv4, 30));
+  for (int i = 0; i < 5; ++i) lab.receive(kLan, frame);
+  lab.poll();
+  EXPECT_EQ(lab.sent(kWan).size(), 2U);
+  EXPECT_EQ(lab.drops(Drop::kKeyExhausted), 3U);
+
+  session.tx().ownership_deadline_tsc = 1;
+  lab.receive(kLan, frame);
+  lab.poll();
+  EXPECT_EQ(lab.drops(Drop::kOwnershipExpired), 1U);
+
+  lab.sessions().store_tx(session.spec().peer, nullptr);
+  lab.receive(kLan, frame);
+  lab.poll();
+  EXPECT_EQ(lab.drops(Drop::kNoBinding), 1U);
+  EXPECT_TRUE(lab.sent(kWan).empty());
+}
+
+TEST(Transport, a_port_that_takes_no_more) {
+  Lab lab({.port_ring = 40});
+  TestSession session(lab, {});
+  const Bytes frame = lan_frame(from_host(session, Family::kIpv4, 30));
+  for (int burst = 0; burst < 2; ++burst) {
+    for (int i = 0; i < 32; ++i) lab.receive(kLan, frame);
+    lab.poll();
+  }
+  EXPECT_EQ(lab.sent(kWan).size(), 40U);
+  EXPECT_EQ(lab.drops(Drop::kTxFull), 24U);
+}
+
+/// What the worker gives to control for an inner packet, with the punt's note.
+struct SlowPath {
+  const char* name;
+  PuntReason reason;
+  Drop drop;  ///< kCount: none
+};
+
+class SlowPathTest : public testing::Test {
+ protected:
+  Punted expect_punt(const SlowPath& expected) {
+    lab_.poll();
+    const auto punted = lab_.punted(PuntClass::kSlowPath);
+    EXPECT_EQ(punted.size(), 1U) << expected.name << ": " << lab_.drop_text();
+    if (punted.empty()) return {};
+    EXPECT_EQ(punted[0].note.reason, expected.reason) << expected.name;
+    EXPECT_EQ(lab_.all_drops(), expected.drop == Drop::kCount ? 0U : 1U) << lab_.drop_text();
+    if (expected.drop != Drop::kCount) {
+      EXPECT_EQ(lab_.drops(expected.drop), 1U) << expected.name;
+    }
+    return punted[0];
+  }
+  void from_tunnel(const Bytes& packet) {
+    lab_.receive(kWan, session_.seal_at_peer(packet, 0, sequence_++));
+  }
+
+  Lab lab_;
+  TestSession session_{lab_, {}};
+  uint64_t sequence_ = 0;
+};
+
+TEST_F(SlowPathTest, our_inside_address) {
+  const Bytes packet =
+      ipv4_packet(session_.host(Family::kIpv4), address("10.0.0.1"), payload_of(40),
+                  {.protocol = kIcmpProtocol, .hops = 1, .options = {}});
+  from_tunnel(packet);
+  const Punted punted = expect_punt({"ping to the gateway", PuntReason::kLocal, Drop::kCount});
+  EXPECT_EQ(punted.bytes, packet);
+  EXPECT_TRUE(punted.note.from_tunnel);
+  EXPECT_EQ(punted.note.peer, session_.spec().peer);
+}
+
+TEST_F(SlowPathTest, neighbour_not_known_yet) {
+  const Bytes packet =
+      ipv4_packet(session_.host(Family::kIpv4), address("10.0.0.99"), payload_of(40));
+  from_tunnel(packet);
+  const Punted punted = expect_punt({"glean", PuntReason::kGlean, Drop::kCount});
+  EXPECT_EQ(punted.bytes, forwarded(packet));
+}
+
+TEST_F(SlowPathTest, next_hop_withdrawn) {
+  lab_.sessions().store_next_hop(0, nullptr);
+  from_tunnel(from_peer(session_, Family::kIpv4, 40));
+  lab_.poll();
+  EXPECT_EQ(lab_.drops(Drop::kNextHopUnresolved), 1U);
+}
+
+TEST_F(SlowPathTest, larger_than_the_tunnel) {
+  const Bytes fits = from_host(session_, Family::kIpv4, 1'420 - 28);
+  lab_.receive(kLan, lan_frame(fits));
+  lab_.poll();
+  EXPECT_EQ(lab_.sent(kWan).size(), 1U);
+  const Bytes packet = from_host(session_, Family::kIpv4, 1'421 - 28);
+  lab_.receive(kLan, lan_frame(packet));
+  const Punted punted = expect_punt({"too big for a peer", PuntReason::kTooBig, Drop::kTooBig});
+  EXPECT_EQ(punted.note.mtu, 1'420);
+  EXPECT_EQ(punted.note.port, kLan);
+  EXPECT_FALSE(punted.note.from_tunnel);
+}
+
+TEST_F(SlowPathTest, larger_than_the_lan) {
+  NextHop small{};
+  small.port = kLan;
+  small.mtu = 1'000;
+  const NextHop* old = lab_.sessions().store_next_hop(0, &small);
+  from_tunnel(from_peer(session_, Family::kIpv6, 1'001 - 48));
+  const Punted punted = expect_punt({"too big for the LAN", PuntReason::kTooBig, Drop::kTooBig});
+  EXPECT_EQ(punted.note.mtu, 1'000);
+  EXPECT_TRUE(punted.note.from_tunnel);
+  lab_.sessions().store_next_hop(0, old);
+}
+
+TEST_F(SlowPathTest, last_hop) {
+  const Bytes packet = ipv4_packet(lan_host(Family::kIpv4), session_.host(Family::kIpv4),
+                                   payload_of(30), {.hops = 1, .options = {}});
+  lab_.receive(kLan, lan_frame(packet));
+  const Punted punted = expect_punt({"TTL", PuntReason::kTtlExpired, Drop::kTtlExpired});
+  EXPECT_EQ(punted.bytes, packet) << "ICMP quotes the packet as it came";
+}
+
+TEST_F(SlowPathTest, no_route) {
+  lab_.receive(kLan, lan_frame(ipv4_packet(lan_host(Family::kIpv4), address("198.51.100.1"),
+                                           payload_of(30))));
+  expect_punt({"no route", PuntReason::kNoRoute, Drop::kNoRoute});
+}
+
+TEST_F(SlowPathTest, what_control_sends) {
+  PacketNote transmit;
+  transmit.action = InjectAction::kTransmit;
+  transmit.port = kWan;
+  const Bytes frame = ethernet_frame(kPeerMac, kPortMac, kArpType, Bytes(28, 7));
+  lab_.inject(frame, transmit);
+  transmit.port = 9;
+  lab_.inject(frame, transmit);
+  PacketNote route;
+  route.action = InjectAction::kRoute;
+  const Bytes echo = ipv4_packet(address("10.0.0.1"), session_.host(Family::kIpv4), payload_of(50),
+                                 {.protocol = kIcmpProtocol, .options = {}});
+  lab_.inject(echo, route);
+  const Bytes inward = ipv6_packet(address("fd00::1"), address("fd00::2"), payload_of(50));
+  lab_.inject(inward, route);
+  lab_.inject(Bytes(20, 0), route);
+  lab_.inject(ipv4_packet(address("10.0.0.1"), address("192.88.99.1"), payload_of(9)), route);
+  lab_.poll();
+
+  const auto wan = lab_.sent(kWan);
+  ASSERT_EQ(wan.size(), 2U);
+  EXPECT_EQ(wan[0], frame);
+  EXPECT_EQ(session_.open_at_peer(wan[1])->inner, echo) << "our own packets spend no hop";
+  const auto lan = lab_.sent(kLan);
+  ASSERT_EQ(lan.size(), 1U);
+  EXPECT_EQ(lan[0], ip_frame(kHostMac, Mac48{}, inward));
+  EXPECT_EQ(lab_.drops(Drop::kTxFull), 1U);
+  EXPECT_EQ(lab_.drops(Drop::kInnerHeader), 1U);
+  EXPECT_EQ(lab_.drops(Drop::kNoRoute), 1U);
+  EXPECT_EQ(lab_.all_drops(), 3U);
+  EXPECT_TRUE(lab_.punted(PuntClass::kSlowPath).empty());
+}
+
+TEST_F(SlowPathTest, inner_options_and_fragments_are_carried) {
+  const IpFields options{.options = Bytes(8, 1)};
+  const IpFields fragment{.options = {}, .fragment = 0x2010};
+  for (const IpFields& fields : {options, fragment}) {
+    const Bytes out =
+        ipv4_packet(lan_host(Family::kIpv4), session_.host(Family::kIpv4), payload_of(64), fields);
+    lab_.receive(kLan, lan_frame(out));
+    lab_.poll();
+    const auto sent = lab_.sent(kWan);
+    ASSERT_EQ(sent.size(), 1U) << lab_.drop_text();
+    EXPECT_EQ(session_.open_at_peer(sent[0])->inner, forwarded(out));
+    const Bytes in =
+        ipv4_packet(session_.host(Family::kIpv4), lan_host(Family::kIpv4), payload_of(64), fields);
+    from_tunnel(in);
+    lab_.poll();
+    const auto delivered = lab_.sent(kLan);
+    ASSERT_EQ(delivered.size(), 1U) << lab_.drop_text();
+    EXPECT_EQ(delivered[0], ip_frame(kHostMac, Mac48{}, forwarded(in)));
+  }
+}
+
+TEST(Handoff, strays_go_to_the_lanes_owner_and_are_delivered_once) {
+  Lab lab({.workers = 2});
+  TestSession session(lab, {});
+  const auto frame = [&](uint64_t sequence) {
+    return session.seal_at_peer(from_peer(session, Family::kIpv4, 40), 0, sequence);
+  };
+  lab.receive(kWan, frame(0), 1);
+  lab.poll();
+  EXPECT_EQ(session.rx_lane(0).owner.load(), 1U);
+  lab.receive(kWan, frame(1), 0);
+  lab.receive(kWan, frame(0), 0);
+  lab.receive(kWan, frame(2), 0);
+  lab.poll();
+  EXPECT_EQ(lab.sent(kLan).size(), 3U);
+  EXPECT_EQ(lab.total(&WorkerCounters::handed_off), 3U);
+  EXPECT_EQ(lab.drops(Drop::kReplayDuplicate), 1U);
+  EXPECT_EQ(session.rx_lane(0).packets.load(), 3U);
+}
+
+TEST(Handoff, a_full_ring_is_a_named_drop) {
+  Lab lab({.workers = 2, .handoff_ring = 4});
+  TestSession session(lab, {});
+  session.rx_lane(0).owner = 1;
+  for (uint64_t sequence = 0; sequence < 10; ++sequence)
+    lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 40), 0, sequence), 0);
+  lab.worker(0).poll_once();
+  EXPECT_EQ(lab.drops(Drop::kHandoffFull), 6U);
+  lab.worker(1).poll_once();
+  EXPECT_EQ(lab.sent(kLan).size(), 4U);
+}
+
+TEST(Handoff, a_record_retired_on_the_way) {
+  Lab lab({.workers = 2});
+  TestSession session(lab, {});
+  session.rx_lane(0).owner = 1;
+  lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 40), 0, 1), 0);
+  lab.worker(0).poll_once();
+  lab.sessions().store_rx(session.rx().index, nullptr);
+  lab.worker(1).poll_once();
+  EXPECT_EQ(lab.drops(Drop::kUnknownIndex), 1U);
+}
+
+}  // namespace
+}  // namespace jvpn::test

@@ -1,0 +1,182 @@
+#include "control/admin_socket.h"
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace jvpn {
+namespace {
+
+class AdminSocketTest : public testing::Test {
+ protected:
+  AdminSocketTest() {
+    char folder[] = "/tmp/jvpn-admin-XXXXXX";
+    folder_ = mkdtemp(folder);
+    path_ = folder_ + "/run/admin.sock";
+  }
+  ~AdminSocketTest() override {
+    admin_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  Result<std::unique_ptr<AdminSocket>> open() {
+    return AdminSocket::open(path_, [](const nlohmann::json& request) {
+      return nlohmann::json{{"echo", request}, {"padding", std::string(padding_, 'x')}};
+    });
+  }
+  void must_open() {
+    auto opened = open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    admin_ = std::move(opened).value();
+  }
+
+  int dial() const {
+    const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return client;
+  }
+  /// Polls until the server has closed the connection; everything it wrote.
+  std::string drain(int client) {
+    std::string text;
+    char bytes[4096];
+    for (int i = 0; i < 10'000; ++i) {
+      admin_->poll(now_);
+      const ssize_t got = recv(client, bytes, sizeof bytes, 0);
+      if (got == 0) break;
+      if (got > 0) text.append(bytes, static_cast<size_t>(got));
+    }
+    close(client);
+    return text;
+  }
+  std::string ask(const std::string& text) {
+    const int client = dial();
+    EXPECT_EQ(send(client, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+    return drain(client);
+  }
+
+  static inline size_t padding_ = 0;
+  std::string folder_;
+  std::string path_;
+  Millis now_{1'000};
+  std::unique_ptr<AdminSocket> admin_;
+};
+
+TEST_F(AdminSocketTest, AnswersOneLineAndCloses) {
+  must_open();
+  EXPECT_EQ(ask("{\"command\":\"show\"}\n"),
+            "{\"echo\":{\"command\":\"show\"},\"padding\":\"\"}\n");
+  EXPECT_EQ(admin_->clients(), 0U);
+}
+
+TEST_F(AdminSocketTest, OnlyTheOwnerMayConnect) {
+  must_open();
+  struct stat status {};
+  ASSERT_EQ(stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST_F(AdminSocketTest, MalformedRequestsGetAnError) {
+  must_open();
+  for (const char* text : {"nonsense\n", "[]\n", "3\n", "{\"a\":\n", "\n", "{} {}\n", "\xFF\xFE\n"})
+    EXPECT_TRUE(nlohmann::json::parse(ask(text)).contains("error")) << text;
+  EXPECT_TRUE(nlohmann::json::parse(ask(std::string(AdminSocket::kMaxRequestBytes + 1, ' ')))
+                  .contains("error"));
+}
+
+TEST_F(AdminSocketTest, ForeignBytesDoNotEndTheServer) {
+  must_open();
+  EXPECT_FALSE(ask("{\"name\":\"\\u0000\xC3\xA9\"}\n").empty());
+}
+
+TEST_F(AdminSocketTest, ALineMayComeInPieces) {
+  must_open();
+  const int client = dial();
+  for (const char* piece : {"{\"comm", "and\":", "1}", "\n"}) {
+    ASSERT_GT(send(client, piece, std::strlen(piece), 0), 0);
+    admin_->poll(now_);
+  }
+  EXPECT_NE(drain(client).find("\"command\":1"), std::string::npos);
+}
+
+TEST_F(AdminSocketTest, EndOfInputEndsTheLine) {
+  must_open();
+  const int client = dial();
+  ASSERT_EQ(send(client, "{}", 2, 0), 2);
+  shutdown(client, SHUT_WR);
+  EXPECT_NE(drain(client).find("echo"), std::string::npos);
+}
+
+TEST_F(AdminSocketTest, LargeRepliesArriveWhole) {
+  must_open();
+  padding_ = 5'000'000;
+  EXPECT_GT(ask("{}\n").size(), padding_);
+  padding_ = 0;
+}
+
+TEST_F(AdminSocketTest, ClientsAreBoundedInNumberAndTime) {
+  must_open();
+  std::vector<int> silent;
+  for (size_t i = 0; i < AdminSocket::kMaxClients + 3; ++i) {
+    silent.push_back(dial());
+    admin_->poll(now_);
+  }
+  EXPECT_EQ(admin_->clients(), AdminSocket::kMaxClients);
+  now_ = now_ + AdminSocket::kClientTimeout;
+  admin_->poll(now_);
+  EXPECT_EQ(admin_->clients(), 0U);
+  for (const int client : silent) close(client);
+  admin_->poll(now_);
+  admin_->poll(now_ + AdminSocket::kClientTimeout);
+  EXPECT_FALSE(ask("{}\n").empty());
+}
+
+TEST_F(AdminSocketTest, AStaleSocketIsReplacedALivingOneIsNot) {
+  must_open();
+  EXPECT_FALSE(open());  // a living one
+  const std::string copy = path_ + ".kept";
+  std::filesystem::create_hard_link(path_, copy);
+  admin_.reset();
+  std::filesystem::create_directories(folder_ + "/run");
+  if (std::filesystem::exists(copy)) std::filesystem::rename(copy, path_);
+  must_open();  // nobody listens there any more
+  EXPECT_FALSE(ask("{}\n").empty());
+}
+
+TEST_F(AdminSocketTest, OtherFilesAreNotTouched) {
+  std::filesystem::create_directory(folder_ + "/run");
+  std::ofstream(path_) << "precious";
+  EXPECT_FALSE(open());
+  EXPECT_TRUE(std::filesystem::exists(path_));
+}
+
+TEST_F(AdminSocketTest, LeavesNothingBehind) {
+  must_open();
+  admin_.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
+TEST_F(AdminSocketTest, ImpossiblePathsAreErrors) {
+  path_ = "";
+  EXPECT_FALSE(open());
+  path_ = std::string(200, 'a');
+  EXPECT_FALSE(open());
+  path_ = folder_ + "/a/b/c.sock";
+  EXPECT_FALSE(open());
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,237 @@
+#include "common/aead.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+
+namespace jvpn {
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+constexpr Suite kSuites[] = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
+
+const EVP_CIPHER* evp_cipher(Suite suite) {
+  switch (suite) {
+    case Suite::kAes128Gcm:
+      return EVP_aes_128_gcm();
+    case Suite::kAes256Gcm:
+      return EVP_aes_256_gcm();
+    default:
+      return EVP_chacha20_poly1305();
+  }
+}
+
+/// Ciphertext and tag by OpenSSL.
+Bytes reference_seal(Suite suite, const RawKey& key, const Nonce& nonce, const Bytes& aad,
+                     const Bytes& plaintext) {
+  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
+  Bytes out(plaintext.size() + kAeadTagBytes);
+  uint8_t* tag = out.data() + plaintext.size();
+  int written = 0;
+  EVP_EncryptInit_ex(context, evp_cipher(suite), nullptr, key.data(), nonce.data());
+  if (!aad.empty())
+    EVP_EncryptUpdate(context, nullptr, &written, aad.data(), static_cast<int>(aad.size()));
+  if (!plaintext.empty())
+    EVP_EncryptUpdate(context, out.data(), &written, plaintext.data(),
+                      static_cast<int>(plaintext.size()));
+  EVP_EncryptFinal_ex(context, tag, &written);
+  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag);
+  EVP_CIPHER_CTX_free(context);
+  return out;
+}
+
+struct Packet {
+  Suite suite{};
+  RawKey raw_key{};
+  AeadKey key;
+  Nonce nonce{};
+  Bytes plaintext;
+  Bytes buffer;  // exactly plaintext and tag, so that sanitizers see any byte beyond
+
+  AeadOp op() {
+    return {.key = &key,
+            .data = buffer.data(),
+            .length = static_cast<uint32_t>(plaintext.size()),
+            .nonce = nonce};
+  }
+};
+
+class AeadTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto created = Aead::create();
+    ASSERT_TRUE(created) << created.error().message;
+    aead_.emplace(std::move(*created));
+    const char* given = std::getenv("JVPN_SEED");
+    seed_ = given != nullptr ? std::stoull(given) : std::random_device{}();
+    random_.seed(seed_);
+  }
+  void TearDown() override {
+    if (HasFailure()) std::printf("replay with JVPN_SEED=%s\n", std::to_string(seed_).c_str());
+  }
+
+  void fill(std::span<uint8_t> bytes) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random_());
+  }
+
+  Packet packet(Suite suite, size_t length) {
+    Packet p;
+    p.suite = suite;
+    fill(p.raw_key);
+    fill(p.nonce);
+    p.plaintext.resize(length);
+    fill(p.plaintext);
+    aead_->expand(suite, p.raw_key, p.key);
+    p.buffer = p.plaintext;
+    p.buffer.resize(length + kAeadTagBytes);
+    return p;
+  }
+
+  std::vector<Packet> mixed_packets(size_t count) {
+    std::vector<Packet> packets;
+    for (size_t i = 0; i < count; ++i) packets.push_back(packet(kSuites[random_() % 3], size()));
+    return packets;
+  }
+
+  static std::vector<AeadOp> ops(std::vector<Packet>& packets) {
+    std::vector<AeadOp> burst;
+    burst.reserve(packets.size());
+    for (Packet& p : packets) burst.push_back(p.op());
+    return burst;
+  }
+
+  /// 0 to 2000, the short ones and block edges often.
+  size_t size() { return random_() % 4 == 0 ? random_() % 70 : random_() % 2001; }
+
+  std::optional<Aead> aead_;
+  std::mt19937_64 random_;
+  uint64_t seed_ = 0;
+};
+
+TEST_F(AeadTest, NamesItsArchitecture) {
+  EXPECT_STRNE(aead_->architecture(), "unknown");
+}
+
+TEST_F(AeadTest, EveryLengthMatchesOpenSsl) {
+  for (const Suite suite : kSuites) {
+    for (size_t length = 0; length <= 2000; length += length < 300 ? 1 : 37) {
+      Packet p = packet(suite, length);
+      AeadOp op = p.op();
+      aead_->seal({&op, 1});
+      ASSERT_EQ(p.buffer, reference_seal(suite, p.raw_key, p.nonce, {}, p.plaintext))
+          << "suite " << int(suite) << ", length " << length;
+      aead_->open({&op, 1});
+      ASSERT_TRUE(op.ok);
+      ASSERT_TRUE(std::ranges::equal(p.plaintext, std::span(p.buffer).first(length)));
+    }
+  }
+}
+
+TEST_F(AeadTest, MixedBurstsMatchOpenSsl) {
+  for (const size_t count : {0, 1, 2, 7, 32, 63, 64, 65, 200, 600}) {
+    std::vector<Packet> packets = mixed_packets(count);
+    std::vector<AeadOp> burst = ops(packets);
+    aead_->seal(burst);
+    for (const Packet& p : packets)
+      ASSERT_EQ(p.buffer, reference_seal(p.suite, p.raw_key, p.nonce, {}, p.plaintext))
+          << "burst of " << count << ", suite " << int(p.suite);
+    aead_->open(burst);
+    for (size_t i = 0; i < count; ++i) {
+      ASSERT_TRUE(burst[i].ok) << "burst of " << count << ", packet " << i;
+      ASSERT_TRUE(std::ranges::equal(packets[i].plaintext,
+                                     std::span(packets[i].buffer).first(burst[i].length)));
+    }
+  }
+}
+
+TEST_F(AeadTest, BurstRefusesExactlyTheTampered) {
+  std::vector<Packet> packets = mixed_packets(300);
+  std::vector<AeadOp> burst = ops(packets);
+  aead_->seal(burst);
+  std::vector<bool> tampered(packets.size());
+  for (size_t i = 0; i < packets.size(); ++i) {
+    tampered[i] = random_() % 2 == 0;
+    if (!tampered[i]) continue;
+    const size_t byte = random_() % packets[i].buffer.size();
+    packets[i].buffer[byte] ^= static_cast<uint8_t>(1U << (random_() % 8));
+  }
+  aead_->open(burst);
+  for (size_t i = 0; i < packets.size(); ++i) {
+    const auto body = std::span(packets[i].buffer).first(burst[i].length);
+    EXPECT_EQ(burst[i].ok, !tampered[i]) << "packet " << i;
+    if (burst[i].ok)
+      EXPECT_TRUE(std::ranges::equal(body, packets[i].plaintext));
+    else
+      EXPECT_TRUE(std::ranges::all_of(body, [](uint8_t b) { return b == 0; })) << "packet " << i;
+  }
+}
+
+TEST_F(AeadTest, EveryTagBitCounts) {
+  for (const Suite suite : kSuites) {
+    Packet p = packet(suite, 40);
+    AeadOp op = p.op();
+    aead_->seal({&op, 1});
+    const Bytes sealed = p.buffer;
+    for (size_t bit = 0; bit < 8 * kAeadTagBytes; ++bit) {
+      p.buffer = sealed;
+      p.buffer[40 + bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
+      op = p.op();
+      aead_->open({&op, 1});
+      ASSERT_FALSE(op.ok) << "suite " << int(suite) << ", bit " << bit;
+    }
+  }
+}
+
+TEST_F(AeadTest, RefusesWrongNonceAndKey) {
+  for (const Suite suite : kSuites) {
+    Packet p = packet(suite, 100);
+    AeadOp op = p.op();
+    aead_->seal({&op, 1});
+    const Bytes sealed = p.buffer;
+    op.nonce[11] ^= 1;
+    aead_->open({&op, 1});
+    EXPECT_FALSE(op.ok);
+    p.buffer = sealed;
+    const Packet other = packet(suite, 0);
+    op = p.op();
+    op.key = &other.key;
+    aead_->open({&op, 1});
+    EXPECT_FALSE(op.ok);
+  }
+}
+
+TEST_F(AeadTest, OneMessageWithAssociatedData) {
+  for (int round = 0; round < 600; ++round) {
+    const Packet p = packet(kSuites[random_() % 3], size());
+    Bytes aad(random_() % 80);
+    fill(aad);
+    Bytes data = p.plaintext;
+    std::array<uint8_t, kAeadTagBytes> tag;
+    aead_->seal_one(p.key, p.nonce, aad, data, tag);
+    Bytes sealed = data;
+    sealed.insert(sealed.end(), tag.begin(), tag.end());
+    ASSERT_EQ(sealed, reference_seal(p.suite, p.raw_key, p.nonce, aad, p.plaintext));
+    Bytes opened = data;
+    ASSERT_TRUE(aead_->open_one(p.key, p.nonce, aad, opened, tag));
+    ASSERT_EQ(opened, p.plaintext);
+    aad.push_back(0);
+    ASSERT_FALSE(aead_->open_one(p.key, p.nonce, aad, data, tag));
+    ASSERT_EQ(data, Bytes(data.size())) << "wiped";
+  }
+}
+
+TEST(TransportNonce, ReceiverThenCounterLittleEndian) {
+  const Nonce nonce = transport_nonce(ReceiverIndex{0x04030201}, 0x0c0b0a0908070605);
+  EXPECT_EQ(nonce, (Nonce{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,274 @@
+// The client's data path against itself: what one end seals the other opens, once, and nothing else
+// gets through.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/segment_builder.h"
+#include "tools/client/data_path.h"
+
+namespace jvpn {
+namespace {
+
+using namespace segments;
+
+constexpr ReceiverIndex kIndex{0xABCD'0105};  // slot 5
+constexpr uint32_t kSlotBits = 8;
+constexpr Millis kNow{1'000};
+
+RawKey raw_key(uint8_t fill) {
+  RawKey key;
+  key.fill(fill);
+  return key;
+}
+
+RxInstall rx_install(uint8_t key = 1) {
+  RxInstall install;
+  install.index = kIndex;
+  install.suite = Suite::kAes128Gcm;
+  install.traffic_key = raw_key(key);
+  install.lanes = 2;
+  return install;
+}
+
+TxInstall tx_install(uint8_t key = 1) {
+  TxInstall install;
+  install.key_generation = 1;
+  install.peer_index = kIndex;
+  install.suite = Suite::kAes128Gcm;
+  install.traffic_key = raw_key(key);
+  install.packets_per_lane = 1'000;
+  install.inner_mtu = 1'420;
+  return install;
+}
+
+/// Two ends; `near` sends to `far`. The builder's addresses are 10.11.12.13 → 14.15.16.17 and fd….
+class DataPathTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::vector<Prefix> everything{*Prefix::parse("0.0.0.0/0"), *Prefix::parse("::/0")};
+    near = std::move(DataPath::create(everything, kSlotBits)).value();
+    far = std::move(DataPath::create(everything, kSlotBits)).value();
+    near->install_tx(tx_install());
+    far->install_rx(rx_install());
+  }
+
+  /// Seals packets as they are; returns the messages on the wire.
+  std::vector<Bytes> seal(const std::vector<Bytes>& packets) {
+    for (const Bytes& packet : packets)
+      std::memcpy(batch.next(packet.size()), packet.data(), packet.size());
+    near->seal(batch);
+    std::vector<Bytes> messages;
+    for (const auto packet : batch.packets()) messages.emplace_back(packet.begin(), packet.end());
+    batch.clear();
+    return messages;
+  }
+
+  /// Opens copies of the messages; returns the inner packets.
+  std::vector<Bytes> open(std::vector<Bytes> messages) {
+    std::vector<std::span<uint8_t>> spans(messages.begin(), messages.end());
+    std::vector<std::span<uint8_t>> inner;
+    far->open(spans, kNow, inner);
+    std::vector<Bytes> packets;
+    for (const auto packet : inner) packets.emplace_back(packet.begin(), packet.end());
+    return packets;
+  }
+
+  uint64_t dropped(Drop reason) const { return far->counters().dropped(reason); }
+
+  std::unique_ptr<DataPath> near;
+  std::unique_ptr<DataPath> far;
+  SealBatch batch;
+};
+
+TEST_F(DataPathTest, EverySuiteBothFamiliesAllSizes) {
+  for (const Suite suite : {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305}) {
+    RxInstall rx = rx_install();
+    TxInstall tx = tx_install();
+    rx.suite = tx.suite = suite;
+    far->install_rx(rx);
+    near->install_tx(tx);
+    std::vector<Bytes> packets;
+    for (size_t payload = 0; payload < 200; payload += 7)
+      packets.push_back(make_packet(tcp(payload % 2 == 0, payload)));
+    EXPECT_EQ(open(seal(packets)), packets);
+  }
+}
+
+TEST_F(DataPathTest, HeaderIsOnTheWireAsSpecified) {
+  const auto messages = seal({make_packet(udp(true, 5)), make_packet(udp(true, 5))});
+  wire::TransportHeader header;
+  std::memcpy(&header, messages[1].data(), sizeof header);
+  EXPECT_EQ(header.type, wire::MessageType::kData);
+  EXPECT_EQ(header.receiver, kIndex.value);
+  EXPECT_EQ(header.counter, wire::make_counter(LaneId{0}, 1));
+  EXPECT_EQ(messages[1].size(), 20 + 8 + 5 + wire::kTransportOverhead);
+}
+
+TEST_F(DataPathTest, NeighboursStayNeighbours) {
+  for (int i = 0; i < 3; ++i) {
+    const Bytes packet = make_packet(tcp(true, 1'000));
+    std::memcpy(batch.next(packet.size()), packet.data(), packet.size());
+  }
+  near->seal(batch);
+  const auto run = batch.packets();
+  EXPECT_EQ(run[0].data() + run[0].size(), run[1].data());
+  EXPECT_EQ(run[1].data() + run[1].size(), run[2].data());
+}
+
+TEST_F(DataPathTest, ReplaysAreDelivered_Once) {
+  const auto messages = seal({make_packet(udp(true, 1)), make_packet(udp(true, 2))});
+  EXPECT_EQ(open({messages[0], messages[0], messages[1]}).size(), 2U);
+  EXPECT_EQ(open({messages[1], messages[0]}).size(), 0U);
+  EXPECT_EQ(dropped(Drop::kReplayDuplicate), 3U);
+}
+
+TEST_F(DataPathTest, ReorderedWithinTheWindowOnly) {
+  TxInstall many = tx_install();
+  many.packets_per_lane = UINT64_MAX;
+  near->install_tx(many);
+  std::vector<Bytes> messages;
+  const Bytes packet = make_packet(udp(true, 1));
+  for (size_t i = 0; i < kReplayWindowBits + 10; ++i) messages.push_back(seal({packet})[0]);
+  EXPECT_EQ(open({messages.back()}).size(), 1U);
+  EXPECT_EQ(open({messages.front()}).size(), 0U);
+  EXPECT_EQ(dropped(Drop::kReplayTooOld), 1U);
+  EXPECT_EQ(open({messages[20]}).size(), 1U);
+}
+
+struct SpoiltMessage {
+  const char* name;
+  void (*spoil)(Bytes&);
+  Drop drop;
+};
+
+class DataPathRefusal : public DataPathTest, public testing::WithParamInterface<SpoiltMessage> {};
+
+TEST_P(DataPathRefusal, IsNamed) {
+  auto messages = seal({make_packet(udp(true, 30))});
+  const auto good = messages[0];
+  GetParam().spoil(messages[0]);
+  EXPECT_TRUE(open(messages).empty());
+  EXPECT_EQ(dropped(GetParam().drop), 1U);
+  EXPECT_EQ(open({good}).size(), 1U) << "the refused message changed something";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Messages, DataPathRefusal,
+    testing::Values(SpoiltMessage{"empty", [](Bytes& m) { m.clear(); }, Drop::kMessageLength},
+                    SpoiltMessage{"short", [](Bytes& m) { m.resize(51); }, Drop::kMessageLength},
+                    SpoiltMessage{"type", [](Bytes& m) { m[0] = 5; }, Drop::kMessageType},
+                    SpoiltMessage{"reserved", [](Bytes& m) { m[3] = 1; }, Drop::kReserved},
+                    SpoiltMessage{"index", [](Bytes& m) { m[7] ^= 1; }, Drop::kUnknownIndex},
+                    SpoiltMessage{"slot", [](Bytes& m) { m[4] ^= 1; }, Drop::kUnknownIndex},
+                    SpoiltMessage{"lane", [](Bytes& m) { m[14] = 2; }, Drop::kLaneUnknown},
+                    SpoiltMessage{"other_lane", [](Bytes& m) { m[14] = 1; }, Drop::kBadTag},
+                    SpoiltMessage{"sequence", [](Bytes& m) { m[8] ^= 4; }, Drop::kBadTag},
+                    SpoiltMessage{"body", [](Bytes& m) { m[20] ^= 1; }, Drop::kBadTag},
+                    SpoiltMessage{"tag", [](Bytes& m) { m.back() ^= 1; }, Drop::kBadTag},
+                    SpoiltMessage{"cut", [](Bytes& m) { m.pop_back(); }, Drop::kBadTag}),
+    [](const auto& one) { return std::string(one.param.name); });
+
+TEST_F(DataPathTest, InnerSourceMustBeAllowed) {
+  far = std::move(DataPath::create({*Prefix::parse("10.11.0.0/16")}, kSlotBits)).value();
+  far->install_rx(rx_install());
+  EXPECT_EQ(open(seal({make_packet(udp(true, 1)), make_packet(udp(false, 1))})).size(), 1U);
+  EXPECT_EQ(dropped(Drop::kInnerSource), 1U);
+}
+
+TEST_F(DataPathTest, InnerHeaderMustBeSound) {
+  Bytes wrong_version = make_packet(udp(true, 1));
+  wrong_version[0] = 0x55;
+  Bytes longer = make_packet(udp(true, 1));
+  longer.push_back(0);
+  Bytes bad_length = make_packet(udp(true, 1));
+  bad_length[0] = 0x4F;
+  EXPECT_TRUE(open(seal({wrong_version, longer, bad_length})).empty());
+  EXPECT_EQ(dropped(Drop::kInnerHeader), 3U);
+}
+
+TEST_F(DataPathTest, AdmissionNamesWhatItRefuses) {
+  near = std::move(DataPath::create({*Prefix::parse("14.15.0.0/16")}, kSlotBits)).value();
+  const Bytes inside = make_packet(udp(true, 100));
+  const Bytes outside = make_packet(udp(false, 100));
+  EXPECT_FALSE(near->admit(inside, inside.size()));
+  near->install_tx(tx_install());
+  EXPECT_TRUE(near->admit(inside, inside.size()));
+  EXPECT_TRUE(near->admit(inside, 1'420));
+  EXPECT_FALSE(near->admit(inside, 1'421));
+  EXPECT_FALSE(near->admit(outside, outside.size()));
+  EXPECT_FALSE(near->admit(std::span(inside).first(10), 10));
+  near->withdraw_tx();
+  EXPECT_FALSE(near->admit(inside, inside.size()));
+  EXPECT_EQ(near->counters().dropped(Drop::kNoBinding), 2U);
+  EXPECT_EQ(near->counters().dropped(Drop::kTooBig), 1U);
+  EXPECT_EQ(near->counters().dropped(Drop::kNoRoute), 1U);
+  EXPECT_EQ(near->counters().dropped(Drop::kInnerHeader), 1U);
+}
+
+uint64_t counter_of(const Bytes& message) {
+  wire::TransportHeader header;
+  std::memcpy(&header, message.data(), sizeof header);
+  return header.counter;
+}
+
+// No (key, lane, sequence) twice, whatever is installed in between.
+TEST_F(DataPathTest, CountersNeverRepeatUnderOneKey) {
+  const Bytes packet = make_packet(udp(true, 1));
+  EXPECT_EQ(counter_of(seal({packet})[0]), 0U);
+  near->install_tx(tx_install());
+  EXPECT_EQ(counter_of(seal({packet})[0]), 1U);
+  near->withdraw_tx();
+  TxInstall moved = tx_install();
+  moved.first_lane = LaneId{1};
+  near->install_tx(moved);
+  EXPECT_EQ(counter_of(seal({packet})[0]), wire::make_counter(LaneId{1}, 0));
+  near->install_tx(tx_install());
+  EXPECT_EQ(counter_of(seal({packet})[0]), 2U);
+  TxInstall next = tx_install(2);
+  next.key_generation = 2;
+  near->install_tx(next);
+  EXPECT_EQ(counter_of(seal({packet})[0]), 0U);
+  EXPECT_EQ(near->activity().tx_generation_packets, 1U);
+  EXPECT_EQ(near->activity().tx_packets, 5U);
+}
+
+TEST_F(DataPathTest, QuotaEndsEachLaneThenTheKey) {
+  TxInstall install = tx_install();
+  install.lanes = 2;
+  install.packets_per_lane = 3;
+  near->install_tx(install);
+  const std::vector<Bytes> packets(8, make_packet(udp(true, 1)));
+  const auto messages = seal(packets);
+  ASSERT_EQ(messages.size(), 6U);
+  EXPECT_EQ(counter_of(messages[2]), 2U);
+  EXPECT_EQ(counter_of(messages[3]), wire::make_counter(LaneId{1}, 0));
+  EXPECT_EQ(near->counters().dropped(Drop::kKeyExhausted), 2U);
+  EXPECT_EQ(open(messages).size(), 6U);
+}
+
+TEST_F(DataPathTest, RetiredIndexIsUnknown) {
+  const auto messages = seal({make_packet(udp(true, 1))});
+  far->retire_rx(ReceiverIndex{kIndex.value ^ 0x1000});
+  far->retire_rx(kIndex);
+  EXPECT_TRUE(open(messages).empty());
+  EXPECT_EQ(dropped(Drop::kUnknownIndex), 1U);
+}
+
+TEST_F(DataPathTest, ActivityTellsAuthenticDataOnly) {
+  auto messages = seal({make_packet(udp(true, 1)), make_packet(udp(true, 2))});
+  messages[1].back() ^= 1;
+  EXPECT_EQ(far->activity().last_rx, Millis{0});
+  open({messages[1]});
+  EXPECT_EQ(far->activity().last_rx, Millis{0});
+  open({messages[0]});
+  EXPECT_EQ(far->activity().last_rx, kNow);
+  EXPECT_EQ(far->activity().rx_packets, 1U);
+  EXPECT_EQ(far->activity().rx_bytes, 29U);
+  EXPECT_EQ(near->activity().tx_bytes, 29U + 30U);
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,249 @@
+// The client's routes and rules as a plan, and on a real kernel in a namespace of the test's own.
+// The latter is skipped without the right to make one.
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/client/dialer.h"
+#include "tools/client/routing.h"
+#include "tools/client/tunnel_interface.h"
+#include "tools/client/underlay.h"
+
+namespace jvpn {
+namespace {
+
+Prefix prefix(const char* text) {
+  return *Prefix::parse(text);
+}
+Endpoint endpoint(const char* text) {
+  return *Endpoint::parse(text);
+}
+
+// --- the plan ---
+
+TEST(RoutingPlanTest, OrdinaryPrefixesAreMainRoutes) {
+  const std::vector<Prefix> allowed{prefix("10.99.0.0/24"), prefix("fd99::/64")};
+  const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
+  const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0);
+  ASSERT_EQ(plan.routes.size(), 2U);
+  for (const Route& route : plan.routes) EXPECT_EQ(route.table, 254U);
+  EXPECT_TRUE(plan.rules.empty());
+}
+
+TEST(RoutingPlanTest, FullTunnelGoesByItsOwnTable) {
+  const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("10.99.0.0/24"), prefix("::/0")};
+  const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
+  const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 3);
+  EXPECT_EQ(plan.routes[0].table, routing_mark(3));
+  EXPECT_EQ(plan.routes[1].table, 254U);
+  EXPECT_EQ(plan.routes[2].table, routing_mark(3));
+  ASSERT_EQ(plan.rules.size(), 5U);  // v4: endpoint, suppress, mark; v6: suppress, mark
+  EXPECT_EQ(plan.rules[0].udp_to, endpoints[0]);
+  EXPECT_EQ(plan.rules[1].suppress_up_to, 0);
+  EXPECT_EQ(plan.rules[2].not_mark, routing_mark(3));
+  EXPECT_EQ(plan.rules[3].family, Family::kIpv6);
+}
+
+TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
+  const std::vector<Prefix> allowed{prefix("10.0.0.0/8"), prefix("172.16.0.0/12")};
+  const std::vector<Endpoint> endpoints{endpoint("10.1.2.3:51900")};
+  const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0);
+  EXPECT_EQ(plan.routes[0].table, routing_mark(0));
+  EXPECT_EQ(plan.routes[1].table, 254U);
+  EXPECT_EQ(plan.rules.at(1).suppress_up_to, 8);
+}
+
+// --- which path to dial ---
+
+TEST(DialerTest, EveryEndpointOverEveryUnderlayRoundAndRound) {
+  const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:1"), endpoint("[2001:db8::1]:2")};
+  Dialer dialer(2, endpoints, Millis{5'000}, [](size_t n, const Endpoint& remote) -> Result<Path> {
+    if (n == 0 && remote.address.is_v6()) return Error{"no IPv6 on 0"};
+    return Path{static_cast<uint16_t>(n), {}, remote};
+  });
+  EXPECT_EQ(dialer.due(), Millis{0});
+  std::vector<std::pair<int, uint16_t>> tried;
+  for (uint64_t t = 0; t < 4; ++t) {
+    const auto path = dialer.next(Millis{t});
+    ASSERT_TRUE(path);
+    tried.emplace_back(path->interface, path->remote.port);
+    EXPECT_EQ(dialer.due(), Millis{t + 5'000});
+  }
+  const std::vector<std::pair<int, uint16_t>> expected{{0, 1}, {1, 1}, {1, 2}, {0, 1}};
+  EXPECT_EQ(tried, expected);
+  dialer.attached();
+  EXPECT_EQ(dialer.due(), Millis{UINT64_MAX});
+}
+
+TEST(DialerTest, NoWayOutIsTriedAgainSoon) {
+  Dialer dialer(1, {endpoint("192.0.2.1:1")}, Millis{5'000},
+                [](size_t, const Endpoint&) -> Result<Path> { return Error{"no route"}; });
+  EXPECT_FALSE(dialer.next(Millis{10}));
+  EXPECT_EQ(dialer.due(), Millis{1'010});
+  EXPECT_EQ(dialer.findings(), std::vector<std::string>{"no route"});
+}
+
+// --- a real kernel ---
+
+std::string output_of(const std::string& command) {
+  std::string text;
+  FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
+  if (pipe == nullptr) return text;
+  char line[512];
+  while (std::fgets(line, sizeof line, pipe) != nullptr) text += line;
+  ::pclose(pipe);
+  return text;
+}
+
+/// Runs `body` in a child process with a network namespace of its own, so that nothing stays
+/// behind. The child's exit status is the number of its failed expectations; 77: no right to make
+/// one.
+class PrivateNetwork : public testing::Test {
+ protected:
+  static void run(const std::function<void()>& body) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      if (::unshare(CLONE_NEWNET) != 0) ::_exit(77);
+      output_of(
+          "ip link set lo up; ip link add wan0 type veth peer name far0; ip link set wan0 up; "
+          "ip link set far0 up; ip addr add 192.0.2.2/24 dev wan0; "
+          "ip addr add 2001:db8::2/64 dev wan0 nodad; ip route add default via 192.0.2.9");
+      body();
+      ::_exit(testing::Test::HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status)) << "the child crashed";
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "needs root for a network namespace";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+  }
+};
+
+TEST_F(PrivateNetwork, SplitTunnelComesAndGoes) {
+  run([] {
+    const std::string before = output_of("ip addr; ip route; ip -6 route; ip rule; ip -6 rule");
+    {
+      auto tunnel = TunnelInterface::create("jvpn0", {prefix("10.99.0.0/24"), prefix("fd99::/64")},
+                                            {endpoint("192.0.2.1:51900")});
+      ASSERT_TRUE(tunnel) << tunnel.error().message;
+      EXPECT_FALSE((*tunnel)->mark());
+      auto done = (*tunnel)->configure({prefix("10.77.0.2/24"), prefix("fd77::2/128")}, 1'420);
+      ASSERT_TRUE(done) << done.error().message;
+      EXPECT_NE(output_of("ip route").find("10.99.0.0/24 dev jvpn0"), std::string::npos);
+      EXPECT_NE(output_of("ip -6 route").find("fd99::/64 dev jvpn0"), std::string::npos);
+      EXPECT_EQ(output_of("ip route").find("10.77.0.0"), std::string::npos);
+      EXPECT_NE(output_of("ip link show jvpn0").find("mtu 1420"), std::string::npos);
+      EXPECT_EQ(output_of("ip addr show jvpn0").find("fe80"), std::string::npos);
+
+      done = (*tunnel)->configure({prefix("10.77.0.3/32")}, 1'400);
+      ASSERT_TRUE(done) << done.error().message;
+      const std::string addresses = output_of("ip addr show jvpn0");
+      EXPECT_NE(addresses.find("10.77.0.3/32"), std::string::npos);
+      EXPECT_EQ(addresses.find("10.77.0.2"), std::string::npos);
+      EXPECT_EQ(addresses.find("fd77::2"), std::string::npos);
+      EXPECT_NE(addresses.find("mtu 1400"), std::string::npos);
+    }
+    EXPECT_EQ(output_of("ip addr; ip route; ip -6 route; ip rule; ip -6 rule"), before);
+  });
+}
+
+TEST_F(PrivateNetwork, FullTunnelKeepsItsOwnPacketsOutside) {
+  run([] {
+    const std::string before = output_of("ip route show table all; ip rule; ip -6 rule");
+    {
+      auto tunnel = TunnelInterface::create("jvpn0", {prefix("0.0.0.0/0"), prefix("::/0")},
+                                            {endpoint("198.51.100.1:51900")});
+      ASSERT_TRUE(tunnel) << tunnel.error().message;
+      ASSERT_TRUE((*tunnel)->mark());
+      auto done = (*tunnel)->configure({prefix("10.77.0.2/32"), prefix("fd77::2/128")}, 1'420);
+      ASSERT_TRUE(done) << done.error().message;
+      const auto device_to = [](const std::string& how) {
+        return output_of("ip route get " + how);
+      };
+      const auto by = [](const std::string& text, const char* device) {
+        return text.find(std::string("dev ") + device) != std::string::npos;
+      };
+      EXPECT_TRUE(by(device_to("203.0.113.5"), "jvpn0"));
+      EXPECT_TRUE(by(device_to("198.51.100.1"), "jvpn0"));
+      EXPECT_TRUE(by(device_to("192.0.2.77"), "wan0")) << "a more specific route of main";
+      const std::string mark = std::to_string(*(*tunnel)->mark());
+      EXPECT_TRUE(by(device_to("198.51.100.1 mark " + mark), "wan0"));
+      EXPECT_TRUE(by(device_to("198.51.100.1 ipproto udp dport 51900"), "wan0"));
+      EXPECT_TRUE(by(output_of("ip -6 route get 2001:db8:9::1"), "jvpn0"));
+
+      Underlay underlay(0, {"wan0", "wan0", std::nullopt}, (*tunnel)->mark());
+      const auto path = underlay.path_to(endpoint("198.51.100.1:51900"));
+      ASSERT_TRUE(path) << path.error().message;
+      EXPECT_EQ(to_string(path->local.address), "192.0.2.2");
+      EXPECT_NE(path->local.port, 0);
+      EXPECT_EQ(underlay.inner_mtu(path->remote), 1'440);
+    }
+    EXPECT_EQ(output_of("ip route show table all; ip rule; ip -6 rule"), before);
+  });
+}
+
+TEST_F(PrivateNetwork, WhatAKilledClientLeftIsRemoved) {
+  run([] {
+    const std::string before = output_of("ip rule; ip -6 rule");
+    auto netlink = std::move(Netlink::open()).value();
+    const std::vector<Prefix> allowed{prefix("0.0.0.0/0")};
+    const std::vector<Endpoint> endpoints{endpoint("198.51.100.1:51900")};
+    for (const Rule& rule : plan_routing(allowed, endpoints, 1, 0).rules)
+      ASSERT_TRUE(netlink->add_rule(rule));
+    EXPECT_NE(output_of("ip rule; ip -6 rule"), before);
+    const auto slot = claim_routing_slot(*netlink);
+    ASSERT_TRUE(slot) << slot.error().message;
+    EXPECT_EQ(*slot, 0U);
+    EXPECT_EQ(output_of("ip rule; ip -6 rule"), before);
+  });
+}
+
+TEST_F(PrivateNetwork, TwoClientsTakeTwoTables) {
+  run([] {
+    const auto start = [](const char* name) {
+      auto tunnel =
+          TunnelInterface::create(name, {prefix("0.0.0.0/0")}, {endpoint("198.51.100.1:51900")});
+      EXPECT_TRUE(tunnel);
+      EXPECT_TRUE((*tunnel)->configure({prefix("10.77.0.2/32")}, 1'420));
+      return std::move(tunnel).value();
+    };
+    const auto first = start("jvpn0");
+    const auto second = start("jvpn1");
+    EXPECT_NE(first->mark(), second->mark());
+  });
+}
+
+TEST_F(PrivateNetwork, ErrorsNameTheThingAndTheCause) {
+  run([] {
+    auto tunnel = TunnelInterface::create("jvpn0", {prefix("192.0.2.0/24")}, {});
+    ASSERT_TRUE(tunnel);
+    output_of("ip route add 192.0.2.0/24 dev wan0 proto static");
+    auto taken = TunnelInterface::create("jvpn0", {}, {});
+    ASSERT_FALSE(taken);
+    EXPECT_NE(taken.error().message.find("jvpn0"), std::string::npos);
+    auto done = (*tunnel)->configure({prefix("10.77.0.2/32")}, 1'420);
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().message.find("route 192.0.2.0/24: File exists"), std::string::npos)
+        << done.error().message;
+    done = (*tunnel)->configure({prefix("10.77.0.2/32")}, 1);
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().message.find("mtu"), std::string::npos) << done.error().message;
+
+    Underlay missing(0, {"lte", "wwan9", std::nullopt}, std::nullopt);
+    const auto path = missing.path_to(endpoint("192.0.2.1:51900"));
+    ASSERT_FALSE(path);
+    EXPECT_NE(path.error().message.find("wwan9"), std::string::npos) << path.error().message;
+    EXPECT_EQ(missing.inner_mtu(endpoint("192.0.2.1:51900")), 0);
+  });
+}
+
+}  // namespace
+}  // namespace jvpn

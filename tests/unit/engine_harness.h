@@ -1,0 +1,374 @@
+// Session engines on an in-memory network under a virtual clock. Everything random comes from one
+// seed: JVPN_SEED replays a run, and every failure names the seed it had.
+//
+//   node 0 ──┐                    ┌── node 1
+//            └── World: delay, ───┘        datagrams in order of arrival; between two of them
+//                loss, dup, filter         the engines' timers run at their own deadlines
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "control/engine.h"
+
+namespace jvpn::test {
+
+using Bytes = std::vector<uint8_t>;
+
+/// JVPN_SEED, or else `fallback`.
+inline uint64_t seed_or(uint64_t fallback) {
+  const char* text = std::getenv("JVPN_SEED");
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 0);
+}
+
+/// A seed that is new each time, unless JVPN_SEED is set.
+inline uint64_t fresh_seed() {
+  return seed_or(std::random_device{}());
+}
+
+/// splitmix64: the same numbers on every platform.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  /// 0 … n - 1.
+  uint64_t below(uint64_t n) { return next() % n; }
+  bool chance(double probability) {
+    return static_cast<double>(next() >> 11) * 0x1p-53 < probability;
+  }
+  void fill(std::span<uint8_t> bytes) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(next());
+  }
+
+ private:
+  uint64_t state_;
+};
+
+inline Endpoint endpoint_of(size_t node) {
+  return {IpAddress::v4({192, 0, 2, static_cast<uint8_t>(node + 1)}), 51'900};
+}
+inline Path path_between(size_t from, size_t to) {
+  return {0, endpoint_of(from), endpoint_of(to)};
+}
+
+struct Datagram {
+  size_t from = 0;
+  size_t to = 0;
+  Bytes bytes;
+  wire::MessageType type() const { return wire::MessageType{bytes.at(0)}; }
+};
+
+/// What the network does to one datagram.
+enum class Fate : uint8_t { kDeliver, kDrop };
+
+/// How the network treats control traffic; data has `delay_ms` and `jitter_ms` alone.
+struct Weather {
+  double loss = 0;
+  double duplicate = 0;
+  uint64_t delay_ms = 5;
+  uint64_t jitter_ms = 0;  ///< at random on top, hence reordering
+};
+
+class World;
+
+/// A host that keeps what the engine told it, and checks that it makes sense.
+class Node : public SessionHost {
+ public:
+  Node(World& world, size_t number, uint64_t seed)
+      : world_(world), number_(number), random_(seed) {}
+
+  void send(const Path& path, std::span<const uint8_t> datagram) override;
+  void install_rx(const RxInstall& install) override {
+    EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
+    most_rx = std::max(most_rx, rx.size());
+  }
+  void retire_rx(ReceiverIndex index) override {
+    EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
+  }
+  void install_tx(const TxInstall& install) override {
+    tx[install.peer.value] = install;
+    activity_[install.peer.value].tx_generation_packets = 0;
+    ++tx_installs;
+  }
+  void withdraw_tx(PeerId peer) override {
+    EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
+  }
+  Activity activity(PeerId peer) override { return activity_[peer.value]; }
+  uint16_t inner_mtu(const Path&) override { return 1400; }
+  void configured(PeerId, const wire::ResponsePayload& answer) override {
+    answers.push_back(answer);
+  }
+  void emit(const Event& event) override { events.push_back(event); }
+  void random(std::span<uint8_t> bytes) override { random_.fill(bytes); }
+  wire::Timestamp timestamp() override;
+
+  /// Seals one packet to `peer`; its content stands for its key.
+  void send_data(PeerId peer);
+  /// Opens what arrives, if it can.
+  void receive_data(const Datagram& datagram, Millis now);
+
+  std::vector<SessionView> sessions() const {
+    std::vector<SessionView> views;
+    engine->for_each_session([&](const SessionView& view) { views.push_back(view); });
+    return views;
+  }
+  /// The only session; a failure when there is another number of them.
+  SessionView session() const {
+    const auto views = sessions();
+    EXPECT_EQ(views.size(), 1U);
+    return views.empty() ? SessionView{} : views.front();
+  }
+  std::vector<Event> events_of(EventKind kind) const {
+    std::vector<Event> found;
+    std::copy_if(events.begin(), events.end(), std::back_inserter(found),
+                 [kind](const Event& event) { return event.kind == kind; });
+    return found;
+  }
+  /// `BIRTH>ATTACHED HANDSHAKE_OK`, … in order, a detail behind a colon.
+  std::vector<std::string> changes() const {
+    std::vector<std::string> lines;
+    for (const Event& event : events_of(EventKind::kStateChange)) {
+      std::string line = std::string(to_string(event.from)) + ">" + to_string(event.to) + " " +
+                         to_string(event.reason);
+      if (event.detail != Detail::kNone) line += std::string(":") + to_string(event.detail);
+      lines.push_back(line);
+    }
+    return lines;
+  }
+  std::string json_lines() const {
+    std::string text;
+    uint64_t sequence = 0;
+    for (const Event& event : events) {
+      text += to_json_line(event, ++sequence, event.at.value, "n" + std::to_string(number_)) + "\n";
+    }
+    return text;
+  }
+
+  std::unique_ptr<SessionEngine> engine;
+  std::map<uint32_t, RxInstall> rx;
+  std::map<uint32_t, TxInstall> tx;
+  std::vector<Event> events;
+  std::vector<wire::ResponsePayload> answers;
+  size_t most_rx = 0;
+  uint64_t tx_installs = 0;
+  uint64_t delivered = 0;
+  uint64_t lost = 0;  ///< data that came and couldn't be opened
+
+ private:
+  World& world_;
+  size_t number_;
+  Random random_;
+  std::map<uint32_t, Activity> activity_;
+};
+
+/// Nodes, each configured with the others as peers (in order of number, itself left out).
+class World {
+ public:
+  using Adjust = std::function<void(size_t node, EngineConfig&)>;
+
+  explicit World(uint64_t seed = 1, const Adjust& adjust = nullptr, size_t count = 2)
+      : seed_(seed), random_(seed) {
+    std::vector<SecretKey> keys(count);
+    for (SecretKey& key : keys) {
+      random_.fill(key.span());
+      public_keys_.push_back(public_key_of(key));
+    }
+    for (size_t i = 0; i < count; ++i) {
+      nodes_.push_back(std::make_unique<Node>(*this, i, random_.next()));
+      EngineConfig config = config_of(keys, i);
+      if (adjust) adjust(i, config);
+      auto engine = SessionEngine::create(std::move(config), *nodes_[i], now);
+      EXPECT_TRUE(engine.ok());
+      nodes_[i]->engine = std::move(*engine);
+    }
+  }
+
+  Node& node(size_t i) { return *nodes_[i]; }
+  SessionEngine& engine(size_t i) { return *nodes_[i]->engine; }
+  const PublicKey& public_key(size_t i) const { return public_keys_[i]; }
+
+  /// Node `from` dials its peer number `peer`, which is node `to`.
+  void dial(size_t from, size_t to) {
+    engine(from).dial(now, peer(from, to), path_between(from, to));
+  }
+  static PeerId peer(size_t of, size_t other) {
+    return PeerId{static_cast<uint32_t>(other > of ? other - 1 : other)};
+  }
+  /// Dials and runs until both ends are attached.
+  void connect(size_t from = 0, size_t to = 1) {
+    dial(from, to);
+    run_for(Millis{100});
+  }
+
+  void send(size_t from, const Path& path, std::span<const uint8_t> bytes) {
+    const size_t to = path.remote.address.bytes[3] - size_t{1};
+    Datagram datagram{from, to, {bytes.begin(), bytes.end()}};
+    sent.push_back(datagram);
+    if (filter && filter(datagram) == Fate::kDrop) return;
+    const bool data = datagram.type() == wire::MessageType::kData;
+    if (!data && random_.chance(weather.loss)) return;
+    if (!data && random_.chance(weather.duplicate)) schedule(datagram);
+    schedule(std::move(datagram));
+  }
+
+  /// Hands a datagram to its receiver now, as the network would.
+  void deliver(const Datagram& datagram) {
+    Node& receiver = node(datagram.to);
+    const Path from = path_between(datagram.to, datagram.from);
+    switch (datagram.type()) {
+      case wire::MessageType::kData:
+        return receiver.receive_data(datagram, now);
+      case wire::MessageType::kControl: {
+        Bytes copy = datagram.bytes;
+        wire::TransportHeader header;
+        __builtin_memcpy(&header, copy.data(), sizeof header);
+        const auto plaintext = receiver.engine->open_control(copy);
+        if (!plaintext) {
+          ++unopened;
+          return;
+        }
+        return receiver.engine->on_control(now, from, ReceiverIndex{header.receiver},
+                                           header.counter, *plaintext);
+      }
+      default:
+        return receiver.engine->on_handshake(now, from, datagram.bytes, std::nullopt);
+    }
+  }
+
+  void run_for(Millis span) { run_until(now + span); }
+
+  void run_until(Millis end) {
+    for (;;) {
+      const Millis due = std::max(now, next_event());
+      if (due > end) break;
+      now = due;
+      if (!queue_.empty() && queue_.begin()->first <= now) {
+        const Datagram datagram = std::move(queue_.begin()->second);
+        queue_.erase(queue_.begin());
+        deliver(datagram);
+      } else {
+        for (auto& each : nodes_) each->engine->advance(now);
+      }
+      if (after_each) after_each();
+    }
+    now = end;
+  }
+
+  /// Every `gap_ms` both nodes of a pair send a data packet, for `span`.
+  void run_with_data(Millis span, uint64_t gap_ms) {
+    for (const Millis end = now + span; now < end;) {
+      for (auto& each : nodes_) {
+        for (const auto& [peer, install] : each->tx) each->send_data(PeerId{peer});
+      }
+      run_for(Millis{gap_ms});
+    }
+  }
+
+  /// Whatever one side may send, the other can open: its index is there, with the same keys.
+  void expect_openable(size_t from, size_t to) {
+    const auto tx = node(from).tx.find(peer(from, to).value);
+    if (tx == node(from).tx.end()) return;
+    const auto rx = node(to).rx.find(tx->second.peer_index.value);
+    ASSERT_NE(rx, node(to).rx.end()) << "seed " << seed_ << ": index unknown at " << now.value;
+    ASSERT_EQ(rx->second.traffic_key, tx->second.traffic_key) << "seed " << seed_;
+  }
+
+  Millis now{1'000'000};
+  Weather weather;
+  std::function<Fate(const Datagram&)> filter;
+  std::function<void()> after_each;
+  std::vector<Datagram> sent;
+  uint64_t unopened = 0;
+
+ private:
+  static EngineConfig config_of(const std::vector<SecretKey>& keys, size_t self) {
+    EngineConfig config;
+    config.private_key = keys[self];
+    config.suites = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (i == self) continue;
+      EnginePeer peer;
+      peer.name = "node" + std::to_string(i);
+      peer.public_key = public_key_of(keys[i]);
+      peer.inner_addresses = {*Prefix::parse("10.9.0." + std::to_string(i + 1) + "/32")};
+      config.peers.push_back(std::move(peer));
+    }
+    return config;
+  }
+
+  void schedule(Datagram datagram) {
+    const uint64_t jitter = weather.jitter_ms == 0 ? 0 : random_.below(weather.jitter_ms + 1);
+    queue_.emplace(now + Millis{weather.delay_ms + jitter}, std::move(datagram));
+  }
+
+  Millis next_event() const {
+    Millis next = queue_.empty() ? Millis{UINT64_MAX} : queue_.begin()->first;
+    for (const auto& each : nodes_) next = std::min(next, each->engine->next_deadline());
+    return next;
+  }
+
+  uint64_t seed_;
+  Random random_;
+  std::vector<PublicKey> public_keys_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::multimap<Millis, Datagram> queue_;
+};
+
+inline void Node::send(const Path& path, std::span<const uint8_t> datagram) {
+  world_.send(number_, path, datagram);
+}
+
+inline wire::Timestamp Node::timestamp() {
+  const uint64_t seconds = (uint64_t{1} << 62) + 1'700'000'010 + world_.now.value / 1000;
+  const uint64_t nanoseconds = world_.now.value % 1000 * 1'000'000;
+  wire::Timestamp stamp{};
+  for (size_t i = 0; i < 8; ++i) stamp[i] = static_cast<uint8_t>(seconds >> (56 - 8 * i));
+  for (size_t i = 0; i < 4; ++i) stamp[8 + i] = static_cast<uint8_t>(nanoseconds >> (24 - 8 * i));
+  return stamp;
+}
+
+inline void Node::send_data(PeerId peer) {
+  const TxInstall& install = tx.at(peer.value);
+  wire::TransportHeader header{};
+  header.type = wire::MessageType::kData;
+  header.receiver = install.peer_index.value;
+  Bytes bytes(sizeof header + install.traffic_key.size());
+  __builtin_memcpy(bytes.data(), &header, sizeof header);
+  std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
+  ++activity_[peer.value].tx_packets;
+  ++activity_[peer.value].tx_generation_packets;
+  world_.send(number_, install.path, bytes);
+}
+
+inline void Node::receive_data(const Datagram& datagram, Millis now) {
+  wire::TransportHeader header;
+  __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
+  const auto found = rx.find(header.receiver);
+  const bool opens = found != rx.end() &&
+                     std::equal(found->second.traffic_key.begin(), found->second.traffic_key.end(),
+                                datagram.bytes.begin() + sizeof header);
+  if (!opens) {
+    ++lost;
+    return;
+  }
+  ++delivered;
+  Activity& activity = activity_[found->second.peer.value];
+  ++activity.rx_packets;
+  activity.last_rx = now;
+}
+
+}  // namespace jvpn::test

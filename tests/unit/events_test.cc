@@ -1,0 +1,65 @@
+#include "control/events.h"
+
+#include <gtest/gtest.h>
+
+namespace jvpn {
+namespace {
+
+Event state_change() {
+  Event event;
+  event.kind = EventKind::kStateChange;
+  event.at = Millis{77};
+  event.session.bytes[15] = 0xab;
+  event.peer = PeerId{3};
+  event.policy_version = 5;
+  event.reason = Reason::kPolicyTermination;
+  event.detail = Detail::kSuperseded;
+  event.from = State::kAttached;
+  event.to = State::kTerminated;
+  event.state_version = StateVersion{2};
+  event.to_path = Path{1, *Endpoint::parse("192.0.2.2:40000"), *Endpoint::parse("192.0.2.1:51900")};
+  return event;
+}
+
+TEST(Events, StateChangeLine) {
+  EXPECT_EQ(to_json_line(state_change(), 9, 1234, "gw1"),
+            R"({"ts_ms":1234,"seq":9,"event":"STATE_CHANGE",)"
+            R"("session_id":"000000000000000000000000000000ab","node_id":"gw1",)"
+            R"("policy_version":5,"reason":"POLICY_TERMINATION","detail":"superseded",)"
+            R"("from":"ATTACHED","to":"TERMINATED","state_version":2,"peer":3,)"
+            R"("path":"192.0.2.2:40000>192.0.2.1:51900","boot_ms":77})");
+}
+
+TEST(Events, LinesLeaveOutWhatAKindHasNot) {
+  Event event;
+  event.kind = EventKind::kSecurityEvent;
+  event.reason = Reason::kSecReplayAttempt;
+  EXPECT_EQ(to_json_line(event, 1, 2, "n"),
+            R"({"ts_ms":2,"seq":1,"event":"SECURITY_EVENT",)"
+            R"("session_id":"00000000000000000000000000000000","node_id":"n",)"
+            R"("policy_version":0,"reason":"SEC_REPLAY_ATTEMPT","boot_ms":0})");
+}
+
+TEST(Events, SwitchNamesBothPaths) {
+  Event event = state_change();
+  event.kind = EventKind::kTransportSwitch;
+  event.from_path = Path{0, *Endpoint::parse("[2001:db8::1]:1"), *Endpoint::parse("192.0.2.1:2")};
+  const std::string line = to_json_line(event, 1, 2, "n");
+  EXPECT_NE(line.find(R"("from_path":"[2001:db8::1]:1>192.0.2.1:2")"), std::string::npos);
+  EXPECT_NE(line.find(R"("to_path":"192.0.2.2:40000>192.0.2.1:51900")"), std::string::npos);
+}
+
+TEST(Events, NodeNamesAreEscaped) {
+  const std::string line = to_json_line(state_change(), 1, 2, "a\"\n\xff");
+  EXPECT_NE(line.find(R"("node_id":"a\"\n)"), std::string::npos);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+}
+
+TEST(Events, EveryKindHasAName) {
+  for (unsigned kind = 0; kind <= static_cast<unsigned>(EventKind::kConfigEvent); ++kind) {
+    EXPECT_STRNE(to_string(static_cast<EventKind>(kind)), "UNKNOWN");
+  }
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,287 @@
+#include "common/profile.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/profile_texts.h"
+
+namespace jvpn {
+namespace {
+
+using test::kGoodClient;
+using test::kGoodGateway;
+using test::replaced;
+
+TEST(GatewayProfile, TakesEveryKey) {
+  const auto parsed = parse_gateway_profile(kGoodGateway, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const GatewayProfile& p = *parsed;
+  EXPECT_EQ(p.node, "gw1");
+  EXPECT_EQ(p.cores.control, 0u);
+  EXPECT_EQ(p.cores.workers, (std::vector<uint32_t>{0, 1}));
+  EXPECT_EQ(p.cores.idle, IdleMode::kAdaptive);
+  EXPECT_TRUE(p.memory.hugepages);
+  EXPECT_EQ(p.memory.megabytes, 384u);
+  EXPECT_EQ(p.eal_args, std::vector<std::string>{"--iova-mode=va"});
+  EXPECT_EQ(p.listen_port, 51900);
+  EXPECT_EQ(p.crypto.private_key_file.path, "gw.key");
+  EXPECT_EQ(p.crypto.private_key_file.key, "crypto.private_key_file");
+  EXPECT_EQ(p.crypto.private_key_file.place.line, 22u);
+  EXPECT_EQ(p.crypto.private_key_file.place.column, 21u);
+  EXPECT_EQ(p.crypto.suites, (std::vector{Suite::kAes128Gcm, Suite::kChaCha20Poly1305}));
+  EXPECT_EQ(p.crypto.rekey_after, Millis{60'000});
+  EXPECT_EQ(p.crypto.rekey_after_packets, uint64_t{1} << 28);
+  EXPECT_EQ(p.lanes, 4);
+  EXPECT_EQ(p.limits.sessions, 2u);
+  EXPECT_EQ(p.limits.mbufs, 8'192u);
+  EXPECT_EQ(p.limits.control_ring, 256u);
+  EXPECT_EQ(p.limits.handoff_ring, 512u);
+  EXPECT_EQ(p.policy.version, 7u);
+  EXPECT_EQ(p.policy.session.max_lifetime, Millis{3'600'000});
+  EXPECT_EQ(p.policy.session.transport_loss_ttl, Millis{15'000});
+  EXPECT_EQ(p.policy.volatility.quality_floor, 0.95);
+  EXPECT_EQ(p.policy.switching.failback_when_stable, Millis{5'000});
+  EXPECT_EQ(p.admin.socket, "/run/jvpn/gw1.sock");
+}
+
+TEST(GatewayProfile, TakesPorts) {
+  const auto parsed = parse_gateway_profile(kGoodGateway, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->ports.size(), 2u);
+  const PortProfile& wan = parsed->ports[0];
+  EXPECT_EQ(wan.name, "wan0");
+  EXPECT_EQ(wan.vdev, "net_af_xdp0,iface=wan0");
+  EXPECT_EQ(wan.pci, "");
+  EXPECT_EQ(wan.role, PortRole::kOutside);
+  ASSERT_EQ(wan.addresses.size(), 2u);
+  EXPECT_EQ(to_string(wan.addresses[0]), "192.0.2.1/24");
+  EXPECT_EQ(to_string(wan.addresses[1]), "2001:db8::1/64");
+  ASSERT_EQ(wan.gateways.size(), 1u);
+  EXPECT_EQ(to_string(wan.gateways[0]), "192.0.2.254");
+  EXPECT_EQ(wan.mtu, 1400);
+  EXPECT_EQ(wan.queues, 2);
+  EXPECT_EQ(wan.rx_descriptors, 512);
+  EXPECT_EQ(wan.tx_descriptors, 1024);
+
+  const PortProfile& lan = parsed->ports[1];
+  EXPECT_EQ(lan.pci, "0000:3b:00.1");
+  EXPECT_EQ(lan.role, PortRole::kInside);
+  EXPECT_EQ(lan.mtu, 1500);
+  ASSERT_EQ(lan.routes.size(), 1u);
+  EXPECT_EQ(to_string(lan.routes[0].to), "10.50.0.0/16");
+  EXPECT_EQ(to_string(lan.routes[0].via), "10.99.0.7");
+}
+
+TEST(GatewayProfile, TakesPeers) {
+  const auto parsed = parse_gateway_profile(kGoodGateway, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->peers.size(), 2u);
+  const PeerProfile& laptop = parsed->peers[0];
+  EXPECT_EQ(laptop.name, "laptop");
+  EXPECT_EQ(key_to_base64(laptop.public_key), "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=");
+  ASSERT_TRUE(laptop.preshared_key_file);
+  EXPECT_EQ(laptop.preshared_key_file->path, "laptop.psk");
+  EXPECT_EQ(laptop.preshared_key_file->key, "peers[0].preshared_key_file");
+  ASSERT_EQ(laptop.allowed_ips.size(), 2u);
+  EXPECT_EQ(to_string(laptop.allowed_ips[1]), "fd77::2/128");
+  ASSERT_EQ(laptop.endpoints.size(), 1u);
+  EXPECT_EQ(to_string(laptop.endpoints[0]), "198.51.100.9:51900");
+  EXPECT_FALSE(parsed->peers[1].preshared_key_file);
+  EXPECT_TRUE(parsed->peers[1].endpoints.empty());
+}
+
+TEST(GatewayProfile, HasDefaults) {
+  const auto parsed = parse_gateway_profile(R"(
+role: gateway
+node: gw1
+cores: {workers: [1]}
+ports:
+  - {name: wan0, vdev: net_memif0, role: outside, addresses: [192.0.2.1/24]}
+  - {name: lan, vdev: net_memif1, role: inside, addresses: ["fd99::1/64"]}
+crypto: {private_key_file: gw.key}
+peers: []
+policy: {version: 1}
+)",
+                                            "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->listen_port, 51'900);
+  EXPECT_EQ(parsed->cores.idle, IdleMode::kPoll);
+  EXPECT_EQ(parsed->memory.megabytes, 512u);
+  EXPECT_EQ(parsed->crypto.suites, std::vector{Suite::kAes128Gcm});
+  EXPECT_EQ(parsed->crypto.rekey_after, Millis{120'000});
+  EXPECT_EQ(parsed->policy.volatility.transport_dead, Millis{2'000});
+  EXPECT_FALSE(parsed->policy.switching.failback_when_stable);
+  EXPECT_EQ(parsed->admin.socket, "/run/jvpn/jvpnd.sock");
+}
+
+TEST(GatewayProfile, TakesTheNicServersProfile) {
+  const char* const root = std::getenv("JVPN_SOURCE_ROOT");
+  const std::filesystem::path source =
+      root != nullptr ? std::filesystem::path(root)
+                      : std::filesystem::path(__FILE__).parent_path() / "../..";
+  std::ifstream file(source / "tools/profiles/nic-server.yaml");
+  ASSERT_TRUE(file) << "run it from the build folder or set JVPN_SOURCE_ROOT";
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const auto parsed = parse_gateway_profile(text, "nic-server.yaml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->ports.size(), 2u);
+  EXPECT_EQ(parsed->cores.workers.size(), 3u);
+  EXPECT_EQ(parsed->cores.idle, IdleMode::kPoll);
+}
+
+TEST(ClientProfile, TakesEveryKey) {
+  const auto parsed = parse_client_profile(kGoodClient, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->node, "laptop");
+  EXPECT_EQ(parsed->interface.name, "jvpn1");
+  EXPECT_EQ(parsed->interface.mtu, 1380);
+  ASSERT_EQ(parsed->underlays.size(), 2u);
+  EXPECT_EQ(parsed->underlays[0].device, "wlan0");
+  ASSERT_TRUE(parsed->underlays[0].source);
+  EXPECT_EQ(to_string(*parsed->underlays[0].source), "192.0.2.2");
+  EXPECT_FALSE(parsed->underlays[1].source);
+  EXPECT_EQ(parsed->gateway.name, "gateway");
+  EXPECT_EQ(parsed->gateway.endpoints.size(), 1u);
+  EXPECT_EQ(parsed->gateway.allowed_ips.size(), 2u);
+  EXPECT_EQ(parsed->policy.version, 1u);
+  EXPECT_EQ(parsed->admin.socket, "/run/jvpn/client.sock");
+}
+
+TEST(ClientProfile, HasDefaults) {
+  const auto parsed =
+      parse_client_profile(replaced(kGoodClient, "interface: {name: jvpn1, mtu: 1380}\n", ""), "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->interface.name, "jvpn0");
+  EXPECT_FALSE(parsed->interface.mtu);
+}
+
+// Every key of the policy, each at a value that isn't its default.
+TEST(Policy, TakesEveryKey) {
+  const auto parsed = parse_client_profile(replaced(kGoodClient, "policy: {version: 1}", R"(policy:
+  version: 2
+  session: {max_lifetime_ms: 1000, transport_loss_ttl_ms: 9000, idle_max_ms: 600}
+  volatility:
+    heartbeat_interval_ms: 100
+    heartbeat_volatile_ms: 200
+    transport_dead_ms: 300
+    loss_window_ms: 400
+    loss_min_samples: 5
+    loss_volatile_threshold: 0.5
+    jitter_volatile_ms: 6
+    latency_volatile_ms: 7
+    quality_floor: 1
+    stability_window_ms: 800
+    volatile_to_recovering_ms: 900
+    volatile_to_degraded_ms: 1000
+    max_flaps_per_min: 11
+  switching:
+    max_switches_per_min: 12
+    on_rate_exceeded: terminate
+    switch_cooldown_ms: 1300
+    max_recovery_window_ms: 1400
+    max_recovery_attempts: 15
+    recovery_attempt_ms: 1400
+    switch_improvement_factor: 1.7
+    drain_ms: 1300
+    failback: never
+  transport: {allowed_protocols: [udp], max_candidate_count: 8, candidate_validation_ttl_ms: 1900}
+  security: {reattach_proof_max_age_ms: 2000, replay_window: 8192, path_validation: required, reattach_rate_per_s: 21}
+  observability: {event_ring: 1024, security_events_per_s: 23}
+)"),
+                                           "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const Policy& p = parsed->policy;
+  EXPECT_EQ(p.version, 2u);
+  EXPECT_EQ(p.session.max_lifetime, Millis{1'000});
+  EXPECT_EQ(p.session.transport_loss_ttl, Millis{9'000});
+  EXPECT_EQ(p.session.idle_max, Millis{600});
+  EXPECT_EQ(p.volatility.heartbeat_interval, Millis{100});
+  EXPECT_EQ(p.volatility.heartbeat_volatile, Millis{200});
+  EXPECT_EQ(p.volatility.transport_dead, Millis{300});
+  EXPECT_EQ(p.volatility.loss_window, Millis{400});
+  EXPECT_EQ(p.volatility.loss_min_samples, 5u);
+  EXPECT_EQ(p.volatility.loss_volatile_threshold, 0.5);
+  EXPECT_EQ(p.volatility.jitter_volatile, Millis{6});
+  EXPECT_EQ(p.volatility.latency_volatile, Millis{7});
+  EXPECT_EQ(p.volatility.quality_floor, 1.0);
+  EXPECT_EQ(p.volatility.stability_window, Millis{800});
+  EXPECT_EQ(p.volatility.volatile_to_recovering, Millis{900});
+  EXPECT_EQ(p.volatility.volatile_to_degraded, Millis{1'000});
+  EXPECT_EQ(p.volatility.max_flaps_per_min, 11u);
+  EXPECT_EQ(p.switching.max_switches_per_min, 12u);
+  EXPECT_EQ(p.switching.on_rate_exceeded, OnRateExceeded::kTerminate);
+  EXPECT_EQ(p.switching.switch_cooldown, Millis{1'300});
+  EXPECT_EQ(p.switching.max_recovery_window, Millis{1'400});
+  EXPECT_EQ(p.switching.max_recovery_attempts, 15u);
+  EXPECT_EQ(p.switching.recovery_attempt, Millis{1'400});
+  EXPECT_EQ(p.switching.switch_improvement_factor, 1.7);
+  EXPECT_EQ(p.switching.drain, Millis{1'300});
+  EXPECT_FALSE(p.switching.failback_when_stable);
+  EXPECT_EQ(p.transport.max_candidate_count, 8u);
+  EXPECT_EQ(p.transport.candidate_validation_ttl, Millis{1'900});
+  EXPECT_EQ(p.security.reattach_proof_max_age, Millis{2'000});
+  EXPECT_EQ(p.security.reattach_rate_per_s, 21u);
+  EXPECT_EQ(p.observability.event_ring, 1'024u);
+  EXPECT_EQ(p.observability.security_events_per_s, 23u);
+}
+
+TEST(Profile, EmptyTextIsNoMap) {
+  for (const char* text : {"", "\n", "# nothing\n"}) {
+    EXPECT_EQ(parse_gateway_profile(text, "p").error().message,
+              "p:1:1: profile: expected a map got nothing");
+  }
+  EXPECT_EQ(parse_client_profile("- a\n", "p").error().message,
+            "p:1:1: profile: expected a map got a list");
+  EXPECT_EQ(parse_client_profile("  words\n", "p").error().message,
+            "p:1:3: profile: expected a map got words");
+}
+
+TEST(KeyText, RoundTrips) {
+  std::array<uint8_t, 32> key{};
+  EXPECT_EQ(key_to_base64(key), std::string(43, 'A') + "=");
+  for (unsigned value = 0; value < 256; ++value) {
+    for (size_t i = 0; i < key.size(); ++i) key[i] = static_cast<uint8_t>(value * (i + 1) + i);
+    EXPECT_EQ(key_from_base64(key_to_base64(key)), key);
+  }
+  key.fill(0xff);
+  EXPECT_EQ(key_to_base64(key), std::string(42, '/') + "8=");
+}
+
+TEST(KeyText, KnowsExactlyTheDigitsOfBase64) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (unsigned value = 0; value < 256; ++value) {
+    const char c = static_cast<char>(value);
+    std::string text = std::string(43, 'A') + "=";
+    text[4] = c;
+    const auto key = key_from_base64(text);
+    ASSERT_EQ(key.has_value(), digits.find(c) != std::string_view::npos) << value;
+    if (!key) continue;
+    EXPECT_EQ(size_t{(*key)[3]} >> 2, digits.find(c));
+  }
+}
+
+TEST(KeyText, RefusesOtherLengthsAndSpareBits) {
+  const std::string good = std::string(43, 'A') + "=";
+  EXPECT_TRUE(key_from_base64(good));
+  for (const std::string& text :
+       {std::string(), std::string("="), good.substr(1), good + "=", std::string(44, 'A'),
+        std::string(42, 'A') + "==", std::string(42, 'A') + "B=", std::string(42, 'A') + "C="}) {
+    EXPECT_FALSE(key_from_base64(text)) << text;
+  }
+}
+
+TEST(SuiteText, NamesAllSuites) {
+  EXPECT_STREQ(to_string(Suite::kAes128Gcm), "aes-128-gcm");
+  EXPECT_STREQ(to_string(Suite::kAes256Gcm), "aes-256-gcm");
+  EXPECT_STREQ(to_string(Suite::kChaCha20Poly1305), "chacha20-poly1305");
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,84 @@
+#include "tools/jvpn/show.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tools/jvpn/text_table.h"
+
+namespace jvpn {
+namespace {
+
+const char* const kReply = R"({"node":"gw1","role":"gateway","uptime_ms":3725000,"policy_version":7,
+"sessions":[{"session_id":"0123456789abcdef0123456789abcdef","peer":"laptop","state":"ATTACHED",
+"state_version":3,"binding_version":1,"reason":"HANDSHAKE_OK","suite":"aes-128-gcm",
+"local":"192.0.2.1:51900","remote":"192.0.2.2:40000","rx_packets":10,"tx_packets":20,"rx_bytes":999,
+"tx_bytes":1536,"rekeys":2,"last_rx_ms_ago":120,"age_ms":5000}],
+"terminated":[{"session_id":"fedcba9876543210fedcba9876543210","peer":"edge",
+"reason":"POLICY_TERMINATION","detail":"superseded","ms_ago":61000}],
+"drops":{"replayed":4,"bad_tag":0},
+"ports":[{"name":"wan0","role":"outside","rx_packets":10,"tx_packets":20,"rx_missed":0}]})";
+
+TEST(Show, PrintsAlignedTables) {
+  EXPECT_EQ(render_show(nlohmann::json::parse(kReply), false),
+            R"(gw1 (gateway), up 1 h 2 min, policy 7
+
+SESSION   PEER    STATE     VERSION  LOCAL            REMOTE              RX        TX     LAST RX  REKEYS  REASON
+01234567  laptop  ATTACHED        3  192.0.2.1:51900  192.0.2.2:40000  999 B  1.50 KiB  120 ms ago       2  HANDSHAKE_OK
+
+PORT  ROLE     RX PACKETS  TX PACKETS  RX MISSED
+wan0  outside          10          20          0
+
+DROPPED   PACKETS
+replayed        4
+
+ENDED     PEER           WHEN  REASON              DETAIL
+fedcba98  edge  1 min 1 s ago  POLICY_TERMINATION  superseded
+)");
+}
+
+TEST(Show, ColoursStatesOnlyWhenAsked) {
+  const auto reply = nlohmann::json::parse(kReply);
+  EXPECT_NE(render_show(reply, true).find("\033[32mATTACHED\033[0m"), std::string::npos);
+  EXPECT_EQ(render_show(reply, false).find('\033'), std::string::npos);
+}
+
+TEST(Show, BearsMissingAndForeignFields) {
+  for (const char* text :
+       {"{}", R"({"sessions":[]})", R"({"sessions":[{}],"terminated":[{}],"ports":[{}]})",
+        R"({"sessions":[7,null,"x",[]],"drops":[1],"ports":{},"terminated":"none"})",
+        R"({"sessions":[{"rx_bytes":-1,"tx_bytes":"many","rekeys":[1],"session_id":5}]})",
+        R"({"node":null,"uptime_ms":"x","drops":{"a":-5,"b":"x","c":null}})"}) {
+    const std::string shown = render_show(nlohmann::json::parse(text), false);
+    EXPECT_TRUE(shown.starts_with("- (-), up -, policy -")) << shown;
+  }
+}
+
+TEST(Show, ForeignTextCantCommandTheTerminal) {
+  const nlohmann::json reply = {{"node", "a\033[2Jb"}, {"drops", {{"x\ny", 1}}}};
+  const std::string shown = render_show(reply, false);
+  EXPECT_EQ(shown.find('\033'), std::string::npos);
+  EXPECT_NE(shown.find("x?y"), std::string::npos);
+}
+
+TEST(TextTable, HumanBytes) {
+  EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(1'023), "1023 B");
+  EXPECT_EQ(human_bytes(1'024), "1.00 KiB");
+  EXPECT_EQ(human_bytes(10'240), "10.0 KiB");
+  EXPECT_EQ(human_bytes(1'048'575), "1.00 MiB");
+  EXPECT_EQ(human_bytes(268'435'456), "256 MiB");
+  EXPECT_EQ(human_bytes(UINT64_MAX), "16.0 EiB");
+}
+
+TEST(TextTable, HumanSpan) {
+  EXPECT_EQ(human_span(999), "999 ms");
+  EXPECT_EQ(human_span(59'999), "59 s");
+  EXPECT_EQ(human_span(60'000), "1 min 0 s");
+  EXPECT_EQ(human_span(3'600'000), "1 h 0 min");
+  EXPECT_EQ(human_span(90'000'000), "1 d 1 h");
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,76 @@
+// jvpn-client: one session with one gateway, over several underlays. One thread, which sleeps in
+// EventLoop::wait() alone.
+//
+// A packet's way: outbound.h, inbound.h. A decision's way: engine (control/engine.h) → client_host.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+#include <spdlog/fwd.h>
+
+#include "common/result.h"
+#include "control/admin_socket.h"
+#include "control/engine.h"
+#include "control/profile_file.h"
+#include "tools/client/client_host.h"
+#include "tools/client/dialer.h"
+#include "tools/client/event_loop.h"
+#include "tools/client/inbound.h"
+#include "tools/client/outbound.h"
+
+namespace jvpn {
+
+class Client {
+ public:
+  /// Creates the TUN and opens the admin socket. `events` takes the session's events as JSON lines.
+  static Result<std::unique_ptr<Client>> create(LoadedClient loaded,
+                                                std::shared_ptr<spdlog::logger> events);
+  ~Client();
+
+  /// Keeps a session with the gateway until `signal_fd` becomes readable; then ends it, telling the
+  /// gateway. An Error: the host's network could not be configured.
+  Result<void> run(int signal_fd);
+
+ private:
+  Client(ClientProfile profile, EventLoop loop);
+  Result<void> set_up(SecretKey private_key, std::optional<PresharedKey> preshared,
+                      std::shared_ptr<spdlog::logger> events);
+  Millis next_deadline() const;
+  void serve(const EventLoop::Ready& ready, Millis now);
+  void serve_underlay(const EventLoop::Ready& ready, Millis now);
+  void on_message(const Path& from, std::span<uint8_t> message);
+  void on_control(const Path& from, std::span<uint8_t> message);
+  void follow_session(Millis now);
+  void follow_outbound();
+  void dial(Millis now);
+  void watch_sockets(Underlay& underlay);
+  void report(const std::vector<std::string>& findings);
+  nlohmann::json answer(const nlohmann::json& request);
+  nlohmann::json show();
+
+  ClientProfile profile_;
+  Millis started_;
+  EventLoop loop_;
+  std::unique_ptr<DataPath> data_path_;
+  std::unique_ptr<TunnelInterface> tunnel_;
+  std::vector<Underlay> underlays_;
+  std::unique_ptr<ClientHost> host_;
+  std::unique_ptr<SessionEngine> engine_;
+  std::unique_ptr<Dialer> dialer_;
+  std::unique_ptr<Outbound> outbound_;
+  std::unique_ptr<Inbound> inbound_;
+  std::unique_ptr<AdminSocket> admin_;
+  bool stopping_ = false;
+  bool attached_ = false;
+  std::optional<Path> full_;     ///< its socket is full: the TUN isn't read until it takes more
+  std::optional<Path> dialled_;  ///< what the engine dials, again and again by itself
+  std::set<int> watched_;        ///< sockets that the loop knows
+  std::vector<std::string> reported_;
+};
+
+}  // namespace jvpn

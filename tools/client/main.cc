@@ -1,0 +1,82 @@
+// jvpn-client PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the host can't carry the tunnel, 2
+// for a bad profile.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+
+#include "control/profile_file.h"
+#include "tools/client/client.h"
+#include "tools/client/file_descriptor.h"
+
+namespace jvpn {
+namespace {
+
+constexpr int kRuntimeFailure = 1;
+constexpr int kBadProfile = 2;
+
+// Blocks the signals that end the program, so that they come by the descriptor alone.
+FileDescriptor open_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return {};
+  return FileDescriptor(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
+// Diagnostics to stderr for people, events to stdout as JSON lines for programs.
+std::shared_ptr<spdlog::logger> open_logs(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("jvpn-client"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+  auto events = spdlog::stdout_logger_st("events");
+  events->set_pattern("%v");
+  events->set_level(spdlog::level::info);
+  events->flush_on(spdlog::level::info);
+  return events;
+}
+
+int run(const std::string& profile_path, const std::string& level) {
+  auto loaded = load_client(profile_path);
+  if (!loaded) {
+    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+    return kBadProfile;
+  }
+  const auto events = open_logs(level);
+  const FileDescriptor signals = open_signals();
+  if (!signals) {
+    spdlog::error("signalfd: {}", std::strerror(errno));
+    return kRuntimeFailure;
+  }
+  auto client = Client::create(std::move(loaded).value(), events);
+  const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());
+  if (done) return 0;
+  spdlog::error("{}", done.error().message);
+  return kRuntimeFailure;
+}
+
+}  // namespace
+}  // namespace jvpn
+
+int main(int argc, char** argv) try {
+  CLI::App app(
+      "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
+  std::string profile;
+  std::string level = "info";
+  app.add_option("PROFILE", profile, "YAML profile with role: client")->required();
+  app.add_option("--log-level", level, "what goes to stderr")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
+  CLI11_PARSE(app, argc, argv);
+  return jvpn::run(profile, level);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "jvpn-client: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,77 @@
+#include "tools/client/outbound.h"
+
+#include <utility>
+
+#include "tools/client/socket_address.h"
+#include "tools/client/tun_offload.h"
+
+namespace jvpn {
+namespace {
+
+constexpr int kReadsPerPump = 64;
+// Two full runs of UDP segmentation: more would only leave the cache.
+constexpr size_t kFlushAt = 2 * kGsoMaxSegments;
+
+}  // namespace
+
+void Outbound::pump() {
+  for (int i = 0; i < kReadsPerPump && !blocked_; ++i) {
+    const Tun::Read read = tun_.read();
+    if (read.packet.empty()) break;
+    read_one(read);
+  }
+  if (!blocked_) flush();
+}
+
+void Outbound::read_one(const Tun::Read& read) {
+  const SplitPlan plan = plan_split(read.header, read.packet);
+  if (plan.packets == 0) return data_path_.counters().drop(Drop::kInnerHeader);
+  if (!data_path_.admit(read.packet, plan.largest)) return;
+  if (plan.packets > SealBatch::kPackets) return data_path_.counters().drop(Drop::kNoRoom);
+  if (!batch_.has_room(plan.packets, plan.bytes)) flush();
+  if (blocked_) return data_path_.counters().drop(Drop::kTxFull, plan.packets);
+  const SplitVerdict verdict = split(read.header, read.packet, batch_);
+  if (verdict == SplitVerdict::kMalformed) data_path_.counters().drop(Drop::kInnerHeader);
+  if (verdict == SplitVerdict::kNoRoom) data_path_.counters().drop(Drop::kNoRoom);
+  if (batch_.packets().size() >= kFlushAt) flush();
+}
+
+void Outbound::flush() {
+  if (batch_.empty()) return;
+  data_path_.seal(batch_);
+  sent_ = 0;
+  send_rest();
+}
+
+void Outbound::send_rest() {
+  const auto rest = batch_.packets().subspan(sent_);
+  const std::optional<Path>& path = data_path_.path();
+  UdpSocket* const socket =
+      path ? underlays_[path->interface].socket(path->remote.address.family) : nullptr;
+  blocked_.reset();
+  if (socket == nullptr) {
+    data_path_.counters().drop(Drop::kNoBinding, rest.size());
+    return batch_.clear();
+  }
+  const auto sent = socket->send(SocketAddress::from(path->remote, 0), rest);
+  sent_ += sent.taken;
+  if (sent.too_big != 0) {
+    too_big_ = true;
+    data_path_.counters().drop(Drop::kTooBig, sent.too_big);
+  }
+  if (sent.failed != 0) data_path_.counters().drop(Drop::kTxFull, sent.failed);
+  if (sent.taken < rest.size())
+    blocked_ = *path;
+  else
+    batch_.clear();
+}
+
+void Outbound::resume() {
+  if (blocked_) send_rest();
+}
+
+bool Outbound::take_too_big() {
+  return std::exchange(too_big_, false);
+}
+
+}  // namespace jvpn

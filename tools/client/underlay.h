@@ -1,0 +1,63 @@
+// One of the host's ways out: a device, optionally a source address, and a UDP socket per family.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "common/ip.h"
+#include "common/profile.h"
+#include "common/result.h"
+#include "control/path.h"
+#include "tools/client/udp_socket.h"
+
+namespace jvpn {
+
+/// What a tunnel packet is longer by than its inner packet: outer IP, UDP, transport header, tag.
+constexpr uint16_t tunnel_overhead(Family outer) {
+  return outer == Family::kIpv6 ? 80 : 60;
+}
+
+/// An underlay of the profile. It may come and go: its device needn't exist yet. One thread.
+class Underlay {
+ public:
+  /// `number`: as Path::interface. `mark`: firewall mark of its sockets.
+  Underlay(uint16_t number, UnderlayProfile profile, std::optional<uint32_t> mark);
+
+  uint16_t number() const { return number_; }
+  const std::string& name() const { return profile_.name; }
+
+  /// Opens a socket of that family if there is none. An Error says what the device lacks.
+  Result<void> open(Family family);
+  /// nullptr while it isn't open.
+  UdpSocket* socket(Family family);
+
+  /// The path to a remote by this underlay: needs a route by its device, and opens the socket.
+  Result<Path> path_to(const Endpoint& remote);
+  /// The path that a received datagram came by.
+  Path path_from(const Endpoint& remote) const;
+
+  /// Largest inner packet that fits the path's MTU as the kernel knows it; the device's MTU when it
+  /// has no route there. 0 when the device is missing.
+  uint16_t inner_mtu(const Endpoint& remote) const;
+
+ private:
+  struct Side {
+    std::optional<UdpSocket> socket;
+    IpAddress local;  ///< found by the latest path_to()
+  };
+  static size_t slot(Family family) { return family == Family::kIpv6 ? 1 : 0; }
+  UdpSocket::Options options(Family family) const;
+
+  uint16_t number_;
+  UnderlayProfile profile_;
+  std::optional<uint32_t> mark_;
+  std::array<Side, 2> sides_;
+};
+
+/// MTU of a network device; 0 when it is missing.
+uint16_t device_mtu(const std::string& device);
+
+}  // namespace jvpn

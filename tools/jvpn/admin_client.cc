@@ -1,0 +1,91 @@
+#include "tools/jvpn/admin_client.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace jvpn {
+namespace {
+
+constexpr size_t kLargestReply = size_t{256} << 20;
+
+class Socket {
+ public:
+  Socket() : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  ~Socket() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error trouble(const std::string& path, std::string_view doing, int error) {
+  const bool late = error == EAGAIN || error == EWOULDBLOCK;
+  return Error{
+      fmt::format("{} {}: {}", doing, path, late ? "no answer for 5 s" : std::strerror(error))};
+}
+
+Error cannot_connect(const std::string& path, int error) {
+  std::string_view mend = "is jvpnd running? Another place is given by --socket PATH";
+  if (error == EACCES || error == EPERM) mend = "only the user who runs jvpnd may ask: try as root";
+  return Error{fmt::format("can't connect to {}: {} ({})", path, std::strerror(error), mend)};
+}
+
+Result<void> send_all(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return trouble(path, "can't write to", errno);
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return {};
+}
+
+Result<std::string> receive_all(int fd, const std::string& path) {
+  std::string reply;
+  std::array<char, 16'384> buffer;
+  for (;;) {
+    const ssize_t bytes = recv(fd, buffer.data(), buffer.size(), 0);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return trouble(path, "can't read from", errno);
+    if (bytes == 0) return reply;
+    reply.append(buffer.data(), static_cast<size_t>(bytes));
+    if (reply.size() > kLargestReply) return trouble(path, "can't read from", EMSGSIZE);
+  }
+}
+
+}  // namespace
+
+Result<std::string> ask_admin(const std::string& socket_path, std::string_view request) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {
+    return Error{fmt::format("--socket: expected a path of 1 to {} bytes got {}",
+                             sizeof address.sun_path - 1, socket_path.size())};
+  }
+  socket_path.copy(address.sun_path, socket_path.size());
+
+  const Socket connection;
+  constexpr timeval patience{5, 0};
+  setsockopt(connection.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (connect(connection.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return cannot_connect(socket_path, errno);
+  }
+  if (auto sent = send_all(connection.fd(), fmt::format("{}\n", request), socket_path); !sent) {
+    return sent.error();
+  }
+  return receive_all(connection.fd(), socket_path);
+}
+
+}  // namespace jvpn

@@ -1,0 +1,15 @@
+// One question to a running jvpnd or jvpn-client over its admin socket.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+
+namespace jvpn {
+
+/// Sends `request` as one line and gives all that comes back until the other side closes. An Error
+/// names the socket and how to mend it. Waits at most 5 s for each read and write.
+Result<std::string> ask_admin(const std::string& socket_path, std::string_view request);
+
+}  // namespace jvpn

@@ -1,0 +1,49 @@
+// jvpn: the operator's tool. Without a subcommand it shows the sessions.
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "tools/jvpn/keys.h"
+#include "tools/jvpn/show.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app("Operates Jumping VPN gateways and clients.", "jvpn");
+  std::string socket = "/run/jvpn/jvpnd.sock";
+  bool as_json = false;
+  app.add_option("--socket", socket, "Admin socket of the running jvpnd or jvpn-client")
+      ->capture_default_str()
+      ->type_name("PATH");
+  app.add_flag("--json", as_json, "Print JSON for programs instead of tables");
+  app.require_subcommand(0, 1);
+
+  const auto* const genkey = app.add_subcommand("genkey", "Print a new private key");
+  const auto* const pubkey =
+      app.add_subcommand("pubkey", "Print the public key of the private key on standard input");
+  const auto* const genpsk = app.add_subcommand("genpsk", "Print a new preshared key");
+  app.add_subcommand("show", "Show sessions, ports and drops (the default)")->fallthrough();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (genkey->parsed()) return jvpn::run_genkey();
+  if (pubkey->parsed()) return jvpn::run_pubkey();
+  if (genpsk->parsed()) return jvpn::run_genpsk();
+  return jvpn::run_show(socket, as_json);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "jvpn: %s\n", error.what());
+    return 1;
+  }
+}

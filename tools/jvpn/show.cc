@@ -1,0 +1,175 @@
+#include "tools/jvpn/show.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "tools/jvpn/admin_client.h"
+#include "tools/jvpn/text_table.h"
+
+namespace jvpn {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kShortId = 8;  // digits of a session id that a table shows
+
+/// A field of an object, or null.
+const Json& field(const Json& object, const char* name) {
+  static const Json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(name);
+  return found == object.end() ? nothing : *found;
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const Json& value = field(object, name);
+  if (value.is_string()) return printable(value.get_ref<const std::string&>());
+  if (value.is_number()) return value.dump();
+  return "-";
+}
+
+std::optional<uint64_t> number_of(const Json& object, const char* name) {
+  const Json& value = field(object, name);
+  if (!value.is_number_integer() || (!value.is_number_unsigned() && value.get<int64_t>() < 0)) {
+    return std::nullopt;
+  }
+  return value.get<uint64_t>();
+}
+
+std::string bytes_of(const Json& object, const char* name) {
+  const auto bytes = number_of(object, name);
+  return bytes ? human_bytes(*bytes) : "-";
+}
+
+std::string ago_of(const Json& object, const char* name) {
+  const auto span = number_of(object, name);
+  return span ? human_span(*span) + " ago" : "-";
+}
+
+std::string id_of(const Json& object) {
+  return text_of(object, "session_id").substr(0, kShortId);
+}
+
+Colour colour_of(std::string_view state) {
+  if (state == "ATTACHED") return Colour::kGreen;
+  if (state == "TERMINATED") return Colour::kRed;
+  if (state == "-" || state == "BIRTH") return Colour::kNone;
+  return Colour::kYellow;
+}
+
+std::string heading(const Json& reply) {
+  const auto uptime = number_of(reply, "uptime_ms");
+  return fmt::format("{} ({}), up {}, policy {}\n", text_of(reply, "node"), text_of(reply, "role"),
+                     uptime ? human_span(*uptime) : "-", text_of(reply, "policy_version"));
+}
+
+std::string sessions(const Json& reply, bool with_colours) {
+  const Json& list = field(reply, "sessions");
+  if (!list.is_array() || list.empty()) return "\nno sessions\n";
+  TextTable table({"SESSION", "PEER", "STATE", ">VERSION", "LOCAL", "REMOTE", ">RX", ">TX",
+                   ">LAST RX", ">REKEYS", "REASON"});
+  for (const Json& session : list) {
+    const std::string state = text_of(session, "state");
+    table.add({{id_of(session)},
+               {text_of(session, "peer")},
+               {state, colour_of(state)},
+               {text_of(session, "state_version")},
+               {text_of(session, "local")},
+               {text_of(session, "remote")},
+               {bytes_of(session, "rx_bytes")},
+               {bytes_of(session, "tx_bytes")},
+               {ago_of(session, "last_rx_ms_ago")},
+               {text_of(session, "rekeys")},
+               {text_of(session, "reason")}});
+  }
+  return '\n' + table.render(with_colours);
+}
+
+std::string ports(const Json& reply) {
+  const Json& list = field(reply, "ports");
+  if (!list.is_array() || list.empty()) return {};
+  TextTable table({"PORT", "ROLE", ">RX PACKETS", ">TX PACKETS", ">RX MISSED"});
+  for (const Json& port : list) {
+    table.add({{text_of(port, "name")},
+               {text_of(port, "role")},
+               {text_of(port, "rx_packets")},
+               {text_of(port, "tx_packets")},
+               {text_of(port, "rx_missed")}});
+  }
+  return '\n' + table.render(false);
+}
+
+std::string drops(const Json& reply) {
+  const Json& counters = field(reply, "drops");
+  if (!counters.is_object()) return {};
+  TextTable table({"DROPPED", ">PACKETS"});
+  bool any = false;
+  for (const auto& [name, unused] : counters.items()) {
+    const auto count = number_of(counters, name.c_str());
+    if (!count || *count == 0) continue;
+    table.add({{printable(name)}, {fmt::format("{}", *count)}});
+    any = true;
+  }
+  return any ? '\n' + table.render(false) : std::string();
+}
+
+std::string terminated(const Json& reply) {
+  const Json& list = field(reply, "terminated");
+  if (!list.is_array() || list.empty()) return {};
+  TextTable table({"ENDED", "PEER", ">WHEN", "REASON", "DETAIL"});
+  for (const Json& session : list) {
+    table.add({{id_of(session)},
+               {text_of(session, "peer")},
+               {ago_of(session, "ms_ago")},
+               {text_of(session, "reason")},
+               {text_of(session, "detail")}});
+  }
+  return '\n' + table.render(false);
+}
+
+bool wants_colours() {
+  const char* const no_color = std::getenv("NO_COLOR");
+  return isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
+}
+
+int print(const std::string& text) {
+  const bool whole = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (whole && std::fflush(stdout) == 0) return 0;
+  std::perror("jvpn: can't write");
+  return 1;
+}
+
+}  // namespace
+
+std::string render_show(const Json& reply, bool with_colours) {
+  return heading(reply) + sessions(reply, with_colours) + ports(reply) + drops(reply) +
+         terminated(reply);
+}
+
+int run_show(const std::string& socket_path, bool as_json) {
+  const auto answer = ask_admin(socket_path, R"({"command":"show"})");
+  if (!answer) {
+    std::fprintf(stderr, "jvpn: %s\n", answer.error().message.c_str());
+    return 1;
+  }
+  const Json reply = Json::parse(*answer, nullptr, false);
+  if (!reply.is_object()) {
+    std::fprintf(stderr, "jvpn: the answer from %s is no JSON object: is it the socket of jvpnd?\n",
+                 socket_path.c_str());
+    return 1;
+  }
+  if (const Json& error = field(reply, "error"); error.is_string()) {
+    std::fprintf(stderr, "jvpn: %s\n", printable(error.get_ref<const std::string&>()).c_str());
+    return 1;
+  }
+  if (!as_json) return print(render_show(reply, wants_colours()));
+  return print(answer->ends_with('\n') ? *answer : *answer + '\n');
+}
+
+}  // namespace jvpn

@@ -1,0 +1,115 @@
+#include "tools/jvpnd/gateway.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "common/limits.h"
+#include "common/message_mac.h"
+#include "control/control_loop.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/eal.h"
+
+namespace jvpn {
+namespace {
+
+/// Room for routes: what the profile names, and neighbours on top.
+RouteTable::Sizes route_sizes(const GatewayProfile& profile) {
+  RouteTable::Sizes sizes;
+  const auto add = [&](const Prefix& prefix) {
+    const bool v4 = prefix.address.is_v4();
+    uint32_t& hosts = v4 ? sizes.hosts_v4 : sizes.hosts_v6;
+    uint32_t& prefixes = v4 ? sizes.prefixes_v4 : sizes.prefixes_v6;
+    ++(prefix.is_host() ? hosts : prefixes);
+  };
+  for (const PeerProfile& peer : profile.peers)
+    for (const Prefix& prefix : peer.allowed_ips) add(prefix);
+  for (const PortProfile& port : profile.ports)
+    for (const PortRoute& route : port.routes) add(route.to);
+  return sizes;
+}
+
+/// Every worker sends on lanes of its own: at least one each, equally many.
+uint16_t lanes_of(const GatewayProfile& profile, size_t workers) {
+  const size_t wanted = std::max<size_t>(profile.lanes, workers);
+  const size_t even = (wanted + workers - 1) / workers * workers;
+  return static_cast<uint16_t>(std::min(even, kMaxLanes / workers * workers));
+}
+
+/// The host addresses among what a peer may use: its own interface addresses.
+std::vector<Prefix> host_addresses(const PeerProfile& peer) {
+  std::vector<Prefix> hosts;
+  for (const Prefix& prefix : peer.allowed_ips)
+    if (prefix.is_host() && hosts.size() < wire::kMaxInnerAddresses) hosts.push_back(prefix);
+  return hosts;
+}
+
+EngineConfig engine_config(LoadedGateway& loaded, const Dataplane& dataplane, uint32_t slot_bits) {
+  const GatewayProfile& profile = loaded.profile;
+  EngineConfig config;
+  config.private_key = std::move(loaded.private_key);
+  for (size_t i = 0; i < profile.peers.size(); ++i) {
+    const PeerProfile& peer = profile.peers[i];
+    config.peers.push_back(
+        {peer.name, peer.public_key, std::move(loaded.preshared[i]), host_addresses(peer)});
+  }
+  config.suites = profile.crypto.suites;
+  config.rekey_after = profile.crypto.rekey_after;
+  config.rekey_after_packets = profile.crypto.rekey_after_packets;
+  config.lanes = lanes_of(profile, dataplane.workers());
+  config.slot_bits = slot_bits;
+  config.handshakes_per_s = profile.limits.handshakes_per_s;
+  config.policy = profile.policy;
+  return config;
+}
+
+DataplaneView view_of(Dataplane& dataplane) {
+  DataplaneView view{.ports = dataplane.ports(),
+                     .sessions = dataplane.sessions(),
+                     .routes = dataplane.routes(),
+                     .rcu = dataplane.rcu(),
+                     .cookie_secrets = dataplane.cookie_secrets(),
+                     .control_pool = dataplane.control_pool(),
+                     .rings = {},
+                     .counters = {},
+                     .link_up = [&dataplane](uint16_t port) { return dataplane.link_up(port); }};
+  for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
+    view.rings.push_back(&dataplane.rings(worker));
+    view.counters.push_back(&dataplane.counters(worker));
+  }
+  return view;
+}
+
+Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
+  auto mac = MessageMac::create();
+  if (!mac) return mac.error();
+  const ResponderMacKeys keys = ResponderMacKeys::derive(*mac, public_key_of(loaded.private_key));
+  return Dataplane::Options{keys.mac1, route_sizes(loaded.profile)};
+}
+
+}  // namespace
+
+Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> events,
+                         const std::atomic<bool>& stop) {
+  const auto options = dataplane_options(loaded);
+  if (!options) return options.error();
+  const auto eal = Eal::start(loaded.profile);
+  if (!eal) return eal.error();
+  auto dataplane = Dataplane::create(loaded.profile, *options);
+  if (!dataplane) return dataplane.error();
+  Dataplane& workers = **dataplane;
+
+  EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
+  auto loop =
+      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), std::move(events));
+  if (!loop) return loop.error();
+  if (auto started = workers.start(); !started) return started;
+  spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
+               workers.workers(), loaded.profile.peers.size());
+  (*loop)->run(stop);
+  workers.stop();
+  return {};
+}
+
+}  // namespace jvpn

@@ -1,0 +1,95 @@
+// jvpnd PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the machine can't carry the gateway, 2 for
+// a bad profile or command line.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <spdlog/async.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include "control/profile_file.h"
+#include "tools/jvpnd/gateway.h"
+
+namespace jvpn {
+namespace {
+
+constexpr int kRuntimeFailure = 1;
+constexpr int kBadProfile = 2;
+constexpr size_t kLogLines = 8'192;  ///< waiting for a slow reader; the oldest are lost beyond
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+
+void on_signal(int) {
+  stop_requested.store(true, std::memory_order_relaxed);
+}
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+/// A core file would hold keys.
+void forbid_core_dumps() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
+/// Diagnostics to stderr for people, events to stdout as JSON lines for programs. A thread of its
+/// own writes them: the control core never waits for a terminal or a pipe.
+std::shared_ptr<spdlog::logger> open_logs(const std::string& level) {
+  spdlog::init_thread_pool(kLogLines, 1);
+  spdlog::set_default_logger(spdlog::create_async_nb<spdlog::sinks::stderr_sink_mt>("jvpnd"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+  auto events = spdlog::create_async_nb<spdlog::sinks::stdout_sink_mt>("events");
+  events->set_pattern("%v");
+  events->set_level(spdlog::level::info);
+  events->flush_on(spdlog::level::info);
+  return events;
+}
+
+int run(const std::string& profile, const std::string& level, bool check_only) {
+  auto loaded = load_gateway(profile);
+  if (!loaded) {
+    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+    return kBadProfile;
+  }
+  if (check_only) return 0;
+  forbid_core_dumps();
+  catch_signals();
+  auto events = open_logs(level);
+  const auto done = run_gateway(std::move(loaded).value(), std::move(events), stop_requested);
+  if (!done) spdlog::error("{}", done.error().message);
+  spdlog::shutdown();
+  return done ? 0 : kRuntimeFailure;
+}
+
+}  // namespace
+}  // namespace jvpn
+
+int main(int argc, char** argv) try {
+  CLI::App app("The Jumping VPN gateway: DPDK workers and one control core.", "jvpnd");
+  std::string profile;
+  std::string level = "info";
+  bool check_only = false;
+  app.add_option("PROFILE", profile, "YAML profile with role: gateway")->required();
+  app.add_option("--log-level", level, "what goes to stderr")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
+  app.add_flag("--check", check_only, "only check the profile and its key files");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return jvpn::run(profile, level, check_only);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "jvpnd: %s\n", error.what());
+  return 1;
+}

@@ -1,0 +1,288 @@
+# The lab: three network namespaces on one machine, jvpnd and jvpn-client between them. Source it after common.sh.
+# shellcheck shell=bash
+#
+#   jvpn-client                              jvpn-gw (jvpnd, DPDK)                     jvpn-lan
+#  ┌──────────────────────────┐        ┌──────────────────────────────┐        ┌────────────────────┐
+#  │ wan0 192.0.2.2/24        │────────│ wan0 192.0.2.1/24            │        │                    │
+#  │      2001:db8::2/64      │        │      2001:db8::1/64          │        │                    │
+#  │ wan1 198.51.100.2/24     │────────│ wan1 198.51.100.1/24         │  lan   │ lan 10.99.0.2/24   │
+#  │      2001:db8:1::2/64    │        │      2001:db8:1::1/64        │────────│     fd99::2/64     │
+#  │ wan2 203.0.113.2/24      │────────│ wan2 203.0.113.1/24          │        │ default via        │
+#  │      2001:db8:2::2/64    │        │      2001:db8:2::1/64        │        │   10.99.0.1        │
+#  │ jvpn0 10.77.0.2/32       │        │ lan  10.99.0.1/24, fd99::1/64│        │   fd99::1          │
+#  │       fd77::2/128        │        │                              │        │                    │
+#  └──────────────────────────┘        └──────────────────────────────┘        └────────────────────┘
+#
+# The gateway's addresses belong to jvpnd: in the kernel its interfaces are up without any address and
+# stay silent. jvpn0 is the client's tunnel, made by jvpn-client.
+
+LAB_DIR=/run/jvpn-lab  # pids, logs, profiles, keys; exists while the lab does
+LAB_LINKS=(wan0 wan1 wan2)
+LAB_NAMESPACES=(jvpn-client jvpn-gw jvpn-lan)
+LAB_PORT=51900
+LAB_SERVER4=10.99.0.2
+LAB_SERVER6=fd99::2
+LAB_CLIENT4=10.77.0.2
+LAB_CLIENT6=fd77::2
+GATEWAY_SOCKET=$LAB_DIR/jvpnd.sock
+CLIENT_SOCKET=$LAB_DIR/jvpn-client.sock
+
+# What a caller may change before lab_up.
+LAB_BUILD=${JVPN_BUILD:-$ROOT/build}
+LAB_DRIVER=${JVPN_LAB_DRIVER:-$(port_driver)}  # af_xdp | af_packet
+LAB_QUEUES=${JVPN_LAB_QUEUES:-}                # queue pairs (and workers) per port, 1 or 2
+LAB_MEGABYTES=384
+LAB_HUGEPAGES=200  # 384 MiB for the profile and a little for EAL
+LAB_ENDPOINT="192.0.2.1:$LAB_PORT"
+LAB_SUITE=aes-128-gcm
+LAB_REKEY_MS=120000
+
+# DPDK 22.11 opens only one queue of a veth by AF_XDP, because a veth reports no combined channels.
+if [[ -z $LAB_QUEUES ]]; then
+  if [[ $LAB_DRIVER == af_xdp ]]; then LAB_QUEUES=1; else LAB_QUEUES=2; fi
+fi
+
+# --- processes --------------------------------------------------------------------------------
+# Every process of the lab is recorded as `pid start-time` in $LAB_DIR/pids/NAME: the start time tells
+# it from a later process with the same pid.
+
+start_time() { cut -d' ' -f22 "/proc/$1/stat" 2>/dev/null; }
+
+# lab_pid NAME: prints the pid when that process lives, else fails.
+lab_pid() {
+  local pid started
+  read -r pid started 2>/dev/null <"$LAB_DIR/pids/$1" || return 1
+  [[ -n $started && $(start_time "$pid") == "$started" ]] || return 1
+  [[ $(cut -d' ' -f3 "/proc/$pid/stat" 2>/dev/null) != Z ]] || return 1
+  echo "$pid"
+}
+
+lab_runs() { lab_pid "$1" >/dev/null; }
+lab_ended() { ! lab_runs "$1"; }
+
+# in_ns NAMESPACE COMMAND…: NAMESPACE is client, gw or lan.
+in_ns() {
+  local ns=jvpn-$1
+  shift
+  ip netns exec "$ns" "$@"
+}
+
+# lab_spawn NAME NAMESPACE COMMAND…: starts it in the background, its output in log/NAME.log.
+lab_spawn() {
+  local name=$1 ns=jvpn-$2 pid
+  shift 2
+  ip netns exec "$ns" "$@" >"$LAB_DIR/log/$name.log" 2>&1 </dev/null 9>&- &
+  pid=$!
+  echo "$pid $(start_time "$pid")" >"$LAB_DIR/pids/$name"
+}
+
+# lab_stop NAME [SIGNAL]: ends it; by SIGKILL when it doesn't within 5 s.
+lab_stop() {
+  local pid
+  if pid=$(lab_pid "$1"); then
+    kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+    if ! wait_for 5 lab_ended "$1"; then
+      warn "$1 did not end within 5 s, killed"
+      kill -KILL "$pid" 2>/dev/null || true
+      wait_for 2 lab_ended "$1" || true
+    fi
+  fi
+  rm -f "$LAB_DIR/pids/$1"
+}
+
+# --- topology ---------------------------------------------------------------------------------
+
+# The kernel beside a DPDK port: no address, no IPv6, nothing sent on its own.
+silence_kernel() {
+  in_ns gw sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 \
+    net.ipv4.ip_forward=0
+}
+
+# A host that the lab addresses by hand: no autoconfiguration, no duplicate detection.
+settle_host() {
+  in_ns "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 \
+    net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
+    net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0 \
+    net.ipv6.conf.default.router_solicitations=0 \
+    net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.default.rp_filter=2
+}
+
+# add_link NAME HOST IPV4 IPV6: a veth between HOST (client or lan) and the gateway, same name at both ends.
+add_link() {
+  local name=$1 host=$2 side
+  ip link add "$name" netns "jvpn-$host" numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500 \
+    type veth peer name "$name" netns jvpn-gw numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500
+  for side in "$host" gw; do
+    # DPDK takes packets as they are: with tx offload on, a veth hands over unfinished checksums and
+    # segments larger than the MTU.
+    in_ns "$side" ethtool -K "$name" tx off >/dev/null
+    [[ $side != gw ]] || ip -n jvpn-gw link set "$name" addrgenmode none
+    ip -n "jvpn-$side" link set "$name" up
+  done
+  ip -n "jvpn-$host" address add "$3" dev "$name"
+  ip -n "jvpn-$host" address add "$4" dev "$name" nodad
+}
+
+lab_topology() {
+  local ns
+  for ns in "${LAB_NAMESPACES[@]}"; do
+    ip netns add "$ns"
+    ip -n "$ns" link set lo up
+  done
+  silence_kernel
+  settle_host client
+  settle_host lan
+  add_link wan0 client 192.0.2.2/24 2001:db8::2/64
+  add_link wan1 client 198.51.100.2/24 2001:db8:1::2/64
+  add_link wan2 client 203.0.113.2/24 2001:db8:2::2/64
+  add_link lan lan $LAB_SERVER4/24 $LAB_SERVER6/64
+  ip -n jvpn-lan route add default via 10.99.0.1
+  ip -n jvpn-lan -6 route add default via fd99::1
+}
+
+# Namespaces, links, hugepages. Undone by lab_down.
+lab_up() {
+  require_kernel netns veth tun
+  lab_down
+  mkdir -p "$LAB_DIR"
+  chmod 700 "$LAB_DIR"
+  mkdir "$LAB_DIR/pids" "$LAB_DIR/log"
+  if ! reserve_hugepages "$LAB_HUGEPAGES" "$LAB_DIR/hugepages"; then
+    warn "the kernel can't give $LAB_HUGEPAGES free 2 MiB pages: running without hugepages"
+    touch "$LAB_DIR/no-hugepages"
+  fi
+  lab_topology
+}
+
+# Takes everything down that a lab of this or an earlier run has left. Safe to call at any time.
+lab_down() {
+  local record ns
+  if [[ -d $LAB_DIR/pids ]]; then
+    # The client first, so that it can tell the gateway.
+    for record in jvpn-client jvpnd; do lab_stop "$record"; done
+    for record in "$LAB_DIR"/pids/*; do
+      [[ ! -e $record ]] || lab_stop "${record##*/}"
+    done
+  fi
+  for ns in "${LAB_NAMESPACES[@]}"; do
+    [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns"
+  done
+  restore_hugepages "$LAB_DIR/hugepages"
+  rm -rf "$LAB_DIR"
+}
+
+# lab_lock SECONDS: one lab at a time on a machine; held until the script ends. What it locks is /run
+# itself, so no file stays behind; what outlives the script must not inherit descriptor 9.
+lab_lock() {
+  exec 9</run
+  flock -w "$1" 9 || die "another lab is running on this machine"
+}
+
+# --- keys and profiles ------------------------------------------------------------------------
+
+# Fresh key pairs for both ends and one preshared key, readable by root only.
+lab_keys() {
+  local jvpn=$LAB_BUILD/tools/jvpn end
+  mkdir -p "$LAB_DIR/keys"
+  (
+    umask 077
+    for end in gateway client; do
+      "$jvpn" genkey >"$LAB_DIR/keys/$end.key"
+      "$jvpn" pubkey <"$LAB_DIR/keys/$end.key" >"$LAB_DIR/keys/$end.pub"
+    done
+    "$jvpn" genpsk >"$LAB_DIR/keys/shared.psk"
+  )
+}
+
+# lab_vdev INDEX INTERFACE: the YAML value of a port's `vdev`. AF_XDP takes one vdev for each queue.
+lab_vdev() {
+  local index=$1 interface=$2 queue list=''
+  if [[ $LAB_DRIVER == af_packet ]]; then
+    echo "\"net_af_packet$index,iface=$interface,qpairs=$LAB_QUEUES,framecnt=1024\""
+    return
+  fi
+  for ((queue = 0; queue < LAB_QUEUES; queue++)); do
+    list+=", \"net_af_xdp$((index * LAB_QUEUES + queue)),iface=$interface,start_queue=$queue,queue_count=1\""
+  done
+  list=${list#, }
+  if ((LAB_QUEUES == 1)); then echo "$list"; else echo "[$list]"; fi
+}
+
+# render TEMPLATE OUTPUT NAME=VALUE…: replaces each @NAME@; fails when one is left over.
+render() {
+  local text name template=$1 output=$2
+  shift 2
+  text=$(<"$template")
+  for name in "$@"; do text=${text//"@${name%%=*}@"/${name#*=}}; done
+  printf '%s\n' "$text" >"$output"
+  ! grep -o '@[A-Z0-9_]*@' "$output" >&2 || die "$template: a placeholder has no value"
+}
+
+# Writes $LAB_DIR/gateway.yaml and client.yaml from the templates and the LAB_ variables.
+lab_profiles() {
+  local workers='[1]' hugepages=true eal='"--in-memory", "--iova-mode=va", "--no-pci"' mbufs
+  ((LAB_QUEUES == 1)) || workers='[0, 1]'
+  if [[ -e $LAB_DIR/no-hugepages ]]; then
+    hugepages=false
+    eal='"--iova-mode=va", "--no-pci"'  # --in-memory and --no-huge exclude each other
+  fi
+  # An AF_XDP queue keeps 2048 buffers in its fill ring and up to 2048 in its completion ring.
+  mbufs=$((4 * LAB_QUEUES * 4096 + 8192))
+  render "$ROOT/tools/profiles/lab-gateway.yaml.in" "$LAB_DIR/gateway.yaml" \
+    "WORKERS=$workers" "HUGEPAGES=$hugepages" "MEGABYTES=$LAB_MEGABYTES" "EAL_ARGS=$eal" \
+    "WAN0_VDEV=$(lab_vdev 0 wan0)" "WAN1_VDEV=$(lab_vdev 1 wan1)" "WAN2_VDEV=$(lab_vdev 2 wan2)" \
+    "LAN_VDEV=$(lab_vdev 3 lan)" "QUEUES=$LAB_QUEUES" "MBUFS=$mbufs" "SUITES=[$LAB_SUITE]" \
+    "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$GATEWAY_SOCKET" \
+    "CLIENT_PUBLIC_KEY=$(<"$LAB_DIR/keys/client.pub")"
+  render "$ROOT/tools/profiles/lab-client.yaml.in" "$LAB_DIR/client.yaml" \
+    "SUITES=[$LAB_SUITE]" "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$CLIENT_SOCKET" \
+    "ENDPOINT=$LAB_ENDPOINT" "GATEWAY_PUBLIC_KEY=$(<"$LAB_DIR/keys/gateway.pub")"
+}
+
+# --- the two programs -------------------------------------------------------------------------
+
+# show_json SOCKET: what `jvpn show --json` prints.
+show_json() { timeout 5 "$LAB_BUILD/tools/jvpn" --socket "$1" show --json; }
+
+# show_value SOCKET EXPRESSION: a Python expression over `show`, the parsed JSON.
+show_value() {
+  show_json "$1" | python3 -c 'import json, sys
+show = json.load(sys.stdin)
+print(eval(sys.argv[1]))' "$2" 2>/dev/null
+}
+
+gateway_value() { show_value "$GATEWAY_SOCKET" "$1"; }
+client_value() { show_value "$CLIENT_SOCKET" "$1"; }
+
+# holds SOCKET EXPRESSION: the expression is true.
+holds() { [[ $(show_value "$1" "bool($2)") == True ]]; }
+
+attached() { holds "$1" 'any(s["state"] == "ATTACHED" for s in show["sessions"])'; }
+client_attached() { attached "$CLIENT_SOCKET"; }
+both_attached() { attached "$CLIENT_SOCKET" && attached "$GATEWAY_SOCKET"; }
+gateway_answers() { show_json "$GATEWAY_SOCKET" || lab_ended jvpnd; }
+client_settled() { both_attached || lab_ended jvpn-client || lab_ended jvpnd; }
+
+# Starts jvpnd and waits for its admin socket.
+start_gateway() {
+  # libxdp: no dispatcher program, of which something could stay behind in the BPF file system.
+  lab_spawn jvpnd gw env LIBXDP_SKIP_DISPATCHER=1 "$LAB_BUILD/tools/jvpnd" "$LAB_DIR/gateway.yaml"
+  wait_for 30 gateway_answers || die "jvpnd: no answer on its admin socket within 30 s"
+  lab_runs jvpnd || die "jvpnd ended at once"
+}
+
+# Starts jvpn-client and waits until both ends call the session ATTACHED.
+start_client() {
+  lab_spawn jvpn-client client "$LAB_BUILD/tools/jvpn-client" "$LAB_DIR/client.yaml"
+  wait_for 20 client_settled || die "no session within 20 s"
+  lab_runs jvpn-client || die "jvpn-client ended at once"
+  lab_runs jvpnd || die "jvpnd ended during the handshake"
+}
+
+# The ends of all logs, for a failed run.
+lab_logs() {
+  local log
+  for log in "$LAB_DIR"/log/*.log; do
+    [[ ! -e $log ]] || show_tail "$log" 20
+  done
+}
