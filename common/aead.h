@@ -2,13 +2,13 @@
 // AES-GCM, unchecked jobs for ChaCha20-Poly1305 (docs/PERFORMANCE.md has the figures).
 #pragma once
 
-#include <intel-ipsec-mb.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+
+#include <intel-ipsec-mb.h>
 
 #include "common/result.h"
 #include "common/types.h"
@@ -23,7 +23,9 @@ using RawKey = std::array<uint8_t, kAeadKeyBytes>;
 using Nonce = std::array<uint8_t, kAeadNonceBytes>;
 
 /// Raw key bytes that the suite reads: 16 or 32.
-constexpr size_t key_bytes(Suite suite) { return suite == Suite::kAes128Gcm ? 16 : 32; }
+constexpr size_t key_bytes(Suite suite) {
+  return suite == Suite::kAes128Gcm ? 16 : 32;
+}
 
 /// An expanded key: everything that seal and open read besides the packet. Trivially copyable so
 /// that records can hold it in line; whoever frees the memory wipes it first.
@@ -39,8 +41,9 @@ struct alignas(64) AeadKey {
 /// One packet of a burst, worked on in place.
 struct AeadOp {
   const AeadKey* key = nullptr;
-  uint8_t* data = nullptr;  ///< seal: plaintext of `length`, then room for the tag; open: ciphertext + tag
-  uint32_t length = 0;      ///< bytes of plaintext (= of ciphertext, without the tag)
+  uint8_t* data =
+      nullptr;  ///< seal: plaintext of `length`, then room for the tag; open: ciphertext + tag
+  uint32_t length = 0;  ///< bytes of plaintext (= of ciphertext, without the tag)
   Nonce nonce{};
   bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
 };

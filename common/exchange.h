@@ -3,17 +3,17 @@
 // the session and route tables.
 #pragma once
 
-#include <rte_mbuf.h>
-#include <rte_ring.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
 
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
 #include "common/drop.h"
+#include "common/handshake_mac.h"
 #include "common/limits.h"
 #include "common/message_mac.h"
-#include "common/handshake_mac.h"
 #include "common/types.h"
 
 namespace jvpn {
@@ -45,14 +45,14 @@ struct PacketNote {
   uint64_t counter = 0;         ///< kControl: its counter
   uint16_t payload_offset = 0;  ///< handshakes: UDP payload; kControl: plaintext; from data start
   uint16_t payload_bytes = 0;
-  uint16_t port = 0;            ///< rx port of a punt, tx port of kTransmit
-  uint16_t mtu = 0;             ///< kTooBig: what would have fit
+  uint16_t port = 0;  ///< rx port of a punt, tx port of kTransmit
+  uint16_t mtu = 0;   ///< kTooBig: what would have fit
   PuntReason reason = PuntReason::kFrame;
   InjectAction action = InjectAction::kTransmit;
-  bool from_tunnel = false;     ///< inner packet: came out of the tunnel, not from an inside port
-  bool opened = false;          ///< handed-off data packet: already opened, replay check still due
-  uint16_t outer_bytes = 0;     ///< data packets between stages: bytes before the transport header
-  uint64_t tsc = 0;             ///< when a worker read it
+  bool from_tunnel = false;  ///< inner packet: came out of the tunnel, not from an inside port
+  bool opened = false;       ///< handed-off data packet: already opened, replay check still due
+  uint16_t outer_bytes = 0;  ///< data packets between stages: bytes before the transport header
+  uint64_t tsc = 0;          ///< when a worker read it
 };
 static_assert(sizeof(PacketNote) <= 64);
 inline constexpr uint16_t kMbufPrivateBytes = 64;
@@ -81,8 +81,9 @@ struct alignas(64) WorkerCounters {
 
 /// The rings of one worker.
 struct WorkerRings {
-  std::array<rte_ring*, kPuntClasses> punt{};  ///< single producer (worker), single consumer (control)
-  rte_ring* inject = nullptr;                  ///< single producer (control), single consumer (worker)
+  std::array<rte_ring*, kPuntClasses>
+      punt{};                  ///< single producer (worker), single consumer (control)
+  rte_ring* inject = nullptr;  ///< single producer (control), single consumer (worker)
   std::array<rte_ring*, kMaxWorkers> handoff{};  ///< [from]: single producer, consumer this worker
 };
 

@@ -6,20 +6,22 @@
 
 namespace jvpn {
 
-inline constexpr size_t kBurst = 32;                  ///< packets of one receive burst, ≤ 64
+inline constexpr size_t kBurst = 32;  ///< packets of one receive burst, ≤ 64
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxPorts = 16;
-inline constexpr size_t kMaxLanes = 64;               ///< sending lanes of one binding
-inline constexpr size_t kReplayWindowBits = 8'192;    ///< per lane
+inline constexpr size_t kMaxLanes = 64;             ///< sending lanes of one binding
+inline constexpr size_t kReplayWindowBits = 8'192;  ///< per lane
 inline constexpr uint32_t kMaxPeers = uint32_t{1} << 20;
 inline constexpr uint32_t kMaxNextHops = uint32_t{1} << 16;
-inline constexpr uint32_t kIndicesPerSession = 8;     ///< receiver indices alive at once, all generations
+inline constexpr uint32_t kIndicesPerSession =
+    8;  ///< receiver indices alive at once, all generations
 
-inline constexpr uint64_t kGcmKeyPackets = uint64_t{1} << 29;  ///< hard quota of a key, over all lanes
+inline constexpr uint64_t kGcmKeyPackets = uint64_t{1}
+                                           << 29;  ///< hard quota of a key, over all lanes
 inline constexpr uint32_t kKeyRefuseAfterMs = 180'000;
 inline constexpr uint32_t kHandshakeTimeoutMs = 5'000;  ///< BIRTH to key confirmation
 inline constexpr uint32_t kRetryMs = 1'000;             ///< handshake and rekey retransmission
 inline constexpr uint32_t kCookieSecretMs = 120'000;
-inline constexpr size_t kTombstones = 256;              ///< ended sessions remembered
+inline constexpr size_t kTombstones = 256;  ///< ended sessions remembered
 
 }  // namespace jvpn

@@ -61,8 +61,8 @@ struct Policy {
   } security;
 
   struct {
-    uint32_t event_ring = 4'096;             ///< events waiting for the sink
-    uint32_t security_events_per_s = 10;     ///< sampling bound of SECURITY_EVENT
+    uint32_t event_ring = 4'096;          ///< events waiting for the sink
+    uint32_t security_events_per_s = 10;  ///< sampling bound of SECURITY_EVENT
   } observability;
 };
 

@@ -12,7 +12,8 @@
 namespace jvpn {
 
 struct PortInfo {
-  uint16_t number = 0;   ///< index among our ports, in profile order; Path::interface, TxRecord::port
+  uint16_t number =
+      0;  ///< index among our ports, in profile order; Path::interface, TxRecord::port
   uint16_t dpdk_id = 0;  ///< DPDK's port id; mbuf->port
   std::string name;
   PortRole role = PortRole::kOutside;
@@ -22,7 +23,7 @@ struct PortInfo {
   std::vector<IpAddress> gateways;
   std::vector<PortRoute> routes;
   uint16_t rx_queues = 0;
-  uint16_t tx_queues = 0;       ///< one per worker
+  uint16_t tx_queues = 0;         ///< one per worker
   bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums
   bool tx_udp_checksum = false;   ///< the port fills UDP checksums
   bool rx_ipv4_checksum = false;  ///< the port judges IPv4 header checksums

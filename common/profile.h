@@ -32,7 +32,8 @@ struct FileReference {
 
 struct CryptoProfile {
   FileReference private_key_file;
-  std::vector<Suite> suites{Suite::kAes128Gcm};  ///< client: first is offered; gateway: all are allowed
+  std::vector<Suite> suites{
+      Suite::kAes128Gcm};  ///< client: first is offered; gateway: all are allowed
   Millis rekey_after{120'000};
   uint64_t rekey_after_packets = uint64_t{1} << 28;
 };
@@ -57,7 +58,7 @@ struct PortProfile {
   std::string pci;   ///< `0000:3b:00.0`; exactly one of pci and vdev is set
   std::string vdev;  ///< `net_af_xdp0,iface=wan0`
   PortRole role = PortRole::kOutside;
-  std::vector<Prefix> addresses;  ///< interface addresses, host bits kept
+  std::vector<Prefix> addresses;    ///< interface addresses, host bits kept
   std::vector<IpAddress> gateways;  ///< default next hop, at most one per family
   std::vector<PortRoute> routes;
   uint16_t mtu = 1500;
@@ -80,12 +81,12 @@ struct MemoryProfile {
 };
 
 struct LimitsProfile {
-  uint32_t sessions = 1024;          ///< peers that may hold a session at once; ≤ 2^20
-  uint32_t mbufs = 16'384;           ///< data packets in flight
-  uint32_t control_mbufs = 2'048;    ///< packets that control itself sends
-  uint32_t control_ring = 512;       ///< per worker and class, a power of two
-  uint32_t handoff_ring = 512;       ///< per pair of workers, a power of two
-  uint32_t handshakes_per_s = 1'000; ///< above it cookies are demanded
+  uint32_t sessions = 1024;           ///< peers that may hold a session at once; ≤ 2^20
+  uint32_t mbufs = 16'384;            ///< data packets in flight
+  uint32_t control_mbufs = 2'048;     ///< packets that control itself sends
+  uint32_t control_ring = 512;        ///< per worker and class, a power of two
+  uint32_t handoff_ring = 512;        ///< per pair of workers, a power of two
+  uint32_t handshakes_per_s = 1'000;  ///< above it cookies are demanded
 };
 
 struct AdminProfile {

@@ -26,6 +26,7 @@ std::string unique_name(const char* what) {
 
 // A Target travels in the hash's data pointer.
 void* to_data(Target target) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): rte_hash holds pointers
   return reinterpret_cast<void*>(uintptr_t{target.bits});
 }
 Target from_data(const void* data) {

@@ -19,7 +19,8 @@ inline void wipe(void* memory, size_t bytes) {
 inline bool equal_constant_time(std::span<const uint8_t> a, std::span<const uint8_t> b) {
   if (a.size() != b.size()) return false;
   uint8_t difference = 0;
-  for (size_t i = 0; i < a.size(); ++i) difference = static_cast<uint8_t>(difference | (a[i] ^ b[i]));
+  for (size_t i = 0; i < a.size(); ++i)
+    difference = static_cast<uint8_t>(difference | (a[i] ^ b[i]));
   __asm__ volatile("" : "+r"(difference));
   return difference == 0;
 }

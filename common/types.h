@@ -37,7 +37,9 @@ struct Millis : Strong<struct MillisTag, uint64_t> {
   using Strong::Strong;
   constexpr auto operator<=>(const Millis&) const = default;
 };
-constexpr Millis operator+(Millis a, Millis b) { return Millis{a.value + b.value}; }
+constexpr Millis operator+(Millis a, Millis b) {
+  return Millis{a.value + b.value};
+}
 /// Saturates at zero, so that a late clock can't produce a huge span.
 constexpr Millis operator-(Millis a, Millis b) {
   return Millis{a.value > b.value ? a.value - b.value : 0};

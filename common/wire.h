@@ -34,7 +34,9 @@ constexpr uint64_t make_counter(LaneId lane, uint64_t sequence) {
 constexpr LaneId lane_of(uint64_t counter) {
   return LaneId{static_cast<uint16_t>(counter >> kLaneShift)};
 }
-constexpr uint64_t sequence_of(uint64_t counter) { return counter & kSequenceMask; }
+constexpr uint64_t sequence_of(uint64_t counter) {
+  return counter & kSequenceMask;
+}
 
 #pragma pack(push, 1)
 
@@ -60,8 +62,8 @@ using Timestamp = std::array<uint8_t, 12>;
 /// as any answer to it.
 struct InitiationPayload {
   uint8_t version;
-  uint8_t suite;    ///< repeats the clear field, under the handshake's protection
-  uint16_t lanes;   ///< lanes the initiator will send on, numbered from 0
+  uint8_t suite;   ///< repeats the clear field, under the handshake's protection
+  uint16_t lanes;  ///< lanes the initiator will send on, numbered from 0
   uint32_t reserved;
   Timestamp timestamp;  ///< strictly rising per peer
   uint8_t padding[236];

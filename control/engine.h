@@ -39,8 +39,8 @@ struct EngineConfig {
   std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
   Millis rekey_after{120'000};
   uint64_t rekey_after_packets = uint64_t{1} << 28;
-  uint16_t lanes = 1;            ///< lanes this end sends on
-  uint32_t slot_bits = 10;       ///< low bits of a receiver index that number a slot
+  uint16_t lanes = 1;       ///< lanes this end sends on
+  uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
   uint32_t handshakes_per_s = 1'000;
   Policy policy;
 };
@@ -102,15 +102,16 @@ class SessionEngine {
   /// When advance() has work next; Millis{UINT64_MAX} when never.
   Millis next_deadline() const;
 
-  /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told otherwise.
+  /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
+  /// otherwise.
   void dial(Millis now, PeerId peer, const Path& path);
   /// Ends a session and tells the peer.
   void terminate(Millis now, PeerId peer, Detail detail);
   /// Ends all sessions and tells their peers.
   void shutdown(Millis now);
 
-  /// Opens a control message with the keys of `index`, for hosts whose data path does not (the client).
-  /// Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  /// Opens a control message with the keys of `index`, for hosts whose data path does not (the
+  /// client). Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
   std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
 
   void for_each_session(const std::function<void(const SessionView&)>& visit) const;

@@ -44,8 +44,8 @@ struct Event {
   std::optional<Path> to_path;
 };
 
-/// One JSON object without a line end: ts_ms, seq, event, session_id, node_id, policy_version, reason,
-/// then the fields of its kind; `boot_ms` is Event::at. The order of keys is fixed.
+/// One JSON object without a line end: ts_ms, seq, event, session_id, node_id, policy_version,
+/// reason, then the fields of its kind; `boot_ms` is Event::at. The order of keys is fixed.
 std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtime_ms,
                          const std::string& node);
 

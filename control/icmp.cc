@@ -32,7 +32,7 @@ std::optional<IpView> view_v4(std::span<const uint8_t> packet) {
   if (packet.size() < kIpv4HeaderBytes) return std::nullopt;
   const uint8_t* ip = packet.data();
   IpView view;
-  view.header_bytes = (ip[0] & 0xFU) * 4U;
+  view.header_bytes = size_t{ip[0] & 0xFU} * 4;
   view.total_bytes = get_be16(ip + 2);
   if (view.header_bytes < kIpv4HeaderBytes || view.header_bytes > view.total_bytes)
     return std::nullopt;

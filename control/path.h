@@ -9,7 +9,8 @@
 
 namespace jvpn {
 
-/// The two ends of a transport. `interface` is a port number on a gateway, an underlay's on a client.
+/// The two ends of a transport. `interface` is a port number on a gateway, an underlay's on a
+/// client.
 struct Path {
   uint16_t interface = 0;
   Endpoint local;

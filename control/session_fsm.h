@@ -1,7 +1,7 @@
 // The session state machine (design §5): a pure function of record, event, policy and time.
 //
-// No I/O, no clock, no allocation. Every applied row raises state_version by one and has exactly one
-// primary reason; whatever no row allows is refused without a mutation. Both ends run it; each
+// No I/O, no clock, no allocation. Every applied row raises state_version by one and has exactly
+// one primary reason; whatever no row allows is refused without a mutation. Both ends run it; each
 // numbers its own rows.
 #pragma once
 
@@ -30,7 +30,8 @@ const char* to_string(Trigger trigger);
 struct SessionEvent {
   Trigger trigger = Trigger::kTick;
   Detail detail = Detail::kNone;
-  /// kKeyConfirmed of an initiator: as the responder told it. 0: this end commits, its own version counts.
+  /// kKeyConfirmed of an initiator: as the responder told it. 0: this end commits, its own version
+  /// counts.
   BindingVersion binding_version{};
 };
 
@@ -55,8 +56,9 @@ struct Step {
   State from{};
 };
 
-/// One step. Simultaneous triggers are judged in design §5's order; whatever is due by `now` is judged
-/// with every trigger, so that nothing goes on past its time because an event came before the tick.
+/// One step. Simultaneous triggers are judged in design §5's order; whatever is due by `now` is
+/// judged with every trigger, so that nothing goes on past its time because an event came before
+/// the tick.
 Step step(const SessionRecord& record, const SessionEvent& event, const Policy& policy, Millis now);
 
 /// The earliest time at which a kTick could apply a row; Millis{UINT64_MAX} if none.

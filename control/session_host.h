@@ -29,7 +29,8 @@ struct RxInstall {
 struct TxInstall {
   PeerId peer;
   BindingVersion binding_version;
-  uint64_t key_generation = 0;  ///< lane counters go on within a generation, start afresh with a new one
+  uint64_t key_generation =
+      0;  ///< lane counters go on within a generation, start afresh with a new one
   ReceiverIndex peer_index;
   Suite suite{};
   RawKey traffic_key{};
@@ -46,8 +47,8 @@ struct Activity {
   uint64_t rx_bytes = 0;
   uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
-  Millis last_rx;                     ///< latest authentic data; 0: none yet
-  uint64_t tx_generation_packets = 0; ///< sent under the current key, for rekeying
+  Millis last_rx;                      ///< latest authentic data; 0: none yet
+  uint64_t tx_generation_packets = 0;  ///< sent under the current key, for rekeying
 };
 
 class SessionHost {

@@ -90,26 +90,30 @@ struct SealBurst {
   uint8_t* ip[kBurst];
   uint32_t bytes[kBurst];
   PeerId peer[kBurst];    ///< to whom
+  PeerId from[kBurst];    ///< who sent it, when it came out of the tunnel
   uint16_t port[kBurst];  ///< number of the port it came in by
   const TxRecord* record[kBurst];
   uint64_t counter[kBurst];
 
-  void add(rte_mbuf* m, uint8_t* start, uint32_t length, PeerId to, uint16_t in_port) {
-    packet[count] = m;
-    ip[count] = start;
-    bytes[count] = length;
+  /// Packet `i` of `inner`, for the peer `to`.
+  void add(const InnerBurst& inner, size_t i, PeerId to) {
+    packet[count] = inner.packet[i];
+    ip[count] = inner.ip[i];
+    bytes[count] = inner.bytes[i];
     peer[count] = to;
-    port[count] = in_port;
+    from[count] = inner.peer[i];
+    port[count] = inner.port[i];
     ++count;
   }
-  void keep(size_t to, size_t from) {
-    packet[to] = packet[from];
-    ip[to] = ip[from];
-    bytes[to] = bytes[from];
-    peer[to] = peer[from];
-    port[to] = port[from];
-    record[to] = record[from];
-    counter[to] = counter[from];
+  void keep(size_t to, size_t at) {
+    packet[to] = packet[at];
+    ip[to] = ip[at];
+    bytes[to] = bytes[at];
+    peer[to] = peer[at];
+    from[to] = from[at];
+    port[to] = port[at];
+    record[to] = record[at];
+    counter[to] = counter[at];
   }
 };
 

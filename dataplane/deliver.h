@@ -73,7 +73,7 @@ inline void dispatch(WorkerContext& worker, const InnerBurst& burst, size_t i, O
     if (!may_forward(worker, burst, i, origin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    return out.add(packet, burst.ip[i], burst.bytes[i], peer, burst.port[i]);
+    return out.add(burst, i, peer);
   }
   if (kind == Kind::kLocal)
     return punt_inner(worker, about(burst, i, origin, PuntReason::kLocal), packet);

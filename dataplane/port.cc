@@ -44,6 +44,13 @@ std::string device_name(const PortProfile& profile) {
   return profile.vdev.substr(0, profile.vdev.find(','));
 }
 
+Error no_device(const PortProfile& profile) {
+  const std::string why = profile.pci.empty()
+                              ? "; its driver's own lines above say why it could not be made"
+                              : "; is it bound to a driver for DPDK (dpdk-devbind.py --status)?";
+  return port_error(profile, "DPDK has no device " + device_name(profile) + why);
+}
+
 bool is_paired(const rte_eth_dev_info& device) {
   const std::string_view driver(device.driver_name);
   return std::find(kPairedDrivers.begin(), kPairedDrivers.end(), driver) != kPairedDrivers.end();
@@ -155,11 +162,9 @@ Result<PortInfo> describe(const PortProfile& profile, const Port::Needs& needs, 
 }  // namespace
 
 Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
-  const std::string device = device_name(profile);
   uint16_t id = 0;
-  if (rte_eth_dev_get_port_by_name(device.c_str(), &id) != 0)
-    return port_error(profile, "DPDK has no device " + device +
-                                   "; is it bound to a driver of DPDK (dpdk-devbind.py)?");
+  if (rte_eth_dev_get_port_by_name(device_name(profile).c_str(), &id) != 0)
+    return no_device(profile);
   rte_eth_dev_info capabilities{};
   if (const int error = rte_eth_dev_info_get(id, &capabilities); error != 0)
     return call_error(profile, "device facts", error);

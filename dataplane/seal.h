@@ -54,7 +54,7 @@ inline bool admit(WorkerContext& worker, const SealBurst& burst, size_t i, Origi
     return false;
   }
   if (burst.bytes[i] > record->inner_mtu) [[unlikely]] {
-    refuse(worker, {PuntReason::kTooBig, burst.port[i], burst.peer[i], origin, record->inner_mtu},
+    refuse(worker, {PuntReason::kTooBig, burst.port[i], burst.from[i], origin, record->inner_mtu},
            packet, Drop::kTooBig);
     return false;
   }

@@ -129,5 +129,3 @@ BENCHMARK(handshake)->ArgName("cipher")->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace jvpn
-
-BENCHMARK_MAIN();

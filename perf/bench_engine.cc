@@ -155,5 +155,3 @@ BENCHMARK(heartbeat);
 
 }  // namespace
 }  // namespace jvpn
-
-BENCHMARK_MAIN();

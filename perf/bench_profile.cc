@@ -74,7 +74,7 @@ peers:
 
 void parse_policy(benchmark::State& state) {
   const std::string text = client_with_full_policy();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto profile = parse_client_profile(text, "p");
     if (!profile) state.SkipWithError(profile.error().message.c_str());
     benchmark::DoNotOptimize(profile);
@@ -85,7 +85,7 @@ BENCHMARK(parse_policy)->Unit(benchmark::kMicrosecond);
 void parse_peers(benchmark::State& state) {
   const auto peers = static_cast<uint32_t>(state.range(0));
   const std::string text = gateway_with_peers(peers);
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const auto profile = parse_gateway_profile(text, "p");
     if (!profile) state.SkipWithError(profile.error().message.c_str());
     benchmark::DoNotOptimize(profile);

@@ -5,7 +5,7 @@
 //   fd00::1/64
 #pragma once
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -94,8 +94,8 @@ class ControlRig : public testing::Test {
 
   rte_mbuf* packet(const Bytes& bytes, const PacketNote& note) {
     rte_mbuf* made = rte_pktmbuf_alloc(pool_);
-    std::memcpy(rte_pktmbuf_append(made, static_cast<uint16_t>(bytes.size())), bytes.data(),
-                bytes.size());
+    std::copy(bytes.begin(), bytes.end(),
+              rte_pktmbuf_append(made, static_cast<uint16_t>(bytes.size())));
     note_of(made) = note;
     return made;
   }

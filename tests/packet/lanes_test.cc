@@ -70,7 +70,7 @@ class Wire {
 };
 
 class Lanes : public testing::Test {
- protected:
+ public:
   Lanes() {
     for (uint32_t peer = 0; peer < kSessions; ++peer)
       sessions_.push_back(std::make_unique<TestSession>(
@@ -79,7 +79,10 @@ class Lanes : public testing::Test {
       threads_.emplace_back([this, number] { lab_.worker(number).run(stop_); });
   }
   ~Lanes() override { join(); }
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
 
+ protected:
   void join() {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();

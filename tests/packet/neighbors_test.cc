@@ -48,7 +48,7 @@ TEST_F(NeighborsTest, AnswersSolicitations) {
 
 TEST_F(NeighborsTest, AnswersDuplicateProbesToAllNodes) {
   Bytes probe = nd(135, "::", "ff02::1:ff00:1", "fd00::1", kHostMac);
-  probe.resize(probe.size() - 8);  // a prober tells no link-layer address
+  probe.erase(probe.end() - 8, probe.end());  // a prober tells no link-layer address
   put16(probe, 4, 24);
   fix_icmpv6(probe);
   give_nd(1, probe);

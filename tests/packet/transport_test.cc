@@ -364,6 +364,14 @@ TEST_F(SlowPathTest, larger_than_the_tunnel) {
   EXPECT_FALSE(punted.note.from_tunnel);
 }
 
+TEST_F(SlowPathTest, larger_than_the_tunnel_between_peers) {
+  TestSession other(lab_, {.peer = PeerId{2}, .inner_mtu = 1'280});
+  from_tunnel(ip_packet(session_.host(Family::kIpv6), other.host(Family::kIpv6), Bytes(1'300)));
+  const Punted punted = expect_punt({"too big for a peer", PuntReason::kTooBig, Drop::kTooBig});
+  EXPECT_EQ(punted.note.mtu, 1'280);
+  EXPECT_EQ(punted.note.peer, session_.spec().peer) << "the one to be told";
+}
+
 TEST_F(SlowPathTest, larger_than_the_lan) {
   NextHop small{};
   small.port = kLan;

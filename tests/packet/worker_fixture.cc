@@ -284,7 +284,7 @@ TestSession::~TestSession() {
 }
 
 void TestSession::make_keys() {
-  std::mt19937_64 random(spec_.peer.value * 1000 + static_cast<uint64_t>(spec_.suite));
+  std::mt19937_64 random(uint64_t{spec_.peer.value} * 1000 + static_cast<uint64_t>(spec_.suite));
   for (RawKey* key : {&inbound_, &control_, &outbound_})
     for (uint8_t& byte : *key) byte = static_cast<uint8_t>(random());
   lab_.aead().expand(spec_.suite, inbound_, rx_->traffic_key);

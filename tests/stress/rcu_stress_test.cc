@@ -41,7 +41,7 @@ std::chrono::milliseconds duration() {
 }
 
 class RcuStress : public testing::Test {
- protected:
+ public:
   RcuStress() {
     const size_t bytes = rte_rcu_qsbr_get_memsize(kReaders);
     rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, bytes, 64));
@@ -49,7 +49,10 @@ class RcuStress : public testing::Test {
     sessions_ = *SessionTable::create(kPeers);
   }
   ~RcuStress() override { rte_free(rcu_); }
+  RcuStress(const RcuStress&) = delete;
+  RcuStress& operator=(const RcuStress&) = delete;
 
+ protected:
   /// Runs `read(rng)` on every reader, quiescent between bursts, sometimes offline.
   template <typename Read>
   void start_readers(Read read) {

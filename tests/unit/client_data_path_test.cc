@@ -72,6 +72,7 @@ class DataPathTest : public testing::Test {
     std::vector<std::span<uint8_t>> inner;
     far->open(spans, kNow, inner);
     std::vector<Bytes> packets;
+    packets.reserve(inner.size());
     for (const auto packet : inner) packets.emplace_back(packet.begin(), packet.end());
     return packets;
   }
@@ -118,7 +119,7 @@ TEST_F(DataPathTest, NeighboursStayNeighbours) {
   EXPECT_EQ(run[1].data() + run[1].size(), run[2].data());
 }
 
-TEST_F(DataPathTest, ReplaysAreDelivered_Once) {
+TEST_F(DataPathTest, ReplaysAreDeliveredOnce) {
   const auto messages = seal({make_packet(udp(true, 1)), make_packet(udp(true, 2))});
   EXPECT_EQ(open({messages[0], messages[0], messages[1]}).size(), 2U);
   EXPECT_EQ(open({messages[1], messages[0]}).size(), 0U);

@@ -371,4 +371,31 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   activity.last_rx = now;
 }
 
+/// The latest datagram of a type that a node sent.
+inline Datagram last_sent(const World& world, size_t from, wire::MessageType type) {
+  for (auto each = world.sent.rbegin(); each != world.sent.rend(); ++each) {
+    if (each->from == from && each->type() == type) return *each;
+  }
+  ADD_FAILURE() << "nothing of that type was sent";
+  return {};
+}
+
+inline size_t count_sent(const World& world, size_t from, wire::MessageType type) {
+  return static_cast<size_t>(std::count_if(
+      world.sent.begin(), world.sent.end(),
+      [&](const Datagram& datagram) { return datagram.from == from && datagram.type() == type; }));
+}
+
+/// Both are attached, to the same session, and can open what the other sends.
+inline void expect_one_session(World& world, size_t a = 0, size_t b = 1) {
+  const SessionView left = world.node(a).session();
+  const SessionView right = world.node(b).session();
+  EXPECT_EQ(left.state, State::kAttached);
+  EXPECT_EQ(right.state, State::kAttached);
+  EXPECT_EQ(left.id, right.id);
+  EXPECT_EQ(left.binding_version, right.binding_version);
+  world.expect_openable(a, b);
+  world.expect_openable(b, a);
+}
+
 }  // namespace jvpn::test

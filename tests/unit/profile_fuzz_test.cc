@@ -123,20 +123,24 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
+/// Takes `<number from 1>:` off the front.
+bool take_number(std::string_view& line) {
+  const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
+  const bool valid = digits > 0 && line[0] != '0' && line.substr(digits).starts_with(':');
+  line.remove_prefix(std::min(digits + 1, line.size()));
+  return valid;
+}
+
 /// `p:line:column: key: expected … got …`, the form that the operator's tools rely on.
 bool is_finding(std::string_view line) {
-  const auto number = [&] {
-    const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
-    const bool counts_from_one = digits > 0 && line[0] != '0' && line.substr(digits, 1) == ":";
-    line.remove_prefix(std::min(digits + 1, line.size()));
-    return counts_from_one;
-  };
   if (!line.starts_with("p:")) return false;
   line.remove_prefix(2);
-  if (!number() || !number()) return false;
+  const bool has_line = take_number(line);
+  const bool has_column = take_number(line);
   const size_t expected = line.find(": expected ");
-  return line.size() > 1 && line[0] == ' ' && expected > 1 && expected != line.npos &&
-         line.find(" got ", expected) != line.npos;
+  return has_line && has_column && line.starts_with(' ') && expected > 1 &&
+         expected != std::string_view::npos &&
+         line.find(" got ", expected) != std::string_view::npos;
 }
 
 void expect_findings(const std::string& message) {

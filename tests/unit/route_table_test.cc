@@ -48,7 +48,7 @@ class Model {
 };
 
 class RouteTableTest : public testing::Test {
- protected:
+ public:
   explicit RouteTableTest(RouteTable::Sizes sizes = {}) {
     const size_t bytes = rte_rcu_qsbr_get_memsize(1);
     rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, bytes, 64));
@@ -61,7 +61,10 @@ class RouteTableTest : public testing::Test {
     table_.reset();
     rte_free(rcu_);
   }
+  RouteTableTest(const RouteTableTest&) = delete;
+  RouteTableTest& operator=(const RouteTableTest&) = delete;
 
+ protected:
   void add(const Prefix& prefix, Target target) {
     const auto added = table_->add(prefix, target);
     EXPECT_TRUE(added.ok()) << (added.ok() ? "" : added.error().message);

@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kRuntimeFailure = 1;
 constexpr int kBadProfile = 2;
+constexpr int kBadUsage = 2;
 
 // Blocks the signals that end the program, so that they come by the descriptor alone.
 FileDescriptor open_signals() {
@@ -74,7 +75,11 @@ int main(int argc, char** argv) try {
   app.add_option("PROFILE", profile, "YAML profile with role: client")->required();
   app.add_option("--log-level", level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
+  }
   return jvpn::run(profile, level);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn-client: %s\n", error.what());

@@ -83,7 +83,7 @@ Result<uint32_t> claim_routing_slot(Netlink& netlink) {
   return Error{"routing: tables 51900 to 51963 are all in use"};
 }
 
-Result<std::unique_ptr<Routing>> Routing::apply(Netlink& netlink, RoutingPlan plan) {
+Result<std::unique_ptr<Routing>> Routing::apply(Netlink& netlink, const RoutingPlan& plan) {
   std::unique_ptr<Routing> routing(new Routing(netlink));
   for (const Route& route : plan.routes) {
     if (const auto added = netlink.add_route(route); !added) return added.error();

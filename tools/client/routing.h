@@ -45,7 +45,7 @@ Result<uint32_t> claim_routing_slot(Netlink& netlink);
 class Routing {
  public:
   /// All or nothing.
-  static Result<std::unique_ptr<Routing>> apply(Netlink& netlink, RoutingPlan plan);
+  static Result<std::unique_ptr<Routing>> apply(Netlink& netlink, const RoutingPlan& plan);
   ~Routing();
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
