@@ -37,6 +37,11 @@ info "rekeys: $((${after:-0} - ${before:-0})) in about $DURATION s"
 expect "at least $least rekeys" test $((${after:-0} - ${before:-0})) -ge $least
 expect "still the same one session" holds "$GATEWAY_SOCKET" \
   'len(show["sessions"]) == 1 and show["sessions"][0]["state"] == "ATTACHED" and not show["terminated"]'
+# Drops that a rekey could be to blame for; queues that overflow are not.
+KEY_DROPS='["unknown_index", "no_binding", "key_exhausted", "bad_tag", "lane_unknown", "replay_duplicate", "replay_too_old"]'
+no_key_drops() { holds "$1" "not any(show['drops'].get(name, 0) for name in $KEY_DROPS)"; }
+expect "no drop at the gateway that a key explains" no_key_drops "$GATEWAY_SOCKET"
+expect "nor at the client" no_key_drops "$CLIENT_SOCKET"
 ((UNMET == 0)) || info "gateway's drops: $(gateway_value 'show["drops"]')"
 ((UNMET == 0)) || info "client's drops: $(client_value 'show["drops"]')"
 e2e_end
