@@ -29,7 +29,7 @@ CLIENT_SOCKET=$LAB_DIR/jvpn-client.sock
 
 # What a caller may change before lab_up.
 LAB_BUILD=${JVPN_BUILD:-$ROOT/build}
-LAB_DRIVER=${JVPN_LAB_DRIVER:-$(port_driver)}  # af_xdp | af_packet
+LAB_DRIVER=${JVPN_LAB_DRIVER:-}                # af_xdp | af_packet; empty: the best there is
 LAB_QUEUES=${JVPN_LAB_QUEUES:-}                # queue pairs (and workers) per port, 1 or 2
 LAB_MEGABYTES=384
 LAB_HUGEPAGES=200  # 384 MiB for the profile and a little for EAL
@@ -37,10 +37,14 @@ LAB_ENDPOINT="192.0.2.1:$LAB_PORT"
 LAB_SUITE=aes-128-gcm
 LAB_REKEY_MS=120000
 
-# DPDK 22.11 opens only one queue of a veth by AF_XDP, because a veth reports no combined channels.
-if [[ -z $LAB_QUEUES ]]; then
+
+# Fills in what the caller left open. DPDK 22.11 opens only one queue of a veth by AF_XDP, because a
+# veth reports no combined channels.
+lab_choose_driver() {
+  [[ -n $LAB_DRIVER ]] || LAB_DRIVER=$(port_driver)
+  [[ -n $LAB_QUEUES ]] && return
   if [[ $LAB_DRIVER == af_xdp ]]; then LAB_QUEUES=1; else LAB_QUEUES=2; fi
-fi
+}
 
 # --- processes --------------------------------------------------------------------------------
 # Every process of the lab is recorded as `pid start-time` in $LAB_DIR/pids/NAME: the start time tells
@@ -143,6 +147,7 @@ lab_topology() {
 # Namespaces, links, hugepages. Undone by lab_down.
 lab_up() {
   require_kernel netns veth tun
+  lab_choose_driver
   lab_down
   mkdir -p "$LAB_DIR"
   chmod 700 "$LAB_DIR"
