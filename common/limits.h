@@ -13,8 +13,8 @@ inline constexpr size_t kMaxLanes = 64;             ///< sending lanes of one bi
 inline constexpr size_t kReplayWindowBits = 8'192;  ///< per lane
 inline constexpr uint32_t kMaxPeers = uint32_t{1} << 20;
 inline constexpr uint32_t kMaxNextHops = uint32_t{1} << 16;
-inline constexpr uint32_t kIndicesPerSession =
-    8;  ///< receiver indices alive at once, all generations
+/// Receiver indices alive at once: of all generations, their spares, and those that drain.
+inline constexpr uint32_t kIndicesPerSession = 16;
 
 inline constexpr uint64_t kGcmKeyPackets = uint64_t{1}
                                            << 29;  ///< hard quota of a key, over all lanes
@@ -22,6 +22,7 @@ inline constexpr uint32_t kKeyRefuseAfterMs = 180'000;
 inline constexpr uint32_t kHandshakeTimeoutMs = 5'000;  ///< BIRTH to key confirmation
 inline constexpr uint32_t kRetryMs = 1'000;             ///< handshake and rekey retransmission
 inline constexpr uint32_t kCookieSecretMs = 120'000;
-inline constexpr size_t kTombstones = 256;  ///< ended sessions remembered
+inline constexpr size_t kWaitingMessages = 16;  ///< control messages kept while a commit is pending
+inline constexpr size_t kTombstones = 256;      ///< ended sessions remembered
 
 }  // namespace jvpn

@@ -122,7 +122,7 @@ struct ResponsePayload {
   uint64_t clock_ms;  ///< responder's CLOCK_BOOTTIME
   InnerAddress addresses[kMaxInnerAddresses];
   PolicySnapshot policy;
-  uint32_t spare_indices[kSpareIndices];  ///< for paths to come; 0: none
+  uint32_t spare_indices[kSpareIndices];  ///< for paths to come, numbers 1 to 4; 0: none
 };
 
 struct Response {
@@ -190,6 +190,117 @@ struct HeartbeatAck {
   uint64_t binding_version;
 };
 
+/// The sender's transport is gone; travels over another path, under that path's index.
+struct TransportDead {
+  ControlHeader header;
+  uint64_t binding_version;  ///< of the binding that died; any other is stale
+};
+
+/// Indices that one end receives on, each for one path that isn't in use yet; 0: none. They belong
+/// to the key generation under which the message comes. The lanes of number n begin at n × lanes.
+struct SpareIndices {
+  uint32_t index[kSpareIndices];
+  uint16_t number[kSpareIndices];
+};
+
+/// Responder: all its unused spares. Initiator: asks for them, and gives those listed back.
+struct NewIndices {
+  ControlHeader header;
+  SpareIndices spares;
+};
+
+/// Validates and measures a standby path, under its spare index.
+struct PathProbe {
+  ControlHeader header;
+  uint64_t nonce;
+  uint64_t clock_us;  ///< echoed
+  uint32_t receiver;  ///< initiator's index for this path
+  uint16_t lanes;
+  uint16_t reserved;
+  uint8_t padding[16];  ///< no answer to an unproven address is longer
+};
+
+struct PathChallenge {
+  ControlHeader header;
+  uint64_t nonce;    ///< the probe's
+  uint64_t echo_us;  ///< the probe's
+  uint8_t token[16];
+};
+
+struct PathResponse {
+  ControlHeader header;
+  uint64_t nonce;
+  uint8_t token[16];
+};
+
+enum class ReattachCause : uint8_t { kDead = 1, kPlanned = 2, kQuality = 3 };
+
+/// From the candidate path, under that path's spare index.
+struct ReattachRequest {
+  ControlHeader header;
+  std::array<uint8_t, 16> session_id;
+  uint64_t nonce;            ///< strictly rising in a session, each repetition's too
+  uint64_t clock_ms;         ///< responder's clock, as the initiator knows it
+  uint64_t binding_version;  ///< of the binding to be replaced
+  uint32_t receiver;         ///< index that the initiator will receive on, on this path
+  uint16_t lanes;            ///< as announced in the handshake
+  uint8_t retire_active;     ///< 1: the initiator gives the old binding up at the commit
+  ReattachCause cause;
+  uint8_t padding[16];
+};
+
+/// To the observed source of the request.
+struct ReattachChallenge {
+  ControlHeader header;
+  uint64_t nonce;  ///< the request's
+  uint8_t token[16];
+};
+
+/// From the same address as the request.
+struct ReattachResponse {
+  ControlHeader header;
+  uint64_t nonce;
+  uint8_t token[16];
+};
+
+struct ReattachAck {
+  ControlHeader header;
+  uint64_t nonce;
+  uint64_t binding_version;  ///< the new one
+  uint64_t clock_ms;
+  uint32_t sender;  ///< responder's index of the new binding: the one the request came on
+  uint32_t reserved;
+  SpareIndices spares;
+};
+static_assert(sizeof(ReattachAck) <= sizeof(ReattachRequest));
+
+/// To a requester that has shown the session's key; nobody else is told anything.
+struct ReattachReject {
+  ControlHeader header;
+  uint64_t nonce;
+  uint16_t reason;  ///< as in Terminate
+  uint16_t detail;
+  uint32_t retry_after_ms;   ///< 0: whenever the reason allows
+  uint64_t binding_version;  ///< the current one
+  uint64_t clock_ms;
+  SpareIndices spares;  ///< an acknowledgement that was missed may have voided the others
+};
+static_assert(sizeof(ReattachReject) <= sizeof(ReattachRequest));
+
+enum class Hint : uint8_t {
+  kRebind = 1,   ///< your packets come from another address than your binding's
+  kQuality = 2,  ///< this path is bad in our direction
+  kDrain = 3,    ///< this path goes away soon
+};
+
+/// The responder can't dial: it asks for a jump.
+struct PolicyHint {
+  ControlHeader header;
+  uint64_t binding_version;
+  Hint hint;
+  uint8_t reserved[7];
+};
+
 struct RekeyPayload {
   uint8_t version;
   uint8_t suite;
@@ -210,6 +321,7 @@ struct RekeyResponsePayload {
   uint16_t lanes;
   uint32_t reserved;
   uint64_t clock_ms;
+  SpareIndices spares;  ///< of the new generation
 };
 
 struct RekeyResponse {

@@ -45,11 +45,15 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       timers(static_cast<uint32_t>(config.peers.size()), now) {
   rotate_cookies(now);
   rotate_cookies(now);
+  Secret<16> secret;
+  host.random(secret.span());
+  mac.expand(secret.span(), path_secret);
 }
 
 SessionEngine::Impl::~Impl() {
   wipe(&secrets, sizeof secrets);
   wipe(&own_macs.mac1, sizeof own_macs.mac1);
+  wipe(&path_secret, sizeof path_secret);
 }
 
 void SessionEngine::Impl::advance(Millis now) {
@@ -84,11 +88,16 @@ void SessionEngine::Impl::serve_draining(Millis now, PeerState& peer) {
 
 void SessionEngine::Impl::serve_session(Millis now, PeerState& peer) {
   Session& session = *peer.session;
+  if (session.commit_pending != 0) return;  // whatever is due waits for the store's answer
   note_activity(session);
   if (!drive(now, session, {Trigger::kTick})) return;
   if (session.previous && now >= session.previous->retire_at) retire(session.previous);
   if (now >= heartbeat_due(session)) send_heartbeat(now, session);
+  if (now >= quality_due(session) && !judge_quality(now, session)) return;
   if (!session.initiator) return;
+  serve_jump(now, session);
+  serve_probes(now, session);
+  serve_spares(now, session);
   serve_rekey(now, session);
   // The responder may have lost the answer's other half: call again beside the session we have.
   const bool unanswered = !session.confirmed && session.rekeys == 0 &&
@@ -115,8 +124,10 @@ Millis SessionEngine::Impl::next_due(const PeerState& peer) const {
 }
 
 Millis SessionEngine::Impl::session_due(const Session& session) const {
+  if (session.commit_pending != 0) return kNever;
   Millis due = jvpn::next_deadline(session.record, policy_of(session));
-  due = std::min({due, heartbeat_due(session), rekey_due(session)});
+  due = std::min({due, heartbeat_due(session), rekey_due(session), quality_due(session)});
+  due = std::min({due, jump_due(session), probe_due(session), spares_due(session)});
   if (session.previous) due = std::min(due, session.previous->retire_at);
   const bool may_call_again = session.initiator && !session.confirmed && session.rekeys == 0;
   const std::unique_ptr<Dial>& call = peers[session.peer.value].dial;
@@ -151,13 +162,7 @@ const Policy& SessionEngine::Impl::policy_of(const Session& session) const {
 /// A fresh index for a peer, which never has more than kIndicesPerSession: draining ones make room.
 std::optional<ReceiverIndex> SessionEngine::Impl::allocate_index(PeerId id) {
   PeerState& peer = peers[id.value];
-  size_t alive = peer.draining.size() + (peer.pending ? 1 : 0);
-  if (peer.dial && peer.dial->local != ReceiverIndex{}) ++alive;
-  if (const Session* session = peer.session.get()) {
-    alive += static_cast<size_t>(session->current != nullptr) + (session->previous != nullptr) +
-             (session->next != nullptr) + (session->rekey != nullptr);
-  }
-  if (alive >= kIndicesPerSession && !peer.draining.empty()) {
+  if (indices_alive(peer) >= kIndicesPerSession && !peer.draining.empty()) {
     retire_index(peer.draining.front().index);
     peer.draining.erase(peer.draining.begin());
   }
@@ -172,7 +177,11 @@ SessionEngine::Impl::Keyed SessionEngine::Impl::find(ReceiverIndex index) {
     if (session == nullptr) continue;
     for (KeyGeneration* generation :
          {session->current.get(), session->previous.get(), session->next.get()}) {
-      if (generation != nullptr && generation->local == index) return {session, generation};
+      if (generation == nullptr) continue;
+      if (generation->local == index) return {session, generation};
+      for (SpareBinding& spare : generation->spares) {
+        if (spare.local == index) return {session, generation, &spare};
+      }
     }
   }
   return {};
@@ -201,6 +210,7 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   view.born = session.record.born;
   view.last_authentic = session.record.last_authentic;
   view.rtt_us = session.rtt_us;
+  view.switches = session.switches;
   return view;
 }
 
@@ -258,6 +268,20 @@ Millis SessionEngine::next_deadline() const {
 
 void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
   if (peer.value < impl_->peers.size()) impl_->dial(now, peer, path);
+}
+
+void SessionEngine::set_candidates(Millis now, PeerId peer, std::span<const Path> paths) {
+  if (peer.value < impl_->peers.size()) impl_->set_candidates(now, peer, paths);
+}
+void SessionEngine::path_lost(Millis now, PeerId peer, const Path& path) {
+  if (peer.value < impl_->peers.size()) impl_->path_lost(now, peer, path);
+}
+void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
+  if (peer.value < impl_->peers.size()) impl_->wish_jump(now, peer, path);
+}
+
+void SessionEngine::ask_jump(Millis, PeerId peer, wire::Hint hint) {
+  if (peer.value < impl_->peers.size()) impl_->send_hint(peer, hint);
 }
 
 void SessionEngine::terminate(Millis now, PeerId peer, Detail detail) {

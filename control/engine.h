@@ -19,6 +19,7 @@
 #include "common/policy.h"
 #include "common/types.h"
 #include "common/wire.h"
+#include "control/ownership.h"
 #include "control/path.h"
 #include "control/session_fsm.h"
 #include "control/session_host.h"
@@ -43,6 +44,8 @@ struct EngineConfig {
   uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
   uint32_t handshakes_per_s = 1'000;
   Policy policy;
+  /// Who decides which binding of a session counts; nullptr: the engine alone. Outlives the engine.
+  Ownership* ownership = nullptr;
 };
 
 /// A session as `jvpn show` prints it.
@@ -59,6 +62,7 @@ struct SessionView {
   Millis born;
   Millis last_authentic;
   std::optional<uint32_t> rtt_us;
+  uint64_t switches = 0;  ///< committed jumps
 };
 
 /// An ended session that is still remembered.
@@ -82,6 +86,9 @@ struct EngineCounters {
   uint64_t control_unknown_type = 0;
   uint64_t control_stale = 0;
   uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
+  uint64_t reattach_requests = 0;    ///< authentic ones
+  uint64_t reattach_refused = 0;     ///< of those, by a check
+  uint64_t reattach_commits = 0;
 };
 
 class SessionEngine {
@@ -105,6 +112,17 @@ class SessionEngine {
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
   /// otherwise.
   void dial(Millis now, PeerId peer, const Path& path);
+  /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
+  /// among them. Replaces those told before, takes effect at once. Also for a session to come.
+  void set_candidates(Millis now, PeerId peer, std::span<const Path> paths);
+  /// Initiator: link, address or route of `path` is gone. It is no candidate any more; when it
+  /// carries the session, the session recovers at once over the best one left.
+  void path_lost(Millis now, PeerId peer, const Path& path);
+  /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
+  /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
+  void jump(Millis now, PeerId peer, const Path& path);
+  /// Responder, which can't dial: asks the initiator to jump, and why. Nothing without a transport.
+  void ask_jump(Millis now, PeerId peer, wire::Hint hint);
   /// Ends a session and tells the peer.
   void terminate(Millis now, PeerId peer, Detail detail);
   /// Ends all sessions and tells their peers.

@@ -26,10 +26,19 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
   ++counters.control_received;
   Keyed at = find(index);
   if (at.generation == nullptr) {
-    ++counters.control_stale;
+    ++counters.control_stale;  // of an ended session, too: without its keys nothing is said
     return;
   }
   const PeerId id = at.session->peer;
+  if (at.session->commit_pending != 0) {
+    std::vector<WaitingMessage>& waiting = at.session->waiting;
+    if (waiting.size() >= kWaitingMessages) {
+      ++counters.control_stale;
+      return;
+    }
+    waiting.push_back({from, index, counter, {plaintext.begin(), plaintext.end()}});
+    return;
+  }
   if (wire::lane_of(counter) != LaneId{0}) {
     ++counters.control_malformed;
     return;
@@ -39,7 +48,9 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id, from);
     return;
   }
-  if (confirm_keys(now, at)) dispatch(now, *at.session, plaintext);
+  if (confirm_keys(now, at)) {
+    dispatch(now, *at.session, {from, *at.generation, index}, plaintext);
+  }
   rearm(id);
 }
 
@@ -54,7 +65,10 @@ bool SessionEngine::Impl::confirm_keys(Millis now, Keyed& at) {
   Session& session = *at.session;
   note_activity(session);
   if (!drive(now, session, {Trigger::kTick})) return false;
-  session.record.last_authentic = std::max(session.record.last_authentic, now);
+  // Signs of life on a path that isn't bound say nothing about the bound one.
+  if (at.spare == nullptr && session.record.has_transport) {
+    session.record.last_authentic = std::max(session.record.last_authentic, now);
+  }
   if (at.generation == session.next.get()) {
     adopt(now, session, std::move(session.next), now + linger(session));
   } else if (at.generation == session.current.get() && !session.confirmed) {
@@ -63,7 +77,7 @@ bool SessionEngine::Impl::confirm_keys(Millis now, Keyed& at) {
   return true;
 }
 
-void SessionEngine::Impl::dispatch(Millis now, Session& session,
+void SessionEngine::Impl::dispatch(Millis now, Session& session, const Arrival& at,
                                    std::span<const uint8_t> plaintext) {
   wire::ControlHeader header;
   if (plaintext.size() < sizeof header) {
@@ -93,9 +107,60 @@ void SessionEngine::Impl::dispatch(Millis now, Session& session,
       return handle(&Impl::on_rekey_response);
     case wire::ControlType::kTerminate:
       return handle(&Impl::on_terminate);
+    case wire::ControlType::kTransportDead:
+      return handle(&Impl::on_transport_dead);
+    case wire::ControlType::kPolicyHint:
+      return handle(&Impl::on_policy_hint);
     default:
+      if (dispatch_jump(now, session, at, header.type, plaintext)) return;
       ++counters.control_unknown_type;
       if ((header.flags & wire::kCritical) != 0) violation(now, session);
+  }
+}
+
+/// The message if its size is its type's; or else the session ends.
+template <typename Message>
+std::optional<Message> SessionEngine::Impl::exactly(Millis now, Session& session,
+                                                    std::span<const uint8_t> plaintext) {
+  std::optional<Message> message = as<Message>(plaintext);
+  if (!message) {
+    ++counters.control_malformed;
+    violation(now, session);
+  }
+  return message;
+}
+
+/// Messages that may come on another index than the active binding's. False: none of them.
+bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arrival& at,
+                                        wire::ControlType type,
+                                        std::span<const uint8_t> plaintext) {
+  const auto handle = [&]<typename Message>(
+                          void (Impl::*handler)(Millis, Session&, const Arrival&, const Message&)) {
+    const auto message = exactly<Message>(now, session, plaintext);
+    if (message) (this->*handler)(now, session, at, *message);
+    return true;
+  };
+  switch (type) {
+    case wire::ControlType::kReattachRequest:
+      return handle(&Impl::on_reattach_request);
+    case wire::ControlType::kReattachChallenge:
+      return handle(&Impl::on_reattach_challenge);
+    case wire::ControlType::kReattachResponse:
+      return handle(&Impl::on_reattach_response);
+    case wire::ControlType::kReattachAck:
+      return handle(&Impl::on_reattach_ack);
+    case wire::ControlType::kReattachReject:
+      return handle(&Impl::on_reattach_reject);
+    case wire::ControlType::kPathProbe:
+      return handle(&Impl::on_path_probe);
+    case wire::ControlType::kPathChallenge:
+      return handle(&Impl::on_path_challenge);
+    case wire::ControlType::kPathResponse:
+      return handle(&Impl::on_path_response);
+    case wire::ControlType::kNewIndices:
+      return handle(&Impl::on_new_indices);
+    default:
+      return false;
   }
 }
 
@@ -106,6 +171,9 @@ void SessionEngine::Impl::violation(Millis now, Session& session) {
 
 void SessionEngine::Impl::on_heartbeat(Millis now, Session& session,
                                        const wire::Heartbeat& message) {
+  if (!session.record.has_transport) return;  // late, from the path that died
+  const bool knows = message.binding_version == session.record.binding_version.value;
+  if (knows && !session.initiator) drop_void_spares(*session.current);
   wire::HeartbeatAck ack{};
   ack.header = control_header(wire::ControlType::kHeartbeatAck);
   ack.echo_us = message.clock_us;
@@ -116,6 +184,7 @@ void SessionEngine::Impl::on_heartbeat(Millis now, Session& session,
 
 void SessionEngine::Impl::on_heartbeat_ack(Millis now, Session& session,
                                            const wire::HeartbeatAck& message) {
+  session.told_version = std::max(session.told_version, BindingVersion{message.binding_version});
   const uint64_t clock = host.clock_us(now);
   if (message.echo_us > clock || clock - message.echo_us > kLongestRttUs) {
     ++counters.control_stale;
@@ -149,32 +218,48 @@ void SessionEngine::Impl::send_heartbeat(Millis now, Session& session) {
 
 /// Authentic traffic from the peer suppresses heartbeats; new keys ask for theirs until confirmed.
 Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
+  if (!session.record.has_transport) return kNever;
   if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
   return std::max(session.heartbeat_sent, session.record.last_authentic) +
          policy_of(session).volatility.heartbeat_interval;
 }
 
 void SessionEngine::Impl::note_activity(Session& session) {
+  if (!session.record.has_transport) return;
   session.record.last_authentic =
       std::max(session.record.last_authentic, host.activity(session.peer).last_rx);
 }
 
+/// While quality is in doubt it is judged once per heartbeat interval. Silence is the state
+/// machine's own affair.
+Millis SessionEngine::Impl::quality_due(const Session& session) const {
+  const State state = session.record.state;
+  const bool in_doubt = state == State::kVolatile || state == State::kDegraded;
+  return in_doubt && session.record.has_transport ? session.quality_at : kNever;
+}
+
+bool SessionEngine::Impl::judge_quality(Millis now, Session& session) {
+  session.quality_at = now + policy_of(session).volatility.heartbeat_interval;
+  return drive(now, session, {Trigger::kQuality});
+}
+
 void SessionEngine::Impl::seal_and_send(const Session& session, KeyGeneration& generation,
+                                        ReceiverIndex remote, const Path& path,
                                         std::span<const uint8_t> plaintext) {
   std::array<uint8_t, wire::kMaxControlPlaintext + wire::kTransportOverhead> datagram;
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
-  header.receiver = generation.remote.value;
+  header.receiver = remote.value;
   header.counter = generation.next_counter++;
   __builtin_memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
   AeadKey key;
   aead.expand(session.suite, generation.keys.send.control.bytes(), key);
-  aead.seal_one(key, transport_nonce(generation.remote, header.counter), {}, body,
+  aead.seal_one(key, transport_nonce(remote, header.counter), {}, body,
                 std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
-  host.send(session.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
+  host.send(path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }
 
 std::optional<std::span<uint8_t>> SessionEngine::Impl::open_control(std::span<uint8_t> message) {
@@ -189,7 +274,7 @@ std::optional<std::span<uint8_t>> SessionEngine::Impl::open_control(std::span<ui
   AeadKey key;
   aead.expand(at.session->suite, at.generation->keys.receive.control.bytes(), key);
   const bool ok = aead.open_one(
-      key, transport_nonce(at.generation->local, header.counter), {}, body,
+      key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
       std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
   if (!ok) return std::nullopt;

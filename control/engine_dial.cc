@@ -62,6 +62,12 @@ Millis SessionEngine::Impl::dial_due(const PeerState& peer, PeerId id) const {
 void SessionEngine::Impl::serve_dial(Millis now, PeerId id) {
   if (now < dial_due(peers[id.value], id)) return;
   Dial& call = *peers[id.value].dial;
+  const std::vector<Path>& candidates = peers[id.value].candidates;
+  if (call.attempts != 0 && !candidates.empty()) {  // the path first dialled may be the dead one
+    const Path& next = candidates[(call.attempts - 1) % candidates.size()];
+    if (next != call.path) call.cookie.reset();
+    call.path = next;
+  }
   ++call.attempts;
   const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
   call.next_attempt = now + Millis{wait + random_u32() % kJitterMs};
@@ -130,6 +136,13 @@ void SessionEngine::Impl::attach_dialled(Millis now, PeerId id, const NoiseKeys&
   session.current = make_generation(now, keys, true, peer.dial->local,
                                     ReceiverIndex{message.sender}, payload.lanes);
   peer.dial->local = ReceiverIndex{};  // the session's from here on
+  session.clock_ahead = payload.clock_ms - now.value;
+  wire::SpareIndices spares{};
+  for (uint16_t i = 0; i < wire::kSpareIndices; ++i) {
+    spares.index[i] = payload.spare_indices[i];
+    spares.number[i] = static_cast<uint16_t>(i + 1);
+  }
+  learn_spares(*session.current, spares);
   stop_dial(peer);
 
   if (peer.pending) drive(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
@@ -137,6 +150,8 @@ void SessionEngine::Impl::attach_dialled(Millis now, PeerId id, const NoiseKeys&
   peer.session = std::move(fresh_session);
   const BindingVersion told{payload.binding_version};
   if (!drive(now, session, {Trigger::kKeyConfirmed, Detail::kNone, told})) return;
+  session.told_version = told;
+  note_candidates(session);
   install_rx(session, *session.current);
   install_tx(session);
   host.configured(id, payload);

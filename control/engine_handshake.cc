@@ -127,10 +127,18 @@ void SessionEngine::Impl::answer(Millis now, const Path& from, PeerId id, Heard&
   session->suite = heard.suite;
   session->record.born = session->record.entered = session->record.last_authentic = now;
   host.random(session->id.bytes);
-  const std::optional<wire::Response> message = response_to(now, heard, *session, *index);
+  uint16_t last_number = 0;
+  std::vector<SpareBinding> spares =
+      issue_spares(id, heard.lanes, last_number, spares_wanted(*session));
+  const std::optional<wire::Response> message = response_to(now, heard, *session, *index, spares);
   const std::optional<NoiseKeys> keys = heard.noise.split();
-  if (!message || !keys) return indices.release(*index);
+  if (!message || !keys) {
+    for (const SpareBinding& spare : spares) indices.release(spare.local);
+    return indices.release(*index);
+  }
   session->current = make_generation(now, *keys, false, *index, heard.sender, heard.lanes);
+  session->current->spares = std::move(spares);
+  session->current->last_number = last_number;
   session->record.keys_expire = now + Millis{kKeyRefuseAfterMs};
   install_rx(*session, *session->current);
   host.send(from, {reinterpret_cast<const uint8_t*>(&*message), sizeof *message});
@@ -139,8 +147,8 @@ void SessionEngine::Impl::answer(Millis now, const Path& from, PeerId id, Heard&
   if (dial_waits(peer, id)) stop_attempt(*peer.dial);
 }
 
-wire::ResponsePayload SessionEngine::Impl::response_payload(Millis now,
-                                                            const Session& session) const {
+wire::ResponsePayload SessionEngine::Impl::response_payload(
+    Millis now, const Session& session, std::span<const SpareBinding> spares) const {
   wire::ResponsePayload payload{};
   payload.version = wire::kVersion;
   payload.suite = static_cast<uint8_t>(session.suite);
@@ -152,14 +160,17 @@ wire::ResponsePayload SessionEngine::Impl::response_payload(Millis now,
   payload.clock_ms = now.value;
   fill_addresses(configured(session.peer), payload);
   payload.policy = snapshot_of(config.policy);
+  for (const SpareBinding& spare : spares) {
+    payload.spare_indices[spare.number - 1] = spare.local.value;  // numbers 1, 2, …
+  }
   return payload;
 }
 
-std::optional<wire::Response> SessionEngine::Impl::response_to(Millis now, Heard& heard,
-                                                               const Session& session,
-                                                               ReceiverIndex index) {
+std::optional<wire::Response> SessionEngine::Impl::response_to(
+    Millis now, Heard& heard, const Session& session, ReceiverIndex index,
+    std::span<const SpareBinding> spares) {
   wire::Response message;
-  const wire::ResponsePayload payload = response_payload(now, session);
+  const wire::ResponsePayload payload = response_payload(now, session, spares);
   if (!write_response(heard, psk_of(session.peer), index, payload, message)) return std::nullopt;
   ResponderMacKeys macs = ResponderMacKeys::derive(mac, configured(session.peer).public_key);
   write_macs(mac, macs.mac1, nullptr, {reinterpret_cast<uint8_t*>(&message), sizeof message});
@@ -176,6 +187,7 @@ bool SessionEngine::Impl::confirm_pending(Millis now, PeerState& peer) {
   Session& session = *peer.session;
   session.confirmed = true;
   if (!drive(now, session, {Trigger::kKeyConfirmed})) return false;
+  ownership().claim(session.id, session.record.binding_version);
   install_tx(session);
   return true;
 }

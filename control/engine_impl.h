@@ -17,6 +17,7 @@
 #include "control/engine.h"
 #include "control/handshake.h"
 #include "control/index_allocator.h"
+#include "control/reattach.h"
 #include "control/session.h"
 #include "control/timer_wheel.h"
 #include "control/token_bucket.h"
@@ -36,6 +37,13 @@ struct SessionEngine::Impl {
   struct Keyed {
     Session* session = nullptr;
     KeyGeneration* generation = nullptr;
+    SpareBinding* spare = nullptr;  ///< none: the generation's active binding
+  };
+  /// Where an authentic control message came from and under what.
+  struct Arrival {
+    const Path& from;
+    KeyGeneration& generation;
+    ReceiverIndex index;
   };
   struct HashKey {
     size_t operator()(const PublicKey& key) const {
@@ -78,9 +86,11 @@ struct SessionEngine::Impl {
   bool fresh(Millis now, const Path& from, PeerId id, const Heard& heard);
   bool calling_ourselves(Millis now, PeerId id) const;
   void answer(Millis now, const Path& from, PeerId id, Heard& heard);
-  wire::ResponsePayload response_payload(Millis now, const Session& session) const;
+  wire::ResponsePayload response_payload(Millis now, const Session& session,
+                                         std::span<const SpareBinding> spares) const;
   std::optional<wire::Response> response_to(Millis now, Heard& heard, const Session& session,
-                                            ReceiverIndex index);
+                                            ReceiverIndex index,
+                                            std::span<const SpareBinding> spares);
   bool confirm_pending(Millis now, PeerState& peer);
   bool allowed(Suite suite) const;
   void send_cookie(Millis now, const Path& to, const wire::Initiation& message);
@@ -117,6 +127,11 @@ struct SessionEngine::Impl {
                                                  ReceiverIndex local, ReceiverIndex remote,
                                                  uint16_t peer_lanes) const;
   void install_rx(const Session& session, const KeyGeneration& generation);
+  void install_rx(PeerId peer, Suite suite, const KeyGeneration& generation, ReceiverIndex index,
+                  uint16_t number);
+  void withdraw_tx(Session& session);
+  void tell_rows(Millis now, const Session& session, const SessionRecord& before,
+                 const Step& taken);
   void install_tx(Session& session);
   void retire(std::unique_ptr<KeyGeneration>& generation);
   void retire_index(ReceiverIndex index);
@@ -128,7 +143,12 @@ struct SessionEngine::Impl {
   void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
                   std::span<const uint8_t> plaintext);
   bool confirm_keys(Millis now, Keyed& at);
-  void dispatch(Millis now, Session& session, std::span<const uint8_t> plaintext);
+  void dispatch(Millis now, Session& session, const Arrival& at,
+                std::span<const uint8_t> plaintext);
+  template <typename Message>
+  std::optional<Message> exactly(Millis now, Session& session, std::span<const uint8_t> plaintext);
+  bool dispatch_jump(Millis now, Session& session, const Arrival& at, wire::ControlType type,
+                     std::span<const uint8_t> plaintext);
   void on_heartbeat(Millis now, Session& session, const wire::Heartbeat& message);
   void on_heartbeat_ack(Millis now, Session& session, const wire::HeartbeatAck& message);
   void on_terminate(Millis now, Session& session, const wire::Terminate& message);
@@ -136,14 +156,99 @@ struct SessionEngine::Impl {
   void send_heartbeat(Millis now, Session& session);
   Millis heartbeat_due(const Session& session) const;
   void note_activity(Session& session);
+  Millis quality_due(const Session& session) const;
+  bool judge_quality(Millis now, Session& session);
   template <typename Message>
   void send_control(const Session& session, KeyGeneration& generation, const Message& message) {
-    seal_and_send(session, generation,
+    send_along(session, generation, generation.remote, session.path, message);
+  }
+  /// Along another path than the binding's, under that path's index.
+  template <typename Message>
+  void send_along(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
+                  const Path& path, const Message& message) {
+    seal_and_send(session, generation, remote, path,
                   {reinterpret_cast<const uint8_t*>(&message), sizeof message});
   }
-  void seal_and_send(const Session& session, KeyGeneration& generation,
-                     std::span<const uint8_t> plaintext);
+  void seal_and_send(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
+                     const Path& path, std::span<const uint8_t> plaintext);
   std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+
+  // engine_spares.cc: spare indices, and what both ends do when a binding replaces another.
+  size_t spares_wanted(const Session& session) const;
+  std::vector<SpareBinding> issue_spares(PeerId id, uint16_t lanes, uint16_t& last_number,
+                                         size_t count);
+  void top_up_spares(const Session& session, KeyGeneration& generation);
+  static wire::SpareIndices list_spares(std::span<const SpareBinding> spares, uint16_t binding);
+  void drop_void_spares(KeyGeneration& generation);
+  static void learn_spares(KeyGeneration& generation, const wire::SpareIndices& told);
+  void retire_spares(KeyGeneration& generation);
+  void give_back_spare(KeyGeneration& generation, uint16_t number);
+  void on_new_indices(Millis now, Session& session, const Arrival& at,
+                      const wire::NewIndices& message);
+  void serve_spares(Millis now, Session& session);
+  Millis spares_due(const Session& session) const;
+  bool lacks_spares(const Session& session) const;
+  void rebind(Millis now, Session& session, uint16_t number, const Path& path);
+  void tell_switch(Millis now, const Session& session, const Path& old_path);
+  static size_t indices_alive(const PeerState& peer);
+
+  // engine_reattach.cc: the responder's side of a jump.
+  Ownership& ownership() { return config.ownership != nullptr ? *config.ownership : own_memory; }
+  void on_transport_dead(Millis now, Session& session, const wire::TransportDead& message);
+  void on_reattach_request(Millis now, Session& session, const Arrival& at,
+                           const wire::ReattachRequest& message);
+  void on_reattach_response(Millis now, Session& session, const Arrival& at,
+                            const wire::ReattachResponse& message);
+  Finding judge_request(Millis now, Session& session, const Arrival& at,
+                        const wire::ReattachRequest& message);
+  bool remembers_ended(const SessionId& id) const;
+  void challenge(Session& session, const Arrival& at, const wire::ReattachRequest& message);
+  void refuse_request(Millis now, Session& session, const Arrival& at,
+                      const wire::ReattachRequest& message, const Finding& finding);
+  void send_reject(Millis now, Session& session, const Arrival& at, uint64_t nonce,
+                   ReceiverIndex receiver, const Finding& finding);
+  void send_ack(Millis now, Session& session, uint64_t nonce);
+  void send_hint(PeerId id, wire::Hint hint);
+  void tell_refusal(Millis now, const Session& session, const Finding& finding, const Path& from);
+  void begin_commit(Millis now, Session& session);
+  void end_commit(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
+  void apply_commit(Millis now, Session& session, const OutstandingChallenge& request);
+  Event reattach_event(Millis now, const Session& session, Reason reason, Detail detail,
+                       const Path& from) const;
+
+  // engine_jump.cc: the initiator's side.
+  void set_candidates(Millis now, PeerId id, std::span<const Path> paths);
+  void path_lost(Millis now, PeerId id, const Path& path);
+  void wish_jump(Millis now, PeerId id, const Path& path);
+  void note_candidates(Session& session);
+  void serve_jump(Millis now, Session& session);
+  Millis jump_due(const Session& session) const;
+  Millis jump_may_start(const Session& session) const;
+  std::vector<Path> jump_targets(const Session& session) const;
+  void start_jump(Millis now, Session& session);
+  void send_request(Millis now, Session& session);
+  SpareBinding* spare_for(Session& session, const Path& path);
+  void on_reattach_challenge(Millis now, Session& session, const Arrival& at,
+                             const wire::ReattachChallenge& message);
+  void on_reattach_ack(Millis now, Session& session, const Arrival& at,
+                       const wire::ReattachAck& message);
+  void on_reattach_reject(Millis now, Session& session, const Arrival& at,
+                          const wire::ReattachReject& message);
+  void on_policy_hint(Millis now, Session& session, const wire::PolicyHint& message);
+  SpareBinding* spare_at(const Session& session, const Arrival& at);
+
+  // engine_probe.cc: candidates kept warm.
+  Millis probe_interval(const Session& session) const;
+  Millis probe_due(const Session& session) const;
+  void serve_probes(Millis now, Session& session);
+  ReattachMemory& memory_of(Millis now, Session& session);
+  void on_path_probe(Millis now, Session& session, const Arrival& at,
+                     const wire::PathProbe& message);
+  void on_path_challenge(Millis now, Session& session, const Arrival& at,
+                         const wire::PathChallenge& message);
+  void on_path_response(Millis now, Session& session, const Arrival& at,
+                        const wire::PathResponse& message);
+  bool is_warm(Millis now, const Session& session, const Arrival& at) const;
 
   // engine_rekey.cc.
   void serve_rekey(Millis now, Session& session);
@@ -174,7 +279,11 @@ struct SessionEngine::Impl {
   std::unordered_map<PublicKey, PeerId, HashKey> by_key;
   std::vector<PeerState> peers;
   IndexAllocator indices;
-  TimerWheel timers;  ///< one for each peer
+  TimerWheel timers;     ///< one for each peer
+  MacKey path_secret{};  ///< of reattach tokens
+  MemoryOwnership own_memory;
+  uint64_t commits_begun = 0;
+  std::shared_ptr<int> alive = std::make_shared<int>(0);  ///< late answers of a store see it gone
   std::deque<Tombstone> tombstones;
   EngineCounters counters;
 };

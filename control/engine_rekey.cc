@@ -11,14 +11,24 @@
 
 namespace jvpn {
 
+namespace {
+
+/// Keys and binding don't change at the same time: a jump goes first.
+bool may_rekey(const Session& session) {
+  return session.record.has_transport && session.jump == nullptr;
+}
+
+}  // namespace
+
 void SessionEngine::Impl::serve_rekey(Millis now, Session& session) {
-  if (!session.confirmed) return;
+  if (!session.confirmed || !may_rekey(session)) return;
   const bool due = now >= session.rekey_at;
   if (due || (!session.rekey && key_nearly_used(session))) ask_rekey(now, session);
 }
 
 Millis SessionEngine::Impl::rekey_due(const Session& session) const {
-  return session.initiator && session.confirmed ? session.rekey_at : kNever;
+  const bool may = session.initiator && session.confirmed && may_rekey(session);
+  return may ? session.rekey_at : kNever;
 }
 
 /// Packets of either direction under a GCM key; looked at whenever the session is served.
@@ -52,6 +62,7 @@ void SessionEngine::Impl::drop_rekey(Session& session) {
 void SessionEngine::Impl::on_rekey_initiation(Millis now, Session& session,
                                               const wire::RekeyInitiation& message) {
   if (session.initiator) return violation(now, session);
+  if (!session.record.has_transport) return;  // late, from the path that died
   PeerState& peer = peer_of(session);
   const SecretKey ephemeral = random_secret();
   std::optional<Heard> heard = read_rekey(self, ephemeral, session.suite, message);
@@ -70,12 +81,20 @@ void SessionEngine::Impl::on_rekey_initiation(Millis now, Session& session,
     return;
   }
   peer.latest_received = heard->timestamp;
+  uint16_t last_number = 0;
+  std::vector<SpareBinding> spares =
+      issue_spares(session.peer, heard->lanes, last_number, spares_wanted(session));
   wire::RekeyResponse response;
-  const bool written =
-      write_rekey_response(*heard, psk_of(session.peer), *index, config.lanes, now, response);
+  const bool written = write_rekey_response(*heard, psk_of(session.peer), *index, config.lanes, now,
+                                            list_spares(spares, 0), response);
   const std::optional<NoiseKeys> keys = heard->noise.split();
-  if (!written || !keys) return indices.release(*index);
+  if (!written || !keys) {
+    for (const SpareBinding& spare : spares) indices.release(spare.local);
+    return indices.release(*index);
+  }
   session.next = make_generation(now, *keys, false, *index, heard->sender, heard->lanes);
+  session.next->spares = std::move(spares);
+  session.next->last_number = last_number;
   install_rx(session, *session.next);
   send_control(session, *session.current, response);
 }
@@ -83,7 +102,8 @@ void SessionEngine::Impl::on_rekey_initiation(Millis now, Session& session,
 void SessionEngine::Impl::on_rekey_response(Millis now, Session& session,
                                             const wire::RekeyResponse& message) {
   if (!session.initiator) return violation(now, session);
-  if (!session.rekey || session.rekey->local.value != message.receiver) {
+  const bool waited_for = session.rekey && session.rekey->local.value == message.receiver;
+  if (!waited_for || !may_rekey(session)) {
     ++counters.control_stale;  // answers a call that was repeated since
     return;
   }
@@ -95,6 +115,8 @@ void SessionEngine::Impl::on_rekey_response(Millis now, Session& session,
   auto fresh_keys = make_generation(now, *keys, true, attempt.local, ReceiverIndex{message.sender},
                                     payload->lanes);
   session.rekey.reset();  // its index lives on with the keys
+  learn_spares(*fresh_keys, payload->spares);
+  session.clock_ahead = payload->clock_ms - now.value;
   install_rx(session, *fresh_keys);
   session.confirmed = false;
   adopt(now, session, std::move(fresh_keys), kNever);
@@ -108,6 +130,7 @@ void SessionEngine::Impl::adopt(Millis now, Session& session,
   fresh_keys->number = session.current->number + 1;
   session.previous = std::move(session.current);
   session.previous->retire_at = previous_until;
+  retire_spares(*session.previous);  // jumps go under the newer keys
   session.current = std::move(fresh_keys);
   session.record.keys_expire = session.current->created + Millis{kKeyRefuseAfterMs};
   session.rekey_at = now + config.rekey_after;

@@ -4,26 +4,62 @@
 #include "control/engine_impl.h"
 
 namespace jvpn {
+namespace {
+
+/// A bound of the policy, not an event, brought it about.
+bool is_limit(Reason reason) {
+  return reason == Reason::kRecoveryBoundsExceeded || reason == Reason::kEnterDegradedMode ||
+         reason == Reason::kTtlSessionExpired || reason == Reason::kTtlTransportLossExpired ||
+         reason == Reason::kKeyLifetimeExceeded;
+}
+
+}  // namespace
 
 /// The one place where a session's record changes. False: the session ended and is gone.
 bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent& event,
                                 Farewell farewell) {
-  const Step taken = step(session.record, event, policy_of(session), now);
+  const SessionRecord before = session.record;
+  const Step taken = step(before, event, policy_of(session), now);
+  session.record = taken.record;
   if (!taken.applied) {
-    if (event.trigger != Trigger::kTick) ++counters.transitions_refused;
+    counters.transitions_refused += taken.refused && event.trigger != Trigger::kTick ? 1 : 0;
     return true;
   }
-  session.record = taken.record;
   session.last_reason = taken.reason;
-  Event change = event_of(now, EventKind::kStateChange, session);
-  change.reason = taken.reason;
-  change.detail = taken.detail;
-  change.from = taken.from;
-  change.to = taken.record.state;
-  host.emit(change);
-  if (taken.record.state != State::kTerminated) return true;
-  close(now, session, taken.detail, farewell);
-  return false;
+  tell_rows(now, session, before, taken);
+  if (taken.record.state == State::kTerminated) {
+    close(now, session, taken.detail, farewell);
+    return false;
+  }
+  if (!taken.record.has_transport) withdraw_tx(session);
+  session.quality_at = now;
+  return true;
+}
+
+/// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
+void SessionEngine::Impl::tell_rows(Millis now, const Session& session, const SessionRecord& before,
+                                    const Step& taken) {
+  for (const AppliedRow& row : taken.rows()) {
+    Event change = event_of(now, EventKind::kStateChange, session);
+    change.reason = row.reason;
+    change.detail = row.detail;
+    change.from = row.from;
+    change.to = row.to;
+    change.state_version = row.version;
+    host.emit(change);
+  }
+  Event audit = event_of(now, EventKind::kAuditEvent, session);
+  if (is_limit(taken.reason) || taken.detail == Detail::kSwitchRate) {
+    audit.reason = Reason::kAuditPolicyLimitTriggered;
+    audit.check = jvpn::to_string(taken.reason);
+    host.emit(audit);
+  }
+  if (before.state != State::kRecovering) return;
+  audit.reason = Reason::kAuditRecoveryTimeline;
+  audit.check = nullptr;
+  audit.duration_ms = (now - before.entered).value;
+  audit.attempts = recovery_attempts(before, policy_of(session), now);
+  host.emit(audit);
 }
 
 void SessionEngine::Impl::supersede(Millis now, PeerState& peer, Farewell farewell) {
@@ -38,7 +74,8 @@ void SessionEngine::Impl::close(Millis now, Session& session, Detail detail, Far
   const std::unique_ptr<Session> ended = std::move(attached ? peer.session : peer.pending);
   const bool superseded = detail == Detail::kSuperseded;
   if (attached && farewell == Farewell::kSend) send_farewell(*ended, detail);
-  if (attached && !superseded) host.withdraw_tx(ended->peer);
+  if (!superseded) withdraw_tx(*ended);
+  if (attached && !ended->initiator) ownership().forget(ended->id);
   release_keys(now, peer, *ended, attached && superseded);
   if (!attached) return;
   tombstones.push_back({ended->id, ended->peer, ended->last_reason, detail, now});
@@ -60,7 +97,7 @@ void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
 }
 
 void SessionEngine::Impl::send_farewell(Session& session, Detail detail) {
-  if (session.current == nullptr) return;
+  if (session.current == nullptr || !session.tx_installed) return;
   wire::Terminate message{};
   message.header = control_header(wire::ControlType::kTerminate, wire::kCritical);
   message.reason = static_cast<uint16_t>(session.last_reason);
@@ -76,6 +113,7 @@ void SessionEngine::Impl::release_keys(Millis now, PeerState& peer, Session& ses
   const Millis until = now + (session.initiator ? kHandshakeTimeout + drain_for : drain_for);
   for (auto* generation : {&session.next, &session.current, &session.previous}) {
     if (*generation == nullptr) continue;
+    retire_spares(**generation);
     if (drain) {
       peer.draining.push_back({(*generation)->local, until});
     } else {
@@ -97,21 +135,32 @@ std::unique_ptr<KeyGeneration> SessionEngine::Impl::make_generation(
   return generation;
 }
 
+/// The active binding's index and those of the spares that have one.
 void SessionEngine::Impl::install_rx(const Session& session, const KeyGeneration& generation) {
+  install_rx(session.peer, session.suite, generation, generation.local, generation.binding);
+  for (const SpareBinding& spare : generation.spares) {
+    if (spare.local == ReceiverIndex{}) continue;
+    install_rx(session.peer, session.suite, generation, spare.local, spare.number);
+  }
+}
+
+void SessionEngine::Impl::install_rx(PeerId peer, Suite suite, const KeyGeneration& generation,
+                                     ReceiverIndex index, uint16_t number) {
   RxInstall install;
-  install.index = generation.local;
-  install.peer = session.peer;
-  install.suite = session.suite;
+  install.index = index;
+  install.peer = peer;
+  install.suite = suite;
   install.traffic_key = generation.keys.receive.traffic.bytes();
   install.control_key = generation.keys.receive.control.bytes();
-  install.first_lane = LaneId{0};
+  install.first_lane = LaneId{static_cast<uint16_t>(number * generation.peer_lanes)};
   install.lanes = generation.peer_lanes;
   host.install_rx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
   wipe(install.control_key.data(), install.control_key.size());
 }
 
-/// Sends under the current keys from here on. They are new: every lane starts afresh.
+/// Sends on the active binding of the current keys from here on. Its lanes were never used under
+/// them: every one starts afresh, within what is left of the key's quota.
 void SessionEngine::Impl::install_tx(Session& session) {
   const KeyGeneration& generation = *session.current;
   TxInstall install;
@@ -121,20 +170,33 @@ void SessionEngine::Impl::install_tx(Session& session) {
   install.peer_index = generation.remote;
   install.suite = session.suite;
   install.traffic_key = generation.keys.send.traffic.bytes();
-  install.first_lane = LaneId{0};
+  install.first_lane = LaneId{static_cast<uint16_t>(generation.binding * config.lanes)};
   install.lanes = config.lanes;
+  const uint64_t used =
+      generation.binding == 0 ? 0 : host.activity(session.peer).tx_generation_packets;
   install.packets_per_lane = session.suite == Suite::kChaCha20Poly1305
                                  ? wire::kSequenceMask
-                                 : kGcmKeyPackets / config.lanes;
+                                 : (kGcmKeyPackets - std::min(used, kGcmKeyPackets)) / config.lanes;
   install.inner_mtu = session.peer_mtu;
   install.path = session.path;
   host.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
-  session.rx_packets_before_key = host.activity(session.peer).rx_packets;
+  session.tx_installed = true;
+  if (generation.binding == 0) {
+    session.rx_packets_before_key = host.activity(session.peer).rx_packets;
+  }
+}
+
+/// Nothing is sent to the peer any more; what wants to go is dropped by name.
+void SessionEngine::Impl::withdraw_tx(Session& session) {
+  if (!session.tx_installed) return;
+  session.tx_installed = false;
+  host.withdraw_tx(session.peer);
 }
 
 void SessionEngine::Impl::retire(std::unique_ptr<KeyGeneration>& generation) {
   if (generation == nullptr) return;
+  retire_spares(*generation);
   retire_index(generation->local);
   generation.reset();
 }

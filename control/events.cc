@@ -52,6 +52,10 @@ std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtim
     line["to"] = to_string(event.to);
     line["state_version"] = event.state_version.value;
   }
+  if (event.check != nullptr) line["check"] = event.check;
+  if (event.result != nullptr) line["result"] = event.result;
+  if (event.duration_ms) line["duration_ms"] = *event.duration_ms;
+  if (event.attempts) line["attempts"] = *event.attempts;
   if (event.peer != kNoPeer) line["peer"] = event.peer.value;
   add_paths(line, event);
   line["boot_ms"] = event.at.value;

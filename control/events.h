@@ -42,6 +42,12 @@ struct Event {
   // TRANSPORT_SWITCH; for others the path it is about
   std::optional<Path> from_path;
   std::optional<Path> to_path;
+  // REATTACH, AUDIT_EVENT; string literals
+  const char* check = nullptr;   ///< that failed, or that was made
+  const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`
+  // AUDIT_RECOVERY_TIMELINE
+  std::optional<uint64_t> duration_ms;
+  std::optional<uint64_t> attempts;
 };
 
 /// One JSON object without a line end: ts_ms, seq, event, session_id, node_id, policy_version,

@@ -154,7 +154,8 @@ std::optional<Heard> read_rekey(const Identity& self, const SecretKey& ephemeral
 }
 
 bool write_rekey_response(Heard& heard, const PresharedKey& psk, ReceiverIndex sender,
-                          uint16_t lanes, Millis clock, wire::RekeyResponse& out) {
+                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          wire::RekeyResponse& out) {
   out = {};
   out.header = control_header(wire::ControlType::kRekeyResponse, wire::kCritical);
   out.sender = sender.value;
@@ -164,6 +165,7 @@ bool write_rekey_response(Heard& heard, const PresharedKey& psk, ReceiverIndex s
   payload.suite = static_cast<uint8_t>(heard.suite);
   payload.lanes = lanes;
   payload.clock_ms = clock.value;
+  payload.spares = spares;
   return heard.noise.write_message2(psk, bytes_of(payload), out.noise);
 }
 

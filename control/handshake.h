@@ -69,7 +69,8 @@ std::optional<NoiseHandshake> write_rekey(const Call& call, wire::RekeyInitiatio
 std::optional<Heard> read_rekey(const Identity& self, const SecretKey& ephemeral, Suite suite,
                                 const wire::RekeyInitiation& message);
 bool write_rekey_response(Heard& heard, const PresharedKey& psk, ReceiverIndex sender,
-                          uint16_t lanes, Millis clock, wire::RekeyResponse& out);
+                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          wire::RekeyResponse& out);
 std::optional<wire::RekeyResponsePayload> read_rekey_response(NoiseHandshake& noise,
                                                               const PresharedKey& psk, Suite suite,
                                                               const wire::RekeyResponse& message);

@@ -23,6 +23,7 @@ class IndexAllocator {
     uint32_t index = (random & ~mask()) | *slot;
     if (index == 0) index = mask() + 1;
     entries_[*slot] = {index, owner.value};
+    ++in_use_;
     return ReceiverIndex{index};
   }
 
@@ -34,10 +35,14 @@ class IndexAllocator {
     return PeerId{entries_[slot].link};
   }
 
+  /// Few enough are in use for indices that only may be needed.
+  bool plenty() const { return in_use_ < (uint64_t{mask()} + 1) / 4 * 3; }
+
   void release(ReceiverIndex index) {
     if (!owner(index)) return;
     const uint32_t slot = index.value & mask();
     entries_[slot] = {0, kNone};
+    --in_use_;
     (last_free_ == kNone ? first_free_ : entries_[last_free_].link) = slot;
     last_free_ = slot;
   }
@@ -65,6 +70,7 @@ class IndexAllocator {
   }
 
   uint32_t slot_bits_;
+  uint64_t in_use_ = 0;
   uint32_t first_free_ = kNone;
   uint32_t last_free_ = kNone;
   std::vector<Entry> entries_;

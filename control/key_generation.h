@@ -3,15 +3,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "common/replay_window.h"
 #include "common/types.h"
 #include "control/key_schedule.h"
+#include "control/path.h"
 
 namespace jvpn {
 
 /// Control messages are few: this many may overtake one another.
 inline constexpr size_t kControlWindowBits = 1'024;
+
+/// A binding that isn't in use yet: an index at each end and lanes of its own, for one path alone.
+struct SpareBinding {
+  uint16_t number = 0;         ///< its lanes begin at number × lanes, in both directions
+  ReceiverIndex local;         ///< this end receives on it; 0: none yet
+  ReceiverIndex remote;        ///< the peer receives on it; 0: not told yet
+  std::optional<Path> path{};  ///< the first path it was used on; no other may use it
+};
 
 /// One generation of a session's keys. The control core alone reads and writes it; keys stay raw,
 /// because expanding them for the rare control message is cheaper than keeping them expanded.
@@ -20,9 +31,12 @@ struct KeyGeneration {
   SessionKeys keys;
   uint64_t number = 1;        ///< 1 for the handshake's, one more with each rekey
   uint64_t next_counter = 0;  ///< of the next control message sent
-  ReceiverIndex local;        ///< this end receives on it
-  ReceiverIndex remote;       ///< the peer receives on it
-  uint16_t peer_lanes = 1;    ///< the peer sends on lanes 0 … peer_lanes - 1
+  ReceiverIndex local;        ///< this end receives on it, on the active binding
+  ReceiverIndex remote;       ///< the peer receives on it, on the active binding
+  uint16_t binding = 0;       ///< number of the active binding: its lanes begin at number × lanes
+  uint16_t last_number = 0;   ///< of the latest spare issued or learnt
+  uint16_t peer_lanes = 1;    ///< lanes that the peer sends on, on each binding
+  std::vector<SpareBinding> spares;
   Millis created;
   Millis retire_at{UINT64_MAX};  ///< of a previous generation: when its index goes
 };

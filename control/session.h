@@ -4,6 +4,7 @@
 // Control thread only. SessionRecord's state and version change through step() alone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "control/key_generation.h"
 #include "control/path.h"
 #include "control/session_fsm.h"
+#include "control/token_bucket.h"
 
 namespace jvpn {
 
@@ -24,6 +26,52 @@ namespace jvpn {
 struct RekeyAttempt {
   NoiseHandshake noise;
   ReceiverIndex local;
+};
+
+/// Responder: a request that was challenged and not yet answered. Its repetitions belong to it.
+struct OutstandingChallenge {
+  Path from;               ///< as observed
+  uint16_t number = 0;     ///< of the spare binding that it came on
+  ReceiverIndex receiver;  ///< initiator's, for the new binding
+  uint64_t first_nonce = 0;
+  uint64_t latest_nonce = 0;
+  bool retires = false;  ///< the active binding, at the commit
+};
+
+/// Responder: an address that answered a challenge on a spare index.
+struct ValidatedPath {
+  Path from{};
+  ReceiverIndex index{};
+  Millis until{};
+};
+
+/// Responder: all that is remembered of a session's reattach requests; fixed in size.
+struct ReattachMemory {
+  TokenBucket rate;
+  TokenBucket probe_rate;
+  uint64_t latest_nonce = 0;
+  std::optional<OutstandingChallenge> outstanding;
+  BindingVersion replaced;       ///< by the latest commit; 0: none yet
+  uint64_t committed_nonce = 0;  ///< of the latest commit
+  std::array<ValidatedPath, wire::kSpareIndices> validated{};
+  size_t next_validated = 0;
+};
+
+/// Initiator: requests being made over one candidate path.
+struct Jump {
+  Path path;
+  wire::ReattachCause cause = wire::ReattachCause::kDead;
+  uint64_t first_nonce = 0;
+  Millis next_send;
+  Millis gives_up;  ///< then it's the next candidate's turn
+};
+
+/// A control message that came while a commit was pending.
+struct WaitingMessage {
+  Path from;
+  ReceiverIndex index;
+  uint64_t counter = 0;
+  std::vector<uint8_t> plaintext;
 };
 
 /// One session, from BIRTH on.
@@ -49,6 +97,26 @@ struct Session {
 
   Millis heartbeat_sent;
   std::optional<uint32_t> rtt_us;  ///< smoothed
+
+  bool tx_installed = false;  ///< the host sends for this session
+  Millis quality_at;          ///< VOLATILE, DEGRADED: when to judge next
+  uint64_t switches = 0;
+
+  std::unique_ptr<ReattachMemory> reattach;  ///< responder, from the first request on
+  uint64_t commit_pending = 0;               ///< responder: ticket of the commit under way; 0: none
+  std::vector<WaitingMessage> waiting;       ///< until that is decided
+
+  std::unique_ptr<Jump> jump;  ///< initiator
+  std::optional<Path> wanted;  ///< initiator: where a planned jump shall go
+  wire::ReattachCause why_wanted = wire::ReattachCause::kPlanned;
+  Millis probe_at;              ///< initiator: when to probe the candidates next
+  uint64_t probe_nonce = 0;     ///< initiator: of the latest probe
+  Millis jump_pause;            ///< initiator: no jump begins before
+  size_t turn = 0;              ///< initiator: candidates tried since the transport was lost
+  uint64_t nonce = 0;           ///< initiator: of the latest request
+  BindingVersion told_version;  ///< initiator: the highest that the responder told
+  uint64_t clock_ahead = 0;     ///< initiator: responder's clock less ours, modulo 2^64
+  Millis spares_asked;          ///< initiator: when spare indices were last asked for
 };
 
 /// The wish to have a session with a peer, and the attempt under way. Stays while the session
@@ -83,6 +151,7 @@ struct PeerState {
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
+  std::vector<Path> candidates;  ///< initiator: best first
 };
 
 }  // namespace jvpn

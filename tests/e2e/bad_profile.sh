@@ -57,7 +57,7 @@ broken jvpnd "not YAML"                   '.+'                             's/^l
 
 step "The client's profile"
 broken jvpn-client "unknown key"             'gatewai'                        's/^gateway:/gatewai:/'
-broken jvpn-client "wrong type"              'underlays'                      's/^underlays:/underlays: none/;/- \{name: wan0/d'
+broken jvpn-client "wrong type"              'underlays'                      's/^underlays:/underlays: none/;/- \{name: wan[0-9]/d'
 broken jvpn-client "bad endpoint"            'gateway\.endpoints\[0\]'        's/endpoints: .*/endpoints: ["192.0.2.1:0"]/'
 broken jvpn-client "missing public key"      'gateway(\.public_key)?'         '/public_key:/d'
 broken jvpn-client "missing key file"        'crypto\.private_key_file'       's,client\.key,nowhere.key,'

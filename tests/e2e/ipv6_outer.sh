@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 e2e_begin 120 "$@"
 
-LAB_ENDPOINT="[2001:db8::1]:$LAB_PORT"
+LAB_ENDPOINTS="\"[2001:db8::1]:$LAB_PORT\""
 lab_with_session
 lab_spawn tcpdump-ipv4 client tcpdump -i wan0 -n -Z root -w "$WORK/ipv4.pcap" ip
 wait_for 10 grep -q 'listening on' "$LAB_DIR/log/tcpdump-ipv4.log"

@@ -12,6 +12,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
 # shellcheck source=tools/lib/lab.sh
 source "$ROOT/tools/lib/lab.sh"
+# shellcheck source=tools/lib/faults.sh
+source "$ROOT/tools/lib/faults.sh"
+# shellcheck source=tools/lib/jump.sh
+source "$ROOT/tools/lib/jump.sh"
 
 WORK=''
 LAB_TOUCHED=''
@@ -61,18 +65,19 @@ e2e_end() {
   step "all $EXPECTED expectations hold"
 }
 
-# Namespaces, keys and profiles; nothing runs yet.
+# lab_prepared [--emulated LINK]…: namespaces, keys and profiles; nothing runs yet.
 lab_prepared() {
   lab_lock 600
   LAB_TOUCHED=1
-  lab_up
+  lab_up "$@"
   lab_keys
   lab_profiles
 }
 
+# lab_with_session [--emulated LINK]…
 lab_with_session() {
   step "Lab, gateway, client"
-  lab_prepared
+  lab_prepared "$@"
   start_gateway
   start_client
   good "session ATTACHED"
@@ -103,3 +108,23 @@ END
 }
 
 iperf_server_listens() { in_ns lan ss -tlnH "sport = :5201" | grep -q .; }
+
+# --- jumps ------------------------------------------------------------------------------------
+
+# expect_jump SECONDS: within that time the session noted before is attached at both ends, with the gateway
+# sending elsewhere, and a transfer that runs goes on. The next jump is judged against this one.
+expect_jump() {
+  expect "attached again, by another path, within $1 s" wait_for "$1" jumped
+  expect "still session ${NOTED_ID:0:12}… at both ends" same_session
+  expect "state_version rose at both ends" versions_rose
+  expect "TCP goes on" transfer_goes_on 15
+  info "the gateway sends to $(session_field "$GATEWAY_SOCKET" remote), before to $NOTED_REMOTE"
+  if ((UNMET == 0)); then note_session; fi
+}
+
+# jump_end SINCE_MS: the transfer ends well; the timeline; the scenario's end.
+jump_end() {
+  expect "the transfer ends with the right checksum" transfer_finishes 60
+  show_timeline "$1"
+  e2e_end
+}

@@ -1,5 +1,6 @@
 // The client's data path against itself: what one end seals the other opens, once, and nothing else
 // gets through.
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -248,6 +249,85 @@ TEST_F(DataPathTest, QuotaEndsEachLaneThenTheKey) {
   EXPECT_EQ(counter_of(messages[3]), wire::make_counter(LaneId{1}, 0));
   EXPECT_EQ(near->counters().dropped(Drop::kKeyExhausted), 2U);
   EXPECT_EQ(open(messages).size(), 6U);
+}
+
+// A jump's index and lanes under the same keys: what is in flight by the old path still comes in.
+TEST_F(DataPathTest, OldAndNewIndexAreOpenSideBySide) {
+  constexpr ReceiverIndex kNewIndex{0xABCD'0206};
+  const Bytes packet = make_packet(udp(true, 1));
+  const auto before = seal({packet, packet});
+  RxInstall rx = rx_install();
+  rx.index = kNewIndex;
+  rx.first_lane = LaneId{2};
+  far->install_rx(rx);
+  EXPECT_EQ(open({before[0]}).size(), 1U);
+
+  TxInstall tx = tx_install();
+  tx.peer_index = kNewIndex;
+  tx.first_lane = LaneId{2};
+  near->install_tx(tx);
+  const auto after = seal({packet});
+  EXPECT_EQ(counter_of(after[0]), wire::make_counter(LaneId{2}, 0));
+  EXPECT_EQ(open({after[0], before[1]}).size(), 2U);
+  EXPECT_EQ(open({after[0], before[0], before[1]}).size(), 0U);
+  EXPECT_EQ(dropped(Drop::kReplayDuplicate), 3U);
+
+  far->retire_rx(kIndex);
+  EXPECT_EQ(open(seal({packet})).size(), 1U);
+  EXPECT_EQ(open({before[1]}).size(), 0U);
+  EXPECT_EQ(dropped(Drop::kUnknownIndex), 1U);
+}
+
+TEST_F(DataPathTest, LanesOfOneIndexDontCountOnAnother) {
+  constexpr ReceiverIndex kNewIndex{0xABCD'0206};
+  RxInstall rx = rx_install();
+  rx.index = kNewIndex;
+  rx.first_lane = LaneId{2};
+  far->install_rx(rx);
+  TxInstall tx = tx_install();
+  tx.first_lane = LaneId{2};  // announced for the new index, sent on the old
+  near->install_tx(tx);
+  EXPECT_TRUE(open(seal({make_packet(udp(true, 1))})).empty());
+  tx.first_lane = LaneId{1};
+  tx.peer_index = kNewIndex;
+  near->install_tx(tx);
+  EXPECT_TRUE(open(seal({make_packet(udp(true, 1))})).empty());
+  EXPECT_EQ(dropped(Drop::kLaneUnknown), 2U);
+}
+
+TEST_F(DataPathTest, IndexInstalledAgainKeepsItsWindows) {
+  const auto messages = seal({make_packet(udp(true, 1))});
+  EXPECT_EQ(open(messages).size(), 1U);
+  RxInstall more = rx_install();
+  more.lanes = 4;
+  far->install_rx(more);
+  EXPECT_TRUE(open(messages).empty());
+  EXPECT_EQ(dropped(Drop::kReplayDuplicate), 1U);
+  TxInstall moved = tx_install();
+  moved.first_lane = LaneId{3};
+  near->install_tx(moved);
+  EXPECT_EQ(open(seal({make_packet(udp(true, 1))})).size(), 1U);
+}
+
+// Back and forth between two paths, with and without a binding in between, and under a generation
+// number that changed alone: no counter comes twice.
+TEST_F(DataPathTest, JumpsNeverRepeatACounter) {
+  const Bytes packet = make_packet(udp(true, 1));
+  std::vector<uint64_t> counters;
+  TxInstall install = tx_install();
+  for (const int lane : {0, 1, 0, 2, 2, 1}) {
+    install.first_lane = LaneId{static_cast<uint16_t>(lane)};
+    ++install.key_generation;
+    near->install_tx(install);
+    for (const Bytes& message : seal({packet, packet})) counters.push_back(counter_of(message));
+    near->withdraw_tx();
+    EXPECT_TRUE(seal({packet}).empty());
+  }
+  EXPECT_EQ(counters.size(), 12U);
+  EXPECT_EQ(near->activity().tx_generation_packets, 12U) << "the key's life goes on over a jump";
+  std::ranges::sort(counters);
+  EXPECT_EQ(std::ranges::adjacent_find(counters), counters.end());
+  EXPECT_EQ(near->counters().dropped(Drop::kNoBinding), 6U);
 }
 
 TEST_F(DataPathTest, RetiredIndexIsUnknown) {

@@ -58,17 +58,22 @@ class Random {
   uint64_t state_;
 };
 
-inline Endpoint endpoint_of(size_t node) {
-  return {IpAddress::v4({192, 0, 2, static_cast<uint8_t>(node + 1)}), 51'900};
+/// Each node has an address on each of several networks: path 0, 1, …
+inline Endpoint endpoint_of(size_t node, size_t network = 0) {
+  return {
+      IpAddress::v4({192, 0, static_cast<uint8_t>(network + 2), static_cast<uint8_t>(node + 1)}),
+      51'900};
 }
-inline Path path_between(size_t from, size_t to) {
-  return {0, endpoint_of(from), endpoint_of(to)};
+inline Path path_between(size_t from, size_t to, size_t network = 0) {
+  return {static_cast<uint16_t>(network), endpoint_of(from, network), endpoint_of(to, network)};
 }
 
 struct Datagram {
   size_t from = 0;
   size_t to = 0;
   Bytes bytes;
+  Path path{};  ///< as the receiver sees it
+  size_t network() const { return path.local.address.bytes[2] - size_t{2}; }
   wire::MessageType type() const { return wire::MessageType{bytes.at(0)}; }
 };
 
@@ -94,15 +99,26 @@ class Node : public SessionHost {
   void send(const Path& path, std::span<const uint8_t> datagram) override;
   void install_rx(const RxInstall& install) override {
     EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
-    most_rx = std::max(most_rx, rx.size());
+    most_rx = std::max(most_rx, generations());
   }
   void retire_rx(ReceiverIndex index) override {
     EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
   }
   void install_tx(const TxInstall& install) override {
+    const auto before = tx.find(install.peer.value);
+    const bool new_key = before == tx.end() || before->second.traffic_key != install.traffic_key;
+    if (new_key) activity_[install.peer.value].tx_generation_packets = 0;
     tx[install.peer.value] = install;
-    activity_[install.peer.value].tx_generation_packets = 0;
+    // Neither lanes nor an index are ever used on two paths, or twice.
+    EXPECT_TRUE(lanes_used_.emplace(install.traffic_key, install.first_lane.value).second)
+        << "lanes used again under one key";
+    EXPECT_TRUE(indices_used_.emplace(install.traffic_key, install.peer_index.value).second);
     ++tx_installs;
+  }
+  /// Key generations that are installed: each has lanes from 0 on once, spares apart.
+  size_t generations() const {
+    return static_cast<size_t>(std::ranges::count_if(
+        rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; }));
   }
   void withdraw_tx(PeerId peer) override {
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
@@ -173,6 +189,8 @@ class Node : public SessionHost {
   size_t number_;
   Random random_;
   std::map<uint32_t, Activity> activity_;
+  std::set<std::pair<RawKey, uint16_t>> lanes_used_;
+  std::set<std::pair<RawKey, uint32_t>> indices_used_;
 };
 
 /// Nodes, each configured with the others as peers (in order of number, itself left out).
@@ -216,8 +234,11 @@ class World {
 
   void send(size_t from, const Path& path, std::span<const uint8_t> bytes) {
     const size_t to = path.remote.address.bytes[3] - size_t{1};
-    Datagram datagram{from, to, {bytes.begin(), bytes.end()}};
+    Datagram datagram{
+        from, to, {bytes.begin(), bytes.end()}, {path.interface, path.remote, path.local}};
+    if (rewrite) rewrite(datagram);
     sent.push_back(datagram);
+    if (cut.contains(datagram.network())) return;
     if (filter && filter(datagram) == Fate::kDrop) return;
     const bool data = datagram.type() == wire::MessageType::kData;
     if (!data && random_.chance(weather.loss)) return;
@@ -228,7 +249,7 @@ class World {
   /// Hands a datagram to its receiver now, as the network would.
   void deliver(const Datagram& datagram) {
     Node& receiver = node(datagram.to);
-    const Path from = path_between(datagram.to, datagram.from);
+    const Path from = datagram.path;
     switch (datagram.type()) {
       case wire::MessageType::kData:
         return receiver.receive_data(datagram, now);
@@ -285,11 +306,14 @@ class World {
     const auto rx = node(to).rx.find(tx->second.peer_index.value);
     ASSERT_NE(rx, node(to).rx.end()) << "seed " << seed_ << ": index unknown at " << now.value;
     ASSERT_EQ(rx->second.traffic_key, tx->second.traffic_key) << "seed " << seed_;
+    ASSERT_EQ(rx->second.first_lane, tx->second.first_lane) << "seed " << seed_;
   }
 
   Millis now{1'000'000};
   Weather weather;
   std::function<Fate(const Datagram&)> filter;
+  std::function<void(Datagram&)> rewrite;  ///< a NAT, or somebody on the path
+  std::set<size_t> cut;                    ///< networks that carry nothing
   std::function<void()> after_each;
   std::vector<Datagram> sent;
   uint64_t unopened = 0;
@@ -346,6 +370,7 @@ inline void Node::send_data(PeerId peer) {
   wire::TransportHeader header{};
   header.type = wire::MessageType::kData;
   header.receiver = install.peer_index.value;
+  header.counter = wire::make_counter(install.first_lane, 0);
   Bytes bytes(sizeof header + install.traffic_key.size());
   __builtin_memcpy(bytes.data(), &header, sizeof header);
   std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
@@ -358,7 +383,11 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   wire::TransportHeader header;
   __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
   const auto found = rx.find(header.receiver);
-  const bool opens = found != rx.end() &&
+  const auto lane_known = [&](const RxInstall& install) {
+    const int lane = wire::lane_of(header.counter).value - install.first_lane.value;
+    return lane >= 0 && lane < install.lanes;
+  };
+  const bool opens = found != rx.end() && lane_known(found->second) &&
                      std::equal(found->second.traffic_key.begin(), found->second.traffic_key.end(),
                                 datagram.bytes.begin() + sizeof header);
   if (!opens) {

@@ -81,11 +81,11 @@ TEST(Rekey, PreviousKeysGoAfterAWhile) {
   World world(1, rekey_every(Millis{60'000}));
   world.connect();
   world.run_for(Millis{61'000});
-  EXPECT_EQ(world.node(0).rx.size(), 2U);
-  EXPECT_EQ(world.node(1).rx.size(), 2U);
+  EXPECT_EQ(world.node(0).generations(), 2U);
+  EXPECT_EQ(world.node(1).generations(), 2U);
   world.run_for(Millis{6'000});
-  EXPECT_EQ(world.node(0).rx.size(), 1U);
-  EXPECT_EQ(world.node(1).rx.size(), 1U);
+  EXPECT_EQ(world.node(0).generations(), 1U);
+  EXPECT_EQ(world.node(1).generations(), 1U);
 }
 
 // Each message of the exchange is lost in turn, once and several times.

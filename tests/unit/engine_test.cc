@@ -65,10 +65,14 @@ TEST(Engine, TransportLossTtlThenDiallingAgain) {
   const Millis cut = world.now;
   world.filter = [](const Datagram&) { return Fate::kDrop; };
   world.run_for(Millis{14'000});
-  EXPECT_EQ(world.node(0).session().state, State::kAttached);
+  EXPECT_EQ(world.node(0).session().state, State::kDegraded);
   world.run_for(Millis{2'000});
   for (size_t i : {size_t{0}, size_t{1}}) {
-    EXPECT_EQ(world.node(i).changes().back(), "ATTACHED>TERMINATED TTL_TRANSPORT_LOSS_EXPIRED");
+    EXPECT_EQ(
+        world.node(i).changes(),
+        (Lines{"BIRTH>ATTACHED HANDSHAKE_OK", "ATTACHED>VOLATILE VOLATILITY_SIGNAL",
+               "VOLATILE>RECOVERING RECOVERY_START", "RECOVERING>DEGRADED RECOVERY_BOUNDS_EXCEEDED",
+               "DEGRADED>TERMINATED TTL_TRANSPORT_LOSS_EXPIRED"}));
     const Event event = world.node(i).events_of(EventKind::kStateChange).back();
     EXPECT_LE((event.at - cut).value, 15'000U);
     EXPECT_TRUE(world.node(i).tx.empty());
@@ -166,7 +170,12 @@ TEST(Engine, SeveralPeersHaveSessionsOfTheirOwn) {
 
 TEST(Engine, RunsOutOfSlotsWithoutHarm) {
   World world(
-      1, [](size_t node, EngineConfig& config) { config.slot_bits = node == 0 ? 3 : 10; }, 12);
+      1,
+      [](size_t node, EngineConfig& config) {
+        config.slot_bits = node == 0 ? 3 : 10;
+        config.policy.transport.max_candidate_count = node == 0 ? 0 : 3;  // no spares
+      },
+      12);
   for (size_t i = 1; i < 12; ++i) world.dial(i, 0);
   world.run_for(Millis{3'000});
   EXPECT_EQ(world.node(0).sessions().size(), 8U);

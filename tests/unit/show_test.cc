@@ -38,6 +38,26 @@ fedcba98  edge  1 min 1 s ago  POLICY_TERMINATION  superseded
 )");
 }
 
+TEST(Show, PathsOfAClientAreATable) {
+  const nlohmann::json reply = {
+      {"paths",
+       {{{"underlay", "fiber"}, {"remote", "192.0.2.1:51900"}, {"state", "active"}},
+        {{"underlay", "lte"},
+         {"remote", "192.0.2.1:51900"},
+         {"state", "down"},
+         {"why", "no carrier"}},
+        7}}};
+  EXPECT_NE(render_show(reply, false).find(R"(
+UNDERLAY  REMOTE           STATE   WHY
+fiber     192.0.2.1:51900  active
+lte       192.0.2.1:51900  down    no carrier
+-         -                -
+)"),
+            std::string::npos)
+      << render_show(reply, false);
+  EXPECT_NE(render_show(reply, true).find("\033[31mdown\033[0m"), std::string::npos);
+}
+
 TEST(Show, ColoursStatesOnlyWhenAsked) {
   const auto reply = nlohmann::json::parse(kReply);
   EXPECT_NE(render_show(reply, true).find("\033[32mATTACHED\033[0m"), std::string::npos);

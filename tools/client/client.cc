@@ -17,10 +17,14 @@ constexpr PeerId kGateway{0};
 constexpr uint32_t kSlotBits = 8;  // far more than the indices of one session
 constexpr Millis kNever{UINT64_MAX};
 constexpr Millis kAttempt{kHandshakeTimeoutMs};
+constexpr Millis kLinksSettle{100};
+// Packets that were sealed before a jump may still leave by the old path, whose socket was full.
+constexpr Millis kLeaveOldPath{20};
 
 constexpr uint64_t kSignalTag = 1;
 constexpr uint64_t kTunTag = 2;
 constexpr uint64_t kAdminTag = 3;
+constexpr uint64_t kLinksTag = 4;
 constexpr uint64_t kSocketTags = 16;  // + 2 × underlay + (1 for IPv6)
 
 uint64_t socket_tag(uint16_t underlay, Family family) {
@@ -44,7 +48,11 @@ EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
 }  // namespace
 
 Client::Client(ClientProfile profile, EventLoop loop)
-    : profile_(std::move(profile)), started_(boottime_now()), loop_(std::move(loop)) {}
+    : profile_(std::move(profile)),
+      started_(boottime_now()),
+      loop_(std::move(loop)),
+      look_again_(kNever),
+      abandon_at_(kNever) {}
 
 Client::~Client() = default;
 
@@ -69,9 +77,14 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
       TunnelInterface::create(profile_.interface.name, gateway.allowed_ips, gateway.endpoints);
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
-  for (const UnderlayProfile& underlay : profile_.underlays)
+  std::vector<std::string> devices;
+  for (const UnderlayProfile& underlay : profile_.underlays) {
     underlays_.emplace_back(static_cast<uint16_t>(underlays_.size()), underlay, tunnel_->mark());
-
+    devices.push_back(underlay.device);
+  }
+  auto links = LinkWatch::open(std::move(devices));
+  if (!links) return links.error();
+  links_ = std::move(links).value();
   host_ = std::make_unique<ClientHost>(
       ClientParts{*data_path_, *tunnel_, underlays_},
       ClientHost::Options{profile_.node, profile_.interface.mtu, gateway.endpoints},
@@ -98,14 +111,20 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
 Result<void> Client::run(int signal_fd) {
   if (auto added = loop_.add(signal_fd, kSignalTag); !added) return added;
   if (auto added = loop_.add(tunnel_->tun().fd(), kTunTag); !added) return added;
+  if (auto added = loop_.add(links_->fd(), kLinksTag); !added) return added;
   spdlog::info("{}: started, gateway {}", profile_.node, profile_.gateway.name);
+  look_at_paths(started_);
   while (!stopping_) {
     const auto ready = loop_.wait(next_deadline());
     const Millis now = boottime_now();
     for (const EventLoop::Ready& one : ready) serve(one, now);
+    if (look_again_ <= now) {
+      look_again_ = kNever;
+      look_at_paths(now);
+    }
     if (engine_->next_deadline() <= now) engine_->advance(now);
     follow_session(now);
-    follow_outbound();
+    follow_outbound(now);
     if (host_->failure()) break;
   }
   engine_->shutdown(boottime_now());
@@ -115,7 +134,8 @@ Result<void> Client::run(int signal_fd) {
 }
 
 Millis Client::next_deadline() const {
-  const Millis deadline = std::min(engine_->next_deadline(), dialer_->due());
+  const Millis deadline =
+      std::min({engine_->next_deadline(), dialer_->due(), look_again_, abandon_at_});
   const bool asked = admin_ && admin_->clients() != 0;
   return asked ? std::min(deadline, boottime_now() + AdminSocket::kClientTimeout) : deadline;
 }
@@ -130,6 +150,8 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
       return;
     case kAdminTag:
       return admin_->poll(now);
+    case kLinksTag:
+      return follow_links(now);
     default:
       return serve_underlay(ready, now);
   }
@@ -173,21 +195,84 @@ void Client::on_control(const Path& from, std::span<uint8_t> message) {
                       *plaintext);
 }
 
+void Client::follow_links(Millis now) {
+  if (!links_->take()) return;
+  look_again_ = now + kLinksSettle;
+  look_at_paths(now);
+}
+
+// What the host can reach now, told to the engine. A path that is in use and gone is left at once.
+void Client::look_at_paths(Millis now) {
+  const std::vector<Path> before = reachable(candidates_);
+  std::vector<Candidate> found = find_candidates(
+      underlays_.size(), profile_.gateway.endpoints,
+      [this](size_t n, const Endpoint& remote) { return underlays_[n].path_to(remote); });
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (candidates_[i].path && !found[i].path) spdlog::warn("{}", found[i].why);
+    if (!candidates_[i].path && found[i].path)
+      spdlog::info("underlay {} reaches {}", underlays_[found[i].underlay].name(),
+                   to_string(found[i].remote));
+  }
+  candidates_ = std::move(found);
+  for (Underlay& underlay : underlays_) watch_sockets(underlay);
+  const std::vector<Path> paths = reachable(candidates_);
+  if (paths != before) {
+    engine_->set_candidates(now, kGateway, paths);
+    host_->set_candidates(paths);
+  }
+  leave_lost_path(now);
+  const bool dials = !has_session_ && dialled_;
+  if (dials && std::find(paths.begin(), paths.end(), *dialled_) == paths.end()) dialer_->hurry(now);
+}
+
+void Client::leave_lost_path(Millis now) {
+  const std::optional<Path> active = data_path_->path();  // a copy: the engine may change it
+  if (!active) return;
+  const auto usable = underlays_[active->interface].usable(*active);
+  if (usable) return;
+  spdlog::warn("lost {}: {}", to_string(*active), usable.error().message);
+  engine_->path_lost(now, kGateway, *active);
+}
+
+// A session that recovers has no path and still lives: nobody dials.
+bool Client::session_lives() const {
+  bool lives = data_path_->path().has_value();
+  if (lives) return true;
+  engine_->for_each_session([&](const SessionView& session) {
+    lives = lives || (session.state != State::kBirth && session.state != State::kTerminated);
+  });
+  return lives;
+}
+
 // The engine dials one path until it is told another; whether that goes on is seen here.
 void Client::follow_session(Millis now) {
-  const bool attached = data_path_->path().has_value();
-  if (attached != attached_) {
-    attached_ = attached;
-    if (attached) {
-      spdlog::info("attached over {}", to_string(*data_path_->path()));
+  const bool lives = session_lives();
+  if (lives != has_session_) {
+    has_session_ = lives;
+    if (lives) {
       dialer_->attached();
       reported_.clear();
+      look_at_paths(now);
     } else {
       spdlog::warn("no session; dialling again");
       dialer_->lost(now);
     }
   }
-  if (!attached && dialer_->due() <= now) dial(now);
+  follow_path();
+  if (!lives && dialer_->due() <= now) dial(now);
+}
+
+// For the log alone: people follow a session by its underlay.
+void Client::follow_path() {
+  const std::optional<Path>& path = data_path_->path();
+  if (path == active_ && has_session_ == told_session_) return;
+  if (path)
+    spdlog::info("{} {} by underlay {}", told_session_ ? "jumped to" : "attached over",
+                 to_string(*path), underlays_[path->interface].name());
+  else if (has_session_)
+    spdlog::warn("no path carries the session; recovering");
+  active_ = path;
+  told_session_ = has_session_;
 }
 
 void Client::dial(Millis now) {
@@ -204,7 +289,7 @@ void Client::dial(Millis now) {
 void Client::watch_sockets(Underlay& underlay) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     const UdpSocket* const socket = underlay.socket(family);
-    if (socket == nullptr || !watched_.insert(socket->fd()).second) continue;
+    if (socket == nullptr) continue;
     if (const auto added = loop_.add(socket->fd(), socket_tag(underlay.number(), family)); !added)
       spdlog::error("underlay {}: {}", underlay.name(), added.error().message);
   }
@@ -219,10 +304,28 @@ void Client::report(const std::vector<std::string>& findings) {
   }
 }
 
+// Packets that wait for a full socket were sealed for its path and go nowhere else: after a jump
+// they get a moment, without a path none.
+void Client::leave_old_path(Millis now) {
+  const auto& blocked = outbound_->blocked();
+  const std::optional<Path>& path = data_path_->path();
+  if (!blocked || path == blocked) {
+    abandon_at_ = kNever;
+  } else if (!path) {
+    outbound_->abandon(Drop::kNoBinding);
+  } else if (abandon_at_ == kNever) {
+    abandon_at_ = now + kLeaveOldPath;
+    outbound_->resume();
+  } else if (now >= abandon_at_) {
+    outbound_->abandon(Drop::kTxFull);
+  }
+  if (!blocked) abandon_at_ = kNever;
+}
+
 // A full socket stops the reading of the TUN until it can take more.
-void Client::follow_outbound() {
+void Client::follow_outbound(Millis now) {
   if (outbound_->take_too_big()) host_->refresh_mtu();
-  if (full_ && data_path_->path() != full_) outbound_->resume();  // the session moved or ended
+  leave_old_path(now);
   const auto& blocked = outbound_->blocked();
   if (blocked == full_) return;
   const auto watch = [this](const Path& path, bool writable) {
@@ -239,7 +342,44 @@ void Client::follow_outbound() {
 nlohmann::json Client::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
   if (command != request.end() && *command == "show") return show();
-  return {{"error", "unknown command; jvpn-client answers: show"}};
+  if (command != request.end() && *command == "jump") return jump(request);
+  return {{"error", "unknown command; jvpn-client answers: show, jump"}};
+}
+
+// A planned jump: the old path carries everything until the new one is committed.
+nlohmann::json Client::jump(const nlohmann::json& request) {
+  const auto name = request.find("underlay");
+  if (name == request.end() || !name->is_string())
+    return {{"error", "jump: expected an underlay's name in \"underlay\""}};
+  const auto underlay = std::find_if(underlays_.begin(), underlays_.end(),
+                                     [&](const Underlay& one) { return one.name() == *name; });
+  if (underlay == underlays_.end()) {
+    std::string names;
+    for (const Underlay& one : underlays_) names += (names.empty() ? "" : ", ") + one.name();
+    return {{"error", "jump: expected one of the underlays " + names}};
+  }
+  const std::optional<Path> active = data_path_->path();
+  const auto target = jump_target(candidates_, underlay->number(), active);
+  if (!target) return {{"error", "jump: " + target.error().message}};
+  engine_->jump(boottime_now(), kGateway, *target);
+  return {{"jump", {{"from", to_string(*active)}, {"to", to_string(*target)}}}};
+}
+
+nlohmann::json Client::show_paths() const {
+  nlohmann::json paths = nlohmann::json::array();
+  for (const Candidate& candidate : candidates_) {
+    const std::string& name = underlays_[candidate.underlay].name();
+    const std::string prefix = "underlay " + name + ": ";
+    nlohmann::json path{{"underlay", name},
+                        {"remote", to_string(candidate.remote)},
+                        {"state", state_of(candidate, data_path_->path())}};
+    if (candidate.path)
+      path["local"] = to_string(candidate.path->local);
+    else
+      path["why"] = candidate.why.substr(candidate.why.starts_with(prefix) ? prefix.size() : 0);
+    paths.push_back(std::move(path));
+  }
+  return paths;
 }
 
 nlohmann::json Client::show() {
@@ -249,6 +389,7 @@ nlohmann::json Client::show() {
       show_header(profile_.node, "client", now - started_, engine_->policy().version);
   out["sessions"] = show_sessions(*engine_, *host_, name, now);
   out["terminated"] = show_terminated(*engine_, name, now);
+  out["paths"] = show_paths();
   out["control"] = show_counters(engine_->counters());
 
   const DataPathCounters& counters = data_path_->counters();

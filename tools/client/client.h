@@ -2,11 +2,13 @@
 // EventLoop::wait() alone.
 //
 // A packet's way: outbound.h, inbound.h. A decision's way: engine (control/engine.h) → client_host.
+// What the engine may choose from: link_watch → candidates → engine.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <set>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,10 +19,12 @@
 #include "control/admin_socket.h"
 #include "control/engine.h"
 #include "control/profile_file.h"
+#include "tools/client/candidates.h"
 #include "tools/client/client_host.h"
 #include "tools/client/dialer.h"
 #include "tools/client/event_loop.h"
 #include "tools/client/inbound.h"
+#include "tools/client/link_watch.h"
 #include "tools/client/outbound.h"
 
 namespace jvpn {
@@ -45,13 +49,21 @@ class Client {
   void serve_underlay(const EventLoop::Ready& ready, Millis now);
   void on_message(const Path& from, std::span<uint8_t> message);
   void on_control(const Path& from, std::span<uint8_t> message);
+  void follow_links(Millis now);
+  void look_at_paths(Millis now);
+  void leave_lost_path(Millis now);
   void follow_session(Millis now);
-  void follow_outbound();
+  void follow_path();
+  void follow_outbound(Millis now);
+  void leave_old_path(Millis now);
+  bool session_lives() const;
   void dial(Millis now);
   void watch_sockets(Underlay& underlay);
   void report(const std::vector<std::string>& findings);
   nlohmann::json answer(const nlohmann::json& request);
   nlohmann::json show();
+  nlohmann::json show_paths() const;
+  nlohmann::json jump(const nlohmann::json& request);
 
   ClientProfile profile_;
   Millis started_;
@@ -59,6 +71,7 @@ class Client {
   std::unique_ptr<DataPath> data_path_;
   std::unique_ptr<TunnelInterface> tunnel_;
   std::vector<Underlay> underlays_;
+  std::unique_ptr<LinkWatch> links_;
   std::unique_ptr<ClientHost> host_;
   std::unique_ptr<SessionEngine> engine_;
   std::unique_ptr<Dialer> dialer_;
@@ -66,10 +79,14 @@ class Client {
   std::unique_ptr<Inbound> inbound_;
   std::unique_ptr<AdminSocket> admin_;
   bool stopping_ = false;
-  bool attached_ = false;
+  std::vector<Candidate> candidates_;
+  Millis look_again_;  ///< some changes come unannounced behind one that was
+  bool has_session_ = false;
+  std::optional<Path> active_;   ///< as the log was told
+  bool told_session_ = false;    ///< so, too
   std::optional<Path> full_;     ///< its socket is full: the TUN isn't read until it takes more
+  Millis abandon_at_;            ///< for packets that wait on a path that the session has left
   std::optional<Path> dialled_;  ///< what the engine dials, again and again by itself
-  std::set<int> watched_;        ///< sockets that the loop knows
   std::vector<std::string> reported_;
 };
 

@@ -83,6 +83,9 @@ uint16_t ClientHost::inner_mtu(const Path& path) {
 
 uint16_t ClientHost::smallest_path_mtu() const {
   uint16_t mtu = 0;
+  for (const Path& path : candidates_)
+    mtu = min_known(mtu, parts_.underlays[path.interface].inner_mtu(path.remote));
+  if (mtu != 0) return mtu;
   for (const Underlay& underlay : parts_.underlays)
     for (const Endpoint& endpoint : options_.endpoints)
       mtu = min_known(mtu, underlay.inner_mtu(endpoint));
@@ -106,13 +109,20 @@ void ClientHost::configured(PeerId, const wire::ResponsePayload& answer) {
   spdlog::info("{}: addresses{}, MTU {}", parts_.tunnel.tun().name(), list, parts_.tunnel.mtu());
 }
 
+void ClientHost::set_candidates(std::vector<Path> paths) {
+  candidates_ = std::move(paths);
+  refresh_mtu();
+}
+
 void ClientHost::refresh_mtu() {
   const auto& path = parts_.data_path.path();
-  if (!path || parts_.tunnel.mtu() == 0) return;
-  const uint16_t mtu = std::max(min_known(inner_mtu(*path), peer_mtu_), kSmallestMtu);
+  if (parts_.tunnel.mtu() == 0 || (!path && candidates_.empty())) return;
+  uint16_t mtu = path ? inner_mtu(*path) : uint16_t{0};
+  if (!candidates_.empty()) mtu = min_known(mtu, tunnel_mtu());
+  mtu = std::max(min_known(mtu, peer_mtu_), kSmallestMtu);
   if (mtu >= parts_.tunnel.mtu()) return;
-  spdlog::warn("{}: path {} takes less now: MTU {} → {}", parts_.tunnel.tun().name(),
-               to_string(*path), parts_.tunnel.mtu(), mtu);
+  spdlog::warn("{}: the paths take less now: MTU {} → {}", parts_.tunnel.tun().name(),
+               parts_.tunnel.mtu(), mtu);
   if (const auto set = parts_.tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
 }
 

@@ -32,7 +32,7 @@ class ClientHost : public SessionHost {
   struct Options {
     std::string node;
     std::optional<uint16_t> mtu;      ///< the profile's bound
-    std::vector<Endpoint> endpoints;  ///< every path's MTU bounds the tunnel's
+    std::vector<Endpoint> endpoints;  ///< their paths' MTUs bound the tunnel's without candidates
   };
   /// `events`: takes one JSON line each.
   ClientHost(ClientParts parts, Options options, std::shared_ptr<spdlog::logger> events);
@@ -51,7 +51,11 @@ class ClientHost : public SessionHost {
 
   /// Set once the host's network could not be configured; the client can't go on.
   const std::optional<Error>& failure() const { return failure_; }
-  /// Lowers the tunnel's MTU to what the active path takes now.
+  /// The paths that the session may take now: the tunnel's MTU is what all of them take, so that a
+  /// jump leaves connections as they are.
+  void set_candidates(std::vector<Path> paths);
+  /// Lowers the tunnel's MTU to what these paths and the active one take now. It isn't raised while
+  /// a session lasts: an underlay that comes and goes would make connections follow it.
   void refresh_mtu();
 
  private:
@@ -61,6 +65,7 @@ class ClientHost : public SessionHost {
   ClientParts parts_;
   Options options_;
   std::shared_ptr<spdlog::logger> events_;
+  std::vector<Path> candidates_;
   uint64_t event_sequence_ = 0;
   uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
   std::optional<Error> failure_;

@@ -14,6 +14,7 @@ constexpr size_t kDataMinimum = wire::kTransportOverhead + kIpv4HeaderBytes;
 
 DataPath::RxRecord::~RxRecord() {
   wipe(&key, sizeof key);
+  wipe(raw_key.data(), raw_key.size());
 }
 
 Result<std::unique_ptr<DataPath>> DataPath::create(std::vector<Prefix> allowed_ips,
@@ -36,12 +37,19 @@ DataPath::~DataPath() {
 }
 
 void DataPath::install_rx(const RxInstall& install) {
+  auto& slot = rx_[install.index.value & slot_mask_];
+  if (slot && slot->index == install.index && slot->first_lane == install.first_lane &&
+      slot->key.suite == install.suite && equal_constant_time(slot->raw_key, install.traffic_key)) {
+    slot->lanes.resize(std::max<size_t>(slot->lanes.size(), install.lanes));
+    return;
+  }
   auto record = std::make_unique<RxRecord>();
   aead_.expand(install.suite, install.traffic_key, record->key);
+  record->raw_key = install.traffic_key;
   record->index = install.index;
   record->first_lane = install.first_lane;
   record->lanes.resize(install.lanes);
-  rx_[install.index.value & slot_mask_] = std::move(record);
+  slot = std::move(record);
 }
 
 void DataPath::retire_rx(ReceiverIndex index) {
@@ -50,8 +58,7 @@ void DataPath::retire_rx(ReceiverIndex index) {
 }
 
 bool DataPath::same_key(const TxInstall& install) const {
-  return install.key_generation == tx_generation_ && install.suite == tx_key_.suite &&
-         equal_constant_time(install.traffic_key, tx_raw_key_);
+  return install.suite == tx_key_.suite && equal_constant_time(install.traffic_key, tx_raw_key_);
 }
 
 void DataPath::install_tx(const TxInstall& install) {
@@ -59,10 +66,10 @@ void DataPath::install_tx(const TxInstall& install) {
     if (install.key_generation <= tx_generation_) activity_ = {};  // another session
     aead_.expand(install.suite, install.traffic_key, tx_key_);
     tx_raw_key_ = install.traffic_key;
-    tx_generation_ = install.key_generation;
     tx_lanes_.clear();
     activity_.tx_generation_packets = 0;
   }
+  tx_generation_ = install.key_generation;
   for (uint16_t i = 0; i < install.lanes; ++i) {
     const LaneId id{static_cast<uint16_t>(install.first_lane.value + i)};
     const bool known = std::any_of(tx_lanes_.begin(), tx_lanes_.end(),

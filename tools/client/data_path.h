@@ -45,7 +45,9 @@ class DataPath {
   DataPath(const DataPath&) = delete;
   DataPath& operator=(const DataPath&) = delete;
 
-  // The session's tables; as SessionHost has them.
+  // The session's tables; as SessionHost has them. Several indices may be open at once, of several
+  // keys or of one: what comes on any of them is delivered. The index of one record installed again
+  // keeps its windows; it may only get more lanes.
   void install_rx(const RxInstall& install);
   void retire_rx(ReceiverIndex index);
   void install_tx(const TxInstall& install);
@@ -76,6 +78,7 @@ class DataPath {
   struct RxRecord {
     ~RxRecord();
     AeadKey key;
+    RawKey raw_key{};  ///< tells a repetition from another session that got the same index
     ReceiverIndex index;
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
@@ -105,8 +108,7 @@ class DataPath {
   std::vector<std::unique_ptr<RxRecord>> rx_;
 
   AeadKey tx_key_{};
-  RawKey
-      tx_raw_key_{};  ///< tells a new key from a revision of the same: only then counters restart
+  RawKey tx_raw_key_{};  ///< tells a new key from a revision of the same: only then lanes restart
   uint64_t tx_generation_ = 0;
   ReceiverIndex peer_index_;
   std::vector<TxLane> tx_lanes_;  ///< all lanes used under this key, the retired ones too

@@ -3,24 +3,20 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/ip.h"
-#include "common/result.h"
 #include "common/types.h"
 #include "control/path.h"
+#include "tools/client/candidates.h"
 
 namespace jvpn {
 
 /// Pure but for the lookup it is given. Time is a parameter.
 class Dialer {
  public:
-  /// The path by which underlay `number` reaches an endpoint, or why it doesn't.
-  using FindPath = std::function<Result<Path>(size_t underlay, const Endpoint& remote)>;
-
   /// `attempt`: how long a path may take to answer before the next one is tried.
   Dialer(size_t underlays, std::vector<Endpoint> endpoints, Millis attempt, FindPath find);
 
@@ -33,6 +29,8 @@ class Dialer {
   void attached() { due_ = Millis{UINT64_MAX}; }
   /// It ended: begins with the first candidate again, after a moment.
   void lost(Millis now);
+  /// The host's links changed and the path that is being dialled is gone: the next one is due.
+  void hurry(Millis now) { due_ = now; }
 
   /// Why candidates were passed over in the latest next(), one each.
   const std::vector<std::string>& findings() const { return findings_; }

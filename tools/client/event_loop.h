@@ -26,7 +26,8 @@ class EventLoop {
 
   static Result<EventLoop> create();
 
-  /// Watches a descriptor for reading until it is closed.
+  /// Watches a descriptor for reading until it is closed. One that is watched already stays as it
+  /// is.
   Result<void> add(int fd, uint64_t tag);
   /// Changes what a watched descriptor may wake for.
   void change(int fd, uint64_t tag, bool readable, bool writable);

@@ -14,6 +14,8 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include "tools/client/netlink_attributes.h"
+
 namespace jvpn {
 namespace {
 
@@ -26,18 +28,6 @@ uint8_t kernel_family(Family family) {
 
 size_t address_bytes(Family family) {
   return family == Family::kIpv6 ? 16 : 4;
-}
-
-/// Calls `visit` with each attribute behind a message's first `offset` payload bytes.
-template <typename Visit>
-void for_each_attribute(const nlmsghdr* message, size_t offset, Visit visit) {
-  const auto* at = static_cast<const char*>(mnl_nlmsg_get_payload(message)) + MNL_ALIGN(offset);
-  const auto* const end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(message));
-  const auto* attribute = reinterpret_cast<const nlattr*>(at);
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
-    visit(attribute);
-    attribute = mnl_attr_next(attribute);
-  }
 }
 
 /// A request under construction.
@@ -300,6 +290,22 @@ Result<void> Netlink::add_route(const Route& route) {
 Result<void> Netlink::remove_route(const Route& route) {
   Request request = route_request(RTM_DELROUTE, 0, route);
   return talk(request.message(), "route " + to_string(route.to));
+}
+
+Result<void> Netlink::find_route(int device, const Endpoint& to, std::optional<uint32_t> mark) {
+  Request request(RTM_GETROUTE, 0);
+  auto& header = request.extra<rtmsg>();
+  header.rtm_family = kernel_family(to.address.family);
+  header.rtm_dst_len = to.address.bits();
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  const uint8_t udp = IPPROTO_UDP;
+  const uint16_t port = htons(to.port);
+  request.put(RTA_DST, to.address);
+  request.put(RTA_OIF, static_cast<uint32_t>(device));
+  if (mark) request.put(RTA_MARK, *mark);
+  request.put_bytes(RTA_IP_PROTO, &udp, sizeof udp);
+  request.put_bytes(RTA_DPORT, &port, sizeof port);
+  return talk(request.message(), "no route to " + to_string(to));
 }
 
 Result<void> Netlink::add_rule(const Rule& rule) {

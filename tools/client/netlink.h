@@ -49,6 +49,10 @@ class Netlink {
   /// Fails when the table has a route to that very prefix.
   Result<void> add_route(const Route& route);
   Result<void> remove_route(const Route& route);
+  /// Fails when no route leads by the device to an IPv4 endpoint, for UDP with a firewall mark.
+  /// (Whoever only connects a bound socket isn't told: the kernel then takes any IPv4 address for
+  /// a neighbour.)
+  Result<void> find_route(int device, const Endpoint& to, std::optional<uint32_t> mark);
   Result<void> add_rule(const Rule& rule);
   Result<void> remove_rule(const Rule& rule);
 

@@ -39,13 +39,14 @@ void Outbound::read_one(const Tun::Read& read) {
 void Outbound::flush() {
   if (batch_.empty()) return;
   data_path_.seal(batch_);
+  sealed_for_ = data_path_.path();
   sent_ = 0;
   send_rest();
 }
 
 void Outbound::send_rest() {
   const auto rest = batch_.packets().subspan(sent_);
-  const std::optional<Path>& path = data_path_.path();
+  const std::optional<Path>& path = sealed_for_;
   UdpSocket* const socket =
       path ? underlays_[path->interface].socket(path->remote.address.family) : nullptr;
   blocked_.reset();
@@ -68,6 +69,13 @@ void Outbound::send_rest() {
 
 void Outbound::resume() {
   if (blocked_) send_rest();
+}
+
+void Outbound::abandon(Drop reason) {
+  if (!blocked_) return;
+  data_path_.counters().drop(reason, batch_.packets().size() - sent_);
+  batch_.clear();
+  blocked_.reset();
 }
 
 bool Outbound::take_too_big() {

@@ -31,8 +31,11 @@ class Outbound {
   void pump();
   /// The path of packets that wait until its socket can take them; nullopt: none wait.
   const std::optional<Path>& blocked() const { return blocked_; }
-  /// Tries the waiting packets again.
+  /// Tries the waiting packets again, on the path that they were sealed for: no lane and no index
+  /// is ever used on two.
   void resume();
+  /// Drops the waiting packets under a name: the session has left their path.
+  void abandon(Drop reason);
   /// Since the last call: were packets larger than the kernel knows the path to take?
   bool take_too_big();
 
@@ -45,6 +48,7 @@ class Outbound {
   DataPath& data_path_;
   std::vector<Underlay>& underlays_;
   SealBatch batch_;
+  std::optional<Path> sealed_for_;  ///< where the batch goes, whatever is in use since
   size_t sent_ = 0;
   std::optional<Path> blocked_;
   bool too_big_ = false;

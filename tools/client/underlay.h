@@ -6,6 +6,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/ip.h"
 #include "common/profile.h"
@@ -20,7 +22,8 @@ constexpr uint16_t tunnel_overhead(Family outer) {
   return outer == Family::kIpv6 ? 80 : 60;
 }
 
-/// An underlay of the profile. It may come and go: its device needn't exist yet. One thread.
+/// An underlay of the profile. It may come and go: its device needn't exist yet, and one that was
+/// removed may return as another of the same name. Its sockets are then opened anew. One thread.
 class Underlay {
  public:
   /// `number`: as Path::interface. `mark`: firewall mark of its sockets.
@@ -29,13 +32,17 @@ class Underlay {
   uint16_t number() const { return number_; }
   const std::string& name() const { return profile_.name; }
 
-  /// Opens a socket of that family if there is none. An Error says what the device lacks.
+  /// Opens a socket of that family if there is none on the device as it is now. An Error says what
+  /// the device lacks.
   Result<void> open(Family family);
   /// nullptr while it isn't open.
   UdpSocket* socket(Family family);
 
-  /// The path to a remote by this underlay: needs a route by its device, and opens the socket.
+  /// The path to a remote by this underlay. Needs the device up with its carrier, an address and a
+  /// route by it; an Error names what is missing. Opens the socket.
   Result<Path> path_to(const Endpoint& remote);
+  /// Can packets still leave by a path that path_to() gave before? An Error says what it lost.
+  Result<void> usable(const Path& path) const;
   /// The path that a received datagram came by.
   Path path_from(const Endpoint& remote) const;
 
@@ -46,18 +53,27 @@ class Underlay {
  private:
   struct Side {
     std::optional<UdpSocket> socket;
-    IpAddress local;  ///< found by the latest path_to()
+    std::vector<std::pair<Endpoint, IpAddress>>
+        locals;  ///< of each remote, by its latest path_to()
   };
   static size_t slot(Family family) { return family == Family::kIpv6 ? 1 : 0; }
   UdpSocket::Options options(Family family) const;
+  Result<IpAddress> local_address_to(const Endpoint& remote) const;
+  bool device_replaced() const;
+  Error failure(const std::string& what) const;
 
   uint16_t number_;
   UnderlayProfile profile_;
   std::optional<uint32_t> mark_;
+  unsigned device_index_ = 0;  ///< the device that the sockets are bound to
   std::array<Side, 2> sides_;
 };
 
 /// MTU of a network device; 0 when it is missing.
 uint16_t device_mtu(const std::string& device);
+/// Is a network device there, up, with a carrier? An Error says what is missing.
+Result<void> device_ready(const std::string& device);
+/// Has the device that address, or the host on its loopback device for any?
+bool device_has_address(const std::string& device, const IpAddress& address);
 
 }  // namespace jvpn

@@ -5,10 +5,13 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "tools/jvpn/text_table.h"
 
 namespace jvpn {
 namespace {
@@ -86,6 +89,21 @@ Result<std::string> ask_admin(const std::string& socket_path, std::string_view r
     return sent.error();
   }
   return receive_all(connection.fd(), socket_path);
+}
+
+Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
+                                      const nlohmann::json& request) {
+  const auto answer = ask_admin(socket_path, request.dump());
+  if (!answer) return answer.error();
+  nlohmann::json reply = nlohmann::json::parse(*answer, nullptr, false);
+  if (!reply.is_object()) {
+    return Error{fmt::format("the answer from {} is no JSON object: is it the socket of jvpnd?",
+                             socket_path)};
+  }
+  if (const auto error = reply.find("error"); error != reply.end() && error->is_string()) {
+    return Error{printable(error->get_ref<const std::string&>())};
+  }
+  return reply;
 }
 
 }  // namespace jvpn

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "common/result.h"
 
 namespace jvpn {
@@ -11,5 +13,10 @@ namespace jvpn {
 /// Sends `request` as one line and gives all that comes back until the other side closes. An Error
 /// names the socket and how to mend it. Waits at most 5 s for each read and write.
 Result<std::string> ask_admin(const std::string& socket_path, std::string_view request);
+
+/// The same with JSON both ways. The answer is an object; one that says `{"error": "…"}` is an
+/// Error, in words that are safe to print.
+Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
+                                      const nlohmann::json& request);
 
 }  // namespace jvpn

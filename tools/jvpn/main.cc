@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/jvpn/jump.h"
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/show.h"
 
@@ -25,6 +26,10 @@ int run(int argc, char** argv) {
       app.add_subcommand("pubkey", "Print the public key of the private key on standard input");
   const auto* const genpsk = app.add_subcommand("genpsk", "Print a new preshared key");
   app.add_subcommand("show", "Show sessions, ports and drops (the default)")->fallthrough();
+  auto* const jump =
+      app.add_subcommand("jump", "Move a client's session to another underlay")->fallthrough();
+  std::string underlay;
+  jump->add_option("--underlay", underlay, "Its name in the client's profile")->required();
 
   try {
     app.parse(argc, argv);
@@ -34,6 +39,7 @@ int run(int argc, char** argv) {
   if (genkey->parsed()) return jvpn::run_genkey();
   if (pubkey->parsed()) return jvpn::run_pubkey();
   if (genpsk->parsed()) return jvpn::run_genpsk();
+  if (jump->parsed()) return jvpn::run_jump(socket, underlay, as_json);
   return jvpn::run_show(socket, as_json);
 }
 

@@ -91,6 +91,23 @@ std::string sessions(const Json& reply, bool with_colours) {
   return '\n' + table.render(with_colours);
 }
 
+std::string paths(const Json& reply, bool with_colours) {
+  const Json& list = field(reply, "paths");
+  if (!list.is_array() || list.empty()) return {};
+  TextTable table({"UNDERLAY", "REMOTE", "STATE", "WHY"});
+  for (const Json& path : list) {
+    const std::string state = text_of(path, "state");
+    const Colour colour = state == "active" ? Colour::kGreen
+                          : state == "down" ? Colour::kRed
+                                            : Colour::kNone;
+    table.add({{text_of(path, "underlay")},
+               {text_of(path, "remote")},
+               {state, colour},
+               {field(path, "why").is_string() ? text_of(path, "why") : std::string()}});
+  }
+  return '\n' + table.render(with_colours);
+}
+
 std::string ports(const Json& reply) {
   const Json& list = field(reply, "ports");
   if (!list.is_array() || list.empty()) return {};
@@ -148,28 +165,17 @@ int print(const std::string& text) {
 }  // namespace
 
 std::string render_show(const Json& reply, bool with_colours) {
-  return heading(reply) + sessions(reply, with_colours) + ports(reply) + drops(reply) +
-         terminated(reply);
+  return heading(reply) + sessions(reply, with_colours) + paths(reply, with_colours) +
+         ports(reply) + drops(reply) + terminated(reply);
 }
 
 int run_show(const std::string& socket_path, bool as_json) {
-  const auto answer = ask_admin(socket_path, R"({"command":"show"})");
-  if (!answer) {
-    std::fprintf(stderr, "jvpn: %s\n", answer.error().message.c_str());
+  const auto reply = ask_admin_json(socket_path, Json{{"command", "show"}});
+  if (!reply) {
+    std::fprintf(stderr, "jvpn: %s\n", reply.error().message.c_str());
     return 1;
   }
-  const Json reply = Json::parse(*answer, nullptr, false);
-  if (!reply.is_object()) {
-    std::fprintf(stderr, "jvpn: the answer from %s is no JSON object: is it the socket of jvpnd?\n",
-                 socket_path.c_str());
-    return 1;
-  }
-  if (const Json& error = field(reply, "error"); error.is_string()) {
-    std::fprintf(stderr, "jvpn: %s\n", printable(error.get_ref<const std::string&>()).c_str());
-    return 1;
-  }
-  if (!as_json) return print(render_show(reply, wants_colours()));
-  return print(answer->ends_with('\n') ? *answer : *answer + '\n');
+  return print(as_json ? reply->dump() + '\n' : render_show(*reply, wants_colours()));
 }
 
 }  // namespace jvpn

@@ -15,6 +15,11 @@
 #
 # The gateway's addresses belong to jvpnd: in the kernel its interfaces are up without any address and
 # stay silent. jvpn0 is the client's tunnel, made by jvpn-client.
+#
+# A link of `lab_up --emulated wanN` goes through a namespace of its own, jvpn-netN, where nftables joins
+# the two ends, or lab-link (tools/lab_link) with delay, jitter and more in between:
+#
+#   jvpn-client wanN ──── client [jvpn-netN] gw ──── wanN jvpn-gw
 
 LAB_DIR=/run/jvpn-lab  # pids, logs, profiles, keys; exists while the lab does
 LAB_LINKS=(wan0 wan1 wan2)
@@ -24,6 +29,9 @@ LAB_SERVER4=10.99.0.2
 LAB_SERVER6=fd99::2
 LAB_CLIENT4=10.77.0.2
 LAB_CLIENT6=fd77::2
+# The client's outside addresses.
+declare -A LAB_OUTSIDE4=([wan0]=192.0.2.2 [wan1]=198.51.100.2 [wan2]=203.0.113.2)
+declare -A LAB_OUTSIDE6=([wan0]=2001:db8::2 [wan1]=2001:db8:1::2 [wan2]=2001:db8:2::2)
 GATEWAY_SOCKET=$LAB_DIR/jvpnd.sock
 CLIENT_SOCKET=$LAB_DIR/jvpn-client.sock
 
@@ -33,9 +41,10 @@ LAB_DRIVER=${JVPN_LAB_DRIVER:-}                # af_xdp | af_packet; empty: the 
 LAB_QUEUES=${JVPN_LAB_QUEUES:-}                # queue pairs (and workers) per port, 1 or 2
 LAB_MEGABYTES=384
 LAB_HUGEPAGES=200  # 384 MiB for the profile and a little for EAL
-LAB_ENDPOINT="192.0.2.1:$LAB_PORT"
+LAB_ENDPOINTS="\"192.0.2.1:$LAB_PORT\", \"198.51.100.1:$LAB_PORT\", \"203.0.113.1:$LAB_PORT\""
 LAB_SUITE=aes-128-gcm
 LAB_REKEY_MS=120000
+LAB_POLICY='version: 1'  # of both ends
 
 
 # Fills in what the caller left open. DPDK 22.11 opens only one queue of a veth by AF_XDP, because a
@@ -64,7 +73,7 @@ lab_pid() {
 lab_runs() { lab_pid "$1" >/dev/null; }
 lab_ended() { ! lab_runs "$1"; }
 
-# in_ns NAMESPACE COMMAND…: NAMESPACE is client, gw or lan.
+# in_ns NAMESPACE COMMAND…: NAMESPACE is client, gw, lan or netN.
 in_ns() {
   local ns=jvpn-$1
   shift
@@ -96,9 +105,9 @@ lab_stop() {
 
 # --- topology ---------------------------------------------------------------------------------
 
-# The kernel beside a DPDK port: no address, no IPv6, nothing sent on its own.
+# silence_kernel NAMESPACE: no address, no IPv6, nothing sent on its own.
 silence_kernel() {
-  in_ns gw sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 \
+  in_ns "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 \
     net.ipv4.ip_forward=0
 }
 
@@ -107,51 +116,87 @@ settle_host() {
   in_ns "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 \
     net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
     net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0 \
+    net.ipv6.conf.all.keep_addr_on_down=1 net.ipv6.conf.default.keep_addr_on_down=1 \
     net.ipv6.conf.default.router_solicitations=0 \
     net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.default.rp_filter=2
 }
 
-# add_link NAME HOST IPV4 IPV6: a veth between HOST (client or lan) and the gateway, same name at both ends.
+# add_veth NAMESPACE NAME NAMESPACE NAME: two ends of one wire, both up.
+add_veth() {
+  ip link add "$2" netns "jvpn-$1" numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500 \
+    type veth peer name "$4" netns "jvpn-$3" numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500
+  settle_end "$1" "$2"
+  settle_end "$3" "$4"
+}
+
+# settle_end NAMESPACE NAME
+settle_end() {
+  # DPDK takes packets as they are: with tx offload on, a veth hands over unfinished checksums and
+  # segments larger than the MTU.
+  in_ns "$1" ethtool -K "$2" tx off >/dev/null
+  [[ $1 != gw && $1 != net* ]] || ip -n "jvpn-$1" link set "$2" addrgenmode none
+  ip -n "jvpn-$1" link set "$2" up
+}
+
+# add_link NAME HOST IPV4 IPV6: a link between HOST (client or lan) and the gateway, same name at both ends.
 add_link() {
-  local name=$1 host=$2 side
-  ip link add "$name" netns "jvpn-$host" numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500 \
-    type veth peer name "$name" netns jvpn-gw numtxqueues "$LAB_QUEUES" numrxqueues "$LAB_QUEUES" mtu 1500
-  for side in "$host" gw; do
-    # DPDK takes packets as they are: with tx offload on, a veth hands over unfinished checksums and
-    # segments larger than the MTU.
-    in_ns "$side" ethtool -K "$name" tx off >/dev/null
-    [[ $side != gw ]] || ip -n jvpn-gw link set "$name" addrgenmode none
-    ip -n "jvpn-$side" link set "$name" up
-  done
-  ip -n "jvpn-$host" address add "$3" dev "$name"
-  ip -n "jvpn-$host" address add "$4" dev "$name" nodad
+  if [[ " ${LAB_EMULATED[*]} " == *" $1 "* ]]; then
+    add_veth "$2" "$1" "net${1#wan}" client
+    add_veth "net${1#wan}" gw gw "$1"
+    lab_wire "$1"
+  else
+    add_veth "$2" "$1" gw "$1"
+  fi
+  ip -n "jvpn-$2" address add "$3" dev "$1"
+  ip -n "jvpn-$2" address add "$4" dev "$1" nodad
+}
+
+# lab_wire LINK: the kernel hands every frame from one end of jvpn-netN to the other.
+lab_wire() {
+  in_ns "net${1#wan}" nft -f - <<'END'
+table netdev jvpn_wire {
+  chain from_client { type filter hook ingress device client priority 0; fwd to "gw"; }
+  chain from_gw { type filter hook ingress device gw priority 0; fwd to "client"; }
+}
+END
 }
 
 lab_topology() {
-  local ns
+  local ns link
   for ns in "${LAB_NAMESPACES[@]}"; do
     ip netns add "$ns"
     ip -n "$ns" link set lo up
   done
-  silence_kernel
+  silence_kernel gw
+  for link in "${LAB_EMULATED[@]}"; do
+    ip netns add "jvpn-net${link#wan}"
+    silence_kernel "net${link#wan}"
+  done
   settle_host client
   settle_host lan
-  add_link wan0 client 192.0.2.2/24 2001:db8::2/64
-  add_link wan1 client 198.51.100.2/24 2001:db8:1::2/64
-  add_link wan2 client 203.0.113.2/24 2001:db8:2::2/64
+  for link in "${LAB_LINKS[@]}"; do
+    add_link "$link" client "${LAB_OUTSIDE4[$link]}/24" "${LAB_OUTSIDE6[$link]}/64"
+  done
   add_link lan lan $LAB_SERVER4/24 $LAB_SERVER6/64
   ip -n jvpn-lan route add default via 10.99.0.1
   ip -n jvpn-lan -6 route add default via fd99::1
 }
 
-# Namespaces, links, hugepages. Undone by lab_down.
+# lab_up [--emulated LINK]…: namespaces, links, hugepages. Undone by lab_down.
+LAB_EMULATED=()
 lab_up() {
+  LAB_EMULATED=()
+  while (($#)); do
+    [[ $1 == --emulated && " ${LAB_LINKS[*]} " == *" ${2:-} "* ]] || die "lab_up: not an option: $*"
+    LAB_EMULATED+=("$2")
+    shift 2
+  done
   require_kernel netns veth tun
   lab_choose_driver
   lab_down
   mkdir -p "$LAB_DIR"
   chmod 700 "$LAB_DIR"
-  mkdir "$LAB_DIR/pids" "$LAB_DIR/log"
+  mkdir "$LAB_DIR/pids" "$LAB_DIR/log" "$LAB_DIR/faults"
   if ! reserve_hugepages "$LAB_HUGEPAGES" "$LAB_DIR/hugepages"; then
     warn "the kernel can't give $LAB_HUGEPAGES free 2 MiB pages: running without hugepages"
     touch "$LAB_DIR/no-hugepages"
@@ -169,7 +214,7 @@ lab_down() {
       [[ ! -e $record ]] || lab_stop "${record##*/}"
     done
   fi
-  for ns in "${LAB_NAMESPACES[@]}"; do
+  for ns in "${LAB_NAMESPACES[@]}" "${LAB_LINKS[@]/#wan/jvpn-net}"; do
     [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns"
   done
   restore_hugepages "$LAB_DIR/hugepages"
@@ -238,10 +283,10 @@ lab_profiles() {
     "WAN0_VDEV=$(lab_vdev 0 wan0)" "WAN1_VDEV=$(lab_vdev 1 wan1)" "WAN2_VDEV=$(lab_vdev 2 wan2)" \
     "LAN_VDEV=$(lab_vdev 3 lan)" "QUEUES=$LAB_QUEUES" "MBUFS=$mbufs" "SUITES=[$LAB_SUITE]" \
     "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$GATEWAY_SOCKET" \
-    "CLIENT_PUBLIC_KEY=$(<"$LAB_DIR/keys/client.pub")"
+    "CLIENT_PUBLIC_KEY=$(<"$LAB_DIR/keys/client.pub")" "POLICY=$LAB_POLICY"
   render "$ROOT/tools/profiles/lab-client.yaml.in" "$LAB_DIR/client.yaml" \
     "SUITES=[$LAB_SUITE]" "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$CLIENT_SOCKET" \
-    "ENDPOINT=$LAB_ENDPOINT" "GATEWAY_PUBLIC_KEY=$(<"$LAB_DIR/keys/gateway.pub")"
+    "ENDPOINTS=$LAB_ENDPOINTS" "POLICY=$LAB_POLICY" "GATEWAY_PUBLIC_KEY=$(<"$LAB_DIR/keys/gateway.pub")"
 }
 
 # --- the two programs -------------------------------------------------------------------------

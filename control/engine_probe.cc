@@ -1,0 +1,122 @@
+// Warm candidates: the initiator probes its standby paths, the responder remembers which addresses
+// answered its challenge. A request from one of them commits at once: one round trip.
+#include <algorithm>
+
+#include "common/secret.h"
+#include "control/engine_impl.h"
+
+namespace jvpn {
+namespace {
+
+/// Tokens of probes and of requests never stand for one another: no commit has version 0.
+constexpr BindingVersion kProbe{0};
+
+}  // namespace
+
+/// Twice in the time for which the responder remembers a validation. 0: candidates stay cold.
+Millis SessionEngine::Impl::probe_interval(const Session& session) const {
+  return Millis{policy_of(session).transport.candidate_validation_ttl.value / 2};
+}
+
+Millis SessionEngine::Impl::probe_due(const Session& session) const {
+  const bool may = session.initiator && session.confirmed && session.record.has_transport &&
+                   !session.jump && probe_interval(session) != Millis{0} &&
+                   session.record.can_switch;
+  return may ? session.probe_at : kNever;
+}
+
+void SessionEngine::Impl::serve_probes(Millis now, Session& session) {
+  if (now < probe_due(session)) return;
+  session.probe_at = now + probe_interval(session);
+  size_t left = policy_of(session).transport.max_candidate_count;
+  for (const Path& path : peers[session.peer.value].candidates) {
+    if (path == session.path) continue;
+    if (left-- == 0) return;
+    const SpareBinding* spare = spare_for(session, path);
+    if (spare == nullptr) return;
+    wire::PathProbe probe{};
+    probe.header = control_header(wire::ControlType::kPathProbe);
+    probe.nonce = ++session.probe_nonce;
+    probe.clock_us = host.clock_us(now);
+    probe.receiver = spare->local.value;
+    probe.lanes = config.lanes;
+    send_along(session, *session.current, spare->remote, path, probe);
+  }
+}
+
+ReattachMemory& SessionEngine::Impl::memory_of(Millis now, Session& session) {
+  if (!session.reattach) {
+    const TokenBucket rate(policy_of(session).security.reattach_rate_per_s, now);
+    session.reattach = std::make_unique<ReattachMemory>(
+        ReattachMemory{rate, rate, 0, std::nullopt, BindingVersion{}, 0, {}, 0});
+  }
+  return *session.reattach;
+}
+
+void SessionEngine::Impl::on_path_probe(Millis now, Session& session, const Arrival& at,
+                                        const wire::PathProbe& message) {
+  if (session.initiator) return violation(now, session);
+  const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
+  const bool known = spare != at.generation.spares.end() && message.receiver != 0;
+  if (!known || !memory_of(now, session).probe_rate.take(now)) {
+    ++counters.control_stale;
+    return;
+  }
+  wire::PathChallenge answer{};
+  answer.header = control_header(wire::ControlType::kPathChallenge);
+  answer.nonce = message.nonce;
+  answer.echo_us = message.clock_us;
+  const Mac token = token_of(mac, path_secret,
+                             {session.id, at.from.remote, message.nonce, kProbe, spare->number});
+  std::ranges::copy(token, answer.token);
+  send_along(session, at.generation, ReceiverIndex{message.receiver}, at.from, answer);
+}
+
+void SessionEngine::Impl::on_path_challenge(Millis now, Session& session, const Arrival& at,
+                                            const wire::PathChallenge& message) {
+  if (!session.initiator) return violation(now, session);
+  const SpareBinding* spare = spare_at(session, at);
+  if (spare == nullptr || message.nonce > session.probe_nonce) {
+    ++counters.control_stale;
+    return;
+  }
+  wire::PathResponse answer{};
+  answer.header = control_header(wire::ControlType::kPathResponse);
+  answer.nonce = message.nonce;
+  std::ranges::copy(message.token, answer.token);
+  send_along(session, at.generation, spare->remote, *spare->path, answer);
+}
+
+void SessionEngine::Impl::on_path_response(Millis now, Session& session, const Arrival& at,
+                                           const wire::PathResponse& message) {
+  if (session.initiator) return violation(now, session);
+  const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
+  if (spare == at.generation.spares.end()) {
+    ++counters.control_stale;
+    return;
+  }
+  const Mac token = token_of(mac, path_secret,
+                             {session.id, at.from.remote, message.nonce, kProbe, spare->number});
+  if (!equal_constant_time(token, message.token)) {
+    return emit_security(now, Reason::kSecAbuseControlPlane, Detail::kCandidateRefused,
+                         session.peer, session.id, at.from);
+  }
+  ReattachMemory& memory = memory_of(now, session);
+  const Millis until = now + policy_of(session).transport.candidate_validation_ttl;
+  const auto same = std::ranges::find_if(memory.validated, [&](const ValidatedPath& each) {
+    return each.from == at.from && each.index == at.index;
+  });
+  ValidatedPath& slot = same != memory.validated.end()
+                            ? *same
+                            : memory.validated[memory.next_validated++ % memory.validated.size()];
+  slot = {at.from, at.index, until};
+}
+
+/// Responder: this very address answered a challenge on this index, not long ago.
+bool SessionEngine::Impl::is_warm(Millis now, const Session& session, const Arrival& at) const {
+  return std::ranges::any_of(session.reattach->validated, [&](const ValidatedPath& each) {
+    return each.from == at.from && each.index == at.index && now < each.until;
+  });
+}
+
+}  // namespace jvpn
