@@ -43,6 +43,10 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     ++counters.control_malformed;
     return;
   }
+  if (!may_confirm(at, from)) {
+    ++counters.control_stale;
+    return;
+  }
   if (at.generation->window.accept(counter) != ReplayVerdict::kFresh) {
     ++counters.control_replayed;
     emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id, from);
@@ -52,6 +56,14 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     dispatch(now, *at.session, {from, *at.generation, index}, plaintext);
   }
   rearm(id);
+}
+
+/// Keys are confirmed from where the handshake came from, so that whoever redirected the initiation
+/// can't have the session's data sent to an address that never answered.
+bool SessionEngine::Impl::may_confirm(const Keyed& at, const Path& from) const {
+  if (at.session != peers[at.session->peer.value].pending.get()) return true;
+  const Path& path = at.session->path;
+  return from.interface == path.interface && from.remote == path.remote;
 }
 
 /// An authentic message proves that the peer has the keys it came under, and that it is there.

@@ -142,6 +142,7 @@ struct SessionEngine::Impl {
   // engine_control.cc: control messages and liveness.
   void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
                   std::span<const uint8_t> plaintext);
+  bool may_confirm(const Keyed& at, const Path& from) const;
   bool confirm_keys(Millis now, Keyed& at);
   void dispatch(Millis now, Session& session, const Arrival& at,
                 std::span<const uint8_t> plaintext);

@@ -31,13 +31,18 @@ Millis SessionEngine::Impl::rekey_due(const Session& session) const {
   return may ? session.rekey_at : kNever;
 }
 
-/// Packets of either direction under a GCM key; looked at whenever the session is served.
+/// Packets of either direction under a GCM key; looked at whenever the session is served. One busy
+/// flow uses one lane, so half of what a single lane may carry is the latest moment.
 bool SessionEngine::Impl::key_nearly_used(const Session& session) {
   if (session.suite == Suite::kChaCha20Poly1305) return false;
   const Activity activity = host.activity(session.peer);
   const uint64_t before = std::min(session.rx_packets_before_key, activity.rx_packets);
   const uint64_t received = activity.rx_packets - before;
-  return std::max(activity.tx_generation_packets, received) >= config.rekey_after_packets;
+  const auto latest = [&](uint16_t lanes) {
+    return std::min(config.rekey_after_packets, kGcmKeyPackets / std::max<uint16_t>(lanes, 1) / 2);
+  };
+  return activity.tx_generation_packets >= latest(config.lanes) ||
+         received >= latest(session.current->peer_lanes);
 }
 
 void SessionEngine::Impl::ask_rekey(Millis now, Session& session) {

@@ -61,8 +61,28 @@ inline void punt(WorkerContext& worker, PuntClass to, rte_mbuf* packet) {
     drop(worker, packet, Drop::kControlRingFull);
 }
 
-/// A frame for the port's own addresses; data starts at Ethernet.
+/// ARP, or neighbour discovery (RFC 4861): what every next hop depends on.
+inline bool resolves_addresses(const rte_mbuf* packet) {
+  constexpr uint16_t kNextHeader = 20;
+  constexpr uint16_t kIcmpType = 54;
+  const auto* frame = rte_pktmbuf_mtod(packet, const uint8_t*);
+  const uint16_t ether_type = static_cast<uint16_t>(frame[12] << 8 | frame[13]);
+  if (ether_type == 0x0806) return true;
+  if (ether_type != 0x86DD || rte_pktmbuf_data_len(packet) <= kIcmpType) return false;
+  return frame[kNextHeader] == 58 && frame[kIcmpType] >= 133 && frame[kIcmpType] <= 137;
+}
+
+/// Half of the slow path's ring is kept for what resolves addresses.
+inline bool slow_path_half_full(const WorkerContext& worker) {
+  const rte_ring* ring = worker.rings.punt[static_cast<size_t>(PuntClass::kSlowPath)];
+  return rte_ring_count(ring) > rte_ring_get_capacity(ring) / 2;
+}
+
+/// A frame for the port's own addresses; data starts at Ethernet. A flood of pings can't silence
+/// ARP and ND.
 inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* packet) {
+  if (slow_path_half_full(worker) && !resolves_addresses(packet)) [[unlikely]]
+    return drop(worker, packet, Drop::kControlRingFull);
   PacketNote& note = note_of(packet);
   note = PacketNote{};
   note.port = port.number;
@@ -81,11 +101,10 @@ struct InnerPunt {
 };
 
 /// Offers an inner packet to control; data starts at IP. Anything but what is for ourselves leaves
-/// half of the ring to frames, so that a flood of unroutable packets can't silence ARP and ND.
+/// half of the ring to others.
 inline bool offer_inner(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet) {
-  const rte_ring* ring = worker.rings.punt[static_cast<size_t>(PuntClass::kSlowPath)];
   const bool ours = about.reason == PuntReason::kLocal;
-  if (!ours && rte_ring_count(ring) > rte_ring_get_capacity(ring) / 2) [[unlikely]]
+  if (!ours && slow_path_half_full(worker)) [[unlikely]]
     return false;
   PacketNote& note = note_of(packet);
   note = PacketNote{};

@@ -271,6 +271,7 @@ render() {
 # Writes $LAB_DIR/gateway.yaml and client.yaml from the templates and the LAB_ variables.
 lab_profiles() {
   local workers='[1]' hugepages=true eal='"--in-memory", "--iova-mode=va", "--no-pci"' mbufs
+  lab_choose_driver
   ((LAB_QUEUES == 1)) || workers='[0, 1]'
   if [[ -e $LAB_DIR/no-hugepages ]]; then
     hugepages=false
