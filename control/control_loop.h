@@ -51,6 +51,8 @@ class ControlLoop {
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
+  /// The sessions, for whoever turns the loop; on its thread.
+  SessionEngine& engine() { return *engine_; }
 
  private:
   ControlLoop(const GatewayProfile& profile, DataplaneView view,
