@@ -10,6 +10,8 @@
 namespace jvpn::test {
 namespace {
 
+constexpr size_t kLatest = 40;  ///< of text()
+
 std::map<std::string, std::array<uint64_t, 2>>& totals() {
   static std::map<std::string, std::array<uint64_t, 2>> map;
   return map;
@@ -48,6 +50,7 @@ void EventBook::add(const std::string& json_line) {
   line.result = json.value("result", "");
   line.path = json.value("path", "");
   line.version = json.value("state_version", uint64_t{0});
+  line.at = Millis{json.at("boot_ms").get<uint64_t>()};
   line.duration_ms = number(json, "duration_ms");
   line.attempts = number(json, "attempts");
   ++totals()[line.reason][static_cast<size_t>(side_)];
@@ -102,8 +105,8 @@ void EventBook::audit() const {
     if (line.event != to_string(EventKind::kStateChange)) continue;
     audit_change(line, latest);
     recovered += line.reason == to_string(Reason::kTransportSwitchOk);
-    const bool planned =
-        i > 0 && lines_[i - 1].event == line.event && lines_[i - 1].to == line.from;
+    const bool planned = i > 0 && lines_[i - 1].event == line.event &&
+                         lines_[i - 1].to == line.from && lines_[i - 1].at == line.at;
     stays += line.from == to_string(State::kRecovering) && !planned;
   }
   EXPECT_EQ(count(EventKind::kTransportSwitch, Reason::kTransportSwitchOk), recovered);
@@ -115,10 +118,15 @@ void EventBook::audit() const {
 
 std::string EventBook::text() const {
   std::string all = side_ == Side::kGateway ? "gateway:\n" : "client:\n";
-  for (const EventLine& line : lines_) {
-    all += "  " + line.event + " " + line.reason + " " + line.detail + " " + line.from + ">" +
-           line.to + " " + std::to_string(line.version) + " " + line.check + " " + line.result +
-           "\n";
+  const size_t first = lines_.size() > kLatest ? lines_.size() - kLatest : 0;
+  for (size_t i = first; i < lines_.size(); ++i) {
+    const EventLine& line = lines_[i];
+    all += "  " + std::to_string(line.at.value) + " " + line.event;
+    for (const std::string* word :
+         {&line.reason, &line.detail, &line.from, &line.to, &line.check, &line.result}) {
+      if (!word->empty()) all += " " + *word;
+    }
+    all += line.version == 0 ? "\n" : " " + std::to_string(line.version) + "\n";
   }
   return all;
 }

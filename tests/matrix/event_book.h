@@ -26,6 +26,7 @@ struct EventLine {
   std::string result;
   std::string path;
   uint64_t version = 0;
+  Millis at;
   std::optional<uint64_t> duration_ms;
   std::optional<uint64_t> attempts;
 };
@@ -48,6 +49,7 @@ class EventBook {
   /// Fails the test unless every session's rows are in the table, numbered without a gap, ended by
   /// TERMINATED, and accompanied by what they owe.
   void audit() const;
+  /// The latest of them, for failure messages.
   std::string text() const;
 
  private:

@@ -107,6 +107,10 @@ Path Rig::path(size_t number, size_t client) const {
   return made;
 }
 
+void Rig::cut(std::initializer_list<size_t> paths, size_t client) {
+  for (const size_t number : paths) wires_[client][number].cut();
+}
+
 void Rig::cut_all(size_t client) {
   for (Wire& each : wires_[client]) each.cut();
 }
@@ -149,6 +153,10 @@ Snapshot Rig::at_gateway(size_t client, size_t gateway) {
 
 Snapshot Rig::at_client(size_t client) {
   return snapshot_of(clients_[client]->engine(), kGateway);
+}
+
+bool Rig::in_state(State state, size_t client) {
+  return at_gateway(client).state == state;
 }
 
 bool Rig::attached(size_t client) {
@@ -195,16 +203,29 @@ void Rig::run_with_data(Millis span, Millis gap) {
 
 void Rig::step(Millis tick) {
   clock_.advance(tick);
-  do {
-    for (size_t i = 0; i < gateways_.size(); ++i) {
-      gateways_[i]->turn();
-      for (uint16_t port = 0; port < kWans; ++port) {
-        for (const Bytes& frame : gateways_[i]->sent(port)) take_frame(i, port, frame);
-      }
-      gateways_[i]->sent(kWans);  // inside nobody listens
-    }
+  bool busy = true;
+  while (busy) {
+    busy = false;
+    for (size_t i = 0; i < gateways_.size(); ++i) busy = turn_gateway(i) || busy;
     for (auto& each : clients_) each->advance(client_now());
-  } while (deliver_due());
+    busy = deliver_due() || busy;
+  }
+  if (after_step) after_step();
+}
+
+/// False: nothing left it.
+bool Rig::turn_gateway(size_t number) {
+  bool any = false;
+  GatewayNode& gateway = *gateways_[number];
+  gateway.turn();
+  for (uint16_t port = 0; port < kWans; ++port) {
+    for (const Bytes& frame : gateway.sent(port)) {
+      take_frame(number, port, frame);
+      any = true;
+    }
+  }
+  gateway.sent(kWans);  // inside nobody listens
+  return any;
 }
 
 /// False: nothing was due.
@@ -318,7 +339,6 @@ void Rig::answer_arp(size_t gateway, uint16_t port, const Bytes& frame) {
       std::span<uint8_t, kArpFrameBytes>(answer.data(), kArpFrameBytes), kPortMac,
       {ArpMessage::Operation::kReply, kPeerMac, question->target, kPortMac, question->sender});
   gateways_[gateway]->receive(port, answer);
-  gateways_[gateway]->turn();
 }
 
 Datagram Rig::last(wire::ControlType type, size_t client) const {

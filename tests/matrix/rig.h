@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -108,6 +109,7 @@ class Rig {
 
   Path path(size_t number, size_t client = 0) const;
   Wire& wire(size_t number, size_t client = 0) { return wires_[client][number]; }
+  void cut(std::initializer_list<size_t> paths, size_t client = 0);
   void cut_all(size_t client = 0);
   void mend_all(size_t client = 0);
 
@@ -125,6 +127,7 @@ class Rig {
   Snapshot at_gateway(size_t client = 0, size_t gateway = 0);
   Snapshot at_client(size_t client = 0);
   bool attached(size_t client = 0);
+  bool in_state(State state, size_t client = 0);  ///< the gateway's session
   /// Both ends are ATTACHED to one session over that path.
   void expect_on(size_t path, size_t client = 0);
   std::string text() const;
@@ -133,10 +136,12 @@ class Rig {
   std::vector<Datagram> sent;
   /// Sees each datagram before it goes; may change it. False: it is lost.
   std::function<bool(Datagram&)> filter;
+  std::function<void()> after_step;
   uint64_t unreachable = 0;  ///< datagrams of gateways to addresses where nobody is
 
  private:
   void carry_up(size_t client, const Path& path, std::span<const uint8_t> bytes);
+  bool turn_gateway(size_t number);
   void take_frame(size_t gateway, uint16_t port, const Bytes& frame);
   void carry_down(const Endpoint& source, const Endpoint& destination, Bytes bytes);
   void launch(Datagram datagram);
