@@ -8,6 +8,7 @@
 #include "common/limits.h"
 #include "common/message_mac.h"
 #include "control/control_loop.h"
+#include "control/gateway_clock.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
@@ -101,8 +102,9 @@ Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> e
   Dataplane& workers = **dataplane;
 
   EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
-  auto loop =
-      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), std::move(events));
+  const BootClock clock;
+  auto loop = ControlLoop::create(loaded.profile, std::move(config), view_of(workers),
+                                  std::move(events), clock);
   if (!loop) return loop.error();
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
