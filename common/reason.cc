@@ -75,6 +75,8 @@ constexpr std::array kReasonTexts = {
                "a limit of the policy took effect"},
     ReasonText{Reason::kAuditRecoveryTimeline, "AUDIT_RECOVERY_TIMELINE",
                "how long the recovery took, in which steps"},
+    ReasonText{Reason::kEventsLost, "EVENTS_LOST",
+               "so many events are missing here: the log's reader or disk was too slow"},
 };
 static_assert(kReasonTexts.size() == all_reasons.size());
 

@@ -54,6 +54,7 @@ enum class Reason : uint16_t {
   kAuditInvariantOkNoReset = 193,
   kAuditPolicyLimitTriggered = 194,
   kAuditRecoveryTimeline = 195,
+  kEventsLost = 197,  ///< added: a gap in this very log
 };
 
 inline constexpr std::array all_reasons = {
@@ -91,6 +92,7 @@ inline constexpr std::array all_reasons = {
     Reason::kAuditInvariantOkNoReset,
     Reason::kAuditPolicyLimitTriggered,
     Reason::kAuditRecoveryTimeline,
+    Reason::kEventsLost,
 };
 
 enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit };
