@@ -54,6 +54,7 @@ std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtim
   }
   if (event.check != nullptr) line["check"] = event.check;
   if (event.result != nullptr) line["result"] = event.result;
+  if (event.cause != nullptr) line["cause"] = event.cause;
   if (event.duration_ms) line["duration_ms"] = *event.duration_ms;
   if (event.attempts) line["attempts"] = *event.attempts;
   if (event.lost) line["lost"] = *event.lost;

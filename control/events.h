@@ -48,7 +48,8 @@ struct Event {
   std::optional<Path> to_path;
   // REATTACH, AUDIT_EVENT; string literals
   const char* check = nullptr;   ///< that failed, or that was made
-  const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`
+  const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`, `refused`
+  const char* cause = nullptr;   ///< TRANSPORT_SWITCH: why the initiator jumped
   // AUDIT_RECOVERY_TIMELINE
   std::optional<uint64_t> duration_ms;
   std::optional<uint64_t> attempts;

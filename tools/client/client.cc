@@ -184,7 +184,7 @@ void Client::on_message(const Path& from, std::span<uint8_t> message) {
 void Client::on_control(const Path& from, std::span<uint8_t> message) {
   auto& counters = data_path_->counters();
   if (message.size() < wire::kTransportOverhead + sizeof(wire::ControlHeader) ||
-      message.size() > wire::kTransportOverhead + wire::kMaxControlPlaintext)
+      message.size() > wire::kTransportOverhead + wire::kMaxPaddedPlaintext)
     return counters.drop(Drop::kMessageLength);
   wire::TransportHeader header;
   __builtin_memcpy(&header, message.data(), sizeof header);

@@ -74,6 +74,10 @@ Activity ClientHost::activity(PeerId) {
   return parts_.data_path.activity();
 }
 
+RxProgress ClientHost::rx_progress(ReceiverIndex index) {
+  return parts_.data_path.rx_progress(index);
+}
+
 uint16_t ClientHost::inner_mtu(const Path& path) {
   uint16_t mtu = 0;
   if (path.interface < parts_.underlays.size())
