@@ -24,26 +24,25 @@ struct AuditEvent {
   uint64_t ts_ms = 0;
   uint64_t boot_ms = 0;
   uint64_t sequence = 0;
-  uint64_t lost = 0;        ///< EVENTS_LOST: as many, this number included
-  std::string session;      ///< empty when the event is of no session
+  uint64_t lost = 0;    ///< of EVENTS_LOST: so many up to `sequence`; else 0
+  std::string session;  ///< empty when it is of no session
   std::string node;
   SessionEnd end = SessionEnd::kNone;
-  std::string reason_text;  ///< as it stands
   std::optional<Reason> reason;
+  std::string reason_text;  ///< as it stands there
   std::string detail;
   std::string check;
   std::string result;
-  // STATE_CHANGE
-  std::optional<State> from;
+  std::optional<State> from;  ///< STATE_CHANGE, with `to` and `version`
   std::optional<State> to;
   std::optional<uint64_t> version;
-  std::string rest;  ///< for the timeline: paths, checks, durations
+  std::string about;  ///< paths, checks and durations, for a person
+
+  /// The last number before those that the line is about.
+  uint64_t before() const { return sequence - (lost == 0 ? 1 : lost); }
 };
 
-/// nullopt for a line that is no event of ours, or not a whole one.
+/// nullopt for a line that isn't a whole event of ours. What a kind's own fields lack stays empty.
 std::optional<AuditEvent> read_event(std::string_view line);
-
-/// Seconds are too coarse and dates too long: `1 234.567` without the date, from a start.
-std::string relative_ms(uint64_t ts_ms, uint64_t start_ms);
 
 }  // namespace jvpn
