@@ -227,6 +227,7 @@ Event SessionEngine::Impl::event_of(Millis now, EventKind kind, const Session& s
   event.at = now;
   event.session = session.id;
   event.peer = session.peer;
+  event.end = session.initiator ? SessionEnd::kInitiator : SessionEnd::kResponder;
   event.policy_version = config.policy.version;
   event.state_version = session.record.version;
   event.to_path = session.path;
