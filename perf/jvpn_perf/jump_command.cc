@@ -1,0 +1,102 @@
+// jvpn-perf jump: options, progress, output.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "perf/jvpn_perf/command.h"
+#include "perf/jvpn_perf/interrupt.h"
+#include "perf/jvpn_perf/jump_report.h"
+#include "perf/jvpn_perf/progress.h"
+#include "perf/jvpn_perf/statistics.h"
+
+namespace jvpn::perf {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kBadUsage = 2;
+constexpr int kInterrupted = 130;
+
+void print_courses(const JumpOptions& options, JumpRun& run, const JumpResults& results) {
+  std::vector<JumpRecord> worst = results.jumps;
+  std::ranges::stable_sort(worst, std::ranges::greater{},
+                           [](const JumpRecord& jump) { return jump.worse().ms; });
+  worst.resize(std::min<size_t>(worst.size(), options.timelines));
+  for (const JumpRecord& jump : worst) {
+    const std::string head = fmt::format("\n{} -> {}: blocked up {:.1f} ms, down {:.1f} ms\n",
+                                         jump.from, jump.to, jump.up.ms, jump.down.ms);
+    std::fputs(head.c_str(), stderr);
+    for (const CourseLine& line : run.course(jump)) {
+      const std::string text = fmt::format("{:>10.3f} ms  {:<8} {}\n",
+                                           to_ms(line.at - jump.fault_at), line.who, line.what);
+      std::fputs(text.c_str(), stderr);
+    }
+  }
+}
+
+int run_jump(const JumpOptions& options) {
+  if (geteuid() != 0) {
+    std::fputs("jvpn-perf jump: needs root, for network namespaces and hugepages\n", stderr);
+    return kBadUsage;
+  }
+  catch_interrupts();
+  auto line = std::make_unique<ProgressLine>();
+  JumpRun run(options, [&](const JumpResults& results, const std::string& doing) {
+    line->show(results.jumps.size(), options.count, doing);
+  });
+  const JumpResults results = run.run();
+  line.reset();
+  if (options.json)
+    std::puts(jump_json(options, results, describe_environment()).dump(2).c_str());
+  else if (!results.jumps.empty())
+    std::fputs(jump_table(options, results).c_str(), stdout);
+  std::fflush(stdout);
+  print_courses(options, run, results);
+  if (!options.keep_logs.empty()) {
+    if (const auto kept = run.keep_logs(options.keep_logs); !kept)
+      std::fprintf(stderr, "jvpn-perf jump: %s\n", kept.error().message.c_str());
+  }
+  if (results.failure) std::fprintf(stderr, "jvpn-perf jump: %s\n", results.failure->c_str());
+  return results.failure ? kFailed : results.interrupted ? kInterrupted : 0;
+}
+
+}  // namespace
+
+Command add_jump(CLI::App& app) {
+  auto options = std::make_shared<JumpOptions>();
+  CLI::App* parser = app.add_subcommand(
+      "jump", "How long traffic stands still while a session jumps, on real packets in the lab");
+  static const std::map<std::string, Fault> faults{{"link-down", Fault::kLinkDown},
+                                                   {"blackhole", Fault::kBlackhole},
+                                                   {"planned", Fault::kPlanned},
+                                                   {"nat-rebind", Fault::kNatRebind}};
+  parser->add_option("--fault", options->fault, "what makes it jump")
+      ->required()
+      ->transform(
+          CLI::CheckedTransformer(faults).description("link-down|blackhole|planned|nat-rebind"));
+  parser->add_option("--count", options->count, "jumps")
+      ->check(CLI::Range(1U, 100'000U))
+      ->capture_default_str();
+  parser->add_flag("--cold", options->cold, "candidates aren't validated in advance");
+  parser->add_option("--rtt", options->rtt_ms, "round trip of every link, in ms; 0: plain links")
+      ->check(CLI::Range(0.0, 2'000.0))
+      ->capture_default_str();
+  parser->add_option("--rate", options->rate, "probe packets per second, each way")
+      ->check(CLI::Range(10U, 20'000U))
+      ->capture_default_str();
+  parser->add_option("--bytes", options->bytes, "of a probe's payload")
+      ->check(CLI::Range(8U, 1'200U))
+      ->capture_default_str();
+  parser->add_option("--policy", options->policy,
+                     "YAML laid over the run's policy, `switching: {drain_ms: 50}`");
+  parser->add_option("--timelines", options->timelines, "print the course of so many worst jumps");
+  parser->add_option("--keep-logs", options->keep_logs, "folder for the programs' logs");
+  parser->add_flag("--json", options->json, "one JSON object on stdout");
+  return {parser, [options] { return run_jump(*options); }};
+}
+
+}  // namespace jvpn::perf
