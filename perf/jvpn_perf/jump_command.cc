@@ -1,7 +1,6 @@
 // jvpn-perf jump: options, progress, output.
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <memory>
 
 #include <fmt/format.h>
@@ -70,32 +69,7 @@ Command add_jump(CLI::App& app) {
   auto options = std::make_shared<JumpOptions>();
   CLI::App* parser = app.add_subcommand(
       "jump", "How long traffic stands still while a session jumps, on real packets in the lab");
-  static const std::map<std::string, Fault> faults{{"link-down", Fault::kLinkDown},
-                                                   {"blackhole", Fault::kBlackhole},
-                                                   {"planned", Fault::kPlanned},
-                                                   {"nat-rebind", Fault::kNatRebind}};
-  parser->add_option("--fault", options->fault, "what makes it jump")
-      ->required()
-      ->transform(
-          CLI::CheckedTransformer(faults).description("link-down|blackhole|planned|nat-rebind"));
-  parser->add_option("--count", options->count, "jumps")
-      ->check(CLI::Range(1U, 100'000U))
-      ->capture_default_str();
-  parser->add_flag("--cold", options->cold, "candidates aren't validated in advance");
-  parser->add_option("--rtt", options->rtt_ms, "round trip of every link, in ms; 0: plain links")
-      ->check(CLI::Range(0.0, 2'000.0))
-      ->capture_default_str();
-  parser->add_option("--rate", options->rate, "probe packets per second, each way")
-      ->check(CLI::Range(10U, 20'000U))
-      ->capture_default_str();
-  parser->add_option("--bytes", options->bytes, "of a probe's payload")
-      ->check(CLI::Range(8U, 1'200U))
-      ->capture_default_str();
-  parser->add_option("--policy", options->policy,
-                     "YAML laid over the run's policy, `switching: {drain_ms: 50}`");
-  parser->add_option("--timelines", options->timelines, "print the course of so many worst jumps");
-  parser->add_option("--keep-logs", options->keep_logs, "folder for the programs' logs");
-  parser->add_flag("--json", options->json, "one JSON object on stdout");
+  add_jump_options(*parser, *options);
   return {parser, [options] { return run_jump(*options); }};
 }
 

@@ -1,7 +1,9 @@
 #include "perf/jvpn_perf/jump_options.h"
 
 #include <algorithm>
+#include <map>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
@@ -52,9 +54,14 @@ std::string to_flow(const YAML::Node& node) {
   std::string text;
   for (const auto& entry : node) {
     if (!text.empty()) text += ", ";
-    const YAML::Node& value = entry.second;
-    text += entry.first.as<std::string>() + ": ";
-    text += value.IsMap() ? "{" + to_flow(value) + "}" : value.as<std::string>();
+    if (node.IsMap()) text += entry.first.as<std::string>() + ": ";
+    const YAML::Node value = node.IsMap() ? entry.second : YAML::Node(entry);
+    if (value.IsMap())
+      text += "{" + to_flow(value) + "}";
+    else if (value.IsSequence())
+      text += "[" + to_flow(value) + "]";
+    else
+      text += value.as<std::string>();
   }
   return text;
 }
@@ -73,6 +80,35 @@ const char* to_string(Fault fault) {
       return "nat-rebind";
   }
   return "unknown";
+}
+
+void add_jump_options(CLI::App& parser, JumpOptions& options) {
+  static const std::map<std::string, Fault> faults{{"link-down", Fault::kLinkDown},
+                                                   {"blackhole", Fault::kBlackhole},
+                                                   {"planned", Fault::kPlanned},
+                                                   {"nat-rebind", Fault::kNatRebind}};
+  parser.add_option("--fault", options.fault, "what makes it jump")
+      ->required()
+      ->transform(
+          CLI::CheckedTransformer(faults).description("link-down|blackhole|planned|nat-rebind"));
+  parser.add_option("--count", options.count, "jumps")
+      ->check(CLI::Range(1U, 100'000U))
+      ->capture_default_str();
+  parser.add_flag("--cold", options.cold, "candidates aren't validated in advance");
+  parser.add_option("--rtt", options.rtt_ms, "round trip of every link, in ms; 0: plain links")
+      ->check(CLI::Range(0.0, 2'000.0))
+      ->capture_default_str();
+  parser.add_option("--rate", options.rate, "probe packets per second, each way")
+      ->check(CLI::Range(10U, 20'000U))
+      ->capture_default_str();
+  parser.add_option("--bytes", options.bytes, "of a probe's payload")
+      ->check(CLI::Range(8U, 1'200U))
+      ->capture_default_str();
+  parser.add_option("--policy", options.policy,
+                    "YAML laid over the run's policy, `switching: {drain_ms: 50}`");
+  parser.add_option("--timelines", options.timelines, "print the course of so many worst jumps");
+  parser.add_option("--keep-logs", options.keep_logs, "folder for the programs' logs");
+  parser.add_flag("--json", options.json, "one JSON object on stdout");
 }
 
 Result<std::string> lab_policy(const JumpOptions& options) {

@@ -7,6 +7,10 @@
 
 #include "common/result.h"
 
+namespace CLI {
+class App;
+}
+
 namespace jvpn::perf {
 
 enum class Fault : uint8_t { kLinkDown, kBlackhole, kPlanned, kNatRebind };
@@ -24,6 +28,9 @@ struct JumpOptions {
   std::string keep_logs;   ///< folder for the programs' logs; empty: none
   bool json = false;
 };
+
+/// Adds them to a parser, which writes to `options` and refuses what makes no sense.
+void add_jump_options(CLI::App& parser, JumpOptions& options);
 
 /// The lab's policy for a run: what the fault needs, `options.policy` laid over it. YAML in flow
 /// style without the outer braces, as LAB_POLICY takes it.

@@ -56,7 +56,9 @@ std::string bars(const std::vector<double>& samples) {
   size_t most = 1;
   for (const Bucket& bucket : buckets) most = std::max(most, bucket.count);
   std::string text;
-  for (const Bucket& bucket : buckets) {
+  const auto first = std::ranges::find_if(buckets, [](const Bucket& b) { return b.count != 0; });
+  for (auto at = first; at != buckets.end(); ++at) {
+    const Bucket& bucket = *at;
     const size_t width = (bucket.count * kBarWidth + most - 1) / most;
     const std::string range =
         bucket.to == 0 ? "0" : fmt::format("{:g}-{:g}", bucket.from, bucket.to);

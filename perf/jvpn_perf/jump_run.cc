@@ -258,9 +258,15 @@ bool JumpRun::policy_allows() const {
          to_ms(now - bound_at_) >= policy_.switch_cooldown_ms;
 }
 
+/// Packets that were on their way when the fault came belong to the jump.
+Delivery JumpRun::delivery(const ProbeStream& stream, const JumpRecord& record) const {
+  const auto on_the_way = static_cast<Nanos>(results_.rtt_ms * double{kMillisecond});
+  return stream.delivery(record.fault_at - on_the_way, record.done_at);
+}
+
 void JumpRun::measure(JumpRecord& record) const {
   const auto blocked = [&](const ProbeStream& stream) {
-    const Delivery found = stream.delivery(record.fault_at, record.done_at);
+    const Delivery found = delivery(stream, record);
     return Blocked{found.lost, static_cast<double>(found.lost) * 1'000 / options_.rate,
                    to_ms(found.longest_gap)};
   };
@@ -309,7 +315,7 @@ std::vector<CourseLine> JumpRun::course(const JumpRecord& jump) {
     lines.push_back({message.at, results_.facts.links[message.link],
                      fmt::format("{} {}", message.outbound ? "->" : "<-", describe(message))});
   const auto add_losses = [&](const ProbeStream& stream, const char* way) {
-    const Delivery found = stream.delivery(jump.fault_at, jump.done_at);
+    const Delivery found = delivery(stream, jump);
     if (found.lost == 0) return;
     lines.push_back({found.first_lost, "probe", fmt::format("{}: first packet lost", way)});
     lines.push_back(

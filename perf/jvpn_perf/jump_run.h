@@ -96,6 +96,7 @@ class JumpRun {
   std::optional<std::string> not_flowing(Nanos since) const;
   bool policy_allows() const;
   std::string next_link() const;
+  Delivery delivery(const ProbeStream& stream, const JumpRecord& record) const;
   void measure(JumpRecord& record) const;
   void finish();
 
