@@ -122,9 +122,22 @@ expect_jump() {
   if ((UNMET == 0)); then note_session; fi
 }
 
-# jump_end SINCE_MS: the transfer ends well; the timeline; the scenario's end.
+# jump_end SINCE_MS: the transfer ends well and the audit is clean; the timeline; the scenario's end.
 jump_end() {
   expect "the transfer ends with the right checksum" transfer_finishes 60
+  expect "jvpn audit finds nothing wrong" audit_clean
   show_timeline "$1"
   e2e_end
+}
+
+# audit_clean: `jvpn audit` finds no fault in what the programs have told so far.
+audit_clean() {
+  local name events=()
+  "$LAB_BUILD/tools/jvpn" --help | grep -q audit || return 0
+  for name in jvpnd jvpnd2 jvpn-client; do
+    [[ -e $LAB_DIR/log/$name.log ]] || continue
+    grep '^{' "$LAB_DIR/log/$name.log" >"$WORK/$name.events" || true
+    events+=("$WORK/$name.events")
+  done
+  bounded 30 "$LAB_BUILD/tools/jvpn" audit "${events[@]}" >"$WORK/audit.txt" 2>&1 || { show_tail "$WORK/audit.txt" 40; return 1; }
 }

@@ -57,7 +57,8 @@ ended_for() {
 
 # --- the transfer -----------------------------------------------------------------------------
 
-# transfer_start MIB SECONDS [LIMIT]: random bytes from the client to the server, at a steady pace.
+# transfer_start MIB SECONDS [LIMIT]: random bytes from the client to the server, at a steady pace;
+# transfer_finishes ends it earlier.
 transfer_start() {
   local limit=${3:-$(($2 + 60))}
   lab_spawn transfer-receiver lan "$ROOT/tools/lib/transfer.py" receive $TRANSFER_PORT "$limit"
@@ -83,9 +84,11 @@ transfer_moves() {
 # transfer_goes_on SECONDS: more bytes arrive within that time.
 transfer_goes_on() { wait_for "$1" transfer_moves "$(transfer_result receiver bytes)"; }
 
-# transfer_finishes SECONDS: within that time, with the same SHA-256 at both ends.
+# transfer_finishes SECONDS: no more is sent; what was sent arrives within that time, with the same SHA-256 at
+# both ends.
 transfer_finishes() {
-  local sent received
+  local sent received pid
+  if pid=$(lab_pid transfer-sender); then kill -USR1 "$pid" || true; fi
   wait_for "$1" lab_ended transfer-receiver || return 1
   wait_for 5 lab_ended transfer-sender || return 1
   sent=$(transfer_result sender sha256) || return 1
