@@ -45,10 +45,12 @@ link_rule() {
 
 # --- the faults -------------------------------------------------------------------------------
 
-# fault_cut LINK silent|down
+# fault_cut LINK silent|ipv4|ipv6|down: ipv4 and ipv6 are silent for that family alone.
 fault_cut() {
   case $2 in
     silent) link_rule "$1" cut drop ;;
+    ipv4) link_rule "$1" cut 'meta protocol ip drop' ;;
+    ipv6) link_rule "$1" cut 'meta protocol ip6 drop' ;;
     down) link_state "$1" down ;;
   esac
   fault_noted "$1" cut "cut ($2)"
