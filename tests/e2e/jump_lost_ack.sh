@@ -24,8 +24,6 @@ RULES
 
 acks_lost() { in_ns client nft list table netdev jvpn_lost_ack | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p'; }
 
-# told NAME EVENT: how often that program has told of it.
-told() { grep -c "\"event\":\"$2\"" "$LAB_DIR/log/$1.log" || true; }
 same_version() {
   local version
   version=$(session_field "$GATEWAY_SOCKET" binding_version) &&
@@ -43,7 +41,7 @@ fault_cut "$NOTED_LINK" silent
 expect_jump 10
 expect "$LOST acknowledgements were lost (got $(acks_lost))" test "$(acks_lost)" = $LOST
 expect "the jump went to wan1" test "$(active_link)" = wan1
-expect "one TRANSPORT_SWITCH at the gateway" test "$(told jvpnd TRANSPORT_SWITCH)" = 1
-expect "one TRANSPORT_SWITCH at the client" test "$(told jvpn-client TRANSPORT_SWITCH)" = 1
+expect "one TRANSPORT_SWITCH at the gateway" test "$(told jvpnd '"TRANSPORT_SWITCH"')" = 1
+expect "one TRANSPORT_SWITCH at the client" test "$(told jvpn-client '"TRANSPORT_SWITCH"')" = 1
 expect "the same binding_version at both ends" wait_for 2 same_version
 jump_end "$since"

@@ -109,6 +109,9 @@ END
 
 iperf_server_listens() { in_ns lan ss -tlnH "sport = :5201" | grep -q .; }
 
+# told NAME REGEX: how many events of that program's log match; keys stand as in control/events.h.
+told() { grep '^{' "$LAB_DIR/log/$1.log" | grep -cE "$2" || true; }
+
 # --- jumps ------------------------------------------------------------------------------------
 
 # expect_jump SECONDS: within that time the session noted before is attached at both ends, with the gateway
