@@ -10,30 +10,15 @@ e2e_begin 240 "$@"
 
 declare -A ELSEWHERE=([wan0]=192.0.2.66 [wan1]=198.51.100.66 [wan2]=203.0.113.66)  # other hosts there
 
-told_gw() { told jvpnd "\"SECURITY_EVENT\".*\"$1\""; }
-told_client() { told jvpn-client "\"SECURITY_EVENT\".*\"$1\""; }
 refused() { told jvpnd "\"REATTACH\".*\"$1\".*\"reject\""; }
 switches() { told jvpnd '"TRANSPORT_SWITCH"'; }
-drops() { gateway_value "show['drops'].get('$1', 0)"; }
-control_messages() { gateway_value 'show["control"]["control_received"]'; }
 never_bound() { (($(told jvpnd "\"(TRANSPORT_SWITCH|REATTACH)\".*\"(to_path|accept)\".*>$1:") == 0)); }
-
-# rises SECONDS FROM COMMAND…: the number that it prints gets above FROM within that time.
-rises() { wait_for "$1" above "${@:2}"; }
-above() { (($("${@:2}") > $1)); }
 
 # replay LINK TO MODIFICATION…: control messages and data that passed there, again.
 replay() {
   local link=$1 to=$2
   shift 2
   info "towards $to: control $(attack "$link" replay "to=$to" kind=control "$@"), data $(attack "$link" replay "to=$to" kind=data count=200 "$@")"
-}
-
-# harmless WHAT: since note_session nothing has moved, and pings pass both ways.
-harmless() {
-  expect "$1: no version, no binding, no path has changed" unmoved
-  expect "$1: pings pass" pings client $LAB_SERVER4 5
-  expect "$1: pings pass towards the client" pings lan $LAB_CLIENT4 5
 }
 
 LAB_POLICY='version: 1, transport: {candidate_validation_ttl_ms: 2000}'

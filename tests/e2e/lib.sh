@@ -112,6 +112,24 @@ iperf_server_listens() { in_ns lan ss -tlnH "sport = :5201" | grep -q .; }
 # told NAME REGEX: how many events of that program's log match; keys stand as in control/events.h.
 told() { grep '^{' "$LAB_DIR/log/$1.log" | grep -cE "$2" || true; }
 
+# --- attacks ----------------------------------------------------------------------------------
+
+told_gw() { told jvpnd "\"SECURITY_EVENT\".*\"$1\""; }
+told_client() { told jvpn-client "\"SECURITY_EVENT\".*\"$1\""; }
+drops() { gateway_value "show['drops'].get('$1', 0)"; }
+control_messages() { gateway_value 'show["control"]["control_received"]'; }
+
+# rises SECONDS FROM COMMAND…: the number that it prints gets above FROM within that time.
+rises() { wait_for "$1" above "${@:2}"; }
+above() { (($("${@:2}") > $1)); }
+
+# harmless WHAT: since note_session nothing has moved, and pings pass both ways.
+harmless() {
+  expect "$1: no version, no binding, no path has changed" unmoved
+  expect "$1: pings pass" pings client $LAB_SERVER4 5
+  expect "$1: pings pass towards the client" pings lan $LAB_CLIENT4 5
+}
+
 # --- jumps ------------------------------------------------------------------------------------
 
 # expect_jump SECONDS: within that time the session noted before is attached at both ends, with the gateway
