@@ -32,11 +32,11 @@ namespace jvpn {
 
 class ControlLoop {
  public:
-  /// Installs the profile's routes and opens the admin socket; `events` gets one JSON line per
-  /// event. The workers of `view` may run already and must be stopped before the loop is destroyed.
+  /// Installs the profile's routes and opens the admin socket; `events` outlives the loop. The
+  /// workers of `view` may run already and must be stopped before the loop is destroyed.
   static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
                                                      EngineConfig config, DataplaneView view,
-                                                     std::shared_ptr<spdlog::logger> events);
+                                                     EventLog& events);
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
@@ -47,9 +47,8 @@ class ControlLoop {
   void run(const std::atomic<bool>& stop);
 
  private:
-  ControlLoop(const GatewayProfile& profile, DataplaneView view,
-              std::shared_ptr<spdlog::logger> events, std::unique_ptr<Publisher> publisher,
-              std::unique_ptr<Reclaimer> reclaimer);
+  ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
+              std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer);
   Result<void> start(const GatewayProfile& profile, EngineConfig config);
   Result<void> install_peer_routes(const GatewayProfile& profile);
   void dial_peers(Millis now);
@@ -74,7 +73,7 @@ class ControlLoop {
   Millis started_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Publisher> publisher_;
-  EventLog events_;
+  EventLog& events_;
   Injector injector_;
   Neighbors neighbors_;
   InsideRoutes inside_;

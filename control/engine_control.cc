@@ -8,8 +8,6 @@
 namespace jvpn {
 namespace {
 
-constexpr uint64_t kLongestRttUs = 60'000'000;
-
 // The message when its size is the type's.
 template <typename Message>
 std::optional<Message> as(std::span<const uint8_t> plaintext) {
@@ -53,7 +51,11 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     return;
   }
   if (confirm_keys(now, at)) {
-    dispatch(now, *at.session, {from, *at.generation, index}, plaintext);
+    const bool bound = at.spare == nullptr && at.generation == at.session->current.get();
+    if (bound && plaintext.size() >= sizeof(wire::PolicyHint)) {
+      hint_rebind(now, *at.session, from);  // and never more than what came
+    }
+    dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
   }
   rearm(id);
 }
@@ -119,6 +121,10 @@ void SessionEngine::Impl::dispatch(Millis now, Session& session, const Arrival& 
       return handle(&Impl::on_rekey_response);
     case wire::ControlType::kTerminate:
       return handle(&Impl::on_terminate);
+    case wire::ControlType::kIdle:
+      return handle(&Impl::on_idle);
+    case wire::ControlType::kQualityReport:
+      return handle(&Impl::on_quality_report);
     case wire::ControlType::kTransportDead:
       return handle(&Impl::on_transport_dead);
     case wire::ControlType::kPolicyHint:
@@ -142,6 +148,14 @@ std::optional<Message> SessionEngine::Impl::exactly(Millis now, Session& session
   return message;
 }
 
+/// The same for a message that padding follows.
+template <typename Message>
+std::optional<Message> SessionEngine::Impl::padded(Millis now, Session& session,
+                                                   std::span<const uint8_t> plaintext) {
+  const size_t bytes = std::min(plaintext.size(), sizeof(Message));
+  return exactly<Message>(now, session, plaintext.first(bytes));
+}
+
 /// Messages that may come on another index than the active binding's. False: none of them.
 bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arrival& at,
                                         wire::ControlType type,
@@ -149,6 +163,12 @@ bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arri
   const auto handle = [&]<typename Message>(
                           void (Impl::*handler)(Millis, Session&, const Arrival&, const Message&)) {
     const auto message = exactly<Message>(now, session, plaintext);
+    if (message) (this->*handler)(now, session, at, *message);
+    return true;
+  };
+  const auto handle_padded = [&]<typename Message>(void (Impl::*handler)(
+                                 Millis, Session&, const Arrival&, const Message&)) {
+    const auto message = padded<Message>(now, session, plaintext);
     if (message) (this->*handler)(now, session, at, *message);
     return true;
   };
@@ -164,11 +184,11 @@ bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arri
     case wire::ControlType::kReattachReject:
       return handle(&Impl::on_reattach_reject);
     case wire::ControlType::kPathProbe:
-      return handle(&Impl::on_path_probe);
+      return handle_padded(&Impl::on_path_probe);
     case wire::ControlType::kPathChallenge:
-      return handle(&Impl::on_path_challenge);
+      return handle_padded(&Impl::on_path_challenge);
     case wire::ControlType::kPathResponse:
-      return handle(&Impl::on_path_response);
+      return handle_padded(&Impl::on_path_response);
     case wire::ControlType::kNewIndices:
       return handle(&Impl::on_new_indices);
     default:
@@ -202,9 +222,7 @@ void SessionEngine::Impl::on_heartbeat_ack(Millis now, Session& session,
     ++counters.control_stale;
     return;
   }
-  const auto sample = static_cast<int64_t>(clock - message.echo_us);
-  const int64_t before = session.rtt_us.value_or(static_cast<uint32_t>(sample));
-  session.rtt_us = static_cast<uint32_t>(before + (sample - before) / 8);  // RFC 6298's alpha
+  session.quality.rtt.add(static_cast<uint32_t>(clock - message.echo_us));
 }
 
 void SessionEngine::Impl::on_terminate(Millis now, Session& session,
@@ -228,12 +246,20 @@ void SessionEngine::Impl::send_heartbeat(Millis now, Session& session) {
   send_control(session, *session.current, message);
 }
 
-/// Authentic traffic from the peer suppresses heartbeats; new keys ask for theirs until confirmed.
+/// Authentic traffic from the peer suppresses heartbeats, unless round trips are to be measured;
+/// new keys ask for theirs until confirmed.
 Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
   if (!session.record.has_transport) return kNever;
   if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
-  return std::max(session.heartbeat_sent, session.record.last_authentic) +
-         policy_of(session).volatility.heartbeat_interval;
+  const Policy& policy = policy_of(session);
+  const Millis interval =
+      scaled_by_idle(policy.volatility.heartbeat_interval, session.record, policy);
+  const State state = session.record.state;
+  const bool measures =
+      judges_round_trips(policy) ||
+      (session.initiator && (state == State::kVolatile || state == State::kDegraded));
+  if (measures) return session.heartbeat_sent + interval;
+  return std::max(session.heartbeat_sent, session.record.last_authentic) + interval;
 }
 
 void SessionEngine::Impl::note_activity(Session& session) {
@@ -242,23 +268,10 @@ void SessionEngine::Impl::note_activity(Session& session) {
       std::max(session.record.last_authentic, host.activity(session.peer).last_rx);
 }
 
-/// While quality is in doubt it is judged once per heartbeat interval. Silence is the state
-/// machine's own affair.
-Millis SessionEngine::Impl::quality_due(const Session& session) const {
-  const State state = session.record.state;
-  const bool in_doubt = state == State::kVolatile || state == State::kDegraded;
-  return in_doubt && session.record.has_transport ? session.quality_at : kNever;
-}
-
-bool SessionEngine::Impl::judge_quality(Millis now, Session& session) {
-  session.quality_at = now + policy_of(session).volatility.heartbeat_interval;
-  return drive(now, session, {Trigger::kQuality});
-}
-
 void SessionEngine::Impl::seal_and_send(const Session& session, KeyGeneration& generation,
                                         ReceiverIndex remote, const Path& path,
                                         std::span<const uint8_t> plaintext) {
-  std::array<uint8_t, wire::kMaxControlPlaintext + wire::kTransportOverhead> datagram;
+  std::array<uint8_t, wire::kMaxPaddedPlaintext + wire::kTransportOverhead> datagram;
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
   header.receiver = remote.value;

@@ -11,6 +11,8 @@
 namespace jvpn {
 namespace {
 
+constexpr Millis kRebindHintEvery{1'000};
+
 // The security event that goes with an outcome.
 Reason security_reason(const Finding& finding) {
   switch (finding.reason) {
@@ -34,13 +36,63 @@ Reason security_reason(const Finding& finding) {
 /// The peer knows before we do that the bound path is gone.
 void SessionEngine::Impl::on_transport_dead(Millis now, Session& session,
                                             const wire::TransportDead& message) {
-  if (session.initiator) return violation(now, session);
   const bool current = message.binding_version == session.record.binding_version.value;
   if (!current || !session.record.has_transport) {
     ++counters.control_stale;
     return;
   }
-  drive(now, session, {Trigger::kTransportDead});
+  if (drive(now, session, {Trigger::kTransportDead}) && session.initiator) serve_jump(now, session);
+}
+
+void SessionEngine::Impl::interface_lost(Millis now, uint16_t interface) {
+  for (uint32_t i = 0; i < peers.size(); ++i) {
+    Session* session = peers[i].session.get();
+    const bool bound =
+        session != nullptr && session->record.has_transport && session->path.interface == interface;
+    if (!bound) continue;
+    if (session->initiator) {
+      const Path path = session->path;
+      path_lost(now, PeerId{i}, path);
+      continue;
+    }
+    tell_dead(now, *session);
+    drive(now, *session, {Trigger::kTransportDead});
+    rearm(PeerId{i});
+  }
+}
+
+/// Responder: the initiator can't see that our end of its path is gone. It hears of it where it has
+/// lately shown that it is.
+void SessionEngine::Impl::tell_dead(Millis now, Session& session) {
+  if (!session.reattach) return;
+  for (const ValidatedPath& seen : session.reattach->validated) {
+    const auto& spares = session.current->spares;
+    const bool usable = now < seen.until && seen.from.interface != session.path.interface &&
+                        std::ranges::find(spares, seen.index, &SpareBinding::local) != spares.end();
+    if (!usable) continue;
+    wire::TransportDead message{};
+    message.header = control_header(wire::ControlType::kTransportDead);
+    message.binding_version = session.record.binding_version.value;
+    send_along(session, *session.current, seen.receiver, seen.from, message);
+  }
+}
+
+void SessionEngine::Impl::source_changed(Millis now, const Path& from, ReceiverIndex index) {
+  const Keyed at = find(index);
+  if (at.session == nullptr || at.spare != nullptr) return;
+  if (at.generation == at.session->current.get()) hint_rebind(now, *at.session, from);
+}
+
+/// Responder: authentic packets under the active index come from elsewhere than its binding says: a
+/// NAT has changed. Sending stays as it is; that source is asked to reattach.
+void SessionEngine::Impl::hint_rebind(Millis now, Session& session, const Path& from) {
+  const bool elsewhere =
+      from.remote != session.path.remote || from.interface != session.path.interface;
+  const bool may = !session.initiator && session.record.has_transport && elsewhere &&
+                   peer_of(session).session.get() == &session;
+  if (!may || now < session.rebind_hinted_at + kRebindHintEvery) return;
+  session.rebind_hinted_at = now;
+  send_hint(session, from, wire::Hint::kRebind);
 }
 
 void SessionEngine::Impl::on_reattach_request(Millis now, Session& session, const Arrival& at,
@@ -62,11 +114,15 @@ void SessionEngine::Impl::on_reattach_request(Millis now, Session& session, cons
 
   const Finding finding = judge_request(now, session, at, message);
   if (!finding.ok()) return refuse_request(now, session, at, message, finding);
+  const bool retries = session.record.state == State::kDegraded &&
+                       !has_living_transport(session.record, policy_of(session), now);
+  if (retries && !drive(now, session, {Trigger::kSwitchRequested})) return;
   if (!is_warm(now, session, at)) return challenge(session, at, message);
   const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
   session.reattach->outstanding =
       OutstandingChallenge{at.from,       spare->number, ReceiverIndex{message.receiver},
-                           message.nonce, message.nonce, message.retire_active != 0};
+                           message.nonce, message.nonce, message.retire_active != 0,
+                           message.cause};
   begin_commit(now, session);
 }
 
@@ -117,10 +173,12 @@ void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
   const bool same = outstanding && outstanding->from == at.from &&
                     outstanding->number == spare->number && outstanding->receiver == receiver;
   if (!same) {
-    outstanding = OutstandingChallenge{at.from, spare->number, receiver, message.nonce, 0, false};
+    outstanding = OutstandingChallenge{at.from, spare->number, receiver,     message.nonce,
+                                       0,       false,         message.cause};
   }
   outstanding->latest_nonce = message.nonce;
   outstanding->retires = message.retire_active != 0;
+  outstanding->cause = message.cause;
   wire::ReattachChallenge answer{};
   answer.header = control_header(wire::ControlType::kReattachChallenge);
   answer.nonce = message.nonce;
@@ -261,14 +319,31 @@ void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
   if (answer == OwnershipAnswer::kCommitted) {
     apply_commit(now, *session, request);
   } else {
-    const Finding finding{Reason::kOwnershipConflict, Detail::kNone, "commit"};
+    const bool conflict = answer == OwnershipAnswer::kConflict;
+    const Finding finding{Reason::kOwnershipConflict,
+                          conflict ? Detail::kVersionConflict : Detail::kStoreUnavailable,
+                          "commit"};
     tell_refusal(now, *session, finding, request.from);
     send_reject(now, *session, {request.from, *session->current, ReceiverIndex{}},
                 request.latest_nonce, request.receiver, finding);
+    if (conflict && !ownership().authoritative(session->id)) return lose_session(now, *session);
   }
   for (const WaitingMessage& each : waiting) {
     on_control(now, each.from, each.index, each.counter, each.plaintext);
   }
+  rearm(id);
+}
+
+/// Somebody else owns it: it is forgotten here without a transition, nothing more is sent, and only
+/// the owner ends it.
+void SessionEngine::Impl::lose_session(Millis now, Session& session) {
+  const PeerId id = session.peer;
+  PeerState& peer = peer_of(session);
+  emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, id, session.id,
+                session.path);
+  withdraw_tx(session);
+  const std::unique_ptr<Session> lost = std::move(peer.session);
+  release_keys(now, peer, *lost, false);
   rearm(id);
 }
 
@@ -283,6 +358,7 @@ void SessionEngine::Impl::apply_commit(Millis now, Session& session,
   KeyGeneration& generation = *session.current;
   std::ranges::find(generation.spares, request.number, &SpareBinding::number)->remote =
       request.receiver;
+  session.cause = request.cause;
   rebind(now, session, request.number, request.from);
   top_up_spares(session, generation);
   session.reattach->replaced = replaced;
@@ -307,14 +383,12 @@ void SessionEngine::Impl::send_ack(Millis now, Session& session, uint64_t nonce)
   send_control(session, *session.current, ack);
 }
 
-void SessionEngine::Impl::send_hint(PeerId id, wire::Hint hint) {
-  Session* session = peers[id.value].session.get();
-  if (session == nullptr || session->initiator || !session->record.has_transport) return;
+void SessionEngine::Impl::send_hint(Session& session, const Path& to, wire::Hint hint) {
   wire::PolicyHint message{};
   message.header = control_header(wire::ControlType::kPolicyHint);
-  message.binding_version = session->record.binding_version.value;
+  message.binding_version = session.record.binding_version.value;
   message.hint = hint;
-  send_control(*session, *session->current, message);
+  send_along(session, *session.current, session.current->remote, to, message);
 }
 
 }  // namespace jvpn

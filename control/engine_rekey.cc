@@ -137,6 +137,8 @@ void SessionEngine::Impl::adopt(Millis now, Session& session,
   session.previous->retire_at = previous_until;
   retire_spares(*session.previous);  // jumps go under the newer keys
   session.current = std::move(fresh_keys);
+  session.quality.in = {};
+  session.probe_at = now;  // candidates are validated anew, under the new keys
   session.record.keys_expire = session.current->created + Millis{kKeyRefuseAfterMs};
   session.rekey_at = now + config.rekey_after;
   ++session.rekeys;

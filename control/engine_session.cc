@@ -22,7 +22,7 @@ bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent
   const Step taken = step(before, event, policy_of(session), now);
   session.record = taken.record;
   if (!taken.applied) {
-    counters.transitions_refused += taken.refused && event.trigger != Trigger::kTick ? 1 : 0;
+    if (taken.refused) tell_refused(now, session, event);
     return true;
   }
   session.last_reason = taken.reason;
@@ -34,6 +34,19 @@ bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent
   if (!taken.record.has_transport) withdraw_tx(session);
   session.quality_at = now;
   return true;
+}
+
+/// No row takes the trigger: nothing has changed, and somebody may want to know why.
+void SessionEngine::Impl::tell_refused(Millis now, const Session& session,
+                                       const SessionEvent& refused) {
+  ++counters.transitions_refused;
+  if (!security_events.take(now)) return;
+  Event event = event_of(now, EventKind::kAuditEvent, session);
+  event.reason = Reason::kAuditTransitionRefused;
+  event.detail = refused.detail;
+  event.check = jvpn::to_string(refused.trigger);
+  event.result = jvpn::to_string(session.record.state);
+  host.emit(event);
 }
 
 /// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
@@ -212,6 +225,7 @@ Event SessionEngine::Impl::event_of(Millis now, EventKind kind, const Session& s
   event.at = now;
   event.session = session.id;
   event.peer = session.peer;
+  event.end = session.initiator ? SessionEnd::kInitiator : SessionEnd::kResponder;
   event.policy_version = config.policy.version;
   event.state_version = session.record.version;
   event.to_path = session.path;

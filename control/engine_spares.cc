@@ -31,9 +31,10 @@ size_t SessionEngine::Impl::indices_alive(const PeerState& peer) {
   return alive;
 }
 
-/// One for each path that policy lets a session keep in view.
+/// One for each path that policy lets a session keep in view, and one for a path that turns up.
 size_t SessionEngine::Impl::spares_wanted(const Session& session) const {
-  return std::min<size_t>(policy_of(session).transport.max_candidate_count, wire::kSpareIndices);
+  const size_t candidates = policy_of(session).transport.max_candidate_count;
+  return candidates == 0 ? 0 : std::min(candidates + 1, wire::kSpareIndices);
 }
 
 /// Up to `count` more spares, not installed yet; fewer when indices run short.
@@ -120,12 +121,16 @@ bool SessionEngine::Impl::lacks_spares(const Session& session) const {
     return false;
   }
   const auto& spares = session.current->spares;
-  const auto& candidates = peers[session.peer.value].candidates;
-  const bool stranded = std::ranges::any_of(spares, [&](const SpareBinding& spare) {
-    return spare.path && *spare.path != session.wanted &&
-           std::ranges::find(candidates, *spare.path) == candidates.end();
-  });
+  const bool stranded = std::ranges::any_of(
+      spares, [&](const SpareBinding& spare) { return is_stranded(session, spare); });
   return stranded || spares.size() < spares_wanted(session);
+}
+
+/// It belongs to a path that the session can't or won't take any more.
+bool SessionEngine::Impl::is_stranded(const Session& session, const SpareBinding& spare) const {
+  const auto& candidates = peers[session.peer.value].candidates;
+  return spare.path && *spare.path != session.wanted &&
+         std::ranges::find(candidates, *spare.path, &Candidate::path) == candidates.end();
 }
 
 Millis SessionEngine::Impl::spares_due(const Session& session) const {
@@ -136,14 +141,11 @@ Millis SessionEngine::Impl::spares_due(const Session& session) const {
 void SessionEngine::Impl::serve_spares(Millis now, Session& session) {
   if (now < spares_due(session)) return;
   session.spares_asked = now;
-  const auto& candidates = peers[session.peer.value].candidates;
   wire::NewIndices message{};
   message.header = control_header(wire::ControlType::kNewIndices);
   size_t returned = 0;
   for (const SpareBinding& spare : session.current->spares) {
-    const bool candidate = !spare.path || spare.path == session.wanted ||
-                           std::ranges::find(candidates, *spare.path) != candidates.end();
-    if (candidate || returned == wire::kSpareIndices) continue;
+    if (!is_stranded(session, spare) || returned == wire::kSpareIndices) continue;
     message.spares.index[returned] = spare.remote.value;
     message.spares.number[returned++] = spare.number;
   }
@@ -190,6 +192,9 @@ void SessionEngine::Impl::rebind(Millis now, Session& session, uint16_t number, 
   session.path = path;
   ++session.switches;
   session.heartbeat_sent = now;
+  session.quality = {};
+  session.quality_at = now;
+  session.reported_loss = false;
   install_tx(session);
 }
 
@@ -198,6 +203,7 @@ void SessionEngine::Impl::tell_switch(Millis now, const Session& session, const 
   Event event = event_of(now, EventKind::kTransportSwitch, session);
   event.reason = Reason::kTransportSwitchOk;
   event.from_path = old_path;
+  event.cause = to_string(session.cause);
   host.emit(event);
   Event audit = event_of(now, EventKind::kAuditEvent, session);
   const PeerState& peer = peers[session.peer.value];

@@ -262,6 +262,18 @@ TrafficTotals Publisher::totals(PeerId id) const {
   return sum;
 }
 
+RxProgress Publisher::rx_progress(ReceiverIndex index) const {
+  const RxRecord* record = table_.rx(index.value);
+  RxProgress progress;
+  if (record == nullptr || record->index != index) return progress;
+  for (size_t i = 0; i < record->lane_count; ++i) {
+    // Packets first: a lane's worker may move on meanwhile, and what has come was expected.
+    progress.received += record->lanes[i].packets.load(std::memory_order_relaxed);
+    progress.expected += record->lanes[i].expected.load(std::memory_order_relaxed);
+  }
+  return progress;
+}
+
 void Publisher::retire(const RxRecord* record) {
   Peer& peer = peer_of(record->peer);
   const Counted before = count(record->lanes, record->lane_count);

@@ -58,6 +58,8 @@ class Publisher {
 
   /// Since the peer last had neither a receive nor a send side.
   TrafficTotals totals(PeerId peer) const;
+  /// Of the lanes of an installed index; zeros for any other.
+  RxProgress rx_progress(ReceiverIndex index) const;
   /// Installs refused: no memory, or a contradiction in them. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
   size_t bytes_in_use() const { return slab_.in_use(); }

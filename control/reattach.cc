@@ -27,6 +27,22 @@ uint32_t until(Millis then, Millis now) {
 
 }  // namespace
 
+const char* to_string(wire::ReattachCause cause) {
+  switch (cause) {
+    case wire::ReattachCause::kDead:
+      return "dead";
+    case wire::ReattachCause::kPlanned:
+      return "planned";
+    case wire::ReattachCause::kQuality:
+      return "quality";
+    case wire::ReattachCause::kFailback:
+      return "failback";
+    case wire::ReattachCause::kRebind:
+      return "rebind";
+  }
+  return "unknown";
+}
+
 Finding judge_freshness(const wire::ReattachRequest& request, uint64_t latest_nonce,
                         const Policy& policy, Millis now) {
   const uint64_t most = policy.security.reattach_proof_max_age.value;

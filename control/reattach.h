@@ -16,6 +16,9 @@
 
 namespace jvpn {
 
+/// `dead`, `planned`, `quality`, `failback`, `rebind`; `unknown` for a number that is none.
+const char* to_string(wire::ReattachCause cause);
+
 /// What a check found: the outcome's reason code, and the check's name when it failed.
 struct Finding {
   Reason reason = Reason::kReattachAccept;

@@ -79,7 +79,9 @@ const ControlCase kControlCases[] = {
     {"type 0", 1, control(ControlType{0}, 8), Outcome::kUnknown},
     {"type 200", 1, control(ControlType{200}, 300), Outcome::kUnknown},
     {"type 200, critical", 1, control(ControlType{200}, 8, wire::kCritical), Outcome::kFatal},
-    {"QUALITY_REPORT", 1, control(ControlType::kQualityReport, 8), Outcome::kUnknown},
+    {"short QUALITY_REPORT", 1, control(ControlType::kQualityReport, 8), Outcome::kFatal},
+    {"QUALITY_REPORT of another binding", 1,
+     control(ControlType::kQualityReport, sizeof(wire::QualityReport)), Outcome::kStale},
 };
 
 TEST(EngineAttack, ControlMessagesThatAreNotWellFormed) {

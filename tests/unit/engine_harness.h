@@ -124,6 +124,7 @@ class Node : public SessionHost {
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
   }
   Activity activity(PeerId peer) override { return activity_[peer.value]; }
+  RxProgress rx_progress(ReceiverIndex index) override { return progress_[index.value]; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     answers.push_back(answer);
@@ -189,6 +190,8 @@ class Node : public SessionHost {
   size_t number_;
   Random random_;
   std::map<uint32_t, Activity> activity_;
+  std::map<uint32_t, RxProgress> progress_;
+  std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
   std::set<std::pair<RawKey, uint16_t>> lanes_used_;
   std::set<std::pair<RawKey, uint32_t>> indices_used_;
 };
@@ -370,7 +373,8 @@ inline void Node::send_data(PeerId peer) {
   wire::TransportHeader header{};
   header.type = wire::MessageType::kData;
   header.receiver = install.peer_index.value;
-  header.counter = wire::make_counter(install.first_lane, 0);
+  const auto key = std::pair(install.traffic_key, install.first_lane.value);
+  header.counter = wire::make_counter(install.first_lane, sequences_[key]++);
   Bytes bytes(sizeof header + install.traffic_key.size());
   __builtin_memcpy(bytes.data(), &header, sizeof header);
   std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
@@ -395,6 +399,9 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
     return;
   }
   ++delivered;
+  RxProgress& progress = progress_[header.receiver];
+  ++progress.received;
+  progress.expected = std::max(progress.expected, wire::sequence_of(header.counter) + 1);
   Activity& activity = activity_[found->second.peer.value];
   ++activity.rx_packets;
   activity.last_rx = now;

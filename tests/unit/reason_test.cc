@@ -14,7 +14,7 @@ struct Expected {
   ReasonKind kind;
 };
 
-// spec/reason-codes.md §2 to §5, and KEY_LIFETIME_EXCEEDED of the design.
+// spec/reason-codes.md §2 to §5, and what the design and the event pipeline added.
 constexpr Expected kSpecification[] = {
     {"HANDSHAKE_OK", ReasonKind::kStateTransition},
     {"HANDSHAKE_FAIL", ReasonKind::kStateTransition},
@@ -50,6 +50,7 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_INVARIANT_OK_NO_RESET", ReasonKind::kAudit},
     {"AUDIT_POLICY_LIMIT_TRIGGERED", ReasonKind::kAudit},
     {"AUDIT_RECOVERY_TIMELINE", ReasonKind::kAudit},
+    {"EVENTS_LOST", ReasonKind::kAudit},
 };
 
 TEST(Reason, EveryCodeOfTheSpecificationRoundTrips) {

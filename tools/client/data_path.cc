@@ -57,6 +57,17 @@ void DataPath::retire_rx(ReceiverIndex index) {
   if (slot && slot->index == index) slot.reset();
 }
 
+RxProgress DataPath::rx_progress(ReceiverIndex index) const {
+  const RxRecord* record = rx_[index.value & slot_mask_].get();
+  if (record == nullptr || record->index != index || record->packets == 0) return {};
+  RxProgress progress{0, record->packets};
+  for (const auto& lane : record->lanes) {
+    // A lane that nothing came on is one short at most: its highest number is 0, too.
+    progress.expected += lane.highest() == 0 ? 0 : lane.highest() + 1;
+  }
+  return progress;
+}
+
 bool DataPath::same_key(const TxInstall& install) const {
   return install.suite == tx_key_.suite && equal_constant_time(install.traffic_key, tx_raw_key_);
 }
@@ -168,7 +179,7 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
                   .data = message.data() + sizeof header,
                   .length = static_cast<uint32_t>(message.size() - wire::kTransportOverhead),
                   .nonce = transport_nonce(record->index, header.counter)});
-  opening_.push_back({&window, sequence});
+  opening_.push_back({record, &window, sequence});
   return std::nullopt;
 }
 
@@ -177,6 +188,7 @@ std::optional<Drop> DataPath::accept_opened(const AeadOp& op, const Opening& ope
   const ReplayVerdict verdict = opening.window->accept(opening.sequence);
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;
   if (verdict == ReplayVerdict::kTooOld) return Drop::kReplayTooOld;
+  ++opening.record->packets;
   ++activity_.rx_packets;
   activity_.rx_bytes += op.length;
   const std::span<const uint8_t> packet(op.data, op.length);

@@ -53,6 +53,7 @@ class DataPath {
   void install_tx(const TxInstall& install);
   void withdraw_tx();
   const Activity& activity() const { return activity_; }
+  RxProgress rx_progress(ReceiverIndex index) const;
 
   /// Where sealed packets go; nullopt without an active binding.
   const std::optional<Path>& path() const { return path_; }
@@ -82,6 +83,7 @@ class DataPath {
     ReceiverIndex index;
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
+    uint64_t packets = 0;  ///< authentic and fresh
   };
   struct TxLane {
     LaneId id;
@@ -89,6 +91,7 @@ class DataPath {
   };
   /// A message whose header was found right, between the stages of open().
   struct Opening {
+    RxRecord* record = nullptr;
     ReplayWindow<kReplayWindowBits>* window = nullptr;
     uint64_t sequence = 0;
   };

@@ -90,8 +90,7 @@ Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
 
 }  // namespace
 
-Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> events,
-                         const std::atomic<bool>& stop) {
+Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop) {
   const auto options = dataplane_options(loaded);
   if (!options) return options.error();
   const auto eal = Eal::start(loaded.profile);
@@ -101,8 +100,7 @@ Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> e
   Dataplane& workers = **dataplane;
 
   EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
-  auto loop =
-      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), std::move(events));
+  auto loop = ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events);
   if (!loop) return loop.error();
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
