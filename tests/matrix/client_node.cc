@@ -94,6 +94,7 @@ bool ClientNode::send_echo() {
   for (const auto sealed : batch_.packets()) carry_(*data_path_->path(), sealed);
   const bool sent = !batch_.empty();
   batch_.clear();
+  engine_->wake(now_, kGateway);
   return sent;
 }
 
