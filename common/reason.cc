@@ -77,6 +77,8 @@ constexpr std::array kReasonTexts = {
                "how long the recovery took, in which steps"},
     ReasonText{Reason::kAuditTransitionRefused, "AUDIT_TRANSITION_REFUSED",
                "something happened that the session's state has no row for"},
+    ReasonText{Reason::kEventsLost, "EVENTS_LOST",
+               "so many events are missing here: the log's reader or disk was too slow"},
 
     ReasonText{Reason::kConfigLoaded, "CONFIG_LOADED", "a valid policy took effect"},
     ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",

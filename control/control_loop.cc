@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "control/event_admin.h"
 #include "control/outer_header.h"
 #include "control/show.h"
 #include "control/show_sessions.h"
@@ -45,21 +46,21 @@ std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
 
 Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
                                                          EngineConfig config, DataplaneView view,
-                                                         std::shared_ptr<spdlog::logger> events,
+                                                         EventLog& events,
                                                          const GatewayClock& clock) {
   auto reclaimer = std::make_unique<Reclaimer>(view.rcu);
   auto publisher = Publisher::create(view.sessions, *reclaimer, view.ports,
                                      static_cast<unsigned>(view.rings.size()));
   if (!publisher) return publisher.error();
-  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, std::move(view), std::move(events),
-                                                    clock, std::move(publisher).value(),
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, std::move(view), events, clock,
+                                                    std::move(publisher).value(),
                                                     std::move(reclaimer)));
   if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
   return loop;
 }
 
-ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
-                         std::shared_ptr<spdlog::logger> events, const GatewayClock& clock,
+ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
+                         const GatewayClock& clock,
                          std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer)
     : clock_(clock),
       view_(std::move(view)),
@@ -69,7 +70,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
       started_(clock.now()),
       reclaimer_(std::move(reclaimer)),
       publisher_(std::move(publisher)),
-      events_(profile.node, std::move(events)),
+      events_(events),
       injector_(view_.control_pool, inject_rings(view_)),
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
@@ -255,13 +256,13 @@ nlohmann::json ControlLoop::show() {
   nlohmann::json control = show_counters(engine_->counters());
   control["malformed"] = malformed_;
   control["unroutable"] = host_.unroutable();
-  control["events"] = events_.written();
   control["install_failures"] = publisher_->failures();
   control["reclaim_pending"] = reclaimer_->pending();
   control["neighbors"] = show_neighbors(neighbors_);
   control["slow_path"] = show_slow_path(slow_path_.counters());
   control["inject"] = show_injector(injector_.counters());
   all["control"] = std::move(control);
+  all["events"] = show_events(events_.status());
   return all;
 }
 

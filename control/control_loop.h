@@ -33,13 +33,11 @@ namespace jvpn {
 
 class ControlLoop {
  public:
-  /// Installs the profile's routes and opens the admin socket; `events` gets one JSON line per
-  /// event. The workers of `view` may run already and must be stopped before the loop is destroyed;
-  /// `clock` outlives it.
+  /// Installs the profile's routes and opens the admin socket; `events` and `clock` outlive the
+  /// loop. The workers of `view` may run already and must be stopped before the loop is destroyed.
   static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
                                                      EngineConfig config, DataplaneView view,
-                                                     std::shared_ptr<spdlog::logger> events,
-                                                     const GatewayClock& clock);
+                                                     EventLog& events, const GatewayClock& clock);
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
@@ -55,8 +53,8 @@ class ControlLoop {
   SessionEngine& engine() { return *engine_; }
 
  private:
-  ControlLoop(const GatewayProfile& profile, DataplaneView view,
-              std::shared_ptr<spdlog::logger> events, const GatewayClock& clock,
+  ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
+              const GatewayClock& clock,
               std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer);
   Result<void> start(const GatewayProfile& profile, EngineConfig config);
   Result<void> install_peer_routes(const GatewayProfile& profile);
@@ -83,7 +81,7 @@ class ControlLoop {
   Millis started_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Publisher> publisher_;
-  EventLog events_;
+  EventLog& events_;
   Injector injector_;
   Neighbors neighbors_;
   InsideRoutes inside_;

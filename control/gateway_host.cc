@@ -92,6 +92,11 @@ Activity GatewayHost::activity(PeerId peer) {
   return activity;
 }
 
+RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
+  const LaneTotals totals = publisher_.lane_totals(index);
+  return {totals.expected, totals.received, boot_time_of_tsc(totals.last_rx_tsc)};
+}
+
 uint16_t GatewayHost::inner_mtu(const Path& path) {
   if (path.interface >= ports_.size()) return 0;
   const uint16_t link = ports_[path.interface].mtu;

@@ -31,7 +31,7 @@ class GatewayHost final : public SessionHost {
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId peer) override;
-  RxProgress rx_progress(ReceiverIndex index) override { return publisher_.rx_progress(index); }
+  RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer) override;
   void emit(const Event& event) override { events_.add(event); }
