@@ -63,7 +63,7 @@ TEST(Isolation5, diagnostic_event) {
   const EventBook& events = rig.gateway().events();
   ASSERT_EQ(events.count(EventKind::kAuditEvent, Reason::kAuditTransitionRefused), 1U);
   const auto told = std::ranges::find(events.lines(), to_string(Reason::kAuditTransitionRefused),
-                                      &EventLine::reason);
+                                      &ToldEvent::reason);
   EXPECT_EQ(told->check, "reattach_committed");
   EXPECT_EQ(told->result, "ATTACHED");
   EXPECT_EQ(rig.gateway().engine().counters().transitions_refused, 1U);
