@@ -39,7 +39,6 @@ class ClientNode final : public SessionHost {
 
   /// `now`: its own clock's.
   ClientNode(const ClientSpec& spec, Millis now, Carry carry);
-  ~ClientNode() override;
 
   void dial(Millis now, const Path& path);
   void receive(Millis now, const Path& from, Bytes datagram);
