@@ -93,6 +93,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   read_peers(root, profile.limits.sessions, profile.peers);
   read_policy(root, profile.policy);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
+  read_events(root, profile.events);
 }
 
 void read_interface(YamlMap& root, InterfaceProfile& interface) {
@@ -134,6 +135,7 @@ void read_client(YamlMap& root, ClientProfile& profile) {
   });
   read_policy(root, profile.policy);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
+  read_events(root, profile.events);
 }
 
 /// Reads a whole profile, once its role is what the program expects.

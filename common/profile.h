@@ -93,6 +93,19 @@ struct AdminProfile {
   std::string socket;
 };
 
+enum class EventSinkKind : uint8_t { kStdout, kFile, kUnix, kSyslog };
+/// `stdout`, `file`, `unix`, `syslog`.
+const char* to_string(EventSinkKind kind);
+
+struct EventSinkProfile {
+  EventSinkKind kind = EventSinkKind::kStdout;
+  std::string path;  ///< of a file, which is appended to, or of a stream socket that listens
+};
+
+struct EventsProfile {
+  std::vector<EventSinkProfile> sinks{EventSinkProfile{}};
+};
+
 /// Profile of `jvpnd`.
 struct GatewayProfile {
   std::string node;
@@ -106,6 +119,7 @@ struct GatewayProfile {
   LimitsProfile limits;
   std::vector<PeerProfile> peers;
   Policy policy;
+  EventsProfile events;
   AdminProfile admin;
 };
 
@@ -128,6 +142,7 @@ struct ClientProfile {
   std::vector<UnderlayProfile> underlays;
   PeerProfile gateway;
   Policy policy;
+  EventsProfile events;
   AdminProfile admin;
 };
 

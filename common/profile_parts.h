@@ -21,6 +21,8 @@ void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peer
 /// `map` is a peer: its public key, preshared key, allowed_ips and endpoints, but not its name.
 /// Gives the allowed_ips with their places, so that peers can be compared.
 std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer);
+/// `root` holds `events`, the same for every role.
+void read_events(YamlMap& root, EventsProfile& events);
 /// A path to a secret under `name` in `map`; gives true when it is there and valid.
 bool read_file_reference(YamlMap& map, std::string_view name, Need need, FileReference& file);
 

@@ -75,6 +75,14 @@ constexpr std::array kReasonTexts = {
                "a limit of the policy took effect"},
     ReasonText{Reason::kAuditRecoveryTimeline, "AUDIT_RECOVERY_TIMELINE",
                "how long the recovery took, in which steps"},
+    ReasonText{Reason::kAuditTransitionRefused, "AUDIT_TRANSITION_REFUSED",
+               "something happened that the session's state has no row for"},
+    ReasonText{Reason::kEventsLost, "EVENTS_LOST",
+               "so many events are missing here: the log's reader or disk was too slow"},
+
+    ReasonText{Reason::kConfigLoaded, "CONFIG_LOADED", "a valid policy took effect"},
+    ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",
+               "the policy was invalid: the one before goes on, new sessions are denied"},
 };
 static_assert(kReasonTexts.size() == all_reasons.size());
 
@@ -103,6 +111,12 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kCorruptRecord, "corrupt_record"},
     DetailText{Detail::kImpossibleMessage, "impossible_message"},
     DetailText{Detail::kRekeyed, "rekeyed"},
+    DetailText{Detail::kVersionConflict, "version_conflict"},
+    DetailText{Detail::kStoreUnavailable, "store_unavailable"},
+    DetailText{Detail::kOwnershipLost, "ownership_lost"},
+    DetailText{Detail::kLoss, "loss"},
+    DetailText{Detail::kLatency, "latency"},
+    DetailText{Detail::kJitter, "jitter"},
 };
 static_assert(kDetailTexts.size() == all_details.size());
 
@@ -136,7 +150,8 @@ ReasonKind kind_of(Reason reason) {
   if (reason < Reason::kReattachAccept) return ReasonKind::kStateTransition;
   if (reason < Reason::kSecReplayAttempt) return ReasonKind::kReattachOutcome;
   if (reason < Reason::kAuditInvariantOkSingleActive) return ReasonKind::kSecurity;
-  return ReasonKind::kAudit;
+  if (reason < Reason::kConfigLoaded) return ReasonKind::kAudit;
+  return ReasonKind::kConfig;
 }
 
 const char* to_string(ReasonKind kind) {
@@ -149,6 +164,8 @@ const char* to_string(ReasonKind kind) {
       return "security";
     case ReasonKind::kAudit:
       return "audit";
+    case ReasonKind::kConfig:
+      return "configuration";
   }
   return "unknown";
 }

@@ -54,6 +54,12 @@ enum class Reason : uint16_t {
   kAuditInvariantOkNoReset = 193,
   kAuditPolicyLimitTriggered = 194,
   kAuditRecoveryTimeline = 195,
+  kAuditTransitionRefused = 196,  ///< added: a trigger that no row of the state machine took
+  kEventsLost = 197,  ///< added: a gap in this very log
+
+  // configuration, added
+  kConfigLoaded = 256,
+  kConfigRefused = 257,
 };
 
 inline constexpr std::array all_reasons = {
@@ -91,9 +97,13 @@ inline constexpr std::array all_reasons = {
     Reason::kAuditInvariantOkNoReset,
     Reason::kAuditPolicyLimitTriggered,
     Reason::kAuditRecoveryTimeline,
+    Reason::kAuditTransitionRefused,
+    Reason::kEventsLost,
+    Reason::kConfigLoaded,
+    Reason::kConfigRefused,
 };
 
-enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit };
+enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit, kConfig };
 
 /// `HANDSHAKE_OK`; `NONE` for kNone, `UNKNOWN` for a number that is no reason.
 const char* to_string(Reason reason);
@@ -141,16 +151,44 @@ enum class Detail : uint16_t {
 
   // KEY_EVENT
   kRekeyed = 80,  ///< new keys took over; the binding is the same
+
+  // OWNERSHIP_CONFLICT, SEC_OWNERSHIP_ANOMALY
+  kVersionConflict = 96,   ///< the store holds another version than ours
+  kStoreUnavailable = 97,  ///< it gave no answer to count on
+  kOwnershipLost = 98,     ///< the session is somebody else's now
+
+  // VOLATILITY_SIGNAL, QUALITY_FLOOR_VIOLATION
+  kLoss = 112,
+  kLatency = 113,
+  kJitter = 114,
 };
 
 inline constexpr std::array all_details = {
-    Detail::kSuperseded,       Detail::kOperator,      Detail::kPeerTerminate,
-    Detail::kPolicyHardStop,   Detail::kShutdown,      Detail::kAuthentication,
-    Detail::kPolicyRefused,    Detail::kTimeout,       Detail::kStaleVersion,
-    Detail::kFutureVersion,    Detail::kStaleTime,     Detail::kDualActive,
-    Detail::kCooldown,         Detail::kSwitchRate,    Detail::kRecoveryWindow,
-    Detail::kCandidateRefused, Detail::kCorruptRecord, Detail::kImpossibleMessage,
+    Detail::kSuperseded,
+    Detail::kOperator,
+    Detail::kPeerTerminate,
+    Detail::kPolicyHardStop,
+    Detail::kShutdown,
+    Detail::kAuthentication,
+    Detail::kPolicyRefused,
+    Detail::kTimeout,
+    Detail::kStaleVersion,
+    Detail::kFutureVersion,
+    Detail::kStaleTime,
+    Detail::kDualActive,
+    Detail::kCooldown,
+    Detail::kSwitchRate,
+    Detail::kRecoveryWindow,
+    Detail::kCandidateRefused,
+    Detail::kCorruptRecord,
+    Detail::kImpossibleMessage,
     Detail::kRekeyed,
+    Detail::kVersionConflict,
+    Detail::kStoreUnavailable,
+    Detail::kOwnershipLost,
+    Detail::kLoss,
+    Detail::kLatency,
+    Detail::kJitter,
 };
 
 /// `superseded`, `dual_active`, …; empty for kNone, `unknown` for a number that is no detail.

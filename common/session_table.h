@@ -30,6 +30,7 @@ struct alignas(kCacheLine) RxLane {
   static constexpr uint32_t kUnclaimed = UINT32_MAX;
   std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
   uint32_t reserved = 0;
+  std::atomic<uint64_t> expected{0};  ///< one more than the highest sequence accepted; relaxed
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
   std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed

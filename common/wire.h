@@ -190,7 +190,25 @@ struct HeartbeatAck {
   uint64_t binding_version;
 };
 
-/// The sender's transport is gone; travels over another path, under that path's index.
+/// How the sender's direction does, seen from the receiver's end of it.
+struct QualityReport {
+  ControlHeader header;
+  uint64_t binding_version;  ///< of the binding it speaks of
+  uint32_t loss_ppm;         ///< lost of the latest window's packets, in millionths
+  uint32_t reserved;
+};
+
+/// Initiator: how often it will give a sign of life from now on. Responder: how often is enough;
+/// until this answer comes, nothing changes.
+struct Idle {
+  ControlHeader header;
+  uint64_t binding_version;
+  uint32_t interval_ms;  ///< 0: awake
+  uint32_t reserved;
+};
+
+/// The bound transport is gone; travels over another path, under that path's index, in either
+/// direction.
 struct TransportDead {
   ControlHeader header;
   uint64_t binding_version;  ///< of the binding that died; any other is stale
@@ -209,7 +227,8 @@ struct NewIndices {
   SpareIndices spares;
 };
 
-/// Validates and measures a standby path, under its spare index.
+/// Validates and measures a standby path, under its spare index. Zero bytes up to the tunnel's MTU
+/// follow each of the three, so that a path that can't carry its packets doesn't pass.
 struct PathProbe {
   ControlHeader header;
   uint64_t nonce;
@@ -231,9 +250,17 @@ struct PathResponse {
   ControlHeader header;
   uint64_t nonce;
   uint8_t token[16];
+  uint32_t receiver;  ///< the probe's
+  uint32_t reserved;
 };
 
-enum class ReattachCause : uint8_t { kDead = 1, kPlanned = 2, kQuality = 3 };
+enum class ReattachCause : uint8_t {
+  kDead = 1,
+  kPlanned = 2,
+  kQuality = 3,
+  kFailback = 4,  ///< to a preferred path that has been stable for long enough
+  kRebind = 5,    ///< same path, but a NAT on it has changed
+};
 
 /// From the candidate path, under that path's spare index.
 struct ReattachRequest {
@@ -298,7 +325,7 @@ struct PolicyHint {
   ControlHeader header;
   uint64_t binding_version;
   Hint hint;
-  uint8_t reserved[7];
+  uint8_t reserved[3];
 };
 
 struct RekeyPayload {
@@ -340,7 +367,10 @@ struct Terminate {
 
 #pragma pack(pop)
 
+/// Of messages that aren't padded.
 inline constexpr size_t kMaxControlPlaintext = 512;
+/// Of those that are, probes: a jumbo frame's worth.
+inline constexpr size_t kMaxPaddedPlaintext = 9'216;
 
 static_assert(sizeof(TransportHeader) == 16);
 static_assert(sizeof(Preamble) == 4);

@@ -88,14 +88,21 @@ void SessionEngine::Impl::serve_draining(Millis now, PeerState& peer) {
 
 void SessionEngine::Impl::serve_session(Millis now, PeerState& peer) {
   Session& session = *peer.session;
-  if (session.commit_pending != 0) return;  // whatever is due waits for the store's answer
   note_activity(session);
+  if (session.commit_pending != 0) {  // all but the session's end waits for the store's answer
+    if (now >= end_deadline(session.record, policy_of(session))) {
+      drive(now, session, {Trigger::kTick});
+    }
+    return;
+  }
   if (!drive(now, session, {Trigger::kTick})) return;
   if (session.previous && now >= session.previous->retire_at) retire(session.previous);
   if (now >= heartbeat_due(session)) send_heartbeat(now, session);
   if (now >= quality_due(session) && !judge_quality(now, session)) return;
   if (!session.initiator) return;
+  serve_idle(now, session);
   serve_jump(now, session);
+  serve_failback(now, session);
   serve_probes(now, session);
   serve_spares(now, session);
   serve_rekey(now, session);
@@ -124,10 +131,11 @@ Millis SessionEngine::Impl::next_due(const PeerState& peer) const {
 }
 
 Millis SessionEngine::Impl::session_due(const Session& session) const {
-  if (session.commit_pending != 0) return kNever;
+  if (session.commit_pending != 0) return end_deadline(session.record, policy_of(session));
   Millis due = jvpn::next_deadline(session.record, policy_of(session));
   due = std::min({due, heartbeat_due(session), rekey_due(session), quality_due(session)});
   due = std::min({due, jump_due(session), probe_due(session), spares_due(session)});
+  due = std::min({due, failback_due(session), idle_due(session)});
   if (session.previous) due = std::min(due, session.previous->retire_at);
   const bool may_call_again = session.initiator && !session.confirmed && session.rekeys == 0;
   const std::unique_ptr<Dial>& call = peers[session.peer.value].dial;
@@ -209,7 +217,13 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   view.rekeys = session.rekeys;
   view.born = session.record.born;
   view.last_authentic = session.record.last_authentic;
-  view.rtt_us = session.rtt_us;
+  view.rtt_us = session.quality.rtt.rtt_us();
+  view.jitter_us = session.quality.rtt.jitter_us();
+  view.loss_in = session.quality.loss_in(policy_of(session));
+  view.loss_out = session.quality.reported;
+  view.loss_out_until = session.quality.reported_until;
+  view.recent_switches = session.record.switches;
+  view.idle = session.record.idle_interval != Millis{0};
   view.switches = session.switches;
   return view;
 }
@@ -281,7 +295,29 @@ void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
 }
 
 void SessionEngine::ask_jump(Millis, PeerId peer, wire::Hint hint) {
-  if (peer.value < impl_->peers.size()) impl_->send_hint(peer, hint);
+  if (peer.value >= impl_->peers.size()) return;
+  Session* session = impl_->peers[peer.value].session.get();
+  const bool may = session != nullptr && !session->initiator && session->record.has_transport;
+  if (may) impl_->send_hint(*session, session->path, hint);
+}
+
+void SessionEngine::interface_lost(Millis now, uint16_t interface) {
+  impl_->interface_lost(now, interface);
+}
+void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index) {
+  impl_->source_changed(now, from, index);
+}
+void SessionEngine::wake(Millis now, PeerId peer) {
+  if (peer.value < impl_->peers.size()) impl_->wake(now, peer);
+}
+void SessionEngine::set_policy(Millis now, const Policy& policy) {
+  impl_->set_policy(now, policy);
+}
+void SessionEngine::deny_new_sessions(Millis now) {
+  impl_->deny_new_sessions(now);
+}
+bool SessionEngine::denies_new_sessions() const {
+  return impl_->denies_new;
 }
 
 void SessionEngine::terminate(Millis now, PeerId peer, Detail detail) {

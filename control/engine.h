@@ -62,7 +62,13 @@ struct SessionView {
   Millis born;
   Millis last_authentic;
   std::optional<uint32_t> rtt_us;
+  std::optional<uint32_t> jitter_us;
+  std::optional<Ppm> loss_in;   ///< of data to this end, over the policy's window
+  std::optional<Ppm> loss_out;  ///< of data from it, as the peer told; stale from loss_out_until on
+  Millis loss_out_until;
+  bool idle = false;      ///< heard from rarely, by agreement
   uint64_t switches = 0;  ///< committed jumps
+  RecentTimes<kMaxSwitchesPerMin> recent_switches;
 };
 
 /// An ended session that is still remembered.
@@ -123,6 +129,21 @@ class SessionEngine {
   void jump(Millis now, PeerId peer, const Path& path);
   /// Responder, which can't dial: asks the initiator to jump, and why. Nothing without a transport.
   void ask_jump(Millis now, PeerId peer, wire::Hint hint);
+  /// Gateway: the link of a local interface is down. Every session bound to it recovers at once; an
+  /// initiator that was seen elsewhere lately is told there.
+  void interface_lost(Millis now, uint16_t interface);
+  /// Responder: data that opened under `index` came from elsewhere than the session's path, which
+  /// stays as it is. That source is asked to reattach, once per second at most.
+  void source_changed(Millis now, const Path& from, ReceiverIndex index);
+  /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.
+  void wake(Millis now, PeerId peer);
+
+  /// A valid reload: all sessions obey it from here on. Ends deny_new_sessions().
+  void set_policy(Millis now, const Policy& policy);
+  /// A refused reload: the policy stays, sessions go on, none begins until the next set_policy().
+  void deny_new_sessions(Millis now);
+  bool denies_new_sessions() const;
+
   /// Ends a session and tells the peer.
   void terminate(Millis now, PeerId peer, Detail detail);
   /// Ends all sessions and tells their peers.

@@ -8,8 +8,6 @@
 namespace jvpn {
 namespace {
 
-constexpr uint64_t kLongestRttUs = 60'000'000;
-
 // The message when its size is the type's.
 template <typename Message>
 std::optional<Message> as(std::span<const uint8_t> plaintext) {
@@ -30,7 +28,14 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     return;
   }
   const PeerId id = at.session->peer;
-  if (at.session->commit_pending != 0) {
+  ControlLane& lane = at.spare != nullptr ? at.spare->control : at.generation->control;
+  const uint16_t number = at.spare != nullptr ? at.spare->number : at.generation->binding;
+  const uint64_t sequence = wire::sequence_of(counter);
+  if (wire::lane_of(counter) != LaneId{number}) {
+    ++counters.control_malformed;
+    return;
+  }
+  if (at.session->commit_pending != 0 && lane.window.check(sequence) == ReplayVerdict::kFresh) {
     std::vector<WaitingMessage>& waiting = at.session->waiting;
     if (waiting.size() >= kWaitingMessages) {
       ++counters.control_stale;
@@ -39,21 +44,21 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     waiting.push_back({from, index, counter, {plaintext.begin(), plaintext.end()}});
     return;
   }
-  if (wire::lane_of(counter) != LaneId{0}) {
-    ++counters.control_malformed;
-    return;
-  }
   if (!may_confirm(at, from)) {
     ++counters.control_stale;
     return;
   }
-  if (at.generation->window.accept(counter) != ReplayVerdict::kFresh) {
+  if (lane.window.accept(sequence) != ReplayVerdict::kFresh) {
     ++counters.control_replayed;
     emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id, from);
     return;
   }
   if (confirm_keys(now, at)) {
-    dispatch(now, *at.session, {from, *at.generation, index}, plaintext);
+    const bool bound = at.spare == nullptr && at.generation == at.session->current.get();
+    if (bound && plaintext.size() >= sizeof(wire::PolicyHint)) {
+      hint_rebind(now, *at.session, from);  // and never more than what came
+    }
+    dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
   }
   rearm(id);
 }
@@ -77,6 +82,8 @@ bool SessionEngine::Impl::confirm_keys(Millis now, Keyed& at) {
   Session& session = *at.session;
   note_activity(session);
   if (!drive(now, session, {Trigger::kTick})) return false;
+  const bool bound = at.spare == nullptr && at.generation == session.current.get();
+  if (bound && !session.initiator) settle_drain(now, session);
   // Signs of life on a path that isn't bound say nothing about the bound one.
   if (at.spare == nullptr && session.record.has_transport) {
     session.record.last_authentic = std::max(session.record.last_authentic, now);
@@ -119,6 +126,10 @@ void SessionEngine::Impl::dispatch(Millis now, Session& session, const Arrival& 
       return handle(&Impl::on_rekey_response);
     case wire::ControlType::kTerminate:
       return handle(&Impl::on_terminate);
+    case wire::ControlType::kIdle:
+      return handle(&Impl::on_idle);
+    case wire::ControlType::kQualityReport:
+      return handle(&Impl::on_quality_report);
     case wire::ControlType::kTransportDead:
       return handle(&Impl::on_transport_dead);
     case wire::ControlType::kPolicyHint:
@@ -142,6 +153,14 @@ std::optional<Message> SessionEngine::Impl::exactly(Millis now, Session& session
   return message;
 }
 
+/// The same for a message that padding follows.
+template <typename Message>
+std::optional<Message> SessionEngine::Impl::padded(Millis now, Session& session,
+                                                   std::span<const uint8_t> plaintext) {
+  const size_t bytes = std::min(plaintext.size(), sizeof(Message));
+  return exactly<Message>(now, session, plaintext.first(bytes));
+}
+
 /// Messages that may come on another index than the active binding's. False: none of them.
 bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arrival& at,
                                         wire::ControlType type,
@@ -149,6 +168,12 @@ bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arri
   const auto handle = [&]<typename Message>(
                           void (Impl::*handler)(Millis, Session&, const Arrival&, const Message&)) {
     const auto message = exactly<Message>(now, session, plaintext);
+    if (message) (this->*handler)(now, session, at, *message);
+    return true;
+  };
+  const auto handle_padded = [&]<typename Message>(void (Impl::*handler)(
+                                 Millis, Session&, const Arrival&, const Message&)) {
+    const auto message = padded<Message>(now, session, plaintext);
     if (message) (this->*handler)(now, session, at, *message);
     return true;
   };
@@ -164,11 +189,11 @@ bool SessionEngine::Impl::dispatch_jump(Millis now, Session& session, const Arri
     case wire::ControlType::kReattachReject:
       return handle(&Impl::on_reattach_reject);
     case wire::ControlType::kPathProbe:
-      return handle(&Impl::on_path_probe);
+      return handle_padded(&Impl::on_path_probe);
     case wire::ControlType::kPathChallenge:
-      return handle(&Impl::on_path_challenge);
+      return handle_padded(&Impl::on_path_challenge);
     case wire::ControlType::kPathResponse:
-      return handle(&Impl::on_path_response);
+      return handle_padded(&Impl::on_path_response);
     case wire::ControlType::kNewIndices:
       return handle(&Impl::on_new_indices);
     default:
@@ -184,6 +209,7 @@ void SessionEngine::Impl::violation(Millis now, Session& session) {
 void SessionEngine::Impl::on_heartbeat(Millis now, Session& session,
                                        const wire::Heartbeat& message) {
   if (!session.record.has_transport) return;  // late, from the path that died
+  session.told_version = std::max(session.told_version, BindingVersion{message.binding_version});
   const bool knows = message.binding_version == session.record.binding_version.value;
   if (knows && !session.initiator) drop_void_spares(*session.current);
   wire::HeartbeatAck ack{};
@@ -202,9 +228,7 @@ void SessionEngine::Impl::on_heartbeat_ack(Millis now, Session& session,
     ++counters.control_stale;
     return;
   }
-  const auto sample = static_cast<int64_t>(clock - message.echo_us);
-  const int64_t before = session.rtt_us.value_or(static_cast<uint32_t>(sample));
-  session.rtt_us = static_cast<uint32_t>(before + (sample - before) / 8);  // RFC 6298's alpha
+  session.quality.rtt.add(static_cast<uint32_t>(clock - message.echo_us));
 }
 
 void SessionEngine::Impl::on_terminate(Millis now, Session& session,
@@ -228,50 +252,54 @@ void SessionEngine::Impl::send_heartbeat(Millis now, Session& session) {
   send_control(session, *session.current, message);
 }
 
-/// Authentic traffic from the peer suppresses heartbeats; new keys ask for theirs until confirmed.
+/// Authentic traffic from the peer suppresses heartbeats, unless round trips are to be measured;
+/// new keys ask for theirs until confirmed.
 Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
   if (!session.record.has_transport) return kNever;
   if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
-  return std::max(session.heartbeat_sent, session.record.last_authentic) +
-         policy_of(session).volatility.heartbeat_interval;
+  const Policy& policy = policy_of(session);
+  const Millis interval =
+      scaled_by_idle(policy.volatility.heartbeat_interval, session.record, policy);
+  const State state = session.record.state;
+  const bool measures =
+      judges_round_trips(policy) ||
+      (session.initiator && (state == State::kVolatile || state == State::kDegraded));
+  if (measures) return session.heartbeat_sent + interval;
+  return std::max(session.heartbeat_sent, session.record.last_authentic) + interval;
 }
 
 void SessionEngine::Impl::note_activity(Session& session) {
   if (!session.record.has_transport) return;
-  session.record.last_authentic =
-      std::max(session.record.last_authentic, host.activity(session.peer).last_rx);
-}
-
-/// While quality is in doubt it is judged once per heartbeat interval. Silence is the state
-/// machine's own affair.
-Millis SessionEngine::Impl::quality_due(const Session& session) const {
-  const State state = session.record.state;
-  const bool in_doubt = state == State::kVolatile || state == State::kDegraded;
-  return in_doubt && session.record.has_transport ? session.quality_at : kNever;
-}
-
-bool SessionEngine::Impl::judge_quality(Millis now, Session& session) {
-  session.quality_at = now + policy_of(session).volatility.heartbeat_interval;
-  return drive(now, session, {Trigger::kQuality});
+  Millis latest = session.record.last_authentic;
+  // Only what came on the bound path is a sign of its life.
+  for (const KeyGeneration* generation :
+       {session.current.get(), session.next.get(), session.previous.get()}) {
+    const bool elsewhere = generation == nullptr || generation->left;
+    if (!elsewhere) latest = std::max(latest, host.rx_progress(generation->local).last_rx);
+  }
+  session.record.last_authentic = latest;
 }
 
 void SessionEngine::Impl::seal_and_send(const Session& session, KeyGeneration& generation,
-                                        ReceiverIndex remote, const Path& path,
-                                        std::span<const uint8_t> plaintext) {
-  std::array<uint8_t, wire::kMaxControlPlaintext + wire::kTransportOverhead> datagram;
+                                        const Along& along, std::span<const uint8_t> plaintext) {
+  const auto spare = std::ranges::find(generation.spares, along.local, &SpareBinding::local);
+  const bool active = spare == generation.spares.end();
+  ControlLane& lane = active ? generation.control : spare->control;
+  const LaneId number{active ? generation.binding : spare->number};
+  std::array<uint8_t, wire::kMaxPaddedPlaintext + wire::kTransportOverhead> datagram;
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
-  header.receiver = remote.value;
-  header.counter = generation.next_counter++;
+  header.receiver = along.remote.value;
+  header.counter = wire::make_counter(number, lane.next_sequence++);
   __builtin_memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
   AeadKey key;
   aead.expand(session.suite, generation.keys.send.control.bytes(), key);
-  aead.seal_one(key, transport_nonce(remote, header.counter), {}, body,
+  aead.seal_one(key, transport_nonce(along.remote, header.counter), {}, body,
                 std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
-  host.send(path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
+  host.send(along.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }
 
 std::optional<std::span<uint8_t>> SessionEngine::Impl::open_control(std::span<uint8_t> message) {

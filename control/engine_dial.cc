@@ -55,16 +55,16 @@ bool SessionEngine::Impl::dial_waits(const PeerState& peer, PeerId id) const {
 }
 
 Millis SessionEngine::Impl::dial_due(const PeerState& peer, PeerId id) const {
-  if (!peer.dial || !peer.dial->active || dial_waits(peer, id)) return kNever;
+  if (!peer.dial || !peer.dial->active || denies_new || dial_waits(peer, id)) return kNever;
   return peer.dial->next_attempt;
 }
 
 void SessionEngine::Impl::serve_dial(Millis now, PeerId id) {
   if (now < dial_due(peers[id.value], id)) return;
   Dial& call = *peers[id.value].dial;
-  const std::vector<Path>& candidates = peers[id.value].candidates;
+  const std::vector<Candidate>& candidates = peers[id.value].candidates;
   if (call.attempts != 0 && !candidates.empty()) {  // the path first dialled may be the dead one
-    const Path& next = candidates[(call.attempts - 1) % candidates.size()];
+    const Path& next = candidates[(call.attempts - 1) % candidates.size()].path;
     if (next != call.path) call.cookie.reset();
     call.path = next;
   }
@@ -129,6 +129,8 @@ void SessionEngine::Impl::attach_dialled(Millis now, PeerId id, const NoiseKeys&
   session.suite = config.suites.front();
   session.initiator = true;
   session.peer_mtu = payload.mtu;
+  session.told_policy = payload.policy;
+  session.data_at = now;
   session.tightened = std::make_unique<Policy>(tightened(config.policy, payload.policy));
   session.record.born = session.record.entered = session.record.last_authentic = now;
   session.record.keys_expire = now + Millis{kKeyRefuseAfterMs};
@@ -151,7 +153,6 @@ void SessionEngine::Impl::attach_dialled(Millis now, PeerId id, const NoiseKeys&
   const BindingVersion told{payload.binding_version};
   if (!drive(now, session, {Trigger::kKeyConfirmed, Detail::kNone, told})) return;
   session.told_version = told;
-  note_candidates(session);
   install_rx(session, *session.current);
   install_tx(session);
   host.configured(id, payload);

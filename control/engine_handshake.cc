@@ -88,6 +88,8 @@ void SessionEngine::Impl::admit(Millis now, const Path& from, const wire::Initia
   }
   const PeerId id = known->second;
   if (!fresh(now, from, id, *heard)) return;
+  if (denies_new)
+    return refuse_handshake(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
   if (calling_ourselves(now, id)) {
     ++counters.handshakes_refused;
     return;

@@ -27,8 +27,9 @@ namespace jvpn {
 inline constexpr Millis kNever{UINT64_MAX};
 inline constexpr Millis kRetry{kRetryMs};
 inline constexpr Millis kHandshakeTimeout{kHandshakeTimeoutMs};
-inline constexpr Millis kConfirmRepeat{200};        ///< heartbeats until new keys are confirmed
-inline constexpr Millis kPreviousKeyLinger{5'000};  ///< least time that replaced keys still open
+inline constexpr Millis kConfirmRepeat{200};           ///< heartbeats until new keys are confirmed
+inline constexpr uint64_t kLongestRttUs = 60'000'000;  ///< beyond it an echo is stale
+inline constexpr Millis kPreviousKeyLinger{5'000};     ///< least time that replaced keys still open
 
 struct SessionEngine::Impl {
   /// Whether the peer is told that its session ends.
@@ -44,6 +45,13 @@ struct SessionEngine::Impl {
     const Path& from;
     KeyGeneration& generation;
     ReceiverIndex index;
+    size_t bytes = 0;  ///< of the plaintext, padding included
+  };
+  /// Which binding a control message is sent on, and where to.
+  struct Along {
+    ReceiverIndex local;   ///< this end's index of the binding
+    ReceiverIndex remote;  ///< the peer's
+    const Path& path;
   };
   struct HashKey {
     size_t operator()(const PublicKey& key) const {
@@ -130,6 +138,7 @@ struct SessionEngine::Impl {
   void install_rx(PeerId peer, Suite suite, const KeyGeneration& generation, ReceiverIndex index,
                   uint16_t number);
   void withdraw_tx(Session& session);
+  void tell_refused(Millis now, const Session& session, const SessionEvent& refused);
   void tell_rows(Millis now, const Session& session, const SessionRecord& before,
                  const Step& taken);
   void install_tx(Session& session);
@@ -148,6 +157,8 @@ struct SessionEngine::Impl {
                 std::span<const uint8_t> plaintext);
   template <typename Message>
   std::optional<Message> exactly(Millis now, Session& session, std::span<const uint8_t> plaintext);
+  template <typename Message>
+  std::optional<Message> padded(Millis now, Session& session, std::span<const uint8_t> plaintext);
   bool dispatch_jump(Millis now, Session& session, const Arrival& at, wire::ControlType type,
                      std::span<const uint8_t> plaintext);
   void on_heartbeat(Millis now, Session& session, const wire::Heartbeat& message);
@@ -157,21 +168,44 @@ struct SessionEngine::Impl {
   void send_heartbeat(Millis now, Session& session);
   Millis heartbeat_due(const Session& session) const;
   void note_activity(Session& session);
+
+  // engine_quality.cc: how the bound path does.
   Millis quality_due(const Session& session) const;
   bool judge_quality(Millis now, Session& session);
+  void report_loss(Millis now, Session& session);
+  void on_quality_report(Millis now, Session& session, const wire::QualityReport& message);
+  void ask_for_better(Millis now, Session& session);
+  PathMerits merits_of_bound(Millis now, const Session& session) const;
+
+  // engine_idle.cc.
+  bool note_data(Millis now, Session& session);
+  Millis idle_wish(Millis now, const Session& session) const;
+  void serve_idle(Millis now, Session& session);
+  Millis idle_due(const Session& session) const;
+  void wake(Millis now, PeerId id);
+  void send_idle(Session& session, Millis interval);
+  void on_idle(Millis now, Session& session, const wire::Idle& message);
+
+  // engine_policy.cc.
+  void set_policy(Millis now, const Policy& policy);
+  void deny_new_sessions(Millis now);
+  void emit_config(Millis now, Reason reason);
+
+  // Sealing and opening (engine_control.cc).
+  /// Along the active binding.
   template <typename Message>
   void send_control(const Session& session, KeyGeneration& generation, const Message& message) {
-    send_along(session, generation, generation.remote, session.path, message);
+    send_along(session, generation, {generation.local, generation.remote, session.path}, message);
   }
-  /// Along another path than the binding's, under that path's index.
+  /// Along any of the generation's bindings.
   template <typename Message>
-  void send_along(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
-                  const Path& path, const Message& message) {
-    seal_and_send(session, generation, remote, path,
+  void send_along(const Session& session, KeyGeneration& generation, const Along& along,
+                  const Message& message) {
+    seal_and_send(session, generation, along,
                   {reinterpret_cast<const uint8_t*>(&message), sizeof message});
   }
-  void seal_and_send(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
-                     const Path& path, std::span<const uint8_t> plaintext);
+  void seal_and_send(const Session& session, KeyGeneration& generation, const Along& along,
+                     std::span<const uint8_t> plaintext);
   std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
 
   // engine_spares.cc: spare indices, and what both ends do when a binding replaces another.
@@ -183,12 +217,15 @@ struct SessionEngine::Impl {
   void drop_void_spares(KeyGeneration& generation);
   static void learn_spares(KeyGeneration& generation, const wire::SpareIndices& told);
   void retire_spares(KeyGeneration& generation);
+  void drop_returned(KeyGeneration& generation, const wire::SpareIndices& told);
+  void settle_drain(Millis now, Session& session);
   void give_back_spare(KeyGeneration& generation, uint16_t number);
   void on_new_indices(Millis now, Session& session, const Arrival& at,
                       const wire::NewIndices& message);
   void serve_spares(Millis now, Session& session);
   Millis spares_due(const Session& session) const;
   bool lacks_spares(const Session& session) const;
+  bool is_stranded(const Session& session, const SpareBinding& spare) const;
   void rebind(Millis now, Session& session, uint16_t number, const Path& path);
   void tell_switch(Millis now, const Session& session, const Path& old_path);
   static size_t indices_alive(const PeerState& peer);
@@ -196,6 +233,11 @@ struct SessionEngine::Impl {
   // engine_reattach.cc: the responder's side of a jump.
   Ownership& ownership() { return config.ownership != nullptr ? *config.ownership : own_memory; }
   void on_transport_dead(Millis now, Session& session, const wire::TransportDead& message);
+  void interface_lost(Millis now, uint16_t interface);
+  void tell_dead(Millis now, Session& session);
+  void source_changed(Millis now, const Path& from, ReceiverIndex index);
+  void hint_rebind(Millis now, Session& session, const Path& from);
+  void lose_session(Millis now, Session& session);
   void on_reattach_request(Millis now, Session& session, const Arrival& at,
                            const wire::ReattachRequest& message);
   void on_reattach_response(Millis now, Session& session, const Arrival& at,
@@ -203,13 +245,14 @@ struct SessionEngine::Impl {
   Finding judge_request(Millis now, Session& session, const Arrival& at,
                         const wire::ReattachRequest& message);
   bool remembers_ended(const SessionId& id) const;
-  void challenge(Session& session, const Arrival& at, const wire::ReattachRequest& message);
+  void challenge(Millis now, Session& session, const Arrival& at,
+                 const wire::ReattachRequest& message);
   void refuse_request(Millis now, Session& session, const Arrival& at,
                       const wire::ReattachRequest& message, const Finding& finding);
   void send_reject(Millis now, Session& session, const Arrival& at, uint64_t nonce,
                    ReceiverIndex receiver, const Finding& finding);
   void send_ack(Millis now, Session& session, uint64_t nonce);
-  void send_hint(PeerId id, wire::Hint hint);
+  void send_hint(Session& session, const Path& to, wire::Hint hint);
   void tell_refusal(Millis now, const Session& session, const Finding& finding, const Path& from);
   void begin_commit(Millis now, Session& session);
   void end_commit(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
@@ -221,14 +264,22 @@ struct SessionEngine::Impl {
   void set_candidates(Millis now, PeerId id, std::span<const Path> paths);
   void path_lost(Millis now, PeerId id, const Path& path);
   void wish_jump(Millis now, PeerId id, const Path& path);
-  void note_candidates(Session& session);
+  void note_candidates(Millis now, Session& session);
   void serve_jump(Millis now, Session& session);
   Millis jump_due(const Session& session) const;
   Millis jump_may_start(const Session& session) const;
-  std::vector<Path> jump_targets(const Session& session) const;
+  std::vector<Path> jump_targets(Millis now, const Session& session) const;
+  Candidate* candidate_at(const Session& session, const Path& path);
+  PathMerits merits_of(Millis now, const Session& session, size_t place) const;
+  std::optional<Path> better_path(Millis now, const Session& session) const;
+  const Candidate* failback_target(const Session& session) const;
+  Millis failback_due(const Session& session) const;
+  void serve_failback(Millis now, Session& session);
+  void note_jump(Millis now, Session& session, const Path& old_path);
   void start_jump(Millis now, Session& session);
   void send_request(Millis now, Session& session);
-  SpareBinding* spare_for(Session& session, const Path& path);
+  SpareBinding* spare_for(Session& session, const Path& path, size_t kept = 0);
+  bool lose_bound(Millis now, Session& session);
   void on_reattach_challenge(Millis now, Session& session, const Arrival& at,
                              const wire::ReattachChallenge& message);
   void on_reattach_ack(Millis now, Session& session, const Arrival& at,
@@ -240,6 +291,15 @@ struct SessionEngine::Impl {
 
   // engine_probe.cc: candidates kept warm.
   Millis probe_interval(const Session& session) const;
+  size_t probe_bytes(const Session& session) const;
+  template <typename Message>
+  void send_padded(const Session& session, KeyGeneration& generation, const Along& along,
+                   const Message& message, size_t bytes) {
+    std::array<uint8_t, wire::kMaxPaddedPlaintext> plaintext{};
+    __builtin_memcpy(plaintext.data(), &message, sizeof message);
+    const size_t length = std::clamp(bytes, sizeof message, plaintext.size());
+    seal_and_send(session, generation, along, {plaintext.data(), length});
+  }
   Millis probe_due(const Session& session) const;
   void serve_probes(Millis now, Session& session);
   ReattachMemory& memory_of(Millis now, Session& session);
@@ -249,6 +309,9 @@ struct SessionEngine::Impl {
                          const wire::PathChallenge& message);
   void on_path_response(Millis now, Session& session, const Arrival& at,
                         const wire::PathResponse& message);
+  void note_answer(Millis now, const Session& session, const Path& path,
+                   const wire::PathChallenge& message);
+  uint64_t token_epoch(Millis now, const Session& session) const;
   bool is_warm(Millis now, const Session& session, const Arrival& at) const;
 
   // engine_rekey.cc.
@@ -284,6 +347,7 @@ struct SessionEngine::Impl {
   MacKey path_secret{};  ///< of reattach tokens
   MemoryOwnership own_memory;
   uint64_t commits_begun = 0;
+  bool denies_new = false;                                ///< the latest reload was refused
   std::shared_ptr<int> alive = std::make_shared<int>(0);  ///< late answers of a store see it gone
   std::deque<Tombstone> tombstones;
   EngineCounters counters;

@@ -11,6 +11,8 @@
 namespace jvpn {
 namespace {
 
+constexpr Millis kRebindHintEvery{1'000};
+
 // The security event that goes with an outcome.
 Reason security_reason(const Finding& finding) {
   switch (finding.reason) {
@@ -34,13 +36,63 @@ Reason security_reason(const Finding& finding) {
 /// The peer knows before we do that the bound path is gone.
 void SessionEngine::Impl::on_transport_dead(Millis now, Session& session,
                                             const wire::TransportDead& message) {
-  if (session.initiator) return violation(now, session);
   const bool current = message.binding_version == session.record.binding_version.value;
   if (!current || !session.record.has_transport) {
     ++counters.control_stale;
     return;
   }
-  drive(now, session, {Trigger::kTransportDead});
+  if (lose_bound(now, session) && session.initiator) serve_jump(now, session);
+}
+
+void SessionEngine::Impl::interface_lost(Millis now, uint16_t interface) {
+  for (uint32_t i = 0; i < peers.size(); ++i) {
+    Session* session = peers[i].session.get();
+    const bool bound =
+        session != nullptr && session->record.has_transport && session->path.interface == interface;
+    if (!bound) continue;
+    if (session->initiator) {
+      const Path path = session->path;
+      path_lost(now, PeerId{i}, path);
+      continue;
+    }
+    tell_dead(now, *session);
+    drive(now, *session, {Trigger::kTransportDead});
+    rearm(PeerId{i});
+  }
+}
+
+/// Responder: the initiator can't see that our end of its path is gone. It hears of it where it has
+/// lately shown that it is.
+void SessionEngine::Impl::tell_dead(Millis now, Session& session) {
+  if (!session.reattach) return;
+  for (const ValidatedPath& seen : session.reattach->validated) {
+    const auto& spares = session.current->spares;
+    const bool usable = now < seen.until && seen.from.interface != session.path.interface &&
+                        std::ranges::find(spares, seen.index, &SpareBinding::local) != spares.end();
+    if (!usable) continue;
+    wire::TransportDead message{};
+    message.header = control_header(wire::ControlType::kTransportDead);
+    message.binding_version = session.record.binding_version.value;
+    send_along(session, *session.current, {seen.index, seen.receiver, seen.from}, message);
+  }
+}
+
+void SessionEngine::Impl::source_changed(Millis now, const Path& from, ReceiverIndex index) {
+  const Keyed at = find(index);
+  if (at.session == nullptr || at.spare != nullptr) return;
+  if (at.generation == at.session->current.get()) hint_rebind(now, *at.session, from);
+}
+
+/// Responder: authentic packets under the active index come from elsewhere than its binding says: a
+/// NAT has changed. Sending stays as it is; that source is asked to reattach.
+void SessionEngine::Impl::hint_rebind(Millis now, Session& session, const Path& from) {
+  const bool elsewhere =
+      from.remote != session.path.remote || from.interface != session.path.interface;
+  const bool may = !session.initiator && session.record.has_transport && elsewhere &&
+                   peer_of(session).session.get() == &session;
+  if (!may || now < session.rebind_hinted_at + kRebindHintEvery) return;
+  session.rebind_hinted_at = now;
+  send_hint(session, from, wire::Hint::kRebind);
 }
 
 void SessionEngine::Impl::on_reattach_request(Millis now, Session& session, const Arrival& at,
@@ -62,11 +114,19 @@ void SessionEngine::Impl::on_reattach_request(Millis now, Session& session, cons
 
   const Finding finding = judge_request(now, session, at, message);
   if (!finding.ok()) return refuse_request(now, session, at, message, finding);
-  if (!is_warm(now, session, at)) return challenge(session, at, message);
+  const bool retries = session.record.state == State::kDegraded &&
+                       !has_living_transport(session.record, policy_of(session), now);
+  if (retries && !drive(now, session, {Trigger::kSwitchRequested})) return;
+  if (!is_warm(now, session, at)) return challenge(now, session, at, message);
   const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
-  session.reattach->outstanding =
-      OutstandingChallenge{at.from,       spare->number, ReceiverIndex{message.receiver},
-                           message.nonce, message.nonce, message.retire_active != 0};
+  session.reattach->outstanding = OutstandingChallenge{.from = at.from,
+                                                       .number = spare->number,
+                                                       .receiver = ReceiverIndex{message.receiver},
+                                                       .first_nonce = message.nonce,
+                                                       .latest_nonce = message.nonce,
+                                                       .retires = message.retire_active != 0,
+                                                       .until = kNever,
+                                                       .cause = message.cause};
   begin_commit(now, session);
 }
 
@@ -109,7 +169,7 @@ Finding SessionEngine::Impl::judge_request(Millis now, Session& session, const A
 
 /// One challenge is outstanding for a session; a repeated request is part of it, another takes its
 /// place.
-void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
+void SessionEngine::Impl::challenge(Millis now, Session& session, const Arrival& at,
                                     const wire::ReattachRequest& message) {
   const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
   std::optional<OutstandingChallenge>& outstanding = session.reattach->outstanding;
@@ -117,18 +177,23 @@ void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
   const bool same = outstanding && outstanding->from == at.from &&
                     outstanding->number == spare->number && outstanding->receiver == receiver;
   if (!same) {
-    outstanding = OutstandingChallenge{at.from, spare->number, receiver, message.nonce, 0, false};
+    outstanding = OutstandingChallenge{.from = at.from,
+                                       .number = spare->number,
+                                       .receiver = receiver,
+                                       .first_nonce = message.nonce};
   }
   outstanding->latest_nonce = message.nonce;
+  outstanding->until = now + policy_of(session).security.reattach_proof_max_age;
   outstanding->retires = message.retire_active != 0;
+  outstanding->cause = message.cause;
   wire::ReattachChallenge answer{};
   answer.header = control_header(wire::ControlType::kReattachChallenge);
   answer.nonce = message.nonce;
   const Mac token = token_of(
       mac, path_secret,
-      {session.id, at.from.remote, message.nonce, session.record.binding_version, spare->number});
+      {session.id, at.from.remote, message.nonce, session.record.binding_version, at.index});
   std::ranges::copy(token, answer.token);
-  send_along(session, at.generation, receiver, at.from, answer);
+  send_along(session, at.generation, {at.index, receiver, at.from}, answer);
 }
 
 void SessionEngine::Impl::refuse_request(Millis now, Session& session, const Arrival& at,
@@ -199,7 +264,7 @@ void SessionEngine::Impl::send_reject(Millis now, Session& session, const Arriva
   answer.binding_version = session.record.binding_version.value;
   answer.clock_ms = now.value;
   answer.spares = list_spares(at.generation.spares, at.generation.binding);
-  send_along(session, at.generation, receiver, at.from, answer);
+  send_along(session, at.generation, {at.index, receiver, at.from}, answer);
 }
 
 void SessionEngine::Impl::on_reattach_response(Millis now, Session& session, const Arrival& at,
@@ -214,14 +279,14 @@ void SessionEngine::Impl::on_reattach_response(Millis now, Session& session, con
   }
   const OutstandingChallenge request = *session.reattach->outstanding;
   const bool current = spare->number == request.number && message.nonce >= request.first_nonce &&
-                       message.nonce <= request.latest_nonce;
+                       message.nonce <= request.latest_nonce && now < request.until;
   if (!current) {
     ++counters.control_stale;
     return;
   }
   const Mac token = token_of(
       mac, path_secret,
-      {session.id, at.from.remote, message.nonce, session.record.binding_version, request.number});
+      {session.id, at.from.remote, message.nonce, session.record.binding_version, at.index});
   if (at.from != request.from || !equal_constant_time(token, message.token)) {
     return tell_refusal(now, session, {Reason::kAuthFail, Detail::kNone, "path_validation"},
                         at.from);
@@ -261,14 +326,35 @@ void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
   if (answer == OwnershipAnswer::kCommitted) {
     apply_commit(now, *session, request);
   } else {
-    const Finding finding{Reason::kOwnershipConflict, Detail::kNone, "commit"};
+    const bool conflict = answer == OwnershipAnswer::kConflict;
+    const Finding finding{Reason::kOwnershipConflict,
+                          conflict ? Detail::kVersionConflict : Detail::kStoreUnavailable,
+                          "commit"};
     tell_refusal(now, *session, finding, request.from);
-    send_reject(now, *session, {request.from, *session->current, ReceiverIndex{}},
-                request.latest_nonce, request.receiver, finding);
+    const auto& spares = session->current->spares;
+    const auto spare = std::ranges::find(spares, request.number, &SpareBinding::number);
+    if (spare != spares.end()) {
+      send_reject(now, *session, {request.from, *session->current, spare->local},
+                  request.latest_nonce, request.receiver, finding);
+    }
+    if (conflict && !ownership().authoritative(session->id)) return lose_session(now, *session);
   }
   for (const WaitingMessage& each : waiting) {
     on_control(now, each.from, each.index, each.counter, each.plaintext);
   }
+  rearm(id);
+}
+
+/// Somebody else owns it: it is forgotten here without a transition, nothing more is sent, and only
+/// the owner ends it.
+void SessionEngine::Impl::lose_session(Millis now, Session& session) {
+  const PeerId id = session.peer;
+  PeerState& peer = peer_of(session);
+  emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, id, session.id,
+                session.path);
+  withdraw_tx(session);
+  const std::unique_ptr<Session> lost = std::move(peer.session);
+  release_keys(now, peer, *lost, false);
   rearm(id);
 }
 
@@ -283,6 +369,7 @@ void SessionEngine::Impl::apply_commit(Millis now, Session& session,
   KeyGeneration& generation = *session.current;
   std::ranges::find(generation.spares, request.number, &SpareBinding::number)->remote =
       request.receiver;
+  session.cause = request.cause;
   rebind(now, session, request.number, request.from);
   top_up_spares(session, generation);
   session.reattach->replaced = replaced;
@@ -307,14 +394,13 @@ void SessionEngine::Impl::send_ack(Millis now, Session& session, uint64_t nonce)
   send_control(session, *session.current, ack);
 }
 
-void SessionEngine::Impl::send_hint(PeerId id, wire::Hint hint) {
-  Session* session = peers[id.value].session.get();
-  if (session == nullptr || session->initiator || !session->record.has_transport) return;
+void SessionEngine::Impl::send_hint(Session& session, const Path& to, wire::Hint hint) {
   wire::PolicyHint message{};
   message.header = control_header(wire::ControlType::kPolicyHint);
-  message.binding_version = session->record.binding_version.value;
+  message.binding_version = session.record.binding_version.value;
   message.hint = hint;
-  send_control(*session, *session->current, message);
+  send_along(session, *session.current, {session.current->local, session.current->remote, to},
+             message);
 }
 
 }  // namespace jvpn

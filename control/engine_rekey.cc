@@ -137,10 +137,13 @@ void SessionEngine::Impl::adopt(Millis now, Session& session,
   session.previous->retire_at = previous_until;
   retire_spares(*session.previous);  // jumps go under the newer keys
   session.current = std::move(fresh_keys);
+  session.quality.in = {};
+  session.probe_at = now;  // candidates are validated anew, under the new keys
   session.record.keys_expire = session.current->created + Millis{kKeyRefuseAfterMs};
   session.rekey_at = now + config.rekey_after;
   ++session.rekeys;
-  install_tx(session);
+  session.rx_packets_before_key = host.activity(session.peer).rx_packets;
+  if (session.record.has_transport) install_tx(session);
   Event event = event_of(now, EventKind::kKeyEvent, session);
   event.reason = Reason::kHandshakeOk;
   event.detail = Detail::kRekeyed;

@@ -22,7 +22,7 @@ bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent
   const Step taken = step(before, event, policy_of(session), now);
   session.record = taken.record;
   if (!taken.applied) {
-    counters.transitions_refused += taken.refused && event.trigger != Trigger::kTick ? 1 : 0;
+    if (taken.refused) tell_refused(now, session, event);
     return true;
   }
   session.last_reason = taken.reason;
@@ -32,8 +32,24 @@ bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent
     return false;
   }
   if (!taken.record.has_transport) withdraw_tx(session);
+  if (taken.record.state == State::kRecovering) {
+    for (Candidate& candidate : peer_of(session).candidates) candidate.tried = 0;
+  }
   session.quality_at = now;
   return true;
+}
+
+/// No row takes the trigger: nothing has changed, and somebody may want to know why.
+void SessionEngine::Impl::tell_refused(Millis now, const Session& session,
+                                       const SessionEvent& refused) {
+  ++counters.transitions_refused;
+  if (!security_events.take(now)) return;
+  Event event = event_of(now, EventKind::kAuditEvent, session);
+  event.reason = Reason::kAuditTransitionRefused;
+  event.detail = refused.detail;
+  event.check = jvpn::to_string(refused.trigger);
+  event.result = jvpn::to_string(session.record.state);
+  host.emit(event);
 }
 
 /// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
@@ -54,10 +70,12 @@ void SessionEngine::Impl::tell_rows(Millis now, const Session& session, const Se
     audit.check = jvpn::to_string(taken.reason);
     host.emit(audit);
   }
-  if (before.state != State::kRecovering) return;
+  const auto left = std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::from);
+  if (left == taken.rows().end()) return;
   audit.reason = Reason::kAuditRecoveryTimeline;
   audit.check = nullptr;
-  audit.duration_ms = (now - before.entered).value;
+  const bool planned = before.state != State::kRecovering;  // in and out in one step
+  audit.duration_ms = planned ? 0 : (now - before.entered).value;
   audit.attempts = recovery_attempts(before, policy_of(session), now);
   host.emit(audit);
 }
@@ -182,9 +200,6 @@ void SessionEngine::Impl::install_tx(Session& session) {
   host.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
   session.tx_installed = true;
-  if (generation.binding == 0) {
-    session.rx_packets_before_key = host.activity(session.peer).rx_packets;
-  }
 }
 
 /// Nothing is sent to the peer any more; what wants to go is dropped by name.
@@ -212,6 +227,7 @@ Event SessionEngine::Impl::event_of(Millis now, EventKind kind, const Session& s
   event.at = now;
   event.session = session.id;
   event.peer = session.peer;
+  event.end = session.initiator ? SessionEnd::kInitiator : SessionEnd::kResponder;
   event.policy_version = config.policy.version;
   event.state_version = session.record.version;
   event.to_path = session.path;

@@ -54,9 +54,13 @@ std::string to_json_line(const Event& event, uint64_t sequence, uint64_t realtim
   }
   if (event.check != nullptr) line["check"] = event.check;
   if (event.result != nullptr) line["result"] = event.result;
+  if (event.cause != nullptr) line["cause"] = event.cause;
   if (event.duration_ms) line["duration_ms"] = *event.duration_ms;
   if (event.attempts) line["attempts"] = *event.attempts;
+  if (event.lost) line["lost"] = *event.lost;
   if (event.peer != kNoPeer) line["peer"] = event.peer.value;
+  if (event.end != SessionEnd::kNone)
+    line["end"] = event.end == SessionEnd::kInitiator ? "initiator" : "responder";
   add_paths(line, event);
   line["boot_ms"] = event.at.value;
   // Bytes that are no UTF-8 (only the node's name could hold any) are replaced, never thrown about.

@@ -26,12 +26,16 @@ const char* to_string(EventKind kind);
 /// `Event::peer` of an event that concerns no known peer.
 inline constexpr PeerId kNoPeer{UINT32_MAX};
 
+/// Which end of its session tells of an event; kNone when it is of no session.
+enum class SessionEnd : uint8_t { kNone, kInitiator, kResponder };
+
 /// One event. Fields that a kind doesn't have stay empty and are not written.
 struct Event {
   EventKind kind{};
   Millis at;
   SessionId session;
   PeerId peer = kNoPeer;
+  SessionEnd end = SessionEnd::kNone;
   uint32_t policy_version = 0;
   Reason reason{};
   Detail detail = Detail::kNone;
@@ -44,10 +48,13 @@ struct Event {
   std::optional<Path> to_path;
   // REATTACH, AUDIT_EVENT; string literals
   const char* check = nullptr;   ///< that failed, or that was made
-  const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`
+  const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`, `refused`
+  const char* cause = nullptr;   ///< TRANSPORT_SWITCH: why the initiator jumped
   // AUDIT_RECOVERY_TIMELINE
   std::optional<uint64_t> duration_ms;
   std::optional<uint64_t> attempts;
+  // EVENTS_LOST: how many before this line, its own number included
+  std::optional<uint64_t> lost;
 };
 
 /// One JSON object without a line end: ts_ms, seq, event, session_id, node_id, policy_version,

@@ -126,6 +126,14 @@ class KeyLoader {
   std::string errors_;
 };
 
+/// The paths that the program itself opens.
+template <typename Profile>
+void resolve_paths(Profile& profile, const std::string& path) {
+  profile.admin.socket = resolve_path(profile.admin.socket, path);
+  for (EventSinkProfile& sink : profile.events.sinks)
+    if (!sink.path.empty()) sink.path = resolve_path(sink.path, path);
+}
+
 }  // namespace
 
 Result<std::string> read_text_file(const std::string& path) {
@@ -182,7 +190,7 @@ Result<LoadedGateway> load_gateway(const std::string& path) {
   auto own = keys.finish();
   if (!own) return own.error();
 
-  profile->admin.socket = resolve_path(profile->admin.socket, path);
+  resolve_paths(*profile, path);
   return LoadedGateway{std::move(*profile), std::move(*own), std::move(preshared)};
 }
 
@@ -197,7 +205,7 @@ Result<LoadedClient> load_client(const std::string& path) {
   auto own = keys.finish();
   if (!own) return own.error();
 
-  profile->admin.socket = resolve_path(profile->admin.socket, path);
+  resolve_paths(*profile, path);
   return LoadedClient{std::move(*profile), std::move(*own), std::move(preshared)};
 }
 

@@ -35,7 +35,8 @@ struct LoadedClient {
   std::optional<PresharedKey> preshared;
 };
 
-/// Profile and all its keys, or every finding, one a line. The admin socket's path is resolved.
+/// Profile and all its keys, or every finding, one a line. The paths of the admin
+/// socket and the event sinks are resolved.
 Result<LoadedGateway> load_gateway(const std::string& path);
 Result<LoadedClient> load_client(const std::string& path);
 

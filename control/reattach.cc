@@ -13,7 +13,8 @@ struct TokenInput {
   uint16_t port;
   uint64_t nonce;
   uint64_t version;
-  uint16_t number;
+  uint32_t index;
+  uint64_t epoch;
 };
 #pragma pack(pop)
 
@@ -26,6 +27,22 @@ uint32_t until(Millis then, Millis now) {
 }
 
 }  // namespace
+
+const char* to_string(wire::ReattachCause cause) {
+  switch (cause) {
+    case wire::ReattachCause::kDead:
+      return "dead";
+    case wire::ReattachCause::kPlanned:
+      return "planned";
+    case wire::ReattachCause::kQuality:
+      return "quality";
+    case wire::ReattachCause::kFailback:
+      return "failback";
+    case wire::ReattachCause::kRebind:
+      return "rebind";
+  }
+  return "unknown";
+}
 
 Finding judge_freshness(const wire::ReattachRequest& request, uint64_t latest_nonce,
                         const Policy& policy, Millis now) {
@@ -82,7 +99,8 @@ Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim) {
   input.port = claim.address.port;
   input.nonce = claim.nonce;
   input.version = claim.version.value;
-  input.number = claim.number;
+  input.index = claim.index.value;
+  input.epoch = claim.epoch;
   return mac.compute(secret, {reinterpret_cast<const uint8_t*>(&input), sizeof input});
 }
 

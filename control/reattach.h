@@ -16,6 +16,9 @@
 
 namespace jvpn {
 
+/// `dead`, `planned`, `quality`, `failback`, `rebind`; `unknown` for a number that is none.
+const char* to_string(wire::ReattachCause cause);
+
 /// What a check found: the outcome's reason code, and the check's name when it failed.
 struct Finding {
   Reason reason = Reason::kReattachAccept;
@@ -43,7 +46,8 @@ struct TokenClaim {
   Endpoint address;  ///< observed
   uint64_t nonce = 0;
   BindingVersion version;
-  uint16_t number = 0;  ///< of the spare binding
+  ReceiverIndex index;  ///< responder's, of the spare binding
+  uint64_t epoch = 0;   ///< of a probe: it is good in this one and the next
 };
 Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim);
 

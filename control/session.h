@@ -17,6 +17,8 @@
 #include "common/wire.h"
 #include "control/key_generation.h"
 #include "control/path.h"
+#include "control/path_choice.h"
+#include "control/quality.h"
 #include "control/session_fsm.h"
 #include "control/token_bucket.h"
 
@@ -30,18 +32,21 @@ struct RekeyAttempt {
 
 /// Responder: a request that was challenged and not yet answered. Its repetitions belong to it.
 struct OutstandingChallenge {
-  Path from;               ///< as observed
-  uint16_t number = 0;     ///< of the spare binding that it came on
-  ReceiverIndex receiver;  ///< initiator's, for the new binding
+  Path from{};               ///< as observed
+  uint16_t number = 0;       ///< of the spare binding that it came on
+  ReceiverIndex receiver{};  ///< initiator's, for the new binding
   uint64_t first_nonce = 0;
   uint64_t latest_nonce = 0;
   bool retires = false;  ///< the active binding, at the commit
+  Millis until{};        ///< an answer that comes later is none
+  wire::ReattachCause cause = wire::ReattachCause::kDead;
 };
 
 /// Responder: an address that answered a challenge on a spare index.
 struct ValidatedPath {
   Path from{};
   ReceiverIndex index{};
+  ReceiverIndex receiver{};  ///< initiator's, on that path
   Millis until{};
 };
 
@@ -62,8 +67,22 @@ struct Jump {
   Path path;
   wire::ReattachCause cause = wire::ReattachCause::kDead;
   uint64_t first_nonce = 0;
+  uint64_t news_nonce = 0;  ///< of the first request with what the latest reject told
   Millis next_send;
   Millis gives_up;  ///< then it's the next candidate's turn
+};
+
+/// Initiator: what probing has shown of a path that the session may jump to.
+struct Candidate {
+  Path path;
+  RttMeter rtt{};
+  uint32_t probes = 0;                   ///< sent; those counted in `answered`
+  uint32_t answered = 0;                 ///< bit n: the n-th latest was
+  uint64_t nonce = 0;                    ///< of the probe that is out; 0: none
+  Millis probed_at{};                    ///< when it was sent
+  unsigned tried = 0;                    ///< jumps to it begun since the transport was lost
+  std::optional<Millis> stable_since{};  ///< every probe answered since
+  std::optional<Millis> left_at{};       ///< the session jumped away from it
 };
 
 /// A control message that came while a commit was pending.
@@ -86,6 +105,7 @@ struct Session {
   uint16_t peer_mtu = 0;   ///< as the responder told; 0: not told
   Reason last_reason{};
   std::unique_ptr<const Policy> tightened;  ///< initiator: with the responder's tighter bounds
+  wire::PolicySnapshot told_policy{};       ///< initiator: those
 
   std::unique_ptr<KeyGeneration> current;   ///< sending, unless in BIRTH
   std::unique_ptr<KeyGeneration> previous;  ///< only receiving, until retire_at
@@ -96,27 +116,39 @@ struct Session {
   uint64_t rekeys = 0;
 
   Millis heartbeat_sent;
-  std::optional<uint32_t> rtt_us;  ///< smoothed
+  PathQuality quality;         ///< of the bound path
+  Millis quality_at;           ///< when to judge it next
+  Millis reported_at;          ///< when our loss was last told to the peer
+  bool reported_loss = false;  ///< and there was some
+  Millis hinted_at;            ///< responder: when the initiator was last asked to jump
+  Millis rebind_hinted_at;     ///< responder: when another source was last told to reattach
+
+  uint64_t data_packets = 0;  ///< initiator: both ways, at the last look
+  Millis data_at;             ///< initiator: when it was last seen to have grown
+  Millis idle_granted;        ///< initiator: as the responder last answered
+  Millis idle_sent;           ///< initiator: when it last announced
 
   bool tx_installed = false;  ///< the host sends for this session
-  Millis quality_at;          ///< VOLATILE, DEGRADED: when to judge next
   uint64_t switches = 0;
 
   std::unique_ptr<ReattachMemory> reattach;  ///< responder, from the first request on
   uint64_t commit_pending = 0;               ///< responder: ticket of the commit under way; 0: none
   std::vector<WaitingMessage> waiting;       ///< until that is decided
+  bool drain_settles = false;  ///< responder: the initiator wasn't heard on the new binding yet
 
   std::unique_ptr<Jump> jump;  ///< initiator
   std::optional<Path> wanted;  ///< initiator: where a planned jump shall go
   wire::ReattachCause why_wanted = wire::ReattachCause::kPlanned;
-  Millis probe_at;              ///< initiator: when to probe the candidates next
-  uint64_t probe_nonce = 0;     ///< initiator: of the latest probe
-  Millis jump_pause;            ///< initiator: no jump begins before
-  size_t turn = 0;              ///< initiator: candidates tried since the transport was lost
-  uint64_t nonce = 0;           ///< initiator: of the latest request
-  BindingVersion told_version;  ///< initiator: the highest that the responder told
-  uint64_t clock_ahead = 0;     ///< initiator: responder's clock less ours, modulo 2^64
-  Millis spares_asked;          ///< initiator: when spare indices were last asked for
+  wire::ReattachCause cause = wire::ReattachCause::kDead;  ///< of the latest jump
+  std::optional<Millis> failed_back;  ///< initiator: when it last returned to a preferred path
+  unsigned failbacks_undone = 0;      ///< initiator: in a row, soon after; each doubles the wait
+  Millis probe_at;                    ///< initiator: when to probe the candidates next
+  uint64_t probe_nonce = 0;           ///< initiator: of the latest probe
+  Millis jump_pause;                  ///< initiator: no jump begins before
+  uint64_t nonce = 0;                 ///< initiator: of the latest request
+  BindingVersion told_version;        ///< initiator: the highest that the responder told
+  uint64_t clock_ahead = 0;           ///< initiator: responder's clock less ours, modulo 2^64
+  Millis spares_asked;                ///< initiator: when spare indices were last asked for
 };
 
 /// The wish to have a session with a peer, and the attempt under way. Stays while the session
@@ -151,7 +183,7 @@ struct PeerState {
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
-  std::vector<Path> candidates;  ///< initiator: best first
+  std::vector<Candidate> candidates;  ///< initiator: by preference
 };
 
 }  // namespace jvpn

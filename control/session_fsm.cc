@@ -404,6 +404,17 @@ void append(Step& result, const Row& row, const SessionEvent& event, State from)
                                          result.record.version};
 }
 
+/// Of the rows of time that `counts` names.
+template <typename Counts>
+Millis earliest_due(const SessionRecord& record, const Policy& policy, Counts counts) {
+  uint64_t earliest = kNever;
+  for (const Row& row : kTable) {
+    if (row.when != When::kDue || !includes(row.from, record.state) || !counts(row)) continue;
+    earliest = std::min(earliest, row.deadline(record, policy));
+  }
+  return Millis{earliest};
+}
+
 // ---- The table as a list.
 
 struct RowList {
@@ -495,12 +506,11 @@ Step step(const SessionRecord& record, const SessionEvent& event, const Policy& 
 }
 
 Millis next_deadline(const SessionRecord& record, const Policy& policy) {
-  uint64_t earliest = kNever;
-  for (const Row& row : kTable) {
-    if (row.when != When::kDue || !includes(row.from, record.state)) continue;
-    earliest = std::min(earliest, row.deadline(record, policy));
-  }
-  return Millis{earliest};
+  return earliest_due(record, policy, [](const Row&) { return true; });
+}
+
+Millis end_deadline(const SessionRecord& record, const Policy& policy) {
+  return earliest_due(record, policy, [](const Row& row) { return row.to == State::kTerminated; });
 }
 
 bool switch_rate_exceeded(const SessionRecord& record, const Policy& policy, Millis now) {

@@ -144,6 +144,9 @@ Step step(const SessionRecord& record, const SessionEvent& event, const Policy& 
 /// The earliest time at which a kTick could apply a row; Millis{UINT64_MAX} if none.
 Millis next_deadline(const SessionRecord& record, const Policy& policy);
 
+/// The earliest time at which a kTick could end the session.
+Millis end_deadline(const SessionRecord& record, const Policy& policy);
+
 // Guards that the engine asks before it answers a request. Pure, any thread.
 
 /// One more switch now would be over max_switches_per_min.

@@ -11,6 +11,7 @@
 #include "common/wire.h"
 #include "control/events.h"
 #include "control/path.h"
+#include "control/quality.h"
 
 namespace jvpn {
 
@@ -64,6 +65,8 @@ class SessionHost {
   virtual void withdraw_tx(PeerId peer) = 0;
   /// Totals since the peer's session was installed.
   virtual Activity activity(PeerId peer) = 0;
+  /// Data received on an index, to tell how much of it was lost; zeros when nothing came.
+  virtual RxProgress rx_progress(ReceiverIndex index) = 0;
   /// Largest inner packet that this end takes and sends on a path.
   virtual uint16_t inner_mtu(const Path& path) = 0;
   /// Initiator: the responder's answer to a handshake (inner addresses, MTU, policy).

@@ -22,7 +22,7 @@ inline constexpr uint32_t kEthernetBytes = 14;
 inline constexpr uint32_t kUdpBytes = 8;
 inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4Bytes;
 inline constexpr uint32_t kMinControl = wire::kTransportOverhead + sizeof(wire::ControlHeader);
-inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxControlPlaintext;
+inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxPaddedPlaintext;
 
 enum class Verdict : uint8_t {
   kData,       ///< JVP data message

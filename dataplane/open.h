@@ -63,6 +63,7 @@ struct LaneRun {
     if (packets == 0) return;
     WorkerCounters::add(lane->packets, packets);
     WorkerCounters::add(lane->bytes, bytes);
+    lane->expected.store(lane->window.highest() + 1, std::memory_order_relaxed);
     lane->last_tsc.store(now_tsc, std::memory_order_relaxed);
   }
 };

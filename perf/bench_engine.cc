@@ -66,6 +66,7 @@ class Wire : public SessionHost {
   void install_tx(const TxInstall&) override {}
   void withdraw_tx(PeerId) override {}
   Activity activity(PeerId) override { return {}; }
+  RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload&) override {}
   void emit(const Event&) override {}

@@ -15,6 +15,7 @@ every_link() {
   for link in "${LAB_LINKS[@]}"; do "$@" "$link"; done
 }
 cut_silently() { fault_cut "$1" silent; }
+silent_for() { holds "$GATEWAY_SOCKET" "show['sessions'][0]['last_rx_ms_ago'] >= $1"; }
 not_attached() { ! attached "$GATEWAY_SOCKET" && ! client_attached; }
 new_session() { both_attached && ! session_is "$GATEWAY_SOCKET" "$NOTED_ID"; }
 
@@ -26,7 +27,7 @@ transfer_start 32 16
 step "All links down for 5 s"
 every_link cut_silently
 expect "both ends notice" wait_for 5 not_attached
-sleep 2
+expect "the gateway has heard nothing for 5 s" wait_for 8 silent_for 5000
 every_link fault_heal
 expect "attached again" wait_for 15 both_attached
 expect "still the same session at both ends" same_session
@@ -40,5 +41,6 @@ expect "both ends end the session: TTL_TRANSPORT_LOSS_EXPIRED" wait_for $((TTL_S
 every_link fault_heal
 expect "a new session stands" wait_for 20 new_session
 expect "traffic flows again" pings client $LAB_SERVER4
+expect "jvpn audit finds nothing wrong" audit_clean
 show_timeline "$since"
 e2e_end

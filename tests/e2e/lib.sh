@@ -109,6 +109,27 @@ END
 
 iperf_server_listens() { in_ns lan ss -tlnH "sport = :5201" | grep -q .; }
 
+# told NAME REGEX: how many events of that program's log match; keys stand as in control/events.h.
+told() { grep '^{' "$LAB_DIR/log/$1.log" | grep -cE "$2" || true; }
+
+# --- attacks ----------------------------------------------------------------------------------
+
+told_gw() { told jvpnd "\"SECURITY_EVENT\".*\"$1\""; }
+told_client() { told jvpn-client "\"SECURITY_EVENT\".*\"$1\""; }
+drops() { gateway_value "show['drops'].get('$1', 0)"; }
+control_messages() { gateway_value 'show["control"]["control_received"]'; }
+
+# rises SECONDS FROM COMMAND…: the number that it prints gets above FROM within that time.
+rises() { wait_for "$1" above "${@:2}"; }
+above() { (($("${@:2}") > $1)); }
+
+# harmless WHAT: since note_session nothing has moved, and pings pass both ways.
+harmless() {
+  expect "$1: no version, no binding, no path has changed" unmoved
+  expect "$1: pings pass" pings client $LAB_SERVER4 5
+  expect "$1: pings pass towards the client" pings lan $LAB_CLIENT4 5
+}
+
 # --- jumps ------------------------------------------------------------------------------------
 
 # expect_jump SECONDS: within that time the session noted before is attached at both ends, with the gateway
@@ -122,9 +143,22 @@ expect_jump() {
   if ((UNMET == 0)); then note_session; fi
 }
 
-# jump_end SINCE_MS: the transfer ends well; the timeline; the scenario's end.
+# jump_end SINCE_MS: the transfer ends well and the audit is clean; the timeline; the scenario's end.
 jump_end() {
   expect "the transfer ends with the right checksum" transfer_finishes 60
+  expect "jvpn audit finds nothing wrong" audit_clean
   show_timeline "$1"
   e2e_end
+}
+
+# audit_clean: `jvpn audit` finds no fault in what the programs have told so far.
+audit_clean() {
+  local name events=()
+  "$LAB_BUILD/tools/jvpn" --help | grep -q audit || return 0
+  for name in jvpnd jvpnd2 jvpn-client; do
+    [[ -e $LAB_DIR/log/$name.log ]] || continue
+    grep '^{' "$LAB_DIR/log/$name.log" >"$WORK/$name.events" || true
+    events+=("$WORK/$name.events")
+  done
+  bounded 30 "$LAB_BUILD/tools/jvpn" audit "${events[@]}" >"$WORK/audit.txt" 2>&1 || { show_tail "$WORK/audit.txt" 40; return 1; }
 }

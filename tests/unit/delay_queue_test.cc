@@ -189,6 +189,16 @@ TEST(DelayQueue, NewSettingsDontOvertakeWhatWaits) {
   EXPECT_EQ(numbers(arrivals), (std::vector<uint64_t>{0, 1}));
 }
 
+TEST(DelayQueue, FlapsByTheClock) {
+  const uint64_t seed = fresh_seed();
+  DelayQueue queue(seed, kRoom);
+  const auto arrivals = run(queue, "flap_ms=300", 3'000, kMillisecond);
+  EXPECT_EQ(arrivals.size() + queue.counters().lost, 3'000U);
+  EXPECT_EQ(arrivals.size(), 1'500U);
+  for (const Arrival& arrival : arrivals)
+    EXPECT_EQ(arrival.sent / (300 * kMillisecond) % 2, 1U) << arrival.number;
+}
+
 TEST(DelayQueue, TheSeedDecidesEveryFate) {
   const uint64_t seed = fresh_seed();
   SCOPED_TRACE("JVPN_SEED=" + std::to_string(seed));
@@ -214,7 +224,7 @@ TEST(LinkFaults, TextChangesWhatItNames) {
   EXPECT_EQ(changed.delay_ms, 40.5);
   EXPECT_EQ(changed.loss, 1);
   EXPECT_EQ(changed.rate_mbit, 0);
-  EXPECT_EQ(to_text(changed), "delay_ms=40.5 jitter_ms=0 loss=1 reorder=0 duplicate=0 rate_mbit=0");
+  EXPECT_EQ(to_text(changed), "delay_ms=40.5 jitter_ms=0 loss=1 reorder=0 duplicate=0 rate_mbit=0 flap_ms=0");
 }
 
 TEST(LinkFaults, BadTextIsRefusedWithItsWord) {

@@ -115,6 +115,13 @@ class Node : public SessionHost {
     EXPECT_TRUE(indices_used_.emplace(install.traffic_key, install.peer_index.value).second);
     ++tx_installs;
   }
+  /// An index that is bound, not a spare.
+  ReceiverIndex active_index() const {
+    const auto at = std::ranges::find_if(
+        rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; });
+    EXPECT_NE(at, rx.end());
+    return at == rx.end() ? ReceiverIndex{} : ReceiverIndex{at->first};
+  }
   /// Key generations that are installed: each has lanes from 0 on once, spares apart.
   size_t generations() const {
     return static_cast<size_t>(std::ranges::count_if(
@@ -124,6 +131,7 @@ class Node : public SessionHost {
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
   }
   Activity activity(PeerId peer) override { return activity_[peer.value]; }
+  RxProgress rx_progress(ReceiverIndex index) override { return progress_[index.value]; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     answers.push_back(answer);
@@ -189,6 +197,8 @@ class Node : public SessionHost {
   size_t number_;
   Random random_;
   std::map<uint32_t, Activity> activity_;
+  std::map<uint32_t, RxProgress> progress_;
+  std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
   std::set<std::pair<RawKey, uint16_t>> lanes_used_;
   std::set<std::pair<RawKey, uint32_t>> indices_used_;
 };
@@ -370,7 +380,8 @@ inline void Node::send_data(PeerId peer) {
   wire::TransportHeader header{};
   header.type = wire::MessageType::kData;
   header.receiver = install.peer_index.value;
-  header.counter = wire::make_counter(install.first_lane, 0);
+  const auto key = std::pair(install.traffic_key, install.first_lane.value);
+  header.counter = wire::make_counter(install.first_lane, sequences_[key]++);
   Bytes bytes(sizeof header + install.traffic_key.size());
   __builtin_memcpy(bytes.data(), &header, sizeof header);
   std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
@@ -395,6 +406,10 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
     return;
   }
   ++delivered;
+  RxProgress& progress = progress_[header.receiver];
+  ++progress.received;
+  progress.last_rx = now;
+  progress.expected = std::max(progress.expected, wire::sequence_of(header.counter) + 1);
   Activity& activity = activity_[found->second.peer.value];
   ++activity.rx_packets;
   activity.last_rx = now;

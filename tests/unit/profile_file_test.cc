@@ -194,11 +194,15 @@ gateway: {public_key: )" +
       std::string(kOtherPublic) +
       R"(, preshared_key_file: c.psk, endpoints: ["192.0.2.1:51900"], allowed_ips: [0.0.0.0/0]}
 policy: {version: 1}
+events: {sinks: [{kind: stdout}, {kind: file, path: log/events}, {kind: unix, path: /run/e.sock}]}
 )";
   const auto loaded = load_client(write("c.yaml", yaml));
   ASSERT_TRUE(loaded) << loaded.error().message;
   ASSERT_TRUE(loaded->preshared);
   EXPECT_EQ(loaded->profile.admin.socket, "/run/jvpn/client.sock");
+  EXPECT_EQ(loaded->profile.events.sinks[0].path, "");
+  EXPECT_EQ(loaded->profile.events.sinks[1].path, path("log/events"));
+  EXPECT_EQ(loaded->profile.events.sinks[2].path, "/run/e.sock");
 }
 
 TEST_F(ProfileFile, TellsOfAMissingOrBadProfile) {

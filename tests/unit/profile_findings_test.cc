@@ -9,10 +9,10 @@ namespace {
 constexpr BadCase kBadKeysAndValues[] = {
     {"unknown key at the top", kGateway, "lanes: 4", "lane: 4",
      "p:25:1: lane: expected one of role, node, cores, memory, eal_args, listen_port, ports, "
-     "crypto, lanes, limits, peers, policy, admin got lane (did you mean lanes?)"},
+     "crypto, lanes, limits, peers, policy, admin, events got lane (did you mean lanes?)"},
     {"unknown key far from all", kGateway, "lanes: 4", "zebra: 4",
      "p:25:1: zebra: expected one of role, node, cores, memory, eal_args, listen_port, ports, "
-     "crypto, lanes, limits, peers, policy, admin got zebra"},
+     "crypto, lanes, limits, peers, policy, admin, events got zebra"},
     {"unknown key in a port", kGateway, "    mtu: 1400", "    mtuu: 1400",
      "p:13:5: ports[0].mtuu: expected one of name, pci, vdev, role, mtu, queues, rx_descriptors, "
      "tx_descriptors, addresses, gateways, routes got mtuu (did you mean mtu?)"},
@@ -138,7 +138,7 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"missing ports", kGateway, "ports:", "# ports:\nadmin2:",
      "p:1:1: ports: expected a list of 1 to 16 items, each a map got nothing\np:8:1: admin2: "
      "expected one of role, node, cores, memory, eal_args, listen_port, ports, crypto, lanes, "
-     "limits, peers, policy, admin got admin2 (did you mean admin?)"},
+     "limits, peers, policy, admin, events got admin2 (did you mean admin?)"},
     {"missing port name", kGateway, "  - name: lan\n    pci", "  - pci",
      "p:16:5: ports[1].name: expected a name of 1 to 31 letters, digits, '_', '-' or '.' got "
      "nothing"},
@@ -152,7 +152,7 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"missing peers", kGateway, "peers:", "peer:",
      "p:1:1: peers: expected a list of 0 to 1048576 items, each a map got nothing\np:27:1: peer: "
      "expected one of role, node, cores, memory, eal_args, listen_port, ports, crypto, lanes, "
-     "limits, peers, policy, admin got peer (did you mean peers?)"},
+     "limits, peers, policy, admin, events got peer (did you mean peers?)"},
     {"missing public key", kGateway,
      "    public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n", "",
      "p:33:5: peers[1].public_key: expected a public key of 32 bytes in base64 got nothing"},
@@ -174,6 +174,34 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"several findings, in order", kGateway, "mtu: 1400\n    queues: 2", "queues: 99\n    mtu: 1",
      "p:13:13: ports[0].queues: expected an integer from 0 to 32 got 99\np:14:10: ports[0].mtu: "
      "expected an integer from 1280 to 9216 got 1"},
+    {"events without sinks", kClient, "policy: {version: 1}", "policy: {version: 1}\nevents: {}",
+     "p:13:9: events.sinks: expected a list of 0 to 8 items, each a map got nothing"},
+    {"sinks as words", kClient, "policy: {version: 1}",
+     "policy: {version: 1}\nevents: {sinks: [stdout]}",
+     "p:13:18: events.sinks[0]: expected a map got stdout"},
+    {"unknown kind of sink", kGateway, "admin: {",
+     "events: {sinks: [{kind: pipe, path: x}]}\nadmin: {",
+     "p:42:25: events.sinks[0].kind: expected one of stdout, file, unix, syslog got pipe"},
+    {"sink without a kind", kGateway, "admin: {", "events: {sinks: [{path: x}]}\nadmin: {",
+     "p:42:18: events.sinks[0].kind: expected one of stdout, file, unix, syslog got nothing"},
+    {"file sink without a path", kGateway, "admin: {", "events: {sinks: [{kind: file}]}\nadmin: {",
+     "p:42:18: events.sinks[0].path: expected printable text of 1 to 4095 bytes got nothing"},
+    {"path of a sink that has none", kGateway, "admin: {",
+     "events: {sinks: [{kind: syslog, path: x}]}\nadmin: {",
+     "p:42:39: events.sinks[0].path: expected no path for a sink of kind syslog got x"},
+    {"socket path of a sink too long", kGateway, "admin: {",
+     "events: {sinks: [{kind: unix, path: "
+     "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+     "aaaa"
+     "aaaaaaaaaaaaaaaaa}]}\nadmin: {",
+     "p:42:37: events.sinks[0].path: expected printable text of 1 to 107 bytes got "
+     "/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."},
+    {"same sink twice", kGateway, "admin: {",
+     "events: {sinks: [{kind: stdout}, {kind: stdout}]}\nadmin: {",
+     "p:42:41: events.sinks[1].kind: expected each sink once got stdout (as events.sinks[0].kind)"},
+    {"same path twice", kGateway, "admin: {",
+     "events: {sinks: [{kind: file, path: a}, {kind: unix, path: a}]}\nadmin: {",
+     "p:42:60: events.sinks[1].path: expected each sink once got a (as events.sinks[0].path)"},
     {"two documents", kGateway, "admin: {", "---\nadmin: {",
      "p:42:1: profile: expected one YAML document got more after its end"},
     {"stray comma, on which YAML::LoadAll() never ends", kGateway, "role: gateway",
@@ -194,16 +222,17 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:1:7: role: expected client got gateway"},
     {"key of the other program", kClient, "policy: {", "ports: []\npolicy: {",
      "p:12:1: ports: expected one of role, node, interface, crypto, underlays, gateway, policy, "
-     "admin got ports"},
+     "admin, events got ports"},
     {"missing gateway", kClient, "gateway:", "gate:",
      "p:1:1: gateway: expected a map got nothing\np:8:1: gate: expected one of role, node, "
-     "interface, crypto, underlays, gateway, policy, admin got gate (did you mean gateway?)"},
+     "interface, crypto, underlays, gateway, policy, admin, events got gate (did you mean "
+     "gateway?)"},
     {"missing endpoints", kClient, "  endpoints: [\"192.0.2.1:51900\"]\n", "",
      "p:9:3: gateway.endpoints: expected a list of 1 to 16 items, each an endpoint such as "
      "192.0.2.1:51900 or [2001:db8::1]:51900 got nothing"},
     {"missing underlays", kClient, "underlays:", "underlay:",
      "p:1:1: underlays: expected a list of 1 to 16 items, each a map got nothing\np:5:1: underlay: "
-     "expected one of role, node, interface, crypto, underlays, gateway, policy, admin got "
+     "expected one of role, node, interface, crypto, underlays, gateway, policy, admin, events got "
      "underlay (did you mean underlays?)"},
     {"missing device", kClient, ", device: wwan0", "",
      "p:7:5: underlays[1].device: expected a name of 1 to 15 letters, digits, '_', '-' or '.' got "

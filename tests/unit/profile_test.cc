@@ -120,6 +120,36 @@ policy: {version: 1}
   EXPECT_EQ(parsed->admin.socket, "/run/jvpn/jvpnd.sock");
 }
 
+TEST(EventsProfile, TakesEveryKindOfSink) {
+  const auto parsed = parse_client_profile(std::string(kGoodClient) + R"(events:
+  sinks:
+    - {kind: stdout}
+    - {kind: file, path: /var/log/jvpn/events.log}
+    - {kind: unix, path: collector.sock}
+    - {kind: syslog}
+)",
+                                           "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto& sinks = parsed->events.sinks;
+  ASSERT_EQ(sinks.size(), 4u);
+  EXPECT_EQ(sinks[0].kind, EventSinkKind::kStdout);
+  EXPECT_EQ(sinks[1].kind, EventSinkKind::kFile);
+  EXPECT_EQ(sinks[1].path, "/var/log/jvpn/events.log");
+  EXPECT_EQ(sinks[2].kind, EventSinkKind::kUnix);
+  EXPECT_EQ(sinks[2].path, "collector.sock");
+  EXPECT_EQ(sinks[3].kind, EventSinkKind::kSyslog);
+}
+
+TEST(EventsProfile, IsStandardOutputByDefaultAndMayBeEmpty) {
+  const auto standard = parse_gateway_profile(kGoodGateway, "p");
+  ASSERT_TRUE(standard) << standard.error().message;
+  ASSERT_EQ(standard->events.sinks.size(), 1u);
+  EXPECT_EQ(standard->events.sinks[0].kind, EventSinkKind::kStdout);
+  const auto none = parse_gateway_profile(std::string(kGoodGateway) + "events: {sinks: []}\n", "p");
+  ASSERT_TRUE(none) << none.error().message;
+  EXPECT_TRUE(none->events.sinks.empty());
+}
+
 TEST(GatewayProfile, TakesTheNicServersProfile) {
   const char* const root = std::getenv("JVPN_SOURCE_ROOT");
   const std::filesystem::path source =

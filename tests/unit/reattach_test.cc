@@ -162,7 +162,8 @@ TEST(Reattach, AllPathsDownForLessThanTheTtl) {
     Jumper world;
     world.cut = {0, 1, 2};
     world.run_for(Millis{11'000});
-    EXPECT_EQ(world.node(0).session().state, State::kDegraded);
+    EXPECT_EQ(world.node(0).session().state, State::kRecovering);
+    EXPECT_EQ(world.node(0).changes().back(), "DEGRADED>RECOVERING RECOVERY_RETRY");
     world.cut.erase(healed);
     world.run_for(Millis{3'900});
     world.run_for(Millis{4'000});

@@ -8,6 +8,7 @@
 
 #include "common/limits.h"
 #include "common/wire.h"
+#include "control/event_admin.h"
 #include "control/show_sessions.h"
 
 namespace jvpn {
@@ -47,28 +48,27 @@ EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
 
 }  // namespace
 
-Client::Client(ClientProfile profile, EventLoop loop)
+Client::Client(ClientProfile profile, EventLoop loop, EventLog& events)
     : profile_(std::move(profile)),
       started_(boottime_now()),
       loop_(std::move(loop)),
+      events_(events),
       look_again_(kNever),
       abandon_at_(kNever) {}
 
 Client::~Client() = default;
 
-Result<std::unique_ptr<Client>> Client::create(LoadedClient loaded,
-                                               std::shared_ptr<spdlog::logger> events) {
+Result<std::unique_ptr<Client>> Client::create(LoadedClient loaded, EventLog& events) {
   auto loop = EventLoop::create();
   if (!loop) return loop.error();
-  std::unique_ptr<Client> client(new Client(std::move(loaded.profile), std::move(loop).value()));
-  const auto done =
-      client->set_up(std::move(loaded.private_key), std::move(loaded.preshared), std::move(events));
+  std::unique_ptr<Client> client(
+      new Client(std::move(loaded.profile), std::move(loop).value(), events));
+  const auto done = client->set_up(std::move(loaded.private_key), std::move(loaded.preshared));
   if (!done) return done.error();
   return client;
 }
 
-Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> preshared,
-                            std::shared_ptr<spdlog::logger> events) {
+Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> preshared) {
   const auto& gateway = profile_.gateway;
   auto data_path = DataPath::create(gateway.allowed_ips, kSlotBits);
   if (!data_path) return data_path.error();
@@ -87,8 +87,7 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
   links_ = std::move(links).value();
   host_ = std::make_unique<ClientHost>(
       ClientParts{*data_path_, *tunnel_, underlays_},
-      ClientHost::Options{profile_.node, profile_.interface.mtu, gateway.endpoints},
-      std::move(events));
+      ClientHost::Options{profile_.interface.mtu, gateway.endpoints}, events_);
   auto engine = SessionEngine::create(
       engine_config(profile_, std::move(private_key), std::move(preshared)), *host_, started_);
   if (!engine) return engine.error();
@@ -185,7 +184,7 @@ void Client::on_message(const Path& from, std::span<uint8_t> message) {
 void Client::on_control(const Path& from, std::span<uint8_t> message) {
   auto& counters = data_path_->counters();
   if (message.size() < wire::kTransportOverhead + sizeof(wire::ControlHeader) ||
-      message.size() > wire::kTransportOverhead + wire::kMaxControlPlaintext)
+      message.size() > wire::kTransportOverhead + wire::kMaxPaddedPlaintext)
     return counters.drop(Drop::kMessageLength);
   wire::TransportHeader header;
   __builtin_memcpy(&header, message.data(), sizeof header);
@@ -391,6 +390,7 @@ nlohmann::json Client::show() {
   out["terminated"] = show_terminated(*engine_, name, now);
   out["paths"] = show_paths();
   out["control"] = show_counters(engine_->counters());
+  out["events"] = show_events(events_.status());
 
   const DataPathCounters& counters = data_path_->counters();
   nlohmann::json& drops = out["drops"] = nlohmann::json::object();

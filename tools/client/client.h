@@ -13,11 +13,11 @@
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
-#include <spdlog/fwd.h>
 
 #include "common/result.h"
 #include "control/admin_socket.h"
 #include "control/engine.h"
+#include "control/event_log.h"
 #include "control/profile_file.h"
 #include "tools/client/candidates.h"
 #include "tools/client/client_host.h"
@@ -31,9 +31,8 @@ namespace jvpn {
 
 class Client {
  public:
-  /// Creates the TUN and opens the admin socket. `events` takes the session's events as JSON lines.
-  static Result<std::unique_ptr<Client>> create(LoadedClient loaded,
-                                                std::shared_ptr<spdlog::logger> events);
+  /// Creates the TUN and opens the admin socket. `events` outlives the client.
+  static Result<std::unique_ptr<Client>> create(LoadedClient loaded, EventLog& events);
   ~Client();
 
   /// Keeps a session with the gateway until `signal_fd` becomes readable; then ends it, telling the
@@ -41,9 +40,8 @@ class Client {
   Result<void> run(int signal_fd);
 
  private:
-  Client(ClientProfile profile, EventLoop loop);
-  Result<void> set_up(SecretKey private_key, std::optional<PresharedKey> preshared,
-                      std::shared_ptr<spdlog::logger> events);
+  Client(ClientProfile profile, EventLoop loop, EventLog& events);
+  Result<void> set_up(SecretKey private_key, std::optional<PresharedKey> preshared);
   Millis next_deadline() const;
   void serve(const EventLoop::Ready& ready, Millis now);
   void serve_underlay(const EventLoop::Ready& ready, Millis now);
@@ -68,6 +66,7 @@ class Client {
   ClientProfile profile_;
   Millis started_;
   EventLoop loop_;
+  EventLog& events_;
   std::unique_ptr<DataPath> data_path_;
   std::unique_ptr<TunnelInterface> tunnel_;
   std::vector<Underlay> underlays_;

@@ -36,8 +36,8 @@ std::vector<Prefix> addresses_of(const wire::ResponsePayload& answer) {
 
 }  // namespace
 
-ClientHost::ClientHost(ClientParts parts, Options options, std::shared_ptr<spdlog::logger> events)
-    : parts_(parts), options_(std::move(options)), events_(std::move(events)) {}
+ClientHost::ClientHost(ClientParts parts, Options options, EventLog& events)
+    : parts_(parts), options_(std::move(options)), events_(events) {}
 
 void ClientHost::send(const Path& path, std::span<const uint8_t> datagram) {
   if (path.interface >= parts_.underlays.size()) return;
@@ -72,6 +72,10 @@ void ClientHost::withdraw_tx(PeerId) {
 
 Activity ClientHost::activity(PeerId) {
   return parts_.data_path.activity();
+}
+
+RxProgress ClientHost::rx_progress(ReceiverIndex index) {
+  return parts_.data_path.rx_progress(index);
 }
 
 uint16_t ClientHost::inner_mtu(const Path& path) {
@@ -124,14 +128,6 @@ void ClientHost::refresh_mtu() {
   spdlog::warn("{}: the paths take less now: MTU {} → {}", parts_.tunnel.tun().name(),
                parts_.tunnel.mtu(), mtu);
   if (const auto set = parts_.tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
-}
-
-void ClientHost::emit(const Event& event) {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  const auto realtime_ms =
-      static_cast<uint64_t>(now.tv_sec) * 1'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-  events_->info("{}", to_json_line(event, event_sequence_++, realtime_ms, options_.node));
 }
 
 // Keys come from here: no randomness, no program.

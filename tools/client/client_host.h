@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-#include <spdlog/fwd.h>
-
 #include "common/result.h"
+#include "control/event_log.h"
 #include "control/session_host.h"
 #include "tools/client/data_path.h"
 #include "tools/client/tunnel_interface.h"
@@ -20,7 +19,7 @@
 
 namespace jvpn {
 
-/// What the host works on; all of it outlives the host.
+/// What the host works on; all of it, and the event log, outlives the host.
 struct ClientParts {
   DataPath& data_path;
   TunnelInterface& tunnel;
@@ -30,12 +29,10 @@ struct ClientParts {
 class ClientHost : public SessionHost {
  public:
   struct Options {
-    std::string node;
     std::optional<uint16_t> mtu;      ///< the profile's bound
     std::vector<Endpoint> endpoints;  ///< their paths' MTUs bound the tunnel's without candidates
   };
-  /// `events`: takes one JSON line each.
-  ClientHost(ClientParts parts, Options options, std::shared_ptr<spdlog::logger> events);
+  ClientHost(ClientParts parts, Options options, EventLog& events);
 
   void send(const Path& path, std::span<const uint8_t> datagram) override;
   void install_rx(const RxInstall& install) override;
@@ -43,9 +40,10 @@ class ClientHost : public SessionHost {
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId peer) override;
+  RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer) override;
-  void emit(const Event& event) override;
+  void emit(const Event& event) override { events_.add(event); }
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 
@@ -64,9 +62,8 @@ class ClientHost : public SessionHost {
 
   ClientParts parts_;
   Options options_;
-  std::shared_ptr<spdlog::logger> events_;
+  EventLog& events_;
   std::vector<Path> candidates_;
-  uint64_t event_sequence_ = 0;
   uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
   std::optional<Error> failure_;
 };

@@ -53,6 +53,7 @@ class DataPath {
   void install_tx(const TxInstall& install);
   void withdraw_tx();
   const Activity& activity() const { return activity_; }
+  RxProgress rx_progress(ReceiverIndex index) const;
 
   /// Where sealed packets go; nullopt without an active binding.
   const std::optional<Path>& path() const { return path_; }
@@ -82,6 +83,8 @@ class DataPath {
     ReceiverIndex index;
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
+    uint64_t packets = 0;  ///< authentic and fresh
+    Millis last_rx;        ///< the latest of them
   };
   struct TxLane {
     LaneId id;
@@ -89,6 +92,7 @@ class DataPath {
   };
   /// A message whose header was found right, between the stages of open().
   struct Opening {
+    RxRecord* record = nullptr;
     ReplayWindow<kReplayWindowBits>* window = nullptr;
     uint64_t sequence = 0;
   };
@@ -98,7 +102,7 @@ class DataPath {
   bool same_key(const TxInstall& install) const;
   TxLane* lane_with_quota();
   std::optional<Drop> prepare_open(std::span<uint8_t> message);
-  std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening);
+  std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening, Millis now);
 
   Aead aead_;
   std::vector<Prefix> allowed_ips_;

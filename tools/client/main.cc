@@ -13,6 +13,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 
+#include "control/event_log.h"
 #include "control/profile_file.h"
 #include "tools/client/client.h"
 #include "tools/client/file_descriptor.h"
@@ -33,16 +34,11 @@ FileDescriptor open_signals() {
   return FileDescriptor(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
-// Diagnostics to stderr for people, events to stdout as JSON lines for programs.
-std::shared_ptr<spdlog::logger> open_logs(const std::string& level) {
+// Diagnostics to stderr, for people.
+void open_log(const std::string& level) {
   spdlog::set_default_logger(spdlog::stderr_logger_st("jvpn-client"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(spdlog::level::from_str(level));
-  auto events = spdlog::stdout_logger_st("events");
-  events->set_pattern("%v");
-  events->set_level(spdlog::level::info);
-  events->flush_on(spdlog::level::info);
-  return events;
 }
 
 int run(const std::string& profile_path, const std::string& level) {
@@ -51,14 +47,17 @@ int run(const std::string& profile_path, const std::string& level) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
-  const auto events = open_logs(level);
+  open_log(level);
   const FileDescriptor signals = open_signals();
   if (!signals) {
     spdlog::error("signalfd: {}", std::strerror(errno));
     return kRuntimeFailure;
   }
+  EventLog events(event_options(loaded->profile, "jvpn-client"));
+  events.start();
   auto client = Client::create(std::move(loaded).value(), events);
   const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());
+  events.close();
   if (done) return 0;
   spdlog::error("{}", done.error().message);
   return kRuntimeFailure;

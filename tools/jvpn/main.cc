@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tools/jvpn/audit.h"
 #include "tools/jvpn/jump.h"
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/show.h"
@@ -31,6 +32,17 @@ int run(int argc, char** argv) {
   std::string underlay;
   jump->add_option("--underlay", underlay, "Its name in the client's profile")->required();
 
+  auto* const audit =
+      app.add_subcommand("audit", "Replay event logs; exit 1: broken, 3: events missing")
+          ->fallthrough();
+  jvpn::AuditCommand audit_command;
+  audit
+      ->add_option("FILE", audit_command.files,
+                   "Event logs of one or more nodes; - is standard input")
+      ->required();
+  audit->add_flag("--partial", audit_command.partial, "The logs may begin in the middle");
+  audit->add_flag("--quiet", audit_command.quiet, "No timelines, findings and verdict alone");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -40,6 +52,10 @@ int run(int argc, char** argv) {
   if (pubkey->parsed()) return jvpn::run_pubkey();
   if (genpsk->parsed()) return jvpn::run_genpsk();
   if (jump->parsed()) return jvpn::run_jump(socket, underlay, as_json);
+  if (audit->parsed()) {
+    audit_command.as_json = as_json;
+    return jvpn::run_audit(audit_command);
+  }
   return jvpn::run_show(socket, as_json);
 }
 

@@ -1,46 +1,19 @@
 #include "tools/jvpn/show.h"
 
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
-#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "tools/jvpn/admin_client.h"
+#include "tools/jvpn/output.h"
 #include "tools/jvpn/text_table.h"
 
 namespace jvpn {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr size_t kShortId = 8;  // digits of a session id that a table shows
-
-/// A field of an object, or null.
-const Json& field(const Json& object, const char* name) {
-  static const Json nothing;
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(name);
-  return found == object.end() ? nothing : *found;
-}
-
-std::string text_of(const Json& object, const char* name) {
-  const Json& value = field(object, name);
-  if (value.is_string()) return printable(value.get_ref<const std::string&>());
-  if (value.is_number()) return value.dump();
-  return "-";
-}
-
-std::optional<uint64_t> number_of(const Json& object, const char* name) {
-  const Json& value = field(object, name);
-  if (!value.is_number_integer() || (!value.is_number_unsigned() && value.get<int64_t>() < 0)) {
-    return std::nullopt;
-  }
-  return value.get<uint64_t>();
-}
 
 std::string bytes_of(const Json& object, const char* name) {
   const auto bytes = number_of(object, name);
@@ -53,14 +26,7 @@ std::string ago_of(const Json& object, const char* name) {
 }
 
 std::string id_of(const Json& object) {
-  return text_of(object, "session_id").substr(0, kShortId);
-}
-
-Colour colour_of(std::string_view state) {
-  if (state == "ATTACHED") return Colour::kGreen;
-  if (state == "TERMINATED") return Colour::kRed;
-  if (state == "-" || state == "BIRTH") return Colour::kNone;
-  return Colour::kYellow;
+  return text_of(object, "session_id").substr(0, kShortIdDigits);
 }
 
 std::string heading(const Json& reply) {
@@ -78,7 +44,7 @@ std::string sessions(const Json& reply, bool with_colours) {
     const std::string state = text_of(session, "state");
     table.add({{id_of(session)},
                {text_of(session, "peer")},
-               {state, colour_of(state)},
+               {state, colour_of_state(state)},
                {text_of(session, "state_version")},
                {text_of(session, "local")},
                {text_of(session, "remote")},
@@ -150,18 +116,6 @@ std::string terminated(const Json& reply) {
   return '\n' + table.render(false);
 }
 
-bool wants_colours() {
-  const char* const no_color = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
-}
-
-int print(const std::string& text) {
-  const bool whole = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (whole && std::fflush(stdout) == 0) return 0;
-  std::perror("jvpn: can't write");
-  return 1;
-}
-
 }  // namespace
 
 std::string render_show(const Json& reply, bool with_colours) {
@@ -175,7 +129,7 @@ int run_show(const std::string& socket_path, bool as_json) {
     std::fprintf(stderr, "jvpn: %s\n", reply.error().message.c_str());
     return 1;
   }
-  return print(as_json ? reply->dump() + '\n' : render_show(*reply, wants_colours()));
+  return print_text(as_json ? reply->dump() + '\n' : render_show(*reply, wants_colours()));
 }
 
 }  // namespace jvpn

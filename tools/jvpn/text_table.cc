@@ -29,12 +29,12 @@ const char* escape_of(Colour colour) {
   return "";
 }
 
+}  // namespace
+
 std::string coloured(const Cell& cell, bool with_colours) {
   if (!with_colours || cell.colour == Colour::kNone) return cell.text;
   return fmt::format("{}{}\033[0m", escape_of(cell.colour), cell.text);
 }
-
-}  // namespace
 
 TextTable::TextTable(std::vector<std::string> titles) {
   for (std::string& title : titles) {

@@ -14,6 +14,9 @@ struct Cell {
   Colour colour = Colour::kNone;
 };
 
+/// The text with the escape sequences of its colour around it, if asked for.
+std::string coloured(const Cell& cell, bool with_colours);
+
 class TextTable {
  public:
   /// Columns whose title starts with '>' are aligned to the right.

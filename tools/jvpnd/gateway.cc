@@ -8,6 +8,7 @@
 #include "common/limits.h"
 #include "common/message_mac.h"
 #include "control/control_loop.h"
+#include "control/gateway_clock.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
@@ -90,8 +91,7 @@ Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
 
 }  // namespace
 
-Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> events,
-                         const std::atomic<bool>& stop) {
+Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop) {
   const auto options = dataplane_options(loaded);
   if (!options) return options.error();
   const auto eal = Eal::start(loaded.profile);
@@ -101,8 +101,9 @@ Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> e
   Dataplane& workers = **dataplane;
 
   EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
+  const BootClock clock;
   auto loop =
-      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), std::move(events));
+      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events, clock);
   if (!loop) return loop.error();
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
-
-#include <spdlog/logger.h>
 
 #include "common/result.h"
+#include "control/event_log.h"
 #include "control/profile_file.h"
 
 namespace jvpn {
@@ -14,7 +12,6 @@ namespace jvpn {
 /// Runs the gateway of a profile on the calling thread, the control core, until `stop` is true;
 /// then ends its sessions and everything that it opened. An Error says why it could not start. Once
 /// per process: DPDK can't start twice.
-Result<void> run_gateway(LoadedGateway loaded, std::shared_ptr<spdlog::logger> events,
-                         const std::atomic<bool>& stop);
+Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop);
 
 }  // namespace jvpn

@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include "control/event_log.h"
 #include "control/profile_file.h"
 #include "tools/jvpnd/gateway.h"
 
@@ -41,18 +42,13 @@ void forbid_core_dumps() {
   setrlimit(RLIMIT_CORE, &none);
 }
 
-/// Diagnostics to stderr for people, events to stdout as JSON lines for programs. A thread of its
-/// own writes them: the control core never waits for a terminal or a pipe.
-std::shared_ptr<spdlog::logger> open_logs(const std::string& level) {
+/// Diagnostics to stderr, for people. A thread of its own writes them: the control core never waits
+/// for a terminal or a pipe.
+void open_log(const std::string& level) {
   spdlog::init_thread_pool(kLogLines, 1);
   spdlog::set_default_logger(spdlog::create_async_nb<spdlog::sinks::stderr_sink_mt>("jvpnd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(spdlog::level::from_str(level));
-  auto events = spdlog::create_async_nb<spdlog::sinks::stdout_sink_mt>("events");
-  events->set_pattern("%v");
-  events->set_level(spdlog::level::info);
-  events->flush_on(spdlog::level::info);
-  return events;
 }
 
 int run(const std::string& profile, const std::string& level, bool check_only) {
@@ -64,8 +60,11 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
   if (check_only) return 0;
   forbid_core_dumps();
   catch_signals();
-  auto events = open_logs(level);
-  const auto done = run_gateway(std::move(loaded).value(), std::move(events), stop_requested);
+  open_log(level);
+  EventLog events(event_options(loaded->profile, "jvpnd"));
+  events.start();
+  const auto done = run_gateway(std::move(loaded).value(), events, stop_requested);
+  events.close();
   if (!done) spdlog::error("{}", done.error().message);
   spdlog::shutdown();
   return done ? 0 : kRuntimeFailure;

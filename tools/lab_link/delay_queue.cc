@@ -66,7 +66,7 @@ void DelayQueue::push(std::span<const uint8_t> frame, Nanos now) {
   const bool lost = uniform(fates_) < faults_.loss;
   const bool held_back = uniform(fates_) < faults_.reorder;
   const bool duplicated = uniform(fates_) < faults_.duplicate;
-  if (lost) {
+  if (lost || flapped_down(now)) {
     ++counters_.lost;
     return;
   }
@@ -89,6 +89,11 @@ void DelayQueue::push(std::span<const uint8_t> frame, Nanos now) {
   }
 }
 
+void DelayQueue::hold(std::span<const uint8_t> frame, Nanos release) {
+  ++counters_.in;
+  add(frame, release);
+}
+
 std::optional<std::vector<uint8_t>> DelayQueue::pop(Nanos now) {
   if (due() > now || frames_.empty()) return std::nullopt;
   std::vector<uint8_t> frame = std::move(frames_.begin()->second);
@@ -96,6 +101,12 @@ std::optional<std::vector<uint8_t>> DelayQueue::pop(Nanos now) {
   bytes_ -= frame.size();
   ++counters_.out;
   return frame;
+}
+
+// By the clock alone: links with the same setting go down together.
+bool DelayQueue::flapped_down(Nanos now) const {
+  const Nanos half = nanos(faults_.flap_ms);
+  return half != 0 && now / half % 2 == 0;
 }
 
 // When the frame's last bit has left by a line of that rate.

@@ -31,6 +31,7 @@ struct LinkFaults {
   double reorder = 0;    ///< of being held back, so that later frames overtake it
   double duplicate = 0;
   double rate_mbit = 0;  ///< 0: no bound
+  double flap_ms = 0;    ///< loses all for so long, then passes all for so long; 0: never
 };
 
 struct FaultSetting {
@@ -47,6 +48,7 @@ inline constexpr std::array kFaultSettings = {
     FaultSetting{"reorder", &LinkFaults::reorder, 1},
     FaultSetting{"duplicate", &LinkFaults::duplicate, 1},
     FaultSetting{"rate_mbit", &LinkFaults::rate_mbit, 100'000},
+    FaultSetting{"flap_ms", &LinkFaults::flap_ms, 60'000},
 };
 
 /// `faults` changed by a text like `delay_ms=40 loss=0.01`; or what is wrong with the text.
@@ -57,7 +59,7 @@ std::string to_text(const LinkFaults& faults);
 struct LinkCounters {
   uint64_t in = 0;
   uint64_t out = 0;
-  uint64_t lost = 0;      ///< by `loss`
+  uint64_t lost = 0;      ///< by `loss` and `flap_ms`
   uint64_t overflow = 0;  ///< by the rate's queue, or for want of room
   uint64_t held_back = 0;
   uint64_t duplicated = 0;
@@ -74,6 +76,8 @@ class DelayQueue {
   const LinkFaults& faults() const { return faults_; }
 
   void push(std::span<const uint8_t> frame, Nanos now);
+  /// Past all faults: leaves at `release`.
+  void hold(std::span<const uint8_t> frame, Nanos release);
   /// When the next frame leaves; kNever when none waits.
   Nanos due() const { return frames_.empty() ? kNever : frames_.begin()->first.first; }
   /// The next frame, once its time has come.
@@ -82,6 +86,7 @@ class DelayQueue {
   const LinkCounters& counters() const { return counters_; }
 
  private:
+  bool flapped_down(Nanos now) const;
   std::optional<Nanos> departure(size_t bytes, Nanos now);
   Nanos delay(Nanos now);
   void add(std::span<const uint8_t> frame, Nanos release);

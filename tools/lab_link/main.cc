@@ -1,10 +1,10 @@
-// lab-link IF_A IF_B: a wire between two interfaces, with faults. One thread: frames from A wait in
-// one DelayQueue and leave by B, and the other way round. A unix datagram socket takes a text of
-// settings (empty: none) and answers `ok`, the settings and the counters, or `error: …`; nothing
-// else changes.
+// lab-link IF_A IF_B: a wire between two interfaces, with faults and with somebody on it. One
+// thread: frames from A pass the Attacker, wait in one DelayQueue and leave by B, and the other way
+// round. A unix datagram socket takes a text of settings (empty: none) and answers `ok`, the
+// settings and the counters, or `error: …`; or `attack ORDER` (attacker.h); nothing else changes.
 //
-//   IF_A ── AF_PACKET ── DelayQueue a→b ── AF_PACKET ── IF_B
-//                   └─── DelayQueue b→a ───┘
+//   IF_A ── AF_PACKET ── Attacker ── DelayQueue a→b ── AF_PACKET ── IF_B
+//                   └────────┴────── DelayQueue b→a ───────┘
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -25,6 +25,7 @@
 #include <sys/un.h>
 
 #include "tools/client/file_descriptor.h"
+#include "tools/lab_link/attacker.h"
 #include "tools/lab_link/delay_queue.h"
 
 namespace jvpn::lab {
@@ -32,6 +33,7 @@ namespace {
 
 constexpr size_t kQueueBytes = 64 << 20;
 constexpr int kSocketBuffer = 16 << 20;
+constexpr std::string_view kAttack = "attack ";
 constexpr int kBurst =
     64;  // frames from one side before the other one and the timer have their turn
 #ifndef PACKET_IGNORE_OUTGOING
@@ -41,6 +43,7 @@ constexpr int PACKET_IGNORE_OUTGOING = 23;
 struct Options {
   std::array<std::string, 2> interfaces;
   std::string socket;
+  uint16_t port = wire::kDefaultPort;
   uint64_t seed = 1;
   LinkFaults faults;
 };
@@ -93,7 +96,8 @@ Result<FileDescriptor> open_control(const std::string& path) {
 class LabLink {
  public:
   explicit LabLink(const Options& options)
-      : queues_{DelayQueue(options.seed, kQueueBytes), DelayQueue(options.seed + 1, kQueueBytes)} {
+      : queues_{DelayQueue(options.seed, kQueueBytes), DelayQueue(options.seed + 1, kQueueBytes)},
+        attacker_(options.interfaces, options.port) {
     for (DelayQueue& queue : queues_) queue.set(options.faults);
   }
 
@@ -143,8 +147,14 @@ class LabLink {
       const auto bytes = ::recv(interfaces_[side].get(), buffer_.data(), buffer_.size(), MSG_TRUNC);
       if (bytes < 0) return;  // none left; or the interface is down: then it is a cut wire
       if (static_cast<size_t>(bytes) > buffer_.size()) continue;
-      queues_[side].push({buffer_.data(), static_cast<size_t>(bytes)}, monotonic_now());
+      attacker_.pass(1 - side, {buffer_.data(), static_cast<size_t>(bytes)}, leave_);
     }
+  }
+
+  void leave(size_t to, std::span<const uint8_t> frame, Nanos delay) {
+    DelayQueue& queue = queues_[1 - to];
+    if (delay == 0) return queue.push(frame, monotonic_now());
+    queue.hold(frame, monotonic_now() + delay);
   }
 
   void send(size_t side) {
@@ -179,6 +189,10 @@ class LabLink {
   }
 
   std::string change(std::string_view text) {
+    if (text.starts_with(kAttack)) {
+      const auto done = attacker_.order(text.substr(kAttack.size()), leave_);
+      return done ? "ok " + *done + "\n" : "error: " + done.error().message + "\n";
+    }
     const auto faults = changed_faults(queues_[0].faults(), text);
     if (!faults) return "error: " + faults.error().message + "\n";
     for (DelayQueue& queue : queues_) queue.set(*faults);
@@ -192,6 +206,10 @@ class LabLink {
   }
 
   std::array<DelayQueue, 2> queues_;
+  Attacker attacker_;
+  const Attacker::Leave leave_ = [this](size_t to, std::span<const uint8_t> frame, Nanos delay) {
+    leave(to, frame, delay);
+  };
   std::array<FileDescriptor, 2> interfaces_;
   std::array<uint64_t, 2> refused_{};  // by the kernel: interface down, or its queue full
   std::array<uint8_t, 65'536> buffer_{};
@@ -228,6 +246,7 @@ int main(int argc, char** argv) try {
   app.add_option("IF_A", options.interfaces[0])->required();
   app.add_option("IF_B", options.interfaces[1])->required();
   app.add_option("--seed", options.seed, "of everything random");
+  app.add_option("--port", options.port, "UDP port of the tunnel, for attacks");
   app.add_option("--socket", options.socket, "unix datagram socket that takes new settings");
   for (const auto& setting : jvpn::lab::kFaultSettings)
     app.add_option(jvpn::lab::option_name(setting.name), options.faults.*(setting.value))

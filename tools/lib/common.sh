@@ -192,6 +192,7 @@ in_scratch_namespace() { unshare --net -- "$@" >/dev/null 2>&1; }
 
 has_netns() { in_scratch_namespace true; }
 has_veth() { in_scratch_namespace ip link add jvpn-probe0 type veth peer name jvpn-probe1; }
+has_bridge() { in_scratch_namespace ip link add jvpn-probe0 type bridge; }
 has_nftables() { in_scratch_namespace nft add table inet jvpn_probe; }
 has_tun() {
   [[ -c /dev/net/tun ]] || modprobe tun 2>/dev/null || true
@@ -206,6 +207,7 @@ require_kernel() {
     case $feature in
       netns) die "the kernel has no network namespaces (CONFIG_NET_NS), or this container may not make them" $EXIT_NO_FEATURE ;;
       veth) die "the kernel has no veth pairs (CONFIG_VETH; try: modprobe veth)" $EXIT_NO_FEATURE ;;
+      bridge) die "the kernel has no bridges (CONFIG_BRIDGE; try: modprobe bridge)" $EXIT_NO_FEATURE ;;
       tun) die "the kernel has no TUN devices (CONFIG_TUN, /dev/net/tun; try: modprobe tun)" $EXIT_NO_FEATURE ;;
       nftables) die "the kernel has no nftables (CONFIG_NF_TABLES; try: modprobe nf_tables)" $EXIT_NO_FEATURE ;;
     esac

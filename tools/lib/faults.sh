@@ -45,10 +45,12 @@ link_rule() {
 
 # --- the faults -------------------------------------------------------------------------------
 
-# fault_cut LINK silent|down
+# fault_cut LINK silent|ipv4|ipv6|down: ipv4 and ipv6 are silent for that family alone.
 fault_cut() {
   case $2 in
     silent) link_rule "$1" cut drop ;;
+    ipv4) link_rule "$1" cut 'meta protocol ip drop' ;;
+    ipv6) link_rule "$1" cut 'meta protocol ip6 drop' ;;
     down) link_state "$1" down ;;
   esac
   fault_noted "$1" cut "cut ($2)"
@@ -131,6 +133,18 @@ finally:
 END
 }
 
+# attack LINK ORDER…: to the attacker on that link, which has to be emulated (tools/lab_link/attacker.h lists
+# the orders); prints what it answers. The two ends are `client` and `gw`.
+attack() {
+  local link=$1 reply
+  shift
+  require_emulated "$link"
+  emulate_link "$link" ''
+  reply=$(ask_link "$link" "attack $*") || die "$link: lab-link does not answer"
+  [[ $reply == ok* ]] || die "$link: ${reply#error: }"
+  echo "${reply#ok }"
+}
+
 # fault_rebind LINK port|address: the client's packets appear from another port, or from another IPv4
 # address and port; what is sent to the former ones is lost, as behind a NAT that forgot its mapping. A
 # conntrack zone of its own makes each rebinding forget the earlier ones.
@@ -181,7 +195,7 @@ usual_delay() {
 
 # The settings of a healed link: only the delay that it had from the start (usual_delay).
 undelayed() {
-  echo "delay_ms=$(cat "$LAB_DIR/usual-delay" 2>/dev/null || echo 0) jitter_ms=0 loss=0 reorder=0 duplicate=0 rate_mbit=0"
+  echo "delay_ms=$(cat "$LAB_DIR/usual-delay" 2>/dev/null || echo 0) jitter_ms=0 loss=0 reorder=0 duplicate=0 rate_mbit=0 flap_ms=0"
 }
 
 # fault_heal LINK: takes back all of its faults. Without its NAT the client appears from its own port again,

@@ -28,6 +28,7 @@ active_link() {
 note_session() {
   NOTED_ID=$(session_id "$GATEWAY_SOCKET") || die "the gateway has no session"
   NOTED_VERSIONS=("$(session_field "$GATEWAY_SOCKET" state_version)" "$(session_field "$CLIENT_SOCKET" state_version)")
+  NOTED_BINDINGS=("$(session_field "$GATEWAY_SOCKET" binding_version)" "$(session_field "$CLIENT_SOCKET" binding_version)")
   NOTED_REMOTE=$(session_field "$GATEWAY_SOCKET" remote)
   NOTED_LINK=$(active_link) || die "the client uses none of the links"
 }
@@ -44,8 +45,21 @@ versions_rose() {
   ((gateway > NOTED_VERSIONS[0] && client > NOTED_VERSIONS[1]))
 }
 
+# unmoved: nothing has changed since it was noted, neither its versions nor where the gateway sends.
+unmoved() {
+  same_session &&
+    [[ $(session_field "$GATEWAY_SOCKET" state_version) == "${NOTED_VERSIONS[0]}" &&
+      $(session_field "$CLIENT_SOCKET" state_version) == "${NOTED_VERSIONS[1]}" &&
+      $(session_field "$GATEWAY_SOCKET" binding_version) == "${NOTED_BINDINGS[0]}" &&
+      $(session_field "$CLIENT_SOCKET" binding_version) == "${NOTED_BINDINGS[1]}" &&
+      $(session_field "$GATEWAY_SOCKET" remote) == "$NOTED_REMOTE" ]]
+}
+
 # jumped: attached at both ends, and the gateway sends elsewhere than noted.
 jumped() { both_attached && remote_changed; }
+
+# lab_jump LINK: asks for a planned jump.
+lab_jump() { bounded 5 "$LAB_BUILD/tools/jvpn" --socket "$CLIENT_SOCKET" jump --underlay "$1" >/dev/null; }
 
 # ended_for REASON: the noted session is gone at both ends, for that reason.
 ended_for() {
@@ -57,7 +71,8 @@ ended_for() {
 
 # --- the transfer -----------------------------------------------------------------------------
 
-# transfer_start MIB SECONDS [LIMIT]: random bytes from the client to the server, at a steady pace.
+# transfer_start MIB SECONDS [LIMIT]: random bytes from the client to the server, at a steady pace;
+# transfer_finishes ends it earlier.
 transfer_start() {
   local limit=${3:-$(($2 + 60))}
   lab_spawn transfer-receiver lan "$ROOT/tools/lib/transfer.py" receive $TRANSFER_PORT "$limit"
@@ -83,9 +98,11 @@ transfer_moves() {
 # transfer_goes_on SECONDS: more bytes arrive within that time.
 transfer_goes_on() { wait_for "$1" transfer_moves "$(transfer_result receiver bytes)"; }
 
-# transfer_finishes SECONDS: within that time, with the same SHA-256 at both ends.
+# transfer_finishes SECONDS: no more is sent; what was sent arrives within that time, with the same SHA-256 at
+# both ends.
 transfer_finishes() {
-  local sent received
+  local sent received pid
+  if pid=$(lab_pid transfer-sender); then kill -USR1 "$pid" || true; fi
   wait_for "$1" lab_ended transfer-receiver || return 1
   wait_for 5 lab_ended transfer-sender || return 1
   sent=$(transfer_result sender sha256) || return 1

@@ -20,10 +20,13 @@
 # the two ends, or lab-link (tools/lab_link) with delay, jitter and more in between:
 #
 #   jvpn-client wanN ──── client [jvpn-netN] gw ──── wanN jvpn-gw
+#
+# lab_add_attacker makes such a link a segment with one more host, jvpn-attacker, on it.
 
 LAB_DIR=/run/jvpn-lab  # pids, logs, profiles, keys; exists while the lab does
 LAB_LINKS=(wan0 wan1 wan2)
 LAB_NAMESPACES=(jvpn-client jvpn-gw jvpn-lan)
+LAB_ALL_NAMESPACES=("${LAB_NAMESPACES[@]}" jvpn-attacker jvpn-net{0,1,2})
 LAB_PORT=51900
 LAB_SERVER4=10.99.0.2
 LAB_SERVER6=fd99::2
@@ -161,6 +164,22 @@ table netdev jvpn_wire {
 END
 }
 
+# lab_add_attacker LINK IPV4: after lab_up, on an emulated link that lab-link does not carry: a bridge joins the
+# two ends and the attacker's host, which sees what is meant for it, and floods.
+lab_add_attacker() {
+  local ns="net${1#wan}" end
+  require_kernel bridge
+  ip netns add jvpn-attacker
+  ip -n jvpn-attacker link set lo up
+  settle_host attacker
+  add_veth attacker "$1" "$ns" attacker
+  ip -n jvpn-attacker address add "$2/24" dev "$1"
+  in_ns "$ns" nft delete table netdev jvpn_wire
+  ip -n "jvpn-$ns" link add hub type bridge mcast_snooping 0
+  for end in client gw attacker; do ip -n "jvpn-$ns" link set "$end" master hub; done
+  ip -n "jvpn-$ns" link set hub up
+}
+
 lab_topology() {
   local ns link
   for ns in "${LAB_NAMESPACES[@]}"; do
@@ -214,7 +233,7 @@ lab_down() {
       [[ ! -e $record ]] || lab_stop "${record##*/}"
     done
   fi
-  for ns in "${LAB_NAMESPACES[@]}" "${LAB_LINKS[@]/#wan/jvpn-net}"; do
+  for ns in "${LAB_ALL_NAMESPACES[@]}"; do
     [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns"
   done
   restore_hugepages "$LAB_DIR/hugepages"

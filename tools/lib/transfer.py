@@ -3,8 +3,8 @@
 
 transfer.py receive PORT SECONDS: prints `{"ms": …, "bytes": …}` while bytes arrive and at the end
 `{"sha256": …, "bytes": …, "longest_pause_ms": …, "pause_began_ms": …}`, ms since the connection began.
-transfer.py send HOST PORT MIB SECONDS LIMIT: MIB over SECONDS, then `{"sha256": …, "bytes": …}`. Both
-fail when it takes longer than the limit.
+transfer.py send HOST PORT MIB SECONDS LIMIT: MIB over SECONDS, or what was sent when SIGUSR1 came, then
+`{"sha256": …, "bytes": …}`. Both fail when it takes longer than the limit.
 """
 import hashlib
 import json
@@ -49,11 +49,13 @@ def receive(port, limit):
 
 def send(host, port, mib, seconds, limit):
     bound(limit)
+    enough = []
+    signal.signal(signal.SIGUSR1, lambda *_: enough.append(True))
     connection = socket.create_connection((host, port), timeout=5)
     connection.settimeout(None)
     digest, sent, total = hashlib.sha256(), 0, mib << 20
     began = time.monotonic()
-    while sent < total:
+    while sent < total and not enough:
         time.sleep(max(0.0, began + seconds * sent / total - time.monotonic()))
         data = os.urandom(min(CHUNK, total - sent))
         digest.update(data)

@@ -1,0 +1,110 @@
+#include "tools/jvpn/audit_event.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/jvpn/text_table.h"
+
+namespace jvpn {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string kNoSession(32, '0');
+
+std::string text_at(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_string() ? printable(found->get_ref<const std::string&>())
+                                                   : std::string();
+}
+
+std::optional<uint64_t> number_at(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  if (found == line.end() || !found->is_number_unsigned()) return std::nullopt;
+  return found->get<uint64_t>();
+}
+
+std::optional<EventKind> kind_named(std::string_view name) {
+  for (auto number = 0; number <= static_cast<int>(EventKind::kConfigEvent); ++number) {
+    const auto kind = static_cast<EventKind>(number);
+    if (name == to_string(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+std::optional<State> state_named(std::string_view name) {
+  for (auto number = 0; number <= static_cast<int>(State::kTerminated); ++number) {
+    const auto state = static_cast<State>(number);
+    if (name == to_string(state)) return state;
+  }
+  return std::nullopt;
+}
+
+SessionEnd end_named(std::string_view name) {
+  if (name == "initiator") return SessionEnd::kInitiator;
+  return name == "responder" ? SessionEnd::kResponder : SessionEnd::kNone;
+}
+
+void append(std::string& text, const std::string& more) {
+  if (more.empty()) return;
+  if (!text.empty()) text += ", ";
+  text += more;
+}
+
+/// What the columns of a timeline don't have.
+std::string describe(const Json& line, const AuditEvent& event) {
+  std::string about = event.detail;
+  append(about, text_at(line, "cause"));
+  append(about, event.check);
+  append(about, event.result);
+  if (const auto duration = number_at(line, "duration_ms"))
+    append(about, "after " + human_span(*duration));
+  if (const auto attempts = number_at(line, "attempts"))
+    append(about, std::to_string(*attempts) + " attempts");
+  if (event.lost != 0) append(about, std::to_string(event.lost) + " events");
+  const std::string from = text_at(line, "from_path");
+  const std::string to =
+      text_at(line, event.kind == EventKind::kTransportSwitch ? "to_path" : "path");
+  const bool tells_path = event.kind == EventKind::kTransportSwitch ||
+                          event.kind == EventKind::kReattach ||
+                          event.kind == EventKind::kSecurityEvent || event.from == State::kBirth;
+  if (!from.empty()) return about + (about.empty() ? "" : ", ") + from + " → " + to;
+  if (tells_path) append(about, to);
+  return about;
+}
+
+}  // namespace
+
+std::optional<AuditEvent> read_event(std::string_view text) {
+  const Json line = Json::parse(text, nullptr, false);
+  if (!line.is_object()) return std::nullopt;
+  const auto kind = kind_named(text_at(line, "event"));
+  const auto time = number_at(line, "ts_ms");
+  const auto sequence = number_at(line, "seq");
+  AuditEvent event;
+  event.node = text_at(line, "node_id");
+  event.session = text_at(line, "session_id");
+  if (!kind || !time || !sequence || event.node.empty() || event.session.empty()) {
+    return std::nullopt;
+  }
+  if (event.session == kNoSession) event.session.clear();
+  event.kind = *kind;
+  event.ts_ms = *time;
+  event.sequence = *sequence;
+  event.boot_ms = number_at(line, "boot_ms").value_or(0);
+  event.lost = std::min(number_at(line, "lost").value_or(0), event.sequence);
+  event.end = end_named(text_at(line, "end"));
+  event.reason_text = text_at(line, "reason");
+  event.reason = parse_reason(event.reason_text);
+  event.detail = text_at(line, "detail");
+  event.check = text_at(line, "check");
+  event.result = text_at(line, "result");
+  event.from = state_named(text_at(line, "from"));
+  event.to = state_named(text_at(line, "to"));
+  event.version = number_at(line, "state_version");
+  event.about = describe(line, event);
+  return event;
+}
+
+}  // namespace jvpn

@@ -1,0 +1,48 @@
+// One event of a log, as `jvpn audit` reads it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/reason.h"
+#include "control/events.h"
+#include "control/session_fsm.h"
+
+namespace jvpn {
+
+/// Where a line stands.
+struct LogPlace {
+  uint32_t file = 0;  ///< in the order in which they were given
+  uint32_t line = 0;  ///< from 1
+};
+
+struct AuditEvent {
+  LogPlace place;
+  EventKind kind{};
+  uint64_t ts_ms = 0;
+  uint64_t boot_ms = 0;
+  uint64_t sequence = 0;
+  uint64_t lost = 0;    ///< of EVENTS_LOST: so many up to `sequence`; else 0
+  std::string session;  ///< empty when it is of no session
+  std::string node;
+  SessionEnd end = SessionEnd::kNone;
+  std::optional<Reason> reason;
+  std::string reason_text;  ///< as it stands there
+  std::string detail;
+  std::string check;
+  std::string result;
+  std::optional<State> from;  ///< STATE_CHANGE, with `to` and `version`
+  std::optional<State> to;
+  std::optional<uint64_t> version;
+  std::string about;  ///< paths, checks and durations, for a person
+
+  /// The last number before those that the line is about.
+  uint64_t before() const { return sequence - (lost == 0 ? 1 : lost); }
+};
+
+/// nullopt for a line that isn't a whole event of ours. What a kind's own fields lack stays empty.
+std::optional<AuditEvent> read_event(std::string_view line);
+
+}  // namespace jvpn

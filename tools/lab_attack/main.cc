@@ -1,0 +1,124 @@
+// lab-attack RECORDING ADDRESS:PORT: a host that is on no path of the tunnel, but has a recording
+// of it (pcap, Ethernet). Sends datagrams made of the recorded messages towards ADDRESS:PORT from a
+// socket of its own, at a steady rate, then says how many.
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <pcap/pcap.h>
+#include <sys/socket.h>
+
+#include "common/result.h"
+#include "tools/client/file_descriptor.h"
+#include "tools/client/socket_address.h"
+#include "tools/lab_attack/forgery.h"
+#include "tools/lab_link/jvp_frame.h"
+
+namespace jvpn::lab {
+namespace {
+
+struct Options {
+  std::string recording;
+  std::string target;
+  std::string how = "replay";
+  std::string kind = "any";
+  uint64_t count = 0;
+  uint64_t rate = 1'000;
+  uint64_t seed = 1;
+};
+
+using Messages = std::vector<std::vector<uint8_t>>;
+
+// Those of that kind that went to that port.
+Result<Messages> read_recording(const std::string& path, uint16_t port, MessageKind kind) {
+  std::array<char, PCAP_ERRBUF_SIZE> why{};
+  const std::unique_ptr<pcap_t, decltype(&pcap_close)> file(
+      pcap_open_offline(path.c_str(), why.data()), &pcap_close);
+  if (!file) return Error{why.data()};
+  if (pcap_datalink(file.get()) != DLT_EN10MB) return Error{path + ": not of an Ethernet link"};
+  Messages messages;
+  pcap_pkthdr* header = nullptr;
+  const uint8_t* bytes = nullptr;
+  while (pcap_next_ex(file.get(), &header, &bytes) == 1) {
+    const std::span frame(bytes, header->caplen);
+    const auto at = parse_jvp(frame, port);
+    const bool towards = at && (frame[at->udp + 2] << 8 | frame[at->udp + 3]) == port;
+    if (!towards || !is(kind, *at)) continue;
+    const auto message = frame.subspan(at->payload, at->payload_bytes);
+    messages.emplace_back(message.begin(), message.end());
+  }
+  return messages;
+}
+
+Result<FileDescriptor> open_socket(const Endpoint& target) {
+  const int family = target.address.is_v6() ? AF_INET6 : AF_INET;
+  FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const SocketAddress to = SocketAddress::from(target, 0);
+  if (!fd || ::connect(fd.get(), &to.any, to.length) != 0)
+    return Error{to_string(target) + ": " + std::strerror(errno)};
+  return fd;
+}
+
+void wait_until(timespec& next, uint64_t rate) {
+  next.tv_nsec += static_cast<long>(1'000'000'000 / rate);
+  next.tv_sec += next.tv_nsec / 1'000'000'000;
+  next.tv_nsec %= 1'000'000'000;
+  ::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, nullptr);
+}
+
+Result<void> attack(const Options& options) {
+  const auto target = Endpoint::parse(options.target);
+  const auto how = parse_forgery(options.how);
+  const auto kind = parse_kind(options.kind);
+  if (!target || !how || !kind)
+    return Error{"expected ADDRESS:PORT, a known --how and a known --kind"};
+  const auto messages = read_recording(options.recording, target->port, *kind);
+  if (!messages) return messages.error();
+  if (messages->empty()) return Error{options.recording + ": no such message towards that port"};
+  const auto socket = open_socket(*target);
+  if (!socket) return socket.error();
+  std::mt19937_64 random(options.seed);
+  const uint64_t count = options.count == 0 ? messages->size() : options.count;
+  timespec next{};
+  clock_gettime(CLOCK_MONOTONIC, &next);
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto datagram = forged(*how, (*messages)[i % messages->size()], random);
+    ::send(socket->get(), datagram.data(), datagram.size(), 0);  // refused ones are lost ones
+    wait_until(next, options.rate);
+  }
+  std::printf("%zu recorded, %llu sent, seed %llu\n", messages->size(),
+              static_cast<unsigned long long>(count),
+              static_cast<unsigned long long>(options.seed));
+  return {};
+}
+
+}  // namespace
+}  // namespace jvpn::lab
+
+int main(int argc, char** argv) try {
+  CLI::App app("Sends what can be made of recorded messages without their keys.");
+  jvpn::lab::Options options;
+  app.add_option("RECORDING", options.recording, "pcap file")->required();
+  app.add_option("ADDRESS:PORT", options.target, "a gateway's")->required();
+  app.add_option("--how", options.how, "replay, forge, truncate or noise");
+  app.add_option("--kind", options.kind, "of the messages taken: any, handshake, data, control …");
+  app.add_option("--count", options.count, "datagrams; 0: as many as were recorded");
+  app.add_option("--rate", options.rate, "per second")->check(CLI::Range(1, 1'000'000));
+  app.add_option("--seed", options.seed, "of everything random");
+  CLI11_PARSE(app, argc, argv);
+  if (const auto done = jvpn::lab::attack(options); !done) {
+    std::fprintf(stderr, "lab-attack: %s\n", done.error().message.c_str());
+    return 1;
+  }
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "lab-attack: %s\n", error.what());
+  return 1;
+}
