@@ -45,6 +45,8 @@ e2e_begin() {
   WORK=$(mktemp -d "${TMPDIR:-/tmp}/jvpn-e2e.XXXXXX")
 }
 
+not() { ! "$@"; }
+
 # expect WHAT COMMAND…: the command has to succeed; the scenario goes on in either case.
 expect() {
   local what=$1
