@@ -100,7 +100,7 @@ class PolicyReader {
   void transport(YamlMap& map) {
     map.list("allowed_protocols", one_of<bool>({{"udp", true}}), Need::kOptional, {1, 1});
     map.optional("max_candidate_count", integer(0, 16), policy_.transport.max_candidate_count);
-    span(map, "candidate_validation_ttl_ms", 100, 10 * kMinute,
+    span(map, "candidate_validation_ttl_ms", 0, 10 * kMinute,
          policy_.transport.candidate_validation_ttl);
   }
 

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "control/event_admin.h"
-#include "control/gateway_clock.h"
 #include "control/outer_header.h"
 #include "control/show.h"
 #include "control/show_sessions.h"
@@ -47,24 +46,28 @@ std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
 
 Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
                                                          EngineConfig config, DataplaneView view,
-                                                         EventLog& events) {
+                                                         EventLog& events,
+                                                         const GatewayClock& clock) {
   auto reclaimer = std::make_unique<Reclaimer>(view.rcu);
   auto publisher = Publisher::create(view.sessions, *reclaimer, view.ports,
                                      static_cast<unsigned>(view.rings.size()));
   if (!publisher) return publisher.error();
-  std::unique_ptr<ControlLoop> loop(new ControlLoop(
-      profile, std::move(view), events, std::move(publisher).value(), std::move(reclaimer)));
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, std::move(view), events, clock,
+                                                    std::move(publisher).value(),
+                                                    std::move(reclaimer)));
   if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
   return loop;
 }
 
 ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
+                         const GatewayClock& clock,
                          std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer)
-    : view_(std::move(view)),
+    : clock_(clock),
+      view_(std::move(view)),
       node_(profile.node),
       listen_port_(profile.listen_port),
       peers_(profile.peers),
-      started_(boot_time()),
+      started_(clock.now()),
       reclaimer_(std::move(reclaimer)),
       publisher_(std::move(publisher)),
       events_(events),
@@ -72,7 +75,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view, Even
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
-      host_(view_.ports, injector_, neighbors_, *publisher_, events_) {
+      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_) {
   neighbors_.on_changed([this](const NeighborKey& key, const std::optional<EtherAddress>& mac) {
     inside_.neighbor_changed(key, mac);
     host_.neighbor_changed(key, mac);
@@ -138,16 +141,14 @@ void ControlLoop::dial_peers(Millis now) {
 
 void ControlLoop::run(const std::atomic<bool>& stop) {
   neighbors_.announce();
-  dial_peers(boot_time());
+  dial_peers(clock_.now());
   while (!stop.load(std::memory_order_relaxed)) {
-    const Millis now = boot_time();
-    idle_turns_ = turn(now) ? 0 : idle_turns_ + 1;
-    rest(now);
+    idle_turns_ = turn(clock_.now()) ? 0 : idle_turns_ + 1;
+    rest();
   }
   finish();
 }
 
-/// One round of everything. False when there was nothing to do.
 bool ControlLoop::turn(Millis now) {
   size_t packets = 0;
   for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
@@ -155,6 +156,7 @@ bool ControlLoop::turn(Millis now) {
   neighbors_.advance(now);
   publish_cookies();
   reclaimer_->reclaim();
+  serve_admin(now);
   return packets > 0;
 }
 
@@ -211,21 +213,24 @@ void ControlLoop::publish_cookies() {
   });
 }
 
-/// Looks after the operator's socket, and sleeps when the loop has been idle for a while.
-void ControlLoop::rest(Millis now) {
-  const bool idle = idle_turns_ >= kSpinTurns;
-  epoll_event event{};
-  const bool asked = idle && epoll_wait(epoll_, &event, 1, kSleepMs) > 0;
-  if (!asked && now - admin_polled_ < kAdminInterval) return;
+void ControlLoop::serve_admin(Millis now) {
+  if (!admin_asked_ && now - admin_polled_ < kAdminInterval) return;
+  admin_asked_ = false;
   admin_polled_ = now;
   admin_->poll(now);
 }
 
+/// Sleeps when the loop has been idle for a while.
+void ControlLoop::rest() {
+  epoll_event event{};
+  if (idle_turns_ >= kSpinTurns) admin_asked_ = epoll_wait(epoll_, &event, 1, kSleepMs) > 0;
+}
+
 void ControlLoop::finish() {
   admin_.reset();
-  const Millis begun = boot_time();
+  const Millis begun = clock_.now();
   engine_->shutdown(begun);
-  while (!injector_.drained() && boot_time() - begun < kFlushLimit)
+  while (!injector_.drained() && clock_.now() - begun < kFlushLimit)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
 }
@@ -240,7 +245,7 @@ nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
 }
 
 nlohmann::json ControlLoop::show() {
-  const Millis now = boot_time();
+  const Millis now = clock_.now();
   const PeerName name = [this](PeerId id) { return peer_name(id); };
   nlohmann::json all = show_header(node_, "gateway", now - started_, engine_->policy().version);
   all["sessions"] = show_sessions(*engine_, host_, name, now);
@@ -269,7 +274,7 @@ nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
   if (peer == peers_.end())
     return {{"error", "peer: no peer is named " + name->get<std::string>()}};
   const PeerId id{static_cast<uint32_t>(peer - peers_.begin())};
-  engine_->terminate(boot_time(), id, Detail::kOperator);
+  engine_->terminate(clock_.now(), id, Detail::kOperator);
   return {{"terminated", peer->name}};
 }
 

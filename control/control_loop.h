@@ -20,6 +20,7 @@
 #include "control/dataplane_view.h"
 #include "control/engine.h"
 #include "control/event_log.h"
+#include "control/gateway_clock.h"
 #include "control/gateway_host.h"
 #include "control/injector.h"
 #include "control/inside_routes.h"
@@ -32,11 +33,11 @@ namespace jvpn {
 
 class ControlLoop {
  public:
-  /// Installs the profile's routes and opens the admin socket; `events` outlives the loop. The
-  /// workers of `view` may run already and must be stopped before the loop is destroyed.
+  /// Installs the profile's routes and opens the admin socket; `events` and `clock` outlive the
+  /// loop. The workers of `view` may run already and must be stopped before the loop is destroyed.
   static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
                                                      EngineConfig config, DataplaneView view,
-                                                     EventLog& events);
+                                                     EventLog& events, const GatewayClock& clock);
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
@@ -45,20 +46,26 @@ class ControlLoop {
   /// Then ends every session, tells the peers, and waits until the workers have sent it, 200 ms at
   /// most.
   void run(const std::atomic<bool>& stop);
+  /// One round of everything, for whoever keeps the time himself: what the workers have handed
+  /// over, what is due by `now`, the operator's socket. False when no packet was there.
+  bool turn(Millis now);
+  /// The sessions, for whoever turns the loop; on its thread.
+  SessionEngine& engine() { return *engine_; }
 
  private:
   ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
+              const GatewayClock& clock,
               std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer);
   Result<void> start(const GatewayProfile& profile, EngineConfig config);
   Result<void> install_peer_routes(const GatewayProfile& profile);
   void dial_peers(Millis now);
 
-  bool turn(Millis now);
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
   void take(Millis now, PuntClass from, rte_mbuf* packet);
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
-  void rest(Millis now);
+  void serve_admin(Millis now);
+  void rest();
   void finish();
 
   nlohmann::json answer(const nlohmann::json& request);
@@ -66,6 +73,7 @@ class ControlLoop {
   nlohmann::json terminate(const nlohmann::json& request);
   std::string peer_name(PeerId id) const;
 
+  const GatewayClock& clock_;
   DataplaneView view_;
   std::string node_;
   uint16_t listen_port_;
@@ -84,6 +92,7 @@ class ControlLoop {
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
+  bool admin_asked_ = false;  ///< somebody waits at the socket
   Millis admin_polled_;
   int epoll_ = -1;
 };

@@ -28,7 +28,14 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     return;
   }
   const PeerId id = at.session->peer;
-  if (at.session->commit_pending != 0) {
+  ControlLane& lane = at.spare != nullptr ? at.spare->control : at.generation->control;
+  const uint16_t number = at.spare != nullptr ? at.spare->number : at.generation->binding;
+  const uint64_t sequence = wire::sequence_of(counter);
+  if (wire::lane_of(counter) != LaneId{number}) {
+    ++counters.control_malformed;
+    return;
+  }
+  if (at.session->commit_pending != 0 && lane.window.check(sequence) == ReplayVerdict::kFresh) {
     std::vector<WaitingMessage>& waiting = at.session->waiting;
     if (waiting.size() >= kWaitingMessages) {
       ++counters.control_stale;
@@ -37,15 +44,11 @@ void SessionEngine::Impl::on_control(Millis now, const Path& from, ReceiverIndex
     waiting.push_back({from, index, counter, {plaintext.begin(), plaintext.end()}});
     return;
   }
-  if (wire::lane_of(counter) != LaneId{0}) {
-    ++counters.control_malformed;
-    return;
-  }
   if (!may_confirm(at, from)) {
     ++counters.control_stale;
     return;
   }
-  if (at.generation->window.accept(counter) != ReplayVerdict::kFresh) {
+  if (lane.window.accept(sequence) != ReplayVerdict::kFresh) {
     ++counters.control_replayed;
     emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id, from);
     return;
@@ -79,6 +82,8 @@ bool SessionEngine::Impl::confirm_keys(Millis now, Keyed& at) {
   Session& session = *at.session;
   note_activity(session);
   if (!drive(now, session, {Trigger::kTick})) return false;
+  const bool bound = at.spare == nullptr && at.generation == session.current.get();
+  if (bound && !session.initiator) settle_drain(now, session);
   // Signs of life on a path that isn't bound say nothing about the bound one.
   if (at.spare == nullptr && session.record.has_transport) {
     session.record.last_authentic = std::max(session.record.last_authentic, now);
@@ -204,6 +209,7 @@ void SessionEngine::Impl::violation(Millis now, Session& session) {
 void SessionEngine::Impl::on_heartbeat(Millis now, Session& session,
                                        const wire::Heartbeat& message) {
   if (!session.record.has_transport) return;  // late, from the path that died
+  session.told_version = std::max(session.told_version, BindingVersion{message.binding_version});
   const bool knows = message.binding_version == session.record.binding_version.value;
   if (knows && !session.initiator) drop_void_spares(*session.current);
   wire::HeartbeatAck ack{};
@@ -264,27 +270,36 @@ Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
 
 void SessionEngine::Impl::note_activity(Session& session) {
   if (!session.record.has_transport) return;
-  session.record.last_authentic =
-      std::max(session.record.last_authentic, host.activity(session.peer).last_rx);
+  Millis latest = session.record.last_authentic;
+  // Only what came on the bound path is a sign of its life.
+  for (const KeyGeneration* generation :
+       {session.current.get(), session.next.get(), session.previous.get()}) {
+    const bool elsewhere = generation == nullptr || generation->left;
+    if (!elsewhere) latest = std::max(latest, host.rx_progress(generation->local).last_rx);
+  }
+  session.record.last_authentic = latest;
 }
 
 void SessionEngine::Impl::seal_and_send(const Session& session, KeyGeneration& generation,
-                                        ReceiverIndex remote, const Path& path,
-                                        std::span<const uint8_t> plaintext) {
+                                        const Along& along, std::span<const uint8_t> plaintext) {
+  const auto spare = std::ranges::find(generation.spares, along.local, &SpareBinding::local);
+  const bool active = spare == generation.spares.end();
+  ControlLane& lane = active ? generation.control : spare->control;
+  const LaneId number{active ? generation.binding : spare->number};
   std::array<uint8_t, wire::kMaxPaddedPlaintext + wire::kTransportOverhead> datagram;
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
-  header.receiver = remote.value;
-  header.counter = generation.next_counter++;
+  header.receiver = along.remote.value;
+  header.counter = wire::make_counter(number, lane.next_sequence++);
   __builtin_memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
   AeadKey key;
   aead.expand(session.suite, generation.keys.send.control.bytes(), key);
-  aead.seal_one(key, transport_nonce(remote, header.counter), {}, body,
+  aead.seal_one(key, transport_nonce(along.remote, header.counter), {}, body,
                 std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
-  host.send(path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
+  host.send(along.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }
 
 std::optional<std::span<uint8_t>> SessionEngine::Impl::open_control(std::span<uint8_t> message) {

@@ -37,7 +37,11 @@ void SessionEngine::Impl::serve_idle(Millis now, Session& session) {
   if (!session.initiator || !session.record.has_transport) return;
   note_data(now, session);
   const Millis wish = idle_wish(now, session);
-  if (wish == Millis{0}) session.record.idle_interval = Millis{0};
+  if (wish == Millis{0} && session.record.idle_interval != Millis{0}) {
+    session.record.idle_interval = Millis{0};
+    session.record.last_authentic = now;  // the silence was agreed upon
+    session.idle_sent = Millis{0};
+  }
   if (wish == session.idle_granted || now < session.idle_sent + kRepeat) return;
   session.idle_sent = now;
   send_idle(session, wish);
@@ -59,7 +63,6 @@ void SessionEngine::Impl::wake(Millis now, PeerId id) {
   Session* session = peers[id.value].session.get();
   if (session == nullptr || session->record.idle_interval == Millis{0}) return;
   if (!note_data(now, *session)) return;
-  session->idle_sent = Millis{0};
   serve_idle(now, *session);
   rearm(id);
 }

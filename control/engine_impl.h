@@ -47,6 +47,12 @@ struct SessionEngine::Impl {
     ReceiverIndex index;
     size_t bytes = 0;  ///< of the plaintext, padding included
   };
+  /// Which binding a control message is sent on, and where to.
+  struct Along {
+    ReceiverIndex local;   ///< this end's index of the binding
+    ReceiverIndex remote;  ///< the peer's
+    const Path& path;
+  };
   struct HashKey {
     size_t operator()(const PublicKey& key) const {
       uint64_t word;  // keys are configured, not chosen by whoever sends packets
@@ -186,19 +192,20 @@ struct SessionEngine::Impl {
   void emit_config(Millis now, Reason reason);
 
   // Sealing and opening (engine_control.cc).
+  /// Along the active binding.
   template <typename Message>
   void send_control(const Session& session, KeyGeneration& generation, const Message& message) {
-    send_along(session, generation, generation.remote, session.path, message);
+    send_along(session, generation, {generation.local, generation.remote, session.path}, message);
   }
-  /// Along another path than the binding's, under that path's index.
+  /// Along any of the generation's bindings.
   template <typename Message>
-  void send_along(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
-                  const Path& path, const Message& message) {
-    seal_and_send(session, generation, remote, path,
+  void send_along(const Session& session, KeyGeneration& generation, const Along& along,
+                  const Message& message) {
+    seal_and_send(session, generation, along,
                   {reinterpret_cast<const uint8_t*>(&message), sizeof message});
   }
-  void seal_and_send(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
-                     const Path& path, std::span<const uint8_t> plaintext);
+  void seal_and_send(const Session& session, KeyGeneration& generation, const Along& along,
+                     std::span<const uint8_t> plaintext);
   std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
 
   // engine_spares.cc: spare indices, and what both ends do when a binding replaces another.
@@ -210,6 +217,8 @@ struct SessionEngine::Impl {
   void drop_void_spares(KeyGeneration& generation);
   static void learn_spares(KeyGeneration& generation, const wire::SpareIndices& told);
   void retire_spares(KeyGeneration& generation);
+  void drop_returned(KeyGeneration& generation, const wire::SpareIndices& told);
+  void settle_drain(Millis now, Session& session);
   void give_back_spare(KeyGeneration& generation, uint16_t number);
   void on_new_indices(Millis now, Session& session, const Arrival& at,
                       const wire::NewIndices& message);
@@ -236,7 +245,8 @@ struct SessionEngine::Impl {
   Finding judge_request(Millis now, Session& session, const Arrival& at,
                         const wire::ReattachRequest& message);
   bool remembers_ended(const SessionId& id) const;
-  void challenge(Session& session, const Arrival& at, const wire::ReattachRequest& message);
+  void challenge(Millis now, Session& session, const Arrival& at,
+                 const wire::ReattachRequest& message);
   void refuse_request(Millis now, Session& session, const Arrival& at,
                       const wire::ReattachRequest& message, const Finding& finding);
   void send_reject(Millis now, Session& session, const Arrival& at, uint64_t nonce,
@@ -268,7 +278,8 @@ struct SessionEngine::Impl {
   void note_jump(Millis now, Session& session, const Path& old_path);
   void start_jump(Millis now, Session& session);
   void send_request(Millis now, Session& session);
-  SpareBinding* spare_for(Session& session, const Path& path);
+  SpareBinding* spare_for(Session& session, const Path& path, size_t kept = 0);
+  bool lose_bound(Millis now, Session& session);
   void on_reattach_challenge(Millis now, Session& session, const Arrival& at,
                              const wire::ReattachChallenge& message);
   void on_reattach_ack(Millis now, Session& session, const Arrival& at,
@@ -282,12 +293,12 @@ struct SessionEngine::Impl {
   Millis probe_interval(const Session& session) const;
   size_t probe_bytes(const Session& session) const;
   template <typename Message>
-  void send_padded(const Session& session, KeyGeneration& generation, ReceiverIndex remote,
-                   const Path& path, const Message& message, size_t bytes) {
+  void send_padded(const Session& session, KeyGeneration& generation, const Along& along,
+                   const Message& message, size_t bytes) {
     std::array<uint8_t, wire::kMaxPaddedPlaintext> plaintext{};
     __builtin_memcpy(plaintext.data(), &message, sizeof message);
     const size_t length = std::clamp(bytes, sizeof message, plaintext.size());
-    seal_and_send(session, generation, remote, path, {plaintext.data(), length});
+    seal_and_send(session, generation, along, {plaintext.data(), length});
   }
   Millis probe_due(const Session& session) const;
   void serve_probes(Millis now, Session& session);
@@ -300,6 +311,7 @@ struct SessionEngine::Impl {
                         const wire::PathResponse& message);
   void note_answer(Millis now, const Session& session, const Path& path,
                    const wire::PathChallenge& message);
+  uint64_t token_epoch(Millis now, const Session& session) const;
   bool is_warm(Millis now, const Session& session, const Arrival& at) const;
 
   // engine_rekey.cc.

@@ -14,7 +14,7 @@ constexpr Millis kLeastRepeat{100};
 constexpr Millis kMinute{60'000};
 constexpr uint64_t kPatience = 4;        // repetitions for each candidate in the first round
 constexpr uint32_t kCountedProbes = 16;  // of a candidate, for its loss
-constexpr uint32_t kEnoughProbes = 8;    // to call a candidate's loss over the threshold
+constexpr uint32_t kRecentProbes = 4;    // of which none may be lost
 constexpr Millis kLongestAnswer{1'000};  // of a probe, or four of its round trips
 constexpr unsigned kMostDoublings = 4;   // of the wait before a failback
 
@@ -78,13 +78,12 @@ PathMerits SessionEngine::Impl::merits_of(Millis now, const Session& session, si
   }
   PathQuality as_bound;
   as_bound.rtt = candidate.rtt;
-  as_bound.reported = counted >= kEnoughProbes ? merits.loss : Ppm{0};
-  as_bound.reported_until = kNever;
   const Millis cooldown = policy.switching.switch_cooldown;
   const bool cooling = candidate.left_at && now < *candidate.left_at + cooldown;
   const Millis patience = std::max(kLongestAnswer, Millis{4 * rtt_us / 1'000});
   const bool silent = candidate.nonce != 0 && now > candidate.probed_at + patience;
-  const bool missed = candidate.probes != 0 && (candidate.answered & 1) == 0;
+  const uint32_t recent = (uint32_t{1} << std::min(counted, kRecentProbes)) - 1;
+  const bool missed = (candidate.answered & recent) != recent;
   const bool unfit = jvpn::judge(as_bound, policy, now).verdict != QualityVerdict::kHealthy;
   if (cooling || silent || missed || unfit) {
     merits.standing = Standing::kDoubtful;
@@ -117,9 +116,20 @@ void SessionEngine::Impl::path_lost(Millis now, PeerId id, const Path& path) {
     if (session->jump && session->jump->path == path) session->jump.reset();
     if (session->wanted == path) session->wanted.reset();
     const bool bound = session->record.has_transport && session->path == path;
-    if (!bound || drive(now, *session, {Trigger::kTransportDead})) serve_jump(now, *session);
+    if (!bound || lose_bound(now, *session)) serve_jump(now, *session);
   }
   rearm(id);
+}
+
+/// The bound path is gone. While the session recovers by its own wish no row says so: nothing is
+/// sent there any more, and the jump under way becomes one from a dead path. False: it ended.
+bool SessionEngine::Impl::lose_bound(Millis now, Session& session) {
+  if (session.record.state != State::kRecovering) {
+    return drive(now, session, {Trigger::kTransportDead});
+  }
+  withdraw_tx(session);
+  session.jump.reset();
+  return true;
 }
 
 void SessionEngine::Impl::wish_jump(Millis now, PeerId id, const Path& path) {
@@ -240,6 +250,15 @@ Millis SessionEngine::Impl::jump_due(const Session& session) const {
 
 void SessionEngine::Impl::serve_jump(Millis now, Session& session) {
   note_candidates(now, session);
+  const bool silent = session.record.state == State::kRecovering && session.tx_installed &&
+                      !has_living_transport(session.record, policy_of(session), now);
+  if (silent) lose_bound(now, session);
+  const bool missed = session.told_version > session.record.binding_version &&
+                      session.tx_installed && !session.wanted;
+  if (missed) {  // a commit of ours whose acknowledgement never came: ask where the session is
+    session.wanted = session.path;
+    session.why_wanted = wire::ReattachCause::kRebind;
+  }
   if (!must_jump(session) && !session.wanted) return session.jump.reset();
   if (session.jump && now >= session.jump->gives_up) {
     const Path path = session.jump->path;
@@ -260,7 +279,7 @@ void SessionEngine::Impl::serve_jump(Millis now, Session& session) {
 
 /// The path that was wanted, or else the best.
 void SessionEngine::Impl::start_jump(Millis now, Session& session) {
-  const bool dead = !session.record.has_transport;
+  const bool dead = !session.tx_installed;
   auto jump = std::make_unique<Jump>();
   jump->path = jump_targets(now, session).front();
   if (!dead) jump->path = better_path(now, session).value_or(jump->path);
@@ -277,16 +296,20 @@ void SessionEngine::Impl::start_jump(Millis now, Session& session) {
   session.jump = std::move(jump);
 }
 
-/// The spare that belongs to `path`, or an unused one that will; nullptr when there is none.
-SpareBinding* SessionEngine::Impl::spare_for(Session& session, const Path& path) {
+/// The spare that belongs to `path`, or an unused one that will; nullptr when there is none, or
+/// when no more than `kept` would be left.
+SpareBinding* SessionEngine::Impl::spare_for(Session& session, const Path& path, size_t kept) {
   KeyGeneration& generation = *session.current;
-  const auto find = [&](const std::optional<Path>& of) {
-    const auto at = std::ranges::find(generation.spares, of, &SpareBinding::path);
-    return at == generation.spares.end() ? nullptr : &*at;
-  };
-  if (SpareBinding* known = find(path)) return known;
-  SpareBinding* unused = find(std::nullopt);
-  if (unused == nullptr) return nullptr;
+  SpareBinding* unused = nullptr;
+  size_t left = 0;
+  for (SpareBinding& spare : generation.spares) {
+    if (spare.returned) continue;
+    if (spare.path == path) return &spare;
+    if (spare.path) continue;
+    if (unused == nullptr) unused = &spare;
+    ++left;
+  }
+  if (left <= kept) return nullptr;
   const std::optional<ReceiverIndex> index = allocate_index(session.peer);
   if (!index) return nullptr;
   unused->local = *index;
@@ -311,24 +334,26 @@ void SessionEngine::Impl::send_request(Millis now, Session& session) {
   const bool first = jump.first_nonce == 0;
   const uint64_t nonce = ++session.nonce;
   if (first) jump.first_nonce = nonce;
-  if (first && jump.cause == wire::ReattachCause::kDead) {
+  const BindingVersion version = std::max(session.told_version, session.record.binding_version);
+  const Along along{spare->local, spare->remote, jump.path};
+  if (jump.cause == wire::ReattachCause::kDead) {
     wire::TransportDead dead{};
     dead.header = control_header(wire::ControlType::kTransportDead);
-    dead.binding_version = session.record.binding_version.value;
-    send_along(session, generation, spare->remote, jump.path, dead);
+    dead.binding_version = version.value;
+    send_along(session, generation, along, dead);
   }
   wire::ReattachRequest message{};
   message.header = control_header(wire::ControlType::kReattachRequest);
   message.session_id = session.id.bytes;
   message.nonce = nonce;
   message.clock_ms = now.value + session.clock_ahead;
-  message.binding_version = std::max(session.told_version, session.record.binding_version).value;
+  message.binding_version = version.value;
   message.receiver = spare->local.value;
   message.lanes = config.lanes;
   message.retire_active = 1;
   message.cause = jump.cause;
   jump.next_send = now + repeat_after(candidate_at(session, jump.path));
-  send_along(session, generation, spare->remote, jump.path, message);
+  send_along(session, generation, along, message);
 }
 
 /// The spare that a message came on, of the present keys and on its own path.
@@ -352,7 +377,7 @@ void SessionEngine::Impl::on_reattach_challenge(Millis now, Session& session, co
   answer.header = control_header(wire::ControlType::kReattachResponse);
   answer.nonce = message.nonce;
   std::ranges::copy(message.token, answer.token);
-  send_along(session, at.generation, spare->remote, *spare->path, answer);
+  send_along(session, at.generation, {spare->local, spare->remote, *spare->path}, answer);
 }
 
 /// The responder has committed, whichever of our requests it was: that is a fact, and followed.
@@ -392,8 +417,11 @@ void SessionEngine::Impl::on_reattach_ack(Millis now, Session& session, const Ar
 void SessionEngine::Impl::on_reattach_reject(Millis now, Session& session, const Arrival& at,
                                              const wire::ReattachReject& message) {
   if (!session.initiator) return violation(now, session);
-  const SpareBinding* spare = spare_at(session, at);
-  if (spare == nullptr || !session.jump || message.nonce < session.jump->first_nonce) {
+  SpareBinding* spare = spare_at(session, at);
+  const bool asked = spare != nullptr && session.jump &&
+                     message.nonce >= session.jump->first_nonce &&
+                     message.nonce >= session.jump->news_nonce && message.nonce <= session.nonce;
+  if (!asked) {  // or asked before we knew better
     ++counters.control_stale;
     return;
   }
@@ -401,8 +429,6 @@ void SessionEngine::Impl::on_reattach_reject(Millis now, Session& session, const
   const auto detail = static_cast<Detail>(message.detail);
   const BindingVersion told{message.binding_version};
   const Path path = *spare->path;
-  const uint16_t number = spare->number;
-  learn_spares(at.generation, message.spares);
   const bool news = told != session.told_version || detail == Detail::kStaleTime;
   session.told_version = std::max(told, session.record.binding_version);
   session.clock_ahead = message.clock_ms - now.value;
@@ -410,13 +436,18 @@ void SessionEngine::Impl::on_reattach_reject(Millis now, Session& session, const
   refused.result = "reject";
   host.emit(refused);
   Jump& jump = *session.jump;
-  if (reason == Reason::kFreshnessInvalid && news) jump.next_send = now;
+  if (reason == Reason::kFreshnessInvalid && news) {
+    jump.next_send = now;
+    jump.news_nonce = session.nonce + 1;
+  }
   if (detail == Detail::kStaleVersion && !news) {  // then it is the spare that is void
-    give_back_spare(at.generation, number);
+    spare->returned = true;
     jump.next_send = now;
   }
+  learn_spares(at.generation, message.spares);
   if (message.retry_after_ms != 0) {
     jump.next_send = std::max(jump.next_send, now + Millis{message.retry_after_ms});
+    jump.gives_up = std::max(jump.gives_up, jump.next_send + kLeastRepeat);
   }
   if (reason != Reason::kPolicyDeny) return;
   if (session.wanted) {  // not now: whoever wanted it may ask again

@@ -56,7 +56,7 @@ void SessionEngine::Impl::serve_probes(Millis now, Session& session) {
   for (Candidate& candidate : peer_of(session).candidates) {
     if (candidate.path == session.path) continue;
     if (left-- == 0) return;
-    const SpareBinding* spare = spare_for(session, candidate.path);
+    const SpareBinding* spare = spare_for(session, candidate.path, 1);
     if (spare == nullptr) return;
     if (candidate.nonce != 0) {  // the one before was lost
       candidate.answered <<= 1;
@@ -71,9 +71,15 @@ void SessionEngine::Impl::serve_probes(Millis now, Session& session) {
     probe.clock_us = host.clock_us(now);
     probe.receiver = spare->local.value;
     probe.lanes = config.lanes;
-    send_padded(session, *session.current, spare->remote, candidate.path, probe,
+    send_padded(session, *session.current, {spare->local, spare->remote, candidate.path}, probe,
                 probe_bytes(session));
   }
+}
+
+/// Counts periods in which a probe's token is given out.
+uint64_t SessionEngine::Impl::token_epoch(Millis now, const Session& session) const {
+  const Millis period = policy_of(session).transport.candidate_validation_ttl;
+  return now.value / std::max<uint64_t>(period.value, 1);
 }
 
 ReattachMemory& SessionEngine::Impl::memory_of(Millis now, Session& session) {
@@ -98,10 +104,11 @@ void SessionEngine::Impl::on_path_probe(Millis now, Session& session, const Arri
   answer.header = control_header(wire::ControlType::kPathChallenge);
   answer.nonce = message.nonce;
   answer.echo_us = message.clock_us;
-  const Mac token = token_of(mac, path_secret,
-                             {session.id, at.from.remote, message.nonce, kProbe, spare->number});
+  const Mac token = token_of(
+      mac, path_secret,
+      {session.id, at.from.remote, message.nonce, kProbe, at.index, token_epoch(now, session)});
   std::ranges::copy(token, answer.token);
-  send_padded(session, at.generation, ReceiverIndex{message.receiver}, at.from, answer,
+  send_padded(session, at.generation, {at.index, ReceiverIndex{message.receiver}, at.from}, answer,
               std::min(at.bytes, probe_bytes(session)));
 }
 
@@ -119,7 +126,8 @@ void SessionEngine::Impl::on_path_challenge(Millis now, Session& session, const 
   answer.nonce = message.nonce;
   answer.receiver = spare->local.value;
   std::ranges::copy(message.token, answer.token);
-  send_padded(session, at.generation, spare->remote, *spare->path, answer, probe_bytes(session));
+  send_padded(session, at.generation, {spare->local, spare->remote, *spare->path}, answer,
+              probe_bytes(session));
 }
 
 /// The probe that is out came back.
@@ -144,9 +152,13 @@ void SessionEngine::Impl::on_path_response(Millis now, Session& session, const A
     ++counters.control_stale;
     return;
   }
-  const Mac token = token_of(mac, path_secret,
-                             {session.id, at.from.remote, message.nonce, kProbe, spare->number});
-  if (!equal_constant_time(token, message.token)) {
+  TokenClaim claim{session.id, at.from.remote, message.nonce,
+                   kProbe,     at.index,       token_epoch(now, session)};
+  bool proven = false;
+  for (unsigned age = 0; age < 2; ++age, --claim.epoch) {
+    proven |= equal_constant_time(token_of(mac, path_secret, claim), message.token);
+  }
+  if (!proven) {
     return emit_security(now, Reason::kSecAbuseControlPlane, Detail::kCandidateRefused,
                          session.peer, session.id, at.from);
   }

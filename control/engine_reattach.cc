@@ -41,7 +41,7 @@ void SessionEngine::Impl::on_transport_dead(Millis now, Session& session,
     ++counters.control_stale;
     return;
   }
-  if (drive(now, session, {Trigger::kTransportDead}) && session.initiator) serve_jump(now, session);
+  if (lose_bound(now, session) && session.initiator) serve_jump(now, session);
 }
 
 void SessionEngine::Impl::interface_lost(Millis now, uint16_t interface) {
@@ -73,7 +73,7 @@ void SessionEngine::Impl::tell_dead(Millis now, Session& session) {
     wire::TransportDead message{};
     message.header = control_header(wire::ControlType::kTransportDead);
     message.binding_version = session.record.binding_version.value;
-    send_along(session, *session.current, seen.receiver, seen.from, message);
+    send_along(session, *session.current, {seen.index, seen.receiver, seen.from}, message);
   }
 }
 
@@ -117,12 +117,16 @@ void SessionEngine::Impl::on_reattach_request(Millis now, Session& session, cons
   const bool retries = session.record.state == State::kDegraded &&
                        !has_living_transport(session.record, policy_of(session), now);
   if (retries && !drive(now, session, {Trigger::kSwitchRequested})) return;
-  if (!is_warm(now, session, at)) return challenge(session, at, message);
+  if (!is_warm(now, session, at)) return challenge(now, session, at, message);
   const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
-  session.reattach->outstanding =
-      OutstandingChallenge{at.from,       spare->number, ReceiverIndex{message.receiver},
-                           message.nonce, message.nonce, message.retire_active != 0,
-                           message.cause};
+  session.reattach->outstanding = OutstandingChallenge{.from = at.from,
+                                                       .number = spare->number,
+                                                       .receiver = ReceiverIndex{message.receiver},
+                                                       .first_nonce = message.nonce,
+                                                       .latest_nonce = message.nonce,
+                                                       .retires = message.retire_active != 0,
+                                                       .until = kNever,
+                                                       .cause = message.cause};
   begin_commit(now, session);
 }
 
@@ -165,7 +169,7 @@ Finding SessionEngine::Impl::judge_request(Millis now, Session& session, const A
 
 /// One challenge is outstanding for a session; a repeated request is part of it, another takes its
 /// place.
-void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
+void SessionEngine::Impl::challenge(Millis now, Session& session, const Arrival& at,
                                     const wire::ReattachRequest& message) {
   const auto spare = std::ranges::find(at.generation.spares, at.index, &SpareBinding::local);
   std::optional<OutstandingChallenge>& outstanding = session.reattach->outstanding;
@@ -173,10 +177,13 @@ void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
   const bool same = outstanding && outstanding->from == at.from &&
                     outstanding->number == spare->number && outstanding->receiver == receiver;
   if (!same) {
-    outstanding = OutstandingChallenge{at.from, spare->number, receiver,     message.nonce,
-                                       0,       false,         message.cause};
+    outstanding = OutstandingChallenge{.from = at.from,
+                                       .number = spare->number,
+                                       .receiver = receiver,
+                                       .first_nonce = message.nonce};
   }
   outstanding->latest_nonce = message.nonce;
+  outstanding->until = now + policy_of(session).security.reattach_proof_max_age;
   outstanding->retires = message.retire_active != 0;
   outstanding->cause = message.cause;
   wire::ReattachChallenge answer{};
@@ -184,9 +191,9 @@ void SessionEngine::Impl::challenge(Session& session, const Arrival& at,
   answer.nonce = message.nonce;
   const Mac token = token_of(
       mac, path_secret,
-      {session.id, at.from.remote, message.nonce, session.record.binding_version, spare->number});
+      {session.id, at.from.remote, message.nonce, session.record.binding_version, at.index});
   std::ranges::copy(token, answer.token);
-  send_along(session, at.generation, receiver, at.from, answer);
+  send_along(session, at.generation, {at.index, receiver, at.from}, answer);
 }
 
 void SessionEngine::Impl::refuse_request(Millis now, Session& session, const Arrival& at,
@@ -257,7 +264,7 @@ void SessionEngine::Impl::send_reject(Millis now, Session& session, const Arriva
   answer.binding_version = session.record.binding_version.value;
   answer.clock_ms = now.value;
   answer.spares = list_spares(at.generation.spares, at.generation.binding);
-  send_along(session, at.generation, receiver, at.from, answer);
+  send_along(session, at.generation, {at.index, receiver, at.from}, answer);
 }
 
 void SessionEngine::Impl::on_reattach_response(Millis now, Session& session, const Arrival& at,
@@ -272,14 +279,14 @@ void SessionEngine::Impl::on_reattach_response(Millis now, Session& session, con
   }
   const OutstandingChallenge request = *session.reattach->outstanding;
   const bool current = spare->number == request.number && message.nonce >= request.first_nonce &&
-                       message.nonce <= request.latest_nonce;
+                       message.nonce <= request.latest_nonce && now < request.until;
   if (!current) {
     ++counters.control_stale;
     return;
   }
   const Mac token = token_of(
       mac, path_secret,
-      {session.id, at.from.remote, message.nonce, session.record.binding_version, request.number});
+      {session.id, at.from.remote, message.nonce, session.record.binding_version, at.index});
   if (at.from != request.from || !equal_constant_time(token, message.token)) {
     return tell_refusal(now, session, {Reason::kAuthFail, Detail::kNone, "path_validation"},
                         at.from);
@@ -324,8 +331,12 @@ void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
                           conflict ? Detail::kVersionConflict : Detail::kStoreUnavailable,
                           "commit"};
     tell_refusal(now, *session, finding, request.from);
-    send_reject(now, *session, {request.from, *session->current, ReceiverIndex{}},
-                request.latest_nonce, request.receiver, finding);
+    const auto& spares = session->current->spares;
+    const auto spare = std::ranges::find(spares, request.number, &SpareBinding::number);
+    if (spare != spares.end()) {
+      send_reject(now, *session, {request.from, *session->current, spare->local},
+                  request.latest_nonce, request.receiver, finding);
+    }
     if (conflict && !ownership().authoritative(session->id)) return lose_session(now, *session);
   }
   for (const WaitingMessage& each : waiting) {
@@ -388,7 +399,8 @@ void SessionEngine::Impl::send_hint(Session& session, const Path& to, wire::Hint
   message.header = control_header(wire::ControlType::kPolicyHint);
   message.binding_version = session.record.binding_version.value;
   message.hint = hint;
-  send_along(session, *session.current, session.current->remote, to, message);
+  send_along(session, *session.current, {session.current->local, session.current->remote, to},
+             message);
 }
 
 }  // namespace jvpn

@@ -142,7 +142,8 @@ void SessionEngine::Impl::adopt(Millis now, Session& session,
   session.record.keys_expire = session.current->created + Millis{kKeyRefuseAfterMs};
   session.rekey_at = now + config.rekey_after;
   ++session.rekeys;
-  install_tx(session);
+  session.rx_packets_before_key = host.activity(session.peer).rx_packets;
+  if (session.record.has_transport) install_tx(session);
   Event event = event_of(now, EventKind::kKeyEvent, session);
   event.reason = Reason::kHandshakeOk;
   event.detail = Detail::kRekeyed;

@@ -32,6 +32,9 @@ bool SessionEngine::Impl::drive(Millis now, Session& session, const SessionEvent
     return false;
   }
   if (!taken.record.has_transport) withdraw_tx(session);
+  if (taken.record.state == State::kRecovering) {
+    for (Candidate& candidate : peer_of(session).candidates) candidate.tried = 0;
+  }
   session.quality_at = now;
   return true;
 }
@@ -67,10 +70,12 @@ void SessionEngine::Impl::tell_rows(Millis now, const Session& session, const Se
     audit.check = jvpn::to_string(taken.reason);
     host.emit(audit);
   }
-  if (before.state != State::kRecovering) return;
+  const auto left = std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::from);
+  if (left == taken.rows().end()) return;
   audit.reason = Reason::kAuditRecoveryTimeline;
   audit.check = nullptr;
-  audit.duration_ms = (now - before.entered).value;
+  const bool planned = before.state != State::kRecovering;  // in and out in one step
+  audit.duration_ms = planned ? 0 : (now - before.entered).value;
   audit.attempts = recovery_attempts(before, policy_of(session), now);
   host.emit(audit);
 }
@@ -195,9 +200,6 @@ void SessionEngine::Impl::install_tx(Session& session) {
   host.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
   session.tx_installed = true;
-  if (generation.binding == 0) {
-    session.rx_packets_before_key = host.activity(session.peer).rx_packets;
-  }
 }
 
 /// Nothing is sent to the peer any more; what wants to go is dropped by name.

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Millis kAskAgain{5'000};  // for spares that the responder may not have
 constexpr uint32_t kLanes = uint32_t{1} << 16;
+constexpr size_t kMostSpares = 2 * wire::kSpareIndices;  // those given back among them
 
 size_t alive_of(const KeyGeneration* generation) {
   if (generation == nullptr) return 0;
@@ -85,12 +86,22 @@ wire::SpareIndices SessionEngine::Impl::list_spares(std::span<const SpareBinding
 void SessionEngine::Impl::learn_spares(KeyGeneration& generation, const wire::SpareIndices& told) {
   for (size_t i = 0; i < wire::kSpareIndices; ++i) {
     if (told.index[i] == 0 || told.number[i] <= generation.last_number) continue;
-    if (generation.spares.size() >= 2 * wire::kSpareIndices) return;
+    if (generation.spares.size() >= kMostSpares) return;
     generation.last_number = told.number[i];
     generation.spares.push_back({.number = told.number[i],
                                  .local = ReceiverIndex{},
                                  .remote = ReceiverIndex{told.index[i]}});
   }
+}
+
+/// Initiator: spares given back are gone once the responder lists them no more.
+void SessionEngine::Impl::drop_returned(KeyGeneration& generation, const wire::SpareIndices& told) {
+  std::erase_if(generation.spares, [&](const SpareBinding& spare) {
+    const bool listed = std::ranges::find(told.number, spare.number) != std::end(told.number);
+    if (!spare.returned || listed) return false;
+    if (spare.local != ReceiverIndex{}) retire_index(spare.local);
+    return true;
+  });
 }
 
 void SessionEngine::Impl::retire_spares(KeyGeneration& generation) {
@@ -123,7 +134,8 @@ bool SessionEngine::Impl::lacks_spares(const Session& session) const {
   const auto& spares = session.current->spares;
   const bool stranded = std::ranges::any_of(
       spares, [&](const SpareBinding& spare) { return is_stranded(session, spare); });
-  return stranded || spares.size() < spares_wanted(session);
+  const auto held = std::ranges::count(spares, false, &SpareBinding::returned);
+  return stranded || static_cast<size_t>(held) < spares_wanted(session);
 }
 
 /// It belongs to a path that the session can't or won't take any more.
@@ -144,20 +156,21 @@ void SessionEngine::Impl::serve_spares(Millis now, Session& session) {
   wire::NewIndices message{};
   message.header = control_header(wire::ControlType::kNewIndices);
   size_t returned = 0;
-  for (const SpareBinding& spare : session.current->spares) {
-    if (!is_stranded(session, spare) || returned == wire::kSpareIndices) continue;
+  for (SpareBinding& spare : session.current->spares) {
+    spare.returned = spare.returned || is_stranded(session, spare);
+    if (!spare.returned || returned == wire::kSpareIndices) continue;
     message.spares.index[returned] = spare.remote.value;
     message.spares.number[returned++] = spare.number;
-  }
-  for (size_t i = 0; i < returned; ++i) {
-    give_back_spare(*session.current, message.spares.number[i]);
   }
   send_control(session, *session.current, message);
 }
 
 void SessionEngine::Impl::on_new_indices(Millis, Session& session, const Arrival& at,
                                          const wire::NewIndices& message) {
-  if (session.initiator) return learn_spares(at.generation, message.spares);
+  if (session.initiator) {
+    drop_returned(at.generation, message.spares);
+    return learn_spares(at.generation, message.spares);
+  }
   if (&at.generation != session.current.get() || !session.record.has_transport) {
     ++counters.control_stale;
     return;
@@ -181,10 +194,18 @@ void SessionEngine::Impl::rebind(Millis now, Session& session, uint16_t number, 
   KeyGeneration& generation = *session.current;
   auto& spares = generation.spares;
   const SpareBinding taken = *std::ranges::find(spares, number, &SpareBinding::number);
-  peer_of(session).draining.push_back({generation.local, now + policy_of(session).switching.drain});
+  const auto& switching = policy_of(session).switching;
+  // The initiator sends on the old path until it knows: a responder waits for it to show up.
+  session.drain_settles = !session.initiator;
+  const Millis wait = session.initiator ? Millis{0} : switching.recovery_attempt;
+  peer_of(session).draining.push_back({generation.local, now + wait + switching.drain});
+  for (KeyGeneration* other : {session.previous.get(), session.next.get()}) {
+    if (other != nullptr) other->left = true;
+  }
   std::erase_if(spares, [&](const SpareBinding& spare) { return spare.number == number; });
   // An initiator that misses the acknowledgement may still ask on void spares, and must be told.
   if (!session.initiator) drop_void_spares(generation);
+  generation.control = taken.control;
   generation.local = taken.local;
   generation.remote = taken.remote;
   generation.binding = number;
@@ -196,6 +217,16 @@ void SessionEngine::Impl::rebind(Millis now, Session& session, uint16_t number, 
   session.quality_at = now;
   session.reported_loss = false;
   install_tx(session);
+}
+
+/// Responder: the initiator has moved, what it sent before arrives within drain_ms.
+void SessionEngine::Impl::settle_drain(Millis now, Session& session) {
+  if (!session.drain_settles) return;
+  session.drain_settles = false;
+  const Millis until = now + policy_of(session).switching.drain;
+  for (DrainingIndex& draining : peer_of(session).draining) {
+    draining.until = std::min(draining.until, until);
+  }
 }
 
 /// What the specification asks for beside a switch: itself, and both invariants checked.

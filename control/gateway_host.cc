@@ -6,8 +6,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "control/gateway_clock.h"
-
 namespace jvpn {
 namespace {
 
@@ -23,9 +21,11 @@ uint32_t flow_of(const Endpoint& remote) {
 
 }  // namespace
 
-GatewayHost::GatewayHost(std::span<const PortInfo> ports, Injector& injector, Neighbors& neighbors,
-                         Publisher& publisher, EventLog& events)
-    : ports_(ports),
+GatewayHost::GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
+                         Injector& injector, Neighbors& neighbors, Publisher& publisher,
+                         EventLog& events)
+    : clock_(clock),
+      ports_(ports),
       injector_(injector),
       neighbors_(neighbors),
       publisher_(publisher),
@@ -42,7 +42,7 @@ void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
   rte_mbuf* frame = injector_.allocate(bytes, data);
   if (frame == nullptr) return;
   write_udp_frame(data.data(), path, ports_[path.interface].mac, datagram);
-  neighbors_.send_frame(boot_time(), *next_hop, frame, flow_of(path.remote));
+  neighbors_.send_frame(clock_.now(), *next_hop, frame, flow_of(path.remote));
 }
 
 void GatewayHost::install_tx(const TxInstall& install) {
@@ -71,7 +71,7 @@ void GatewayHost::follow(PeerId peer, const std::optional<NeighborKey>& key) {
   if (!key) return;
   via_.emplace(peer.value, *key);
   peers_[*key].insert(peer.value);
-  neighbors_.watch(boot_time(), *key);
+  neighbors_.watch(clock_.now(), *key);
 }
 
 void GatewayHost::neighbor_changed(const NeighborKey& key, const std::optional<EtherAddress>& mac) {
@@ -87,9 +87,14 @@ Activity GatewayHost::activity(PeerId peer) {
   activity.rx_bytes = totals.rx_bytes;
   activity.tx_packets = totals.tx_packets;
   activity.tx_bytes = totals.tx_bytes;
-  activity.last_rx = boot_time_of_tsc(totals.last_rx_tsc);
+  activity.last_rx = clock_.at_tsc(totals.last_rx_tsc);
   activity.tx_generation_packets = totals.tx_generation_packets;
   return activity;
+}
+
+RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
+  const LaneTotals totals = publisher_.lane_totals(index);
+  return {totals.expected, totals.received, boot_time_of_tsc(totals.last_rx_tsc)};
 }
 
 uint16_t GatewayHost::inner_mtu(const Path& path) {
@@ -117,7 +122,7 @@ void GatewayHost::random(std::span<uint8_t> bytes) {
 }
 
 uint64_t GatewayHost::clock_us(Millis) {
-  return boot_time_us();
+  return clock_.now_us();
 }
 
 wire::Timestamp GatewayHost::timestamp() {

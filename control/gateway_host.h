@@ -11,6 +11,7 @@
 
 #include "common/port_info.h"
 #include "control/event_log.h"
+#include "control/gateway_clock.h"
 #include "control/injector.h"
 #include "control/neighbors.h"
 #include "control/publisher.h"
@@ -21,8 +22,8 @@ namespace jvpn {
 class GatewayHost final : public SessionHost {
  public:
   /// Everything passed outlives it.
-  GatewayHost(std::span<const PortInfo> ports, Injector& injector, Neighbors& neighbors,
-              Publisher& publisher, EventLog& events);
+  GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports, Injector& injector,
+              Neighbors& neighbors, Publisher& publisher, EventLog& events);
 
   void send(const Path& path, std::span<const uint8_t> datagram) override;
   void install_rx(const RxInstall& install) override { publisher_.install_rx(install); }
@@ -30,7 +31,7 @@ class GatewayHost final : public SessionHost {
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId peer) override;
-  RxProgress rx_progress(ReceiverIndex index) override { return publisher_.rx_progress(index); }
+  RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer) override;
   void emit(const Event& event) override { events_.add(event); }
@@ -50,6 +51,7 @@ class GatewayHost final : public SessionHost {
  private:
   void follow(PeerId peer, const std::optional<NeighborKey>& key);
 
+  const GatewayClock& clock_;
   std::span<const PortInfo> ports_;
   Injector& injector_;
   Neighbors& neighbors_;

@@ -55,6 +55,11 @@ Policy tightened(const Policy& own, const wire::PolicySnapshot& told) {
   lower(policy.volatility.heartbeat_volatile, told.heartbeat_volatile);
   lower(policy.volatility.transport_dead, told.transport_dead);
   raise(policy.volatility.stability_window, told.stability_window);
+  // Or else VOLATILE would never lead back to ATTACHED.
+  const Millis longer{2 * policy.volatility.stability_window.value};
+  if (policy.volatility.volatile_to_degraded <= policy.volatility.stability_window) {
+    policy.volatility.volatile_to_degraded = longer;
+  }
   lower(policy.switching.max_switches_per_min, told.max_switches_per_min);
   raise(policy.switching.switch_cooldown, told.switch_cooldown);
   lower(policy.switching.max_recovery_window, told.max_recovery_window);

@@ -262,16 +262,19 @@ TrafficTotals Publisher::totals(PeerId id) const {
   return sum;
 }
 
-RxProgress Publisher::rx_progress(ReceiverIndex index) const {
+LaneTotals Publisher::lane_totals(ReceiverIndex index) const {
   const RxRecord* record = table_.rx(index.value);
-  RxProgress progress;
-  if (record == nullptr || record->index != index) return progress;
+  LaneTotals totals;
+  if (record == nullptr || record->index != index) return totals;
   for (size_t i = 0; i < record->lane_count; ++i) {
     // Packets first: a lane's worker may move on meanwhile, and what has come was expected.
-    progress.received += record->lanes[i].packets.load(std::memory_order_relaxed);
-    progress.expected += record->lanes[i].expected.load(std::memory_order_relaxed);
+    const RxLane& lane = record->lanes[i];
+    totals.received += lane.packets.load(std::memory_order_relaxed);
+    totals.expected += lane.expected.load(std::memory_order_relaxed);
+    totals.last_rx_tsc =
+        std::max(totals.last_rx_tsc, lane.last_tsc.load(std::memory_order_relaxed));
   }
-  return progress;
+  return totals;
 }
 
 void Publisher::retire(const RxRecord* record) {

@@ -34,6 +34,13 @@ struct TrafficTotals {
   uint64_t tx_generation_packets = 0;  ///< under the present key
 };
 
+/// What came on the lanes of one index.
+struct LaneTotals {
+  uint64_t expected = 0;  ///< by the highest sequence of each
+  uint64_t received = 0;
+  uint64_t last_rx_tsc = 0;  ///< 0: none yet
+};
+
 class Publisher {
  public:
   /// `table`, `reclaimer` and `ports` (by number) outlive the publisher, and no worker reads the
@@ -59,7 +66,7 @@ class Publisher {
   /// Since the peer last had neither a receive nor a send side.
   TrafficTotals totals(PeerId peer) const;
   /// Of the lanes of an installed index; zeros for any other.
-  RxProgress rx_progress(ReceiverIndex index) const;
+  LaneTotals lane_totals(ReceiverIndex index) const;
   /// Installs refused: no memory, or a contradiction in them. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
   size_t bytes_in_use() const { return slab_.in_use(); }

@@ -20,10 +20,11 @@ using Ppm = uint32_t;
 inline constexpr Ppm kWhole = 1'000'000;
 
 /// Data packets on one receiver index: those that the peer has sent, by the highest counter of each
-/// lane, and those of them that came.
+/// lane, and those of them that came, authentic and fresh.
 struct RxProgress {
   uint64_t expected = 0;
   uint64_t received = 0;
+  Millis last_rx{};  ///< when the latest came; 0: none yet
 };
 
 /// Loss on one receiver index, over the latest loss_window_ms.

@@ -13,7 +13,8 @@ struct TokenInput {
   uint16_t port;
   uint64_t nonce;
   uint64_t version;
-  uint16_t number;
+  uint32_t index;
+  uint64_t epoch;
 };
 #pragma pack(pop)
 
@@ -98,7 +99,8 @@ Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim) {
   input.port = claim.address.port;
   input.nonce = claim.nonce;
   input.version = claim.version.value;
-  input.number = claim.number;
+  input.index = claim.index.value;
+  input.epoch = claim.epoch;
   return mac.compute(secret, {reinterpret_cast<const uint8_t*>(&input), sizeof input});
 }
 

@@ -46,7 +46,8 @@ struct TokenClaim {
   Endpoint address;  ///< observed
   uint64_t nonce = 0;
   BindingVersion version;
-  uint16_t number = 0;  ///< of the spare binding
+  ReceiverIndex index;  ///< responder's, of the spare binding
+  uint64_t epoch = 0;   ///< of a probe: it is good in this one and the next
 };
 Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim);
 

@@ -32,12 +32,13 @@ struct RekeyAttempt {
 
 /// Responder: a request that was challenged and not yet answered. Its repetitions belong to it.
 struct OutstandingChallenge {
-  Path from;               ///< as observed
-  uint16_t number = 0;     ///< of the spare binding that it came on
-  ReceiverIndex receiver;  ///< initiator's, for the new binding
+  Path from{};               ///< as observed
+  uint16_t number = 0;       ///< of the spare binding that it came on
+  ReceiverIndex receiver{};  ///< initiator's, for the new binding
   uint64_t first_nonce = 0;
   uint64_t latest_nonce = 0;
   bool retires = false;  ///< the active binding, at the commit
+  Millis until{};        ///< an answer that comes later is none
   wire::ReattachCause cause = wire::ReattachCause::kDead;
 };
 
@@ -66,6 +67,7 @@ struct Jump {
   Path path;
   wire::ReattachCause cause = wire::ReattachCause::kDead;
   uint64_t first_nonce = 0;
+  uint64_t news_nonce = 0;  ///< of the first request with what the latest reject told
   Millis next_send;
   Millis gives_up;  ///< then it's the next candidate's turn
 };
@@ -132,6 +134,7 @@ struct Session {
   std::unique_ptr<ReattachMemory> reattach;  ///< responder, from the first request on
   uint64_t commit_pending = 0;               ///< responder: ticket of the commit under way; 0: none
   std::vector<WaitingMessage> waiting;       ///< until that is decided
+  bool drain_settles = false;  ///< responder: the initiator wasn't heard on the new binding yet
 
   std::unique_ptr<Jump> jump;  ///< initiator
   std::optional<Path> wanted;  ///< initiator: where a planned jump shall go

@@ -262,6 +262,10 @@ void Dataplane::stop() {
   parts_->running = false;
 }
 
+size_t Dataplane::poll(size_t worker) {
+  return parts_->workers[worker]->poll_once();
+}
+
 size_t Dataplane::workers() const {
   return parts_->workers.size();
 }

@@ -45,6 +45,9 @@ class Dataplane {
   Result<void> start();
   /// Ends the workers' loops and waits for them: some hundred microseconds. No effect when stopped.
   void stop();
+  /// Instead of start(): one pass of a worker on the calling thread, for a harness that decides who
+  /// runs when. Returns the number of packets.
+  size_t poll(size_t worker);
 
   size_t workers() const;
   /// In profile order: `ports()[n].number == n`.

@@ -90,7 +90,7 @@ TEST(EngineAttack, ControlMessagesThatAreNotWellFormed) {
     World world;
     world.connect();
     test::Node& node = world.node(each.receiver);
-    const ReceiverIndex index{node.rx.begin()->first};
+    const ReceiverIndex index = node.active_index();
     const EngineCounters before = world.engine(each.receiver).counters();
     world.engine(each.receiver)
         .on_control(world.now, test::path_between(each.receiver, 1 - each.receiver), index, kUnused,
@@ -117,7 +117,7 @@ TEST(EngineAttack, ControlMessagesThatAreNotWellFormed) {
 TEST(EngineAttack, CountersOfControlMessages) {
   World world;
   world.connect();
-  const ReceiverIndex index{world.node(1).rx.begin()->first};
+  const ReceiverIndex index = world.node(1).active_index();
   const Path from = test::path_between(1, 0);
   const Bytes heartbeat = control(ControlType::kHeartbeat, sizeof(wire::Heartbeat));
   SessionEngine& engine = world.engine(1);
@@ -137,15 +137,18 @@ TEST(EngineAttack, CountersOfControlMessages) {
   EXPECT_EQ(events[0].session, world.node(1).session().id);
 }
 
-TEST(EngineAttack, AnswersGoAlongTheBindingOnly) {
+TEST(EngineAttack, AnswersGoAlongTheBinding) {
   World world(1, nullptr, 3);
   world.connect();
-  const ReceiverIndex index{world.node(1).rx.begin()->first};
+  const ReceiverIndex index = world.node(1).active_index();
   world.sent.clear();
   world.engine(1).on_control(world.now, test::path_between(1, 2), index, kUnused,
                              control(ControlType::kHeartbeat, sizeof(wire::Heartbeat)));
-  ASSERT_EQ(world.sent.size(), 1U);
-  EXPECT_EQ(world.sent[0].to, 0U);
+  // The other source hears one thing only: that it should reattach.
+  ASSERT_EQ(world.sent.size(), 2U);
+  EXPECT_EQ(world.sent[0].to, 2U);
+  EXPECT_EQ(world.sent[0].bytes.size(), sizeof(wire::PolicyHint) + wire::kTransportOverhead);
+  EXPECT_EQ(world.sent[1].to, 0U);
   EXPECT_EQ(world.node(1).session().path, test::path_between(1, 0));
 }
 

@@ -115,6 +115,13 @@ class Node : public SessionHost {
     EXPECT_TRUE(indices_used_.emplace(install.traffic_key, install.peer_index.value).second);
     ++tx_installs;
   }
+  /// An index that is bound, not a spare.
+  ReceiverIndex active_index() const {
+    const auto at = std::ranges::find_if(
+        rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; });
+    EXPECT_NE(at, rx.end());
+    return at == rx.end() ? ReceiverIndex{} : ReceiverIndex{at->first};
+  }
   /// Key generations that are installed: each has lanes from 0 on once, spares apart.
   size_t generations() const {
     return static_cast<size_t>(std::ranges::count_if(
@@ -401,6 +408,7 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   ++delivered;
   RxProgress& progress = progress_[header.receiver];
   ++progress.received;
+  progress.last_rx = now;
   progress.expected = std::max(progress.expected, wire::sequence_of(header.counter) + 1);
   Activity& activity = activity_[found->second.peer.value];
   ++activity.rx_packets;

@@ -10,7 +10,7 @@ using Lines = std::vector<std::string>;
 
 inline constexpr PeerId kPeer{0};
 inline constexpr uint64_t kUnused =
-    500;  // a control counter that nobody has used, within the window
+    200;  // a control counter that nobody has used, within the window
 
 template <typename Message>
 inline constexpr size_t kSealed = sizeof(Message) + wire::kTransportOverhead;
@@ -80,8 +80,10 @@ struct Forger {
   void send(ReceiverIndex index) {
     const uint8_t* bytes = reinterpret_cast<const uint8_t*>(&message);
     world.sent.clear();
-    world.engine(1).on_control(world.now, path_between(1, 0, 1), index, counter++,
-                               {bytes, sizeof message});
+    const auto install = world.node(1).rx.find(index.value);
+    const LaneId lane = install == world.node(1).rx.end() ? LaneId{0} : install->second.first_lane;
+    world.engine(1).on_control(world.now, path_between(1, 0, 1), index,
+                               wire::make_counter(lane, counter++), {bytes, sizeof message});
   }
   size_t sent(size_t bytes) const {
     return static_cast<size_t>(

@@ -50,7 +50,10 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_INVARIANT_OK_NO_RESET", ReasonKind::kAudit},
     {"AUDIT_POLICY_LIMIT_TRIGGERED", ReasonKind::kAudit},
     {"AUDIT_RECOVERY_TIMELINE", ReasonKind::kAudit},
+    {"AUDIT_TRANSITION_REFUSED", ReasonKind::kAudit},
     {"EVENTS_LOST", ReasonKind::kAudit},
+    {"CONFIG_LOADED", ReasonKind::kConfig},
+    {"CONFIG_REFUSED", ReasonKind::kConfig},
 };
 
 TEST(Reason, EveryCodeOfTheSpecificationRoundTrips) {
@@ -85,13 +88,14 @@ TEST(Reason, NumbersAreStable) {
   EXPECT_EQ(static_cast<int>(Reason::kRateLimited), 72);
   EXPECT_EQ(static_cast<int>(Reason::kSecAbuseControlPlane), 131);
   EXPECT_EQ(static_cast<int>(Reason::kAuditRecoveryTimeline), 195);
+  EXPECT_EQ(static_cast<int>(Reason::kConfigLoaded), 256);
 }
 
 TEST(Reason, RefusesOtherTextsAndNumbers) {
   for (const char* text : {"", "NONE", "UNKNOWN", "handshake_ok", "HANDSHAKE_OK ", "HANDSHAKE"}) {
     EXPECT_FALSE(parse_reason(text)) << text;
   }
-  for (const int number : {0, 18, 63, 73, 132, 196, 65535}) {
+  for (const int number : {0, 18, 63, 73, 132, 255, 65535}) {
     EXPECT_FALSE(reason_from_number(static_cast<uint16_t>(number))) << number;
   }
   EXPECT_STREQ(to_string(Reason::kNone), "NONE");

@@ -252,16 +252,18 @@ TEST(Reattach, TokenVouchesForEveryPart) {
   ASSERT_TRUE(mac.ok());
   MacKey key;
   mac->expand(std::array<uint8_t, 16>{7}, key);
-  const TokenClaim claim{SessionId{{1}}, test::endpoint_of(0), 5, BindingVersion{3}, 1};
+  const TokenClaim claim{SessionId{{1}}, test::endpoint_of(0), 5, BindingVersion{3},
+                         ReceiverIndex{1}};
   const Mac token = token_of(*mac, key, claim);
   EXPECT_EQ(token_of(*mac, key, claim), token);
-  std::vector<TokenClaim> others(6, claim);
+  std::vector<TokenClaim> others(7, claim);
   others[0].session.bytes[15] = 1;
   others[1].address.port = 1;
   others[2].address.address.bytes[0] = 1;
   others[3].nonce = 6;
   others[4].version = BindingVersion{4};
-  others[5].number = 2;
+  others[5].index = ReceiverIndex{2};
+  others[6].epoch = 1;
   for (const TokenClaim& other : others) EXPECT_NE(token_of(*mac, key, other), token);
 }
 

@@ -60,7 +60,7 @@ void DataPath::retire_rx(ReceiverIndex index) {
 RxProgress DataPath::rx_progress(ReceiverIndex index) const {
   const RxRecord* record = rx_[index.value & slot_mask_].get();
   if (record == nullptr || record->index != index || record->packets == 0) return {};
-  RxProgress progress{0, record->packets};
+  RxProgress progress{0, record->packets, record->last_rx};
   for (const auto& lane : record->lanes) {
     // A lane that nothing came on is one short at most: its highest number is 0, too.
     progress.expected += lane.highest() == 0 ? 0 : lane.highest() + 1;
@@ -183,12 +183,14 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   return std::nullopt;
 }
 
-std::optional<Drop> DataPath::accept_opened(const AeadOp& op, const Opening& opening) {
+std::optional<Drop> DataPath::accept_opened(const AeadOp& op, const Opening& opening,
+                                            Millis now) {
   if (!op.ok) return Drop::kBadTag;
   const ReplayVerdict verdict = opening.window->accept(opening.sequence);
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;
   if (verdict == ReplayVerdict::kTooOld) return Drop::kReplayTooOld;
   ++opening.record->packets;
+  opening.record->last_rx = now;
   ++activity_.rx_packets;
   activity_.rx_bytes += op.length;
   const std::span<const uint8_t> packet(op.data, op.length);
@@ -207,7 +209,7 @@ void DataPath::open(std::span<const std::span<uint8_t>> messages, Millis now,
   aead_.open(ops_);
   const uint64_t before = activity_.rx_packets;
   for (size_t i = 0; i < ops_.size(); ++i) {
-    if (const auto drop = accept_opened(ops_[i], opening_[i])) {
+    if (const auto drop = accept_opened(ops_[i], opening_[i], now)) {
       counters_.drop(*drop);
     } else {
       inner.emplace_back(ops_[i].data, ops_[i].length);

@@ -84,6 +84,7 @@ class DataPath {
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
     uint64_t packets = 0;  ///< authentic and fresh
+    Millis last_rx;        ///< the latest of them
   };
   struct TxLane {
     LaneId id;
@@ -101,7 +102,7 @@ class DataPath {
   bool same_key(const TxInstall& install) const;
   TxLane* lane_with_quota();
   std::optional<Drop> prepare_open(std::span<uint8_t> message);
-  std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening);
+  std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening, Millis now);
 
   Aead aead_;
   std::vector<Prefix> allowed_ips_;

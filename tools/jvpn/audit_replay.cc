@@ -234,9 +234,9 @@ void find_dual_active(ActiveSpans spans, AuditReport& report) {
     for (const ActiveSpan& span : all) {
       for (const auto& [node, other] : longest) {
         if (node == span.node || other->to_ms <= span.from_ms) continue;
-        report.findings.push_back({AuditFinding::Kind::kBroken, span.place, session, span.node,
-                                   fmt::format("dual active: {} carries it, too, for {} ms", node,
-                                               std::min(other->to_ms, span.to_ms) - span.from_ms)});
+        report.findings.push_back(
+            {AuditFinding::Kind::kBroken, span.place, session, span.node,
+             fmt::format("dual active: {} carries it at the same time", node)});
       }
       const ActiveSpan*& mine = longest[span.node];
       if (mine == nullptr || mine->to_ms < span.to_ms) mine = &span;

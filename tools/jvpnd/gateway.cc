@@ -8,6 +8,7 @@
 #include "common/limits.h"
 #include "common/message_mac.h"
 #include "control/control_loop.h"
+#include "control/gateway_clock.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
@@ -100,7 +101,9 @@ Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atom
   Dataplane& workers = **dataplane;
 
   EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
-  auto loop = ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events);
+  const BootClock clock;
+  auto loop =
+      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events, clock);
   if (!loop) return loop.error();
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),

@@ -183,7 +183,17 @@ rebind_healed() {
   ip -n jvpn-client address flush dev lo to "${LAB_OUTSIDE4[$1]}/24"
 }
 
-# The settings of a healed link: only the delay that it had from the start (tools/lab up --rtt).
+# usual_delay MS: of every link in each direction, also when it is healed. All links have to be emulated.
+usual_delay() {
+  local link
+  echo "$1" >"$LAB_DIR/usual-delay"
+  for link in "${LAB_LINKS[@]}"; do
+    emulate_link "$link" ''
+    ask_link "$link" "$(undelayed)" >/dev/null
+  done
+}
+
+# The settings of a healed link: only the delay that it had from the start (usual_delay).
 undelayed() {
   echo "delay_ms=$(cat "$LAB_DIR/usual-delay" 2>/dev/null || echo 0) jitter_ms=0 loss=0 reorder=0 duplicate=0 rate_mbit=0 flap_ms=0"
 }

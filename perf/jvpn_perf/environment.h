@@ -1,0 +1,20 @@
+// Where a measurement was made. Any thread.
+#pragma once
+
+#include <string>
+
+namespace jvpn::perf {
+
+struct Environment {
+  std::string cpu;
+  unsigned cpus = 0;
+  std::string kernel;
+  std::string commit;  ///< that was built
+  std::string date;    ///< UTC, ISO 8601
+};
+Environment describe_environment();
+
+/// `git describe` of what was built.
+extern const char kCommit[];
+
+}  // namespace jvpn::perf

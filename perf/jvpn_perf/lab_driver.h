@@ -1,0 +1,61 @@
+// The lab of tools/lib/lab.sh, brought up, broken and healed by a bash process that sources it
+// (lab_driver.sh): this side only sends it commands. One thread.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "common/result.h"
+#include "tools/client/file_descriptor.h"
+
+namespace jvpn::perf {
+
+/// What the lab told of itself when it was up.
+struct LabFacts {
+  std::string logs;  ///< folder of the programs' logs
+  std::string gateway_socket;
+  std::string client_socket;
+  std::string server4;  ///< inside, in jvpn-lan
+  std::string client4;  ///< inside, in jvpn-client
+  std::string driver;
+  unsigned workers = 0;
+  std::vector<std::string> links;
+};
+
+class LabDriver {
+ public:
+  /// Starts the process, in a session of its own: a terminal's Ctrl-C is for us alone.
+  static Result<std::unique_ptr<LabDriver>> start();
+  /// Takes the lab down, however far it has come, and waits until that is done.
+  ~LabDriver();
+  LabDriver(const LabDriver&) = delete;
+  LabDriver& operator=(const LabDriver&) = delete;
+
+  /// Waits for whoever else uses the lab, then brings it up with one attached session.
+  Result<LabFacts> up(const std::string& policy, double rtt_ms);
+  /// `how`: down or silent.
+  Result<void> cut(const std::string& link, const std::string& how);
+  Result<void> heal(const std::string& link);
+  /// The client appears from another port of the link.
+  Result<void> rebind(const std::string& link);
+  /// The least of some round trips to the gateway, outside the tunnel.
+  Result<double> ping_ms(const std::string& link);
+
+ private:
+  LabDriver(pid_t pid, FileDescriptor commands, FileDescriptor answers, FileDescriptor messages);
+  Result<std::string> ask(const std::string& command, std::chrono::seconds limit);
+  /// The last lines of what it wrote for people.
+  std::string last_messages() const;
+
+  pid_t pid_;
+  FileDescriptor commands_;
+  FileDescriptor answers_;
+  FileDescriptor messages_;
+  std::string pending_;  ///< of an answer, up to its line's end
+};
+
+}  // namespace jvpn::perf

@@ -1,0 +1,166 @@
+#include "tests/matrix/client_node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "tests/matrix/gateway_node.h"
+#include "tests/packet/openssl_aead.h"
+
+namespace jvpn::test {
+namespace {
+
+constexpr uint32_t kSlotBits = 8;
+constexpr uint64_t kTaiEpoch = (uint64_t{1} << 62) + 1'700'000'010;
+constexpr uint8_t kEchoRequest = 8;
+
+Bytes echo_request(const IpAddress& from, uint16_t sequence) {
+  Bytes icmp(8);
+  icmp[0] = kEchoRequest;
+  put16(icmp, 6, sequence);
+  append(icmp, payload_of(32));
+  put16(icmp, 2, static_cast<uint16_t>(~internet_sum(icmp.data(), icmp.size())));
+  return ipv4_packet(from, address(kInsideAddress), icmp, {kIcmpProtocol, 64, {}});
+}
+
+}  // namespace
+
+IpAddress inner_address(size_t client) {
+  return IpAddress::v4({10, 1, 0, static_cast<uint8_t>(2 + client)});
+}
+
+ClientNode::ClientNode(const ClientSpec& spec, Millis now, Carry carry)
+    : number_(spec.number),
+      carry_(std::move(carry)),
+      suite_(spec.suite),
+      random_state_(spec.seed),
+      now_(now) {
+  data_path_ = *DataPath::create({Prefix{address(kInsideAddress), 32}}, kSlotBits);
+  EngineConfig config;
+  config.private_key = spec.private_key;
+  config.peers.push_back({"gateway", spec.gateway, std::nullopt, {}});
+  config.suites = {spec.suite};
+  config.slot_bits = kSlotBits;
+  config.policy = spec.policy;
+  if (spec.adjust) spec.adjust(config);
+  auto engine = SessionEngine::create(std::move(config), *this, now);
+  EXPECT_TRUE(engine.ok());
+  engine_ = std::move(*engine);
+}
+
+ClientNode::~ClientNode() {
+  book_.audit();
+}
+
+void ClientNode::dial(Millis now, const Path& path) {
+  now_ = now;
+  engine_->dial(now, kGateway, path);
+}
+
+void ClientNode::advance(Millis now) {
+  now_ = now;
+  if (engine_->next_deadline() <= now) engine_->advance(now);
+}
+
+void ClientNode::receive(Millis now, const Path& from, Bytes datagram) {
+  now_ = now;
+  const std::span<uint8_t> message(datagram);
+  switch (wire::MessageType{datagram.at(0)}) {
+    case wire::MessageType::kData: {
+      std::vector<std::span<uint8_t>> inner;
+      data_path_->open({&message, 1}, now, inner);
+      for (const auto packet : inner) take_inner(packet);
+      return;
+    }
+    case wire::MessageType::kControl: {
+      wire::TransportHeader header;
+      __builtin_memcpy(&header, datagram.data(), sizeof header);
+      const auto plaintext = engine_->open_control(message);
+      if (!plaintext) return data_path_->counters().drop(Drop::kBadTag);
+      return engine_->on_control(now, from, ReceiverIndex{header.receiver}, header.counter,
+                                 *plaintext);
+    }
+    default:
+      return engine_->on_handshake(now, from, message, std::nullopt);
+  }
+}
+
+bool ClientNode::send_echo() {
+  const Bytes packet = echo_request(inner_address(number_), ++echo_sequence_);
+  if (!data_path_->admit(packet, packet.size())) return false;
+  std::ranges::copy(packet, batch_.next(packet.size()));
+  data_path_->seal(batch_);
+  for (const auto sealed : batch_.packets()) carry_(*data_path_->path(), sealed);
+  const bool sent = !batch_.empty();
+  batch_.clear();
+  return sent;
+}
+
+void ClientNode::take_inner(std::span<const uint8_t> packet) {
+  constexpr size_t kIcmp = 20;
+  const bool reply = packet.size() > kIcmp && packet[9] == kIcmpProtocol && packet[kIcmp] == 0;
+  if (reply) ++echoes_;
+}
+
+std::optional<Bytes> ClientNode::open(std::span<const uint8_t> datagram) const {
+  wire::TransportHeader header;
+  if (datagram.size() < wire::kTransportOverhead) return std::nullopt;
+  __builtin_memcpy(&header, datagram.data(), sizeof header);
+  if (header.type != wire::MessageType::kControl) return std::nullopt;
+  const Bytes sealed(datagram.begin() + sizeof header, datagram.end());
+  const Nonce nonce = transport_nonce(ReceiverIndex{header.receiver}, header.counter);
+  for (const auto& [index, install] : rx_) {
+    if (auto plain = openssl_open(suite_, install.control_key, nonce, sealed)) return plain;
+  }
+  return std::nullopt;
+}
+
+void ClientNode::send(const Path& path, std::span<const uint8_t> datagram) {
+  carry_(path, datagram);
+}
+
+void ClientNode::install_rx(const RxInstall& install) {
+  EXPECT_TRUE(rx_.emplace(install.index.value, install).second) << "index installed twice";
+  data_path_->install_rx(install);
+}
+
+void ClientNode::retire_rx(ReceiverIndex index) {
+  EXPECT_EQ(rx_.erase(index.value), 1U) << "retired an index that isn't installed";
+  data_path_->retire_rx(index);
+}
+
+void ClientNode::install_tx(const TxInstall& install) {
+  tx_ = install;
+  installs_.push_back(install);
+  data_path_->install_tx(install);
+}
+
+void ClientNode::withdraw_tx(PeerId) {
+  tx_.reset();
+  data_path_->withdraw_tx();
+}
+
+void ClientNode::emit(const Event& event) {
+  book_.add(to_json_line(event, ++event_sequence_, event.at.value, "client"));
+}
+
+void ClientNode::random(std::span<uint8_t> bytes) {
+  for (uint8_t& byte : bytes) {  // splitmix64
+    uint64_t z = random_state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    byte = static_cast<uint8_t>(z ^ (z >> 31));
+  }
+}
+
+wire::Timestamp ClientNode::timestamp() {
+  const uint64_t seconds = __builtin_bswap64(kTaiEpoch + now_.value / 1'000);
+  const auto nanoseconds = __builtin_bswap32(static_cast<uint32_t>(now_.value % 1'000 * 1'000'000));
+  wire::Timestamp stamp;
+  __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
+  __builtin_memcpy(stamp.data() + sizeof seconds, &nanoseconds, sizeof nanoseconds);
+  return stamp;
+}
+
+}  // namespace jvpn::test

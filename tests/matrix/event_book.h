@@ -1,0 +1,65 @@
+// The events of one program, read back from the JSON lines that it wrote; and the count of every
+// reason code over all tests of this executable.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/reason.h"
+#include "control/events.h"
+
+namespace jvpn::test {
+
+/// One event, by the names of its JSON members; what a kind doesn't have is empty.
+struct EventLine {
+  std::string event;
+  std::string reason;
+  std::string detail;
+  std::string session;
+  std::string from;
+  std::string to;
+  std::string check;
+  std::string result;
+  std::string path;
+  uint64_t version = 0;
+  Millis at;
+  std::optional<uint64_t> duration_ms;
+  std::optional<uint64_t> attempts;
+};
+
+enum class Side : uint8_t { kGateway, kClient };
+
+class EventBook {
+ public:
+  explicit EventBook(Side side) : side_(side) {}
+
+  void add(const std::string& json_line);
+  size_t size() const { return lines_.size(); }
+  const std::vector<EventLine>& lines() const { return lines_; }
+  /// How many there are after the first `since`; `detail` and `check` count when given.
+  size_t count(EventKind kind, Reason reason, Detail detail = Detail::kNone,
+               size_t since = 0) const;
+  size_t count(Reason reason, size_t since = 0) const;
+  /// STATE_CHANGE events as `ATTACHED>VOLATILE VOLATILITY_SIGNAL`, a detail behind a colon.
+  std::vector<std::string> changes(size_t since = 0) const;
+  /// Fails the test unless every session's rows are in the table, numbered without a gap, ended by
+  /// TERMINATED, and accompanied by what they owe.
+  void audit() const;
+  /// The latest of them, for failure messages.
+  std::string text() const;
+
+ private:
+  void audit_change(const EventLine& line, std::map<std::string, EventLine>& latest) const;
+
+  Side side_;
+  std::vector<EventLine> lines_;
+};
+
+/// How often each reason was written so far, by gateways and by clients.
+const std::map<std::string, std::array<uint64_t, 2>>& reason_totals();
+
+}  // namespace jvpn::test

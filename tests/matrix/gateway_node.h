@@ -1,0 +1,94 @@
+// A gateway as jvpnd puts it together — data plane, workers, control loop — between ports made of
+// rings, turned by hand.
+//
+//   clients ── wan0 (0) 192.0.2.n ─────┐
+//                                      ├─ workers, control ─ lan (2) 10.0.0.1, answers pings
+//   clients ── wan1 (1) 198.51.100.n ──┘                              n: 1 + the gateway's number
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <rte_mempool.h>
+#include <rte_ring.h>
+#include <spdlog/sinks/sink.h>
+
+#include "common/profile.h"
+#include "control/control_loop.h"
+#include "dataplane/dataplane.h"
+#include "tests/matrix/event_book.h"
+#include "tests/matrix/virtual_clock.h"
+#include "tests/packet/packet_builder.h"
+
+namespace jvpn::test {
+
+inline constexpr size_t kWans = 2;
+inline constexpr uint16_t kListenPort = 51'900;
+inline constexpr const char* kInsideAddress = "10.0.0.1";
+
+/// The address of a gateway on one of its outside ports.
+IpAddress wan_address(size_t gateway, size_t wan);
+
+struct GatewaySpec {
+  size_t number = 0;
+  uint16_t workers = 1;
+  SecretKey private_key;
+  std::vector<EnginePeer> peers;
+  Policy policy;
+  std::function<void(EngineConfig&)> adjust;
+  spdlog::sink_ptr sink;  ///< takes the events beside the book; none: nobody else
+};
+
+class GatewayNode {
+ public:
+  GatewayNode(VirtualClock& clock, const GatewaySpec& spec);
+  /// Expects every packet to be back in its pool.
+  ~GatewayNode();
+  GatewayNode(const GatewayNode&) = delete;
+  GatewayNode& operator=(const GatewayNode&) = delete;
+
+  /// A frame comes in on a port; queues are as many as workers.
+  void receive(uint16_t port, const Bytes& frame, uint16_t queue = 0);
+  /// Workers and control, until there is nothing for them to do at this time.
+  void turn();
+  /// Takes what left by a port since the last call.
+  std::vector<Bytes> sent(uint16_t port);
+  /// One request to the operator's socket; its answer.
+  std::string ask(const std::string& request);
+
+  SessionEngine& engine() { return loop_->engine(); }
+  SessionTable& sessions() { return dataplane_->sessions(); }
+  const EventBook& events() const { return book_; }
+  uint64_t drops(Drop reason) const;
+
+ private:
+  struct FreeRing {
+    void operator()(rte_ring* ring) const { rte_ring_free(ring); }
+  };
+  struct FreePool {
+    void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
+  };
+  using Ring = std::unique_ptr<rte_ring, FreeRing>;
+  struct PortRings {
+    std::vector<Ring> rx;
+    std::vector<Ring> tx;
+  };
+
+  void describe(const GatewaySpec& spec);
+  void open_port(const std::string& name, PortRole role, const IpAddress& address);
+  EngineConfig engine_config(const GatewaySpec& spec) const;
+  DataplaneView view();
+
+  VirtualClock& clock_;
+  GatewayProfile profile_;
+  EventBook book_{Side::kGateway};
+  std::unique_ptr<rte_mempool, FreePool> wire_pool_;  ///< of frames on their way in
+  std::vector<PortRings> rings_;
+  std::unique_ptr<Dataplane> dataplane_;
+  std::unique_ptr<ControlLoop> loop_;
+};
+
+}  // namespace jvpn::test

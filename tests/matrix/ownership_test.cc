@@ -1,0 +1,120 @@
+// Matrix section 3: one binding, one owner, one winner — whatever the store and the racers do.
+#include "tests/matrix/forger.h"
+#include "tests/matrix/stores.h"
+
+namespace jvpn::test {
+namespace {
+
+using wire::ControlType;
+
+RigOptions with(TestStore& store, size_t gateways = 1) {
+  RigOptions options;
+  options.gateways = gateways;
+  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
+  return options;
+}
+
+TEST(Ownership, dual_active) {
+  Rig rig;
+  rig.connect();
+  const Still still(rig);
+  Forger forger(rig);
+  wire::ReattachRequest request = forger.request();
+  request.retire_active = 0;
+  forger.send(forger.spare(), 1, request);
+  EXPECT_EQ(
+      rig.gateway().events().count(EventKind::kReattach, Reason::kPolicyDeny, Detail::kDualActive),
+      1U);
+  EXPECT_EQ(forger.answers<wire::ReattachReject>(ControlType::kReattachReject).size(), 1U);
+  still.expect();
+}
+
+TEST(Ownership, uncertain) {
+  TestStore store;
+  Rig rig(with(store));
+  rig.connect();
+  const EventBook& events = rig.gateway().events();
+  for (bool* doubt : {&store.reachable, &store.answers}) {
+    const Still still(rig);
+    const size_t told = events.size();
+    *doubt = false;
+    EXPECT_FALSE(rig.jump(1));
+    EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict, Detail::kNone, told),
+              1U);
+    EXPECT_GE(
+        events.count(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly, Detail::kNone, told),
+        1U);
+    still.expect();
+    *doubt = true;
+    rig.run_for(Millis{3'000});
+  }
+  ASSERT_TRUE(rig.jump(1)) << "once the doubt is gone";
+  EXPECT_TRUE(rig.serves());
+}
+
+TEST(Ownership, cas_failure) {
+  TestStore store;
+  Rig rig(with(store, 2));
+  rig.connect();
+  const Snapshot before = rig.at_gateway();
+  store.take_over(rig.now(), before.id, before.binding, BindingVersion{9});
+  EXPECT_FALSE(rig.jump(1));
+  const EventBook& events = rig.gateway().events();
+  EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
+  EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
+  EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kTransportSwitchOk), 0U);
+}
+
+TEST(Ownership, concurrent_race) {
+  Rig rig;
+  rig.connect();
+  std::vector<Datagram> responses;
+  rig.filter = [&](const Datagram& each) {
+    const bool held = each.up && each.control == ControlType::kReattachResponse;
+    if (held) responses.push_back(each);
+    return !held;
+  };
+  rig.wish_jump(1);
+  rig.run_for(Millis{50});
+  rig.client().engine().path_lost(rig.client_now(), kGateway, rig.path(1));
+  rig.wish_jump(2);
+  rig.run_for(Millis{50});
+  ASSERT_EQ(responses.size(), 2U);
+  for (const Datagram& each : responses) rig.inject(each);
+  rig.run_for(Millis{20});
+  EXPECT_EQ(rig.gateway().engine().counters().reattach_commits, 1U);
+  EXPECT_EQ(rig.at_gateway().version, StateVersion{3});
+  EXPECT_EQ(rig.gateway().events().count(EventKind::kReattach, Reason::kReattachAccept), 1U);
+  rig.expect_on(2);
+  EXPECT_TRUE(rig.serves());
+}
+
+/// Everything the client sends reaches the other node, too: it is in no position to act on it.
+TEST(Ownership, no_dual_identity) {
+  TestStore store;
+  Rig rig(with(store, 2));
+  const IpAddress twin[kWans] = {wan_address(1, 0), wan_address(1, 1)};
+  rig.filter = [&](const Datagram& each) {
+    if (!each.up || each.type() != wire::MessageType::kControl) return true;
+    Datagram copy = each;
+    copy.destination.address = twin[each.path % kWans];
+    rig.inject(copy);
+    return true;
+  };
+  rig.connect();
+  const SessionId id = rig.at_gateway().id;
+  for (const size_t path : {size_t{1}, size_t{2}, size_t{0}}) {
+    ASSERT_TRUE(rig.jump(path));
+    rig.run_for(Millis{2'000});
+    rig.expect_on(path);
+    EXPECT_EQ(rig.at_gateway().id, id);
+    EXPECT_TRUE(rig.serves());
+  }
+  EXPECT_EQ(rig.gateway(1).events().size(), 0U);
+  EXPECT_EQ(rig.at_gateway(0, 1).state, State::kTerminated) << "there is none";
+  EXPECT_GT(rig.gateway(1).drops(Drop::kUnknownIndex), 0U);
+  EXPECT_EQ(store.commits, 3U);
+}
+
+}  // namespace
+}  // namespace jvpn::test

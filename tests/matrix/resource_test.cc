@@ -1,0 +1,115 @@
+// Matrix section 5: floods, flapping, replays, and nobody to write the log for.
+#include <mutex>
+#include <stdexcept>
+
+#include <spdlog/sinks/base_sink.h>
+
+#include "tests/matrix/forger.h"
+
+namespace jvpn::test {
+namespace {
+
+using wire::ControlType;
+
+TEST(Resource, reattach_flood) {
+  Rig rig;
+  rig.connect();
+  const Still still(rig);
+  Forger forger(rig);
+  constexpr size_t kRequests = 300;
+  for (size_t i = 0; i < kRequests; ++i) {
+    rig.inject(forger.seal(forger.spare(), 0, bytes_of(forger.request())));
+  }
+  rig.run_for(Millis{5});
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(rig.count(ControlType::kReattachChallenge), 10U) << "a second's worth";
+  const auto rejects = forger.answers<wire::ReattachReject>(ControlType::kReattachReject);
+  ASSERT_EQ(rejects.size(), kRequests - 10);
+  EXPECT_EQ(rejects.back().reason, static_cast<uint16_t>(Reason::kRateLimited));
+  EXPECT_EQ(rejects.back().retry_after_ms, 1'000U);
+  EXPECT_GE(events.count(EventKind::kReattach, Reason::kRateLimited), 1U);
+  EXPECT_GE(events.count(EventKind::kSecurityEvent, Reason::kSecAbuseControlPlane), 1U);
+  EXPECT_LE(events.size(), 40U) << "the flood doesn't decide how much is told";
+  still.expect();
+}
+
+TEST(Resource, excessive_volatility) {
+  RigOptions options;
+  options.policy.volatility.volatile_to_degraded = Millis{20'000};
+  Rig rig(options);
+  rig.connect();
+  rig.set_candidates(0, {0});
+  for (int flap = 0; flap < 7; ++flap) {
+    ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{6'000})) << flap;
+    rig.wire(0).cut_up = true;
+    rig.run_until([&] { return !rig.attached(); }, Millis{2'000});
+    rig.wire(0).cut_up = false;
+  }
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(events.changes().back(), "VOLATILE>DEGRADED ENTER_DEGRADED_MODE");
+  EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kVolatilitySignal), 7U);
+  EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kHealthRecovered), 6U);
+  EXPECT_EQ(rig.at_gateway().version, StateVersion{1 + 7 + 6 + 1});
+  EXPECT_EQ(events.count(EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered), 1U);
+  EXPECT_TRUE(rig.serves()) << "constrained, but over the path that it has";
+  ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
+  EXPECT_EQ(events.changes().back(), "DEGRADED>ATTACHED EXIT_DEGRADED_MODE");
+}
+
+TEST(Resource, replay_flood) {
+  Rig rig;
+  rig.connect();
+  rig.run_with_data(Millis{2'000}, Millis{20});
+  ASSERT_TRUE(rig.jump(1));
+  rig.run_with_data(Millis{2'000}, Millis{20});
+  rig.run_for(Millis{500});
+  const std::vector<Datagram> captured = rig.sent;
+  const Still still(rig);
+  const EventBook& events = rig.gateway().events();
+  const size_t told = events.size();
+  const uint64_t echoes = rig.client().echoes();
+  constexpr int kRounds = 20;
+  for (int round = 0; round < kRounds; ++round) {
+    for (const Datagram& each : captured) {
+      if (each.up && each.type() != wire::MessageType::kInitiation) rig.inject(each);
+    }
+    rig.run_for(Millis{50});
+  }
+  EXPECT_EQ(rig.client().echoes(), echoes) << "nothing was delivered twice";
+  EXPECT_GT(rig.gateway().drops(Drop::kReplayDuplicate), 1'000U);
+  EXPECT_GT(rig.gateway().engine().counters().control_replayed, 2U * kRounds);
+  const size_t security =
+      events.count(EventKind::kSecurityEvent, Reason::kSecReplayAttempt, Detail::kNone, told);
+  EXPECT_GE(security, 1U);
+  EXPECT_LE(security, 30U) << "sampled";
+  still.expect();
+}
+
+/// A disk that is full, a collector that is gone.
+class BrokenSink final : public spdlog::sinks::base_sink<std::mutex> {
+ private:
+  void sink_it_(const spdlog::details::log_msg&) override { throw std::runtime_error("full"); }
+  void flush_() override { throw std::runtime_error("full"); }
+};
+
+TEST(Resource, log_export_failure) {
+  std::vector<std::vector<std::string>> changes;
+  for (const bool broken : {false, true}) {
+    RigOptions options;
+    if (broken) options.sinks = {std::make_shared<BrokenSink>()};
+    Rig rig(options);
+    rig.connect();
+    const SessionId id = rig.at_gateway().id;
+    rig.cut({0});
+    rig.run_with_data(Millis{4'000}, Millis{20});
+    rig.expect_on(1);
+    ASSERT_TRUE(rig.jump(2));
+    EXPECT_EQ(rig.at_gateway().id, id);
+    EXPECT_TRUE(rig.serves());
+    changes.push_back(rig.gateway().events().changes());
+  }
+  EXPECT_EQ(changes[0], changes[1]);
+}
+
+}  // namespace
+}  // namespace jvpn::test
