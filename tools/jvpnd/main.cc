@@ -63,7 +63,8 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
   forbid_core_dumps();
   catch_signals();
   open_log(level);
-  EventLog events(event_options(loaded->profile, "jvpnd"));
+  EventLog events(event_options(loaded->profile, "jvpnd",
+                                [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   const auto done =
       run_gateway(std::move(loaded).value(), events, stop_requested, reload_requested);
