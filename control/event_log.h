@@ -61,6 +61,8 @@ class EventLog {
   /// Writes what waits, a second at most; what is then left is lost. Nothing may be added after.
   void close();
 
+  /// Events so far, lost ones too. Control thread.
+  uint64_t added() const { return sequence_; }
   EventLogStatus status() const;
   EventLines& lines() { return *lines_; }
   const std::string& node() const { return node_; }

@@ -94,7 +94,7 @@ Activity GatewayHost::activity(PeerId peer) {
 
 RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
   const LaneTotals totals = publisher_.lane_totals(index);
-  return {totals.expected, totals.received, boot_time_of_tsc(totals.last_rx_tsc)};
+  return {totals.expected, totals.received, clock_.at_tsc(totals.last_rx_tsc)};
 }
 
 uint16_t GatewayHost::inner_mtu(const Path& path) {

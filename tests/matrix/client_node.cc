@@ -49,10 +49,6 @@ ClientNode::ClientNode(const ClientSpec& spec, Millis now, Carry carry)
   engine_ = std::move(*engine);
 }
 
-ClientNode::~ClientNode() {
-  book_.audit();
-}
-
 void ClientNode::dial(Millis now, const Path& path) {
   now_ = now;
   engine_->dial(now, kGateway, path);
@@ -94,6 +90,7 @@ bool ClientNode::send_echo() {
   for (const auto sealed : batch_.packets()) carry_(*data_path_->path(), sealed);
   const bool sent = !batch_.empty();
   batch_.clear();
+  engine_->wake(now_, kGateway);
   return sent;
 }
 
@@ -142,7 +139,8 @@ void ClientNode::withdraw_tx(PeerId) {
 }
 
 void ClientNode::emit(const Event& event) {
-  book_.add(to_json_line(event, ++event_sequence_, event.at.value, "client"));
+  book_.add(
+      to_json_line(event, ++event_sequence_, event.at.value, "client" + std::to_string(number_)));
 }
 
 void ClientNode::random(std::span<uint8_t> bytes) {

@@ -39,7 +39,6 @@ class ClientNode final : public SessionHost {
 
   /// `now`: its own clock's.
   ClientNode(const ClientSpec& spec, Millis now, Carry carry);
-  ~ClientNode() override;
 
   void dial(Millis now, const Path& path);
   void receive(Millis now, const Path& from, Bytes datagram);
@@ -63,6 +62,7 @@ class ClientNode final : public SessionHost {
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId) override { return data_path_->activity(); }
+  RxProgress rx_progress(ReceiverIndex index) override { return data_path_->rx_progress(index); }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
   void configured(PeerId, const wire::ResponsePayload&) override {}
   void emit(const Event& event) override;

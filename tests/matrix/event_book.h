@@ -15,7 +15,7 @@
 namespace jvpn::test {
 
 /// One event, by the names of its JSON members; what a kind doesn't have is empty.
-struct EventLine {
+struct ToldEvent {
   std::string event;
   std::string reason;
   std::string detail;
@@ -39,25 +39,26 @@ class EventBook {
 
   void add(const std::string& json_line);
   size_t size() const { return lines_.size(); }
-  const std::vector<EventLine>& lines() const { return lines_; }
+  const std::vector<ToldEvent>& lines() const { return lines_; }
   /// How many there are after the first `since`; `detail` and `check` count when given.
   size_t count(EventKind kind, Reason reason, Detail detail = Detail::kNone,
                size_t since = 0) const;
   size_t count(Reason reason, size_t since = 0) const;
   /// STATE_CHANGE events as `ATTACHED>VOLATILE VOLATILITY_SIGNAL`, a detail behind a colon.
   std::vector<std::string> changes(size_t since = 0) const;
-  /// Fails the test unless every session's rows are in the table, numbered without a gap, ended by
-  /// TERMINATED, and accompanied by what they owe.
-  void audit() const;
+  /// The lines as they were written.
+  const std::vector<std::string>& text_lines() const { return text_lines_; }
   /// The latest of them, for failure messages.
   std::string text() const;
 
  private:
-  void audit_change(const EventLine& line, std::map<std::string, EventLine>& latest) const;
-
   Side side_;
-  std::vector<EventLine> lines_;
+  std::vector<ToldEvent> lines_;
+  std::vector<std::string> text_lines_;
 };
+
+/// Has `jvpn audit` judge the logs of all nodes together; fails the test unless all is well.
+void expect_sound(const std::vector<const EventBook*>& books);
 
 /// How often each reason was written so far, by gateways and by clients.
 const std::map<std::string, std::array<uint64_t, 2>>& reason_totals();

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
-#include <spdlog/sinks/base_sink.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -29,20 +28,6 @@ rte_ring* make_ring() {
   return rte_ring_create(unique("matrix").c_str(), kRingPackets, SOCKET_ID_ANY,
                          RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
-
-/// Reads every line into the book.
-class BookSink final : public spdlog::sinks::base_sink<std::mutex> {
- public:
-  explicit BookSink(EventBook& book) : book_(book) {}
-
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
-    book_.add(std::string(message.payload.data(), message.payload.size()));
-  }
-  void flush_() override {}
-
-  EventBook& book_;
-};
 
 std::vector<Bytes> take_all(rte_ring* ring) {
   std::vector<Bytes> taken;
@@ -75,9 +60,9 @@ GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec) : clock_(
   auto dataplane = Dataplane::create(profile_, {.mac1 = keys.mac1, .routes = {64, 8, 0, 0}});
   EXPECT_TRUE(dataplane.ok()) << (dataplane.ok() ? "" : dataplane.error().message);
   dataplane_ = std::move(*dataplane);
-  auto logger = std::make_shared<spdlog::logger>("events", std::make_shared<BookSink>(book_));
-  if (spec.sink) logger->sinks().push_back(spec.sink);
-  auto loop = ControlLoop::create(profile_, engine_config(spec), view(), logger, clock_);
+  log_ = std::make_unique<EventLog>(event_options(profile_, "matrix"));
+  log_->start();
+  auto loop = ControlLoop::create(profile_, engine_config(spec), view(), *log_, clock_);
   EXPECT_TRUE(loop.ok()) << (loop.ok() ? "" : loop.error().message);
   loop_ = std::move(*loop);
 }
@@ -91,8 +76,6 @@ GatewayNode::~GatewayNode() {
   }
   EXPECT_EQ(rte_mempool_in_use_count(wire_pool_.get()), 0U) << "frames leaked";
   EXPECT_EQ(rte_mempool_in_use_count(dataplane_->control_pool()), 0U) << "control's frames leaked";
-  dataplane_.reset();
-  book_.audit();
 }
 
 void GatewayNode::describe(const GatewaySpec& spec) {
@@ -103,6 +86,7 @@ void GatewayNode::describe(const GatewaySpec& spec) {
   profile_.limits.mbufs = 511;
   profile_.limits.control_mbufs = 1'023;
   profile_.policy = spec.policy;
+  profile_.events.sinks = spec.sinks;
   profile_.admin.socket =
       testing::TempDir() + "jvpn_matrix_" + std::to_string(getpid()) + "/" + unique("admin");
   for (const EnginePeer& peer : spec.peers) {
@@ -177,6 +161,18 @@ void GatewayNode::turn() {
     }
     busy = loop_->turn(clock_.now()) || busy;
   }
+  read_events();
+}
+
+/// Every event that was added so far, as soon as it is a line.
+void GatewayNode::read_events() {
+  std::vector<TakenLine> taken;
+  while (read_.sequence < log_->added()) {
+    log_->lines().read(read_, EventLog::kKeptLines, taken);
+    if (taken.empty()) std::this_thread::yield();
+    for (const TakenLine& each : taken) book_.add(each.line->text);
+    taken.clear();
+  }
 }
 
 std::vector<Bytes> GatewayNode::sent(uint16_t port) {
@@ -204,6 +200,7 @@ std::string GatewayNode::ask(const std::string& request) {
     if (got > 0) answer.append(buffer.data(), static_cast<size_t>(got));
   }
   close(client);
+  read_events();
   return answer;
 }
 

@@ -14,7 +14,6 @@
 
 #include <rte_mempool.h>
 #include <rte_ring.h>
-#include <spdlog/sinks/sink.h>
 
 #include "common/profile.h"
 #include "control/control_loop.h"
@@ -39,7 +38,7 @@ struct GatewaySpec {
   std::vector<EnginePeer> peers;
   Policy policy;
   std::function<void(EngineConfig&)> adjust;
-  spdlog::sink_ptr sink;  ///< takes the events beside the book; none: nobody else
+  std::vector<EventSinkProfile> sinks;  ///< take the events beside the book
 };
 
 class GatewayNode {
@@ -62,6 +61,7 @@ class GatewayNode {
   SessionEngine& engine() { return loop_->engine(); }
   SessionTable& sessions() { return dataplane_->sessions(); }
   const EventBook& events() const { return book_; }
+  EventLogStatus log_status() const { return log_->status(); }
   uint64_t drops(Drop reason) const;
 
  private:
@@ -80,11 +80,14 @@ class GatewayNode {
   void describe(const GatewaySpec& spec);
   void open_port(const std::string& name, PortRole role, const IpAddress& address);
   EngineConfig engine_config(const GatewaySpec& spec) const;
+  void read_events();
   DataplaneView view();
 
   VirtualClock& clock_;
   GatewayProfile profile_;
   EventBook book_{Side::kGateway};
+  std::unique_ptr<EventLog> log_;
+  EventCursor read_;
   std::unique_ptr<rte_mempool, FreePool> wire_pool_;  ///< of frames on their way in
   std::vector<PortRings> rings_;
   std::unique_ptr<Dataplane> dataplane_;

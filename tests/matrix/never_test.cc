@@ -18,10 +18,10 @@ RigOptions restless() {
 }
 
 /// The latest STATE_CHANGE of a session; nullptr when there was none.
-const EventLine* latest_change(const EventBook& events, const SessionId& id) {
+const ToldEvent* latest_change(const EventBook& events, const SessionId& id) {
   const std::string session = to_string(id);
   const auto& lines = events.lines();
-  const auto found = std::find_if(lines.rbegin(), lines.rend(), [&](const EventLine& line) {
+  const auto found = std::find_if(lines.rbegin(), lines.rend(), [&](const ToldEvent& line) {
     return line.event == to_string(EventKind::kStateChange) && line.session == session;
   });
   return found == lines.rend() ? nullptr : &*found;
@@ -43,7 +43,7 @@ TEST(Never, silent_reset) {
     const Snapshot now = rig.at_gateway();
     if (now.id == before || now.id == SessionId{}) return;
     if (before != SessionId{}) {
-      const EventLine* end = latest_change(rig.gateway().events(), before);
+      const ToldEvent* end = latest_change(rig.gateway().events(), before);
       ASSERT_NE(end, nullptr);
       EXPECT_EQ(end->to, "TERMINATED");
       EXPECT_NE(end->reason, "");
@@ -176,7 +176,7 @@ TEST(Never, implicit_downgrade) {
   rig.after_step = [&] {
     const Snapshot now = rig.at_gateway();
     if (now.id == SessionId{}) return;
-    const EventLine* told = latest_change(rig.gateway().events(), now.id);
+    const ToldEvent* told = latest_change(rig.gateway().events(), now.id);
     ASSERT_NE(told, nullptr);
     EXPECT_EQ(told->to, to_string(now.state));
     EXPECT_EQ(told->version, now.version.value);

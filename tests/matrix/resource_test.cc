@@ -1,10 +1,8 @@
 // Matrix section 5: floods, flapping, replays, and nobody to write the log for.
-#include <mutex>
-#include <stdexcept>
-
-#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
 
 #include "tests/matrix/forger.h"
+#include "tests/unit/event_rig.h"
 
 namespace jvpn::test {
 namespace {
@@ -85,30 +83,57 @@ TEST(Resource, replay_flood) {
   still.expect();
 }
 
-/// A disk that is full, a collector that is gone.
-class BrokenSink final : public spdlog::sinks::base_sink<std::mutex> {
- private:
-  void sink_it_(const spdlog::details::log_msg&) override { throw std::runtime_error("full"); }
-  void flush_() override { throw std::runtime_error("full"); }
-};
+/// What a session does while its events go nowhere, or everywhere they should.
+std::vector<std::string> life_without_reader(Rig& rig) {
+  const SessionId id = rig.at_gateway().id;
+  const Policy policy = rig.gateway().engine().policy();
+  rig.cut({0});
+  for (int i = 0; i < 400; ++i) {  // far more events than any buffer holds
+    for (int k = 0; k < 8; ++k) rig.gateway().engine().set_policy(rig.now(), policy);
+    rig.run_for(Millis{10});
+  }
+  rig.expect_on(1);
+  EXPECT_TRUE(rig.jump(2));
+  EXPECT_EQ(rig.at_gateway().id, id);
+  EXPECT_TRUE(rig.serves());
+  return rig.gateway().events().changes();
+}
 
+/// A disk that is full, and a collector that has stopped reading.
 TEST(Resource, log_export_failure) {
-  std::vector<std::vector<std::string>> changes;
-  for (const bool broken : {false, true}) {
-    RigOptions options;
-    if (broken) options.sinks = {std::make_shared<BrokenSink>()};
+  const std::string path = testing::TempDir() + "jvpn_collector_" + std::to_string(getpid());
+  unlink(path.c_str());
+  Collector collector(path);
+  RigOptions options;
+  options.policy.observability.event_ring = 1'024;
+  std::vector<std::string> healthy;
+  {
     Rig rig(options);
     rig.connect();
-    const SessionId id = rig.at_gateway().id;
-    rig.cut({0});
-    rig.run_with_data(Millis{4'000}, Millis{20});
-    rig.expect_on(1);
-    ASSERT_TRUE(rig.jump(2));
-    EXPECT_EQ(rig.at_gateway().id, id);
-    EXPECT_TRUE(rig.serves());
-    changes.push_back(rig.gateway().events().changes());
+    healthy = life_without_reader(rig);
   }
-  EXPECT_EQ(changes[0], changes[1]);
+  options.sinks = {{EventSinkKind::kUnix, path}, {EventSinkKind::kFile, "/dev/full"}};
+  Rig rig(options);
+  rig.connect();
+  collector.accept_one();
+  EXPECT_EQ(life_without_reader(rig), healthy);
+  GatewayNode& gateway = rig.gateway();
+  EXPECT_TRUE(comes_true([&] { return !gateway.log_status().healthy; }));
+  EXPECT_GT(gateway.log_status().lost, 0U);
+  EXPECT_NE(gateway.ask(R"({"command":"show"})").find("\"healthy\":false"), std::string::npos);
+  // Back again, the collector is told what it has missed.
+  const std::string lost = to_string(Reason::kEventsLost);
+  const std::string text = collector.read_until([&](const std::string& read) {
+    const size_t at = read.find(lost);
+    return at != std::string::npos && read.find('\n', at) != std::string::npos;
+  });
+  EventBook collected(Side::kGateway);
+  for (size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+    collected.add(text.substr(at, end - at));
+  }
+  EXPECT_GE(collected.count(Reason::kEventsLost), 1U);
+  EXPECT_TRUE(rig.serves());
+  unlink(path.c_str());
 }
 
 }  // namespace

@@ -59,9 +59,13 @@ Rig::Rig(const RigOptions& options) : clock_(kStart), workers_(options.workers) 
     peers.push_back({"client" + std::to_string(i), key, {}, {Prefix{inner_address(i), 32}}});
   }
   for (size_t i = 0; i < options.gateways; ++i) {
-    GatewaySpec spec{i, options.workers, gateway_secret, peers, options.policy, nullptr, nullptr};
-    spec.adjust = options.adjust_gateway;
-    if (i < options.sinks.size()) spec.sink = options.sinks[i];
+    const GatewaySpec spec{i,
+                           options.workers,
+                           gateway_secret,
+                           peers,
+                           options.policy,
+                           options.adjust_gateway,
+                           options.sinks};
     gateways_.push_back(std::make_unique<GatewayNode>(clock_, spec));
   }
   for (size_t i = 0; i < options.clients; ++i) {
@@ -84,6 +88,10 @@ Rig::Rig(const RigOptions& options) : clock_(kStart), workers_(options.workers) 
 }
 
 Rig::~Rig() {
+  std::vector<const EventBook*> books;
+  for (const auto& each : gateways_) books.push_back(&each->events());
+  for (const auto& each : clients_) books.push_back(&each->events());
+  expect_sound(books);
   if (testing::Test::HasFailure()) std::fputs(text().c_str(), stderr);
 }
 

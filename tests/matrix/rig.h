@@ -62,7 +62,7 @@ struct RigOptions {
   Millis rekey_after{120'000};
   std::function<void(EngineConfig&)> adjust_gateway;
   std::function<void(EngineConfig&)> adjust_client;
-  std::vector<spdlog::sink_ptr> sinks;  ///< one for each gateway, if any
+  std::vector<EventSinkProfile> sinks;  ///< of every gateway's events
 
   RigOptions() { policy.transport.candidate_validation_ttl = Millis{0}; }
 };

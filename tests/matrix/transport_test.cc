@@ -33,18 +33,22 @@ TEST(Transport, loss_below_threshold) {
 }
 
 TEST(Transport, loss_above_threshold) {
-  Rig rig;
+  RigOptions options;
+  options.policy.volatility.volatile_to_degraded = Millis{20'000};
+  Rig rig(options);
   rig.connect();
   rig.set_candidates(0, {0});
   lose_data_up(rig, 2);
   rig.run_with_data(Millis{5'000}, Millis{10});
-  EXPECT_EQ(rig.gateway().events().changes(),
-            (Lines{"BIRTH>ATTACHED HANDSHAKE_OK", "ATTACHED>VOLATILE VOLATILITY_SIGNAL"}));
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(events.changes(),
+            (Lines{"BIRTH>ATTACHED HANDSHAKE_OK", "ATTACHED>VOLATILE VOLATILITY_SIGNAL:loss"}));
   EXPECT_EQ(rig.at_gateway().version, StateVersion{2});
   rig.filter = nullptr;
   EXPECT_TRUE(rig.serves());
   rig.run_with_data(Millis{8'000}, Millis{10});
-  EXPECT_EQ(rig.gateway().events().changes().back(), "VOLATILE>ATTACHED HEALTH_RECOVERED");
+  EXPECT_EQ(events.changes().back(), "VOLATILE>ATTACHED HEALTH_RECOVERED");
+  EXPECT_EQ(rig.at_gateway().version, StateVersion{3});
 }
 
 TEST(Transport, instability_starts_recovery) {

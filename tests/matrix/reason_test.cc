@@ -1,0 +1,84 @@
+// Reasons that belong to no row of the matrix, each by what brings it about.
+#include "tests/matrix/rig.h"
+
+namespace jvpn::test {
+namespace {
+
+using wire::ControlType;
+using Lines = std::vector<std::string>;
+
+/// The initiation comes through, and nothing after it.
+TEST(Reasons, handshake_fail) {
+  Rig rig;
+  rig.filter = [](const Datagram& each) {
+    return !each.up || each.type() == wire::MessageType::kInitiation;
+  };
+  rig.client().dial(rig.client_now(), rig.path(0));
+  rig.run_for(Millis{1});
+  rig.run_for(Millis{20});
+  rig.wire(0).cut_up = true;
+  rig.run_for(Millis{6'000});
+  EXPECT_EQ(rig.gateway().events().changes(), (Lines{"BIRTH>TERMINATED HANDSHAKE_FAIL:timeout"}));
+  EXPECT_EQ(rig.at_gateway().state, State::kTerminated);
+  rig.filter = nullptr;
+  rig.mend_all();
+  ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{30'000}));
+}
+
+/// New keys are never agreed on: no data goes on under old ones.
+TEST(Reasons, key_lifetime_exceeded) {
+  Rig rig;
+  rig.filter = [](const Datagram& each) { return each.control != ControlType::kRekeyInitiation; };
+  rig.connect();
+  const SessionId id = rig.at_gateway().id;
+  const Millis born = rig.now();
+  rig.run_with_data(Millis{179'000}, Millis{200});
+  EXPECT_EQ(rig.at_gateway().id, id);
+  EXPECT_GT(rig.count(ControlType::kRekeyInitiation), 50U);
+  ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id != id; }, Millis{2'000}));
+  EXPECT_LE(rig.now() - born, Millis{180'000});
+  EXPECT_EQ(rig.gateway().events().changes()[1], "ATTACHED>TERMINATED KEY_LIFETIME_EXCEEDED");
+  ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
+  EXPECT_TRUE(rig.serves()) << "over a new session";
+}
+
+/// Too little is delivered for the policy, though not so little as to be volatile.
+TEST(Reasons, quality_floor_violation) {
+  RigOptions options;
+  options.policy.volatility.quality_floor = 0.95;
+  options.policy.volatility.volatile_to_degraded = Millis{20'000};
+  Rig rig(options);
+  rig.connect();
+  rig.set_candidates(0, {0});
+  rig.filter = [n = 0U](const Datagram& each) mutable {
+    return !(each.up && each.is_data() && ++n % 8 == 0);
+  };
+  rig.run_with_data(Millis{5'000}, Millis{10});
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(events.changes(), (Lines{"BIRTH>ATTACHED HANDSHAKE_OK",
+                                     "ATTACHED>VOLATILE QUALITY_FLOOR_VIOLATION:loss"}));
+  rig.filter = nullptr;
+  rig.run_with_data(Millis{8'000}, Millis{10});
+  EXPECT_EQ(events.changes().back(), "VOLATILE>ATTACHED HEALTH_RECOVERED");
+  EXPECT_TRUE(rig.serves());
+}
+
+/// An operator, and a newer session of the same peer.
+TEST(Reasons, policy_termination) {
+  Rig rig;
+  rig.connect();
+  const SessionId first = rig.at_gateway().id;
+  rig.client().dial(rig.client_now(), rig.path(1));
+  ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id != first; }, Millis{1'000}));
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(events.changes()[1], "ATTACHED>TERMINATED POLICY_TERMINATION:superseded");
+  EXPECT_TRUE(rig.serves());
+  EXPECT_NE(rig.gateway().ask(R"({"command":"terminate","peer":"client0"})").find("client0"),
+            std::string::npos);
+  EXPECT_EQ(events.changes().back(), "ATTACHED>TERMINATED POLICY_TERMINATION:operator");
+  rig.run_for(Millis{20});
+  EXPECT_EQ(rig.at_client().state, State::kTerminated);
+}
+
+}  // namespace
+}  // namespace jvpn::test
