@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -63,20 +64,27 @@ bool watch(int epoll, int operation, int descriptor, uint32_t events) {
   return epoll_ctl(epoll, operation, descriptor, &event) == 0;
 }
 
+/// Both directions are closed: nobody reads what is written.
+bool hung_up(int descriptor) {
+  pollfd one{descriptor, 0, 0};
+  return poll(&one, 1, 0) > 0 && (one.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 std::string error_line(const std::string& what) {
   return nlohmann::json{{"error", what}}.dump() + "\n";
 }
 
 }  // namespace
 
-Result<std::unique_ptr<AdminSocket>> AdminSocket::open(const std::string& path, Handler handler) {
-  std::unique_ptr<AdminSocket> admin(new AdminSocket(path, std::move(handler)));
+Result<std::unique_ptr<AdminSocket>> AdminSocket::open(const std::string& path, Handler handler,
+                                                       LineSource* source) {
+  std::unique_ptr<AdminSocket> admin(new AdminSocket(path, std::move(handler), source));
   if (auto listening = admin->listen_on_path(); !listening) return listening.error();
   return admin;
 }
 
-AdminSocket::AdminSocket(std::string path, Handler handler)
-    : path_(std::move(path)), handler_(std::move(handler)) {}
+AdminSocket::AdminSocket(std::string path, Handler handler, LineSource* source)
+    : path_(std::move(path)), handler_(std::move(handler)), source_(source) {}
 
 AdminSocket::~AdminSocket() {
   for (auto& client : clients_) close_client(*client);
@@ -108,16 +116,20 @@ Result<void> AdminSocket::listen_on_path() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0 || !watch(epoll_, EPOLL_CTL_ADD, listener_, EPOLLIN))
     return system_failure(path_, "epoll");
+  if (source_ != nullptr && !watch(epoll_, EPOLL_CTL_ADD, source_->descriptor(), EPOLLIN))
+    return system_failure(path_, "epoll");
   return {};
 }
 
 void AdminSocket::poll(Millis now) {
   accept_clients(now);
+  if (source_ != nullptr) source_->drain();
   std::erase_if(clients_, [&](const std::unique_ptr<Client>& client) {
-    if (serve(*client) && now - client->since < kClientTimeout) return false;
+    if (serve(*client, now)) return false;
     close_client(*client);
     return true;
   });
+  if (source_ != nullptr) source_->set_followed(streams_ != 0);
 }
 
 void AdminSocket::accept_clients(Millis now) {
@@ -136,9 +148,26 @@ void AdminSocket::accept_clients(Millis now) {
 }
 
 /// False: done with this client.
-bool AdminSocket::serve(Client& client) {
+bool AdminSocket::serve(Client& client, Millis now) {
+  if (client.stream) return serve_stream(client);
   if (client.reply.empty() && !read_request(client)) return false;
-  return client.reply.empty() || write_reply(client);
+  if (client.stream) return serve_stream(client);
+  if (!client.reply.empty() && !write_reply(client)) return false;
+  return now - client.since < kClientTimeout;
+}
+
+/// A slow client's lines wait in the kernel and in its buffer; beyond that the stream itself skips.
+bool AdminSocket::serve_stream(Client& client) {
+  if (hung_up(client.descriptor)) return false;
+  client.reply.erase(0, std::exchange(client.sent, 0));
+  const auto more = client.stream->read(client.reply, kStreamBuffer);
+  if (!client.reply.empty() && !write_reply(client)) {
+    if (client.sent < client.reply.size() || more == LineStream::More::kNever) return false;
+  }
+  const bool hungry = client.sent < client.reply.size() || more == LineStream::More::kNow;
+  if (hungry != std::exchange(client.hungry, hungry))
+    watch(epoll_, EPOLL_CTL_MOD, client.descriptor, hungry ? uint32_t{EPOLLOUT} : 0U);
+  return hungry || more != LineStream::More::kNever;
 }
 
 bool AdminSocket::read_request(Client& client) {
@@ -150,9 +179,11 @@ bool AdminSocket::read_request(Client& client) {
   const bool too_long = std::min(end, client.request.size()) > kMaxRequestBytes;
   if (end == std::string::npos && got > 0 && !too_long) return true;
   if (end == std::string::npos && client.request.empty()) return false;
-  client.reply = too_long ? error_line("expected a request of at most " +
-                                       std::to_string(kMaxRequestBytes) + " bytes")
-                          : answer(client.request.substr(0, end));
+  if (too_long)
+    client.reply =
+        error_line("expected a request of at most " + std::to_string(kMaxRequestBytes) + " bytes");
+  else
+    answer(client, client.request.substr(0, end));
   watch(epoll_, EPOLL_CTL_MOD, client.descriptor, EPOLLOUT);
   return true;
 }
@@ -166,16 +197,29 @@ bool AdminSocket::write_reply(Client& client) {
   return client.sent < client.reply.size();
 }
 
-std::string AdminSocket::answer(const std::string& line) const {
+void AdminSocket::answer(Client& client, const std::string& line) {
   const auto request = nlohmann::json::parse(line, nullptr, false);
-  if (!request.is_object()) return error_line("expected one line with a JSON object");
+  if (!request.is_object()) {
+    client.reply = error_line("expected one line with a JSON object");
+    return;
+  }
+  if (source_ != nullptr) client.stream = source_->open(request);
+  if (client.stream && ++streams_ > kMaxStreams) {
+    client.stream.reset();
+    --streams_;
+    client.reply = error_line("expected at most " + std::to_string(kMaxStreams) +
+                              " followers of events at once");
+  }
+  if (client.stream || !client.reply.empty()) return;
   // Foreign bytes in a name must not end the program: dump() would throw on invalid UTF-8.
-  return handler_(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  client.reply =
+      handler_(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 void AdminSocket::close_client(Client& client) {
   close(client.descriptor);
   client.descriptor = -1;
+  if (client.stream) --streams_;
 }
 
 }  // namespace jvpn

@@ -101,8 +101,9 @@ Result<void> ControlLoop::start(const GatewayProfile& profile, EngineConfig conf
   if (auto added = install_peer_routes(profile); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
 
-  auto admin = AdminSocket::open(profile.admin.socket,
-                                 [this](const nlohmann::json& request) { return answer(request); });
+  auto admin = AdminSocket::open(
+      profile.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
+      &event_source_);
   if (!admin) return admin.error();
   admin_ = std::move(admin).value();
   epoll_ = epoll_create1(EPOLL_CLOEXEC);

@@ -19,6 +19,7 @@
 #include "control/admin_socket.h"
 #include "control/dataplane_view.h"
 #include "control/engine.h"
+#include "control/event_admin.h"
 #include "control/event_log.h"
 #include "control/gateway_clock.h"
 #include "control/gateway_host.h"
@@ -82,6 +83,7 @@ class ControlLoop {
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Publisher> publisher_;
   EventLog& events_;
+  EventSource event_source_{events_};
   Injector injector_;
   Neighbors neighbors_;
   InsideRoutes inside_;

@@ -1,10 +1,67 @@
 #include "control/event_admin.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace jvpn {
+namespace {
+
+constexpr size_t kLinesByDefault = 10;
+constexpr size_t kAtOnce = 32;
+
+class EventStream : public LineStream {
+ public:
+  EventStream(EventLog& log, size_t lines, bool follow)
+      : log_(log), lines_(lines), follow_(follow) {}
+
+  More read(std::string& out, size_t most) override {
+    if (!begun_ && !log_.lines().latest(lines_, cursor_)) return More::kNow;
+    begun_ = true;
+    std::vector<TakenLine> taken;
+    while (out.size() < most) {
+      const size_t wanted = follow_ ? kAtOnce : std::min(kAtOnce, lines_);
+      taken.clear();
+      if (!log_.lines().read(cursor_, wanted, taken)) return More::kNow;
+      for (const TakenLine& line : taken) append(out, line);
+      lines_ -= std::min(lines_, taken.size());
+      if (!follow_ && (lines_ == 0 || taken.size() < wanted)) return More::kNever;
+      if (taken.size() < wanted) return More::kLater;
+    }
+    return More::kNow;
+  }
+
+ private:
+  void append(std::string& out, const TakenLine& taken) const {
+    const EventLine& line = *taken.line;
+    if (taken.missed != 0)
+      out += loss_line(line.before(), taken.missed, line.policy_version, log_.node()).text + '\n';
+    out += line.text + '\n';
+  }
+
+  EventLog& log_;
+  size_t lines_;
+  bool follow_;
+  bool begun_ = false;
+  EventCursor cursor_;
+};
+
+}  // namespace
+
+std::unique_ptr<LineStream> EventSource::open(const nlohmann::json& request) {
+  const auto is = [&](const char* key, const nlohmann::json& value) {
+    const auto found = request.find(key);
+    return found != request.end() && *found == value;
+  };
+  if (!is("command", "events")) return nullptr;
+  const auto lines = request.find("lines");
+  const bool told = lines != request.end() && lines->is_number_unsigned();
+  log_.lines().follow(true);
+  return std::make_unique<EventStream>(log_, told ? lines->get<size_t>() : kLinesByDefault,
+                                       is("follow", true));
+}
 
 nlohmann::json show_events(const EventLogStatus& status) {
   nlohmann::json sinks = nlohmann::json::array();

@@ -53,6 +53,7 @@ class RecordingHost : public SessionHost {
   }
   void withdraw_tx(PeerId) override {}
   Activity activity(PeerId) override { return {}; }
+  RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     id = {answer.session_id};
@@ -68,7 +69,7 @@ class RecordingHost : public SessionHost {
 
   std::span<uint8_t> datagram() { return {sent.data(), sent_bytes}; }
 
-  std::array<uint8_t, 1'024> sent{};
+  std::array<uint8_t, 2'048> sent{};
   size_t sent_bytes = 0;
   uint64_t sends = 0;
   RawKey control_key{};  ///< of the latest install
@@ -90,6 +91,7 @@ struct Initiator {
   RawKey control_key{};  ///< under which the gateway's control messages come
   std::deque<std::pair<ReceiverIndex, uint16_t>> spares;
   ReceiverIndex active;
+  uint16_t binding = 0;
   BindingVersion binding_version;
   uint64_t counter = 100;
   uint64_t nonce = 0;
@@ -181,6 +183,7 @@ class Gateway {
     if (host_.binding_version <= peer.binding_version) return false;
     peer.binding_version = host_.binding_version;
     peer.active = peer.spares.front().first;
+    peer.binding = host_.binding;
     for (const auto& spare : host_.installed) peer.spares.push_back(spare);
     host_.installed.clear();
     while (peer.spares.front().second <= host_.binding) peer.spares.pop_front();
@@ -227,7 +230,9 @@ class Gateway {
   void give(uint32_t session, ReceiverIndex index, const Message& message) {
     Initiator& peer = initiators_[session];
     const bool active = index == peer.active;
-    engine_->on_control(now, path_of(session, peer.jumps + (active ? 0 : 1)), index, peer.counter++,
+    const LaneId lane{active ? peer.binding : peer.spares.front().second};
+    engine_->on_control(now, path_of(session, peer.jumps + (active ? 0 : 1)), index,
+                        wire::make_counter(lane, peer.counter++),
                         {reinterpret_cast<const uint8_t*>(&message), sizeof message});
   }
 

@@ -7,11 +7,17 @@
 
 namespace jvpn::perf {
 
+/// Exit codes besides 0: measured, whatever the figures.
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitInterrupted = 130;
+
 struct Command {
   CLI::App* parser = nullptr;
-  std::function<int()> run;  ///< the program's exit code
+  std::function<int()> run;  ///< gives the program's exit code
 };
 
 Command add_jump(CLI::App& app);
+Command add_jump_load(CLI::App& app);
 
 }  // namespace jvpn::perf

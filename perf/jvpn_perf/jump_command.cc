@@ -16,10 +16,6 @@
 namespace jvpn::perf {
 namespace {
 
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
-constexpr int kInterrupted = 130;
-
 void print_courses(const JumpOptions& options, JumpRun& run, const JumpResults& results) {
   std::vector<JumpRecord> worst = results.jumps;
   std::ranges::stable_sort(worst, std::ranges::greater{},
@@ -40,7 +36,7 @@ void print_courses(const JumpOptions& options, JumpRun& run, const JumpResults& 
 int run_jump(const JumpOptions& options) {
   if (geteuid() != 0) {
     std::fputs("jvpn-perf jump: needs root, for network namespaces and hugepages\n", stderr);
-    return kBadUsage;
+    return kExitUsage;
   }
   catch_interrupts();
   auto line = std::make_unique<ProgressLine>();
@@ -60,7 +56,7 @@ int run_jump(const JumpOptions& options) {
       std::fprintf(stderr, "jvpn-perf jump: %s\n", kept.error().message.c_str());
   }
   if (results.failure) std::fprintf(stderr, "jvpn-perf jump: %s\n", results.failure->c_str());
-  return results.failure ? kFailed : results.interrupted ? kInterrupted : 0;
+  return results.failure ? kExitFailed : results.interrupted ? kExitInterrupted : 0;
 }
 
 }  // namespace

@@ -8,20 +8,20 @@
 
 namespace {
 
-constexpr int kBadUsage = 2;
+using jvpn::perf::kExitUsage;
 
 int run(int argc, char** argv) {
   CLI::App app("Measures Jumping VPN.", "jvpn-perf");
   app.require_subcommand(1);
-  const std::array commands{jvpn::perf::add_jump(app)};
+  const std::array commands{jvpn::perf::add_jump(app), jvpn::perf::add_jump_load(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kBadUsage;
+    return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   for (const auto& command : commands)
     if (command.parser->parsed()) return command.run();
-  return kBadUsage;
+  return kExitUsage;
 }
 
 }  // namespace

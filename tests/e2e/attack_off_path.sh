@@ -13,7 +13,9 @@ e2e_begin 200 "$@"
 SEED=${JVPN_SEED:-$RANDOM}
 MOST_EVENTS_PER_S=10  # the policy's default
 
-requests_recorded() { tcpdump -n -r "$WORK/wan0.pcap" "udp dst port $LAB_PORT and udp[4:2] = $((8 + 16 + 72 + 16))" 2>/dev/null | grep -q .; }
+# recorded FILTER: a datagram towards the gateway.
+recorded() { tcpdump -n -r "$WORK/wan0.pcap" "udp dst port $LAB_PORT and $1" 2>/dev/null | grep -q .; }
+REQUEST=$((8 + 16 + 72 + 16))  # UDP length of REATTACH_REQUEST (common/wire.h)
 refused_handshakes() { gateway_value 'show["control"]["handshakes_refused"] + show["control"]["handshakes_throttled"]'; }
 drops_of() { gateway_value "sum(show['drops'].get(name, 0) for name in '$*'.split())"; }
 malformed() { drops_of message_type message_length reserved unknown_index; }
@@ -55,7 +57,8 @@ start_client
 jump_to wan1
 jump_to wan0
 expect "data passes" pings client $LAB_SERVER4
-expect "a reattach request was recorded" wait_for 5 requests_recorded
+expect "a reattach request was recorded" wait_for 5 recorded "udp[4:2] = $REQUEST"
+expect "data was recorded" wait_for 5 recorded "udp[8] = 4"
 lab_stop recorder INT
 note_session
 since=$(now_ms)

@@ -12,6 +12,7 @@ declare -A ELSEWHERE=([wan0]=192.0.2.66 [wan1]=198.51.100.66 [wan2]=203.0.113.66
 
 refused() { told jvpnd "\"REATTACH\".*\"$1\".*\"reject\""; }
 switches() { told jvpnd '"TRANSPORT_SWITCH"'; }
+tampered() { attack "$1" status | sed -n 's/.*tampered=\([0-9]*\).*/\1/p'; }
 never_bound() { (($(told jvpnd "\"(TRANSPORT_SWITCH|REATTACH)\".*\"(to_path|accept)\".*>$1:") == 0)); }
 
 # replay LINK TO MODIFICATION…: control messages and data that passed there, again.
@@ -68,9 +69,10 @@ attack "$first" redirect to=gw kind=data count=50 "source=${ELSEWHERE[$first]}" 
 expect "TCP goes on" transfer_goes_on 15
 harmless "data from elsewhere"
 
-step "Responses over wan1 appear to come from ${ELSEWHERE[wan1]}"
+step "Probes and responses over wan1 appear to come from ${ELSEWHERE[wan1]}"
+attack wan1 redirect to=gw kind=probe "source=${ELSEWHERE[wan1]}" >/dev/null
 attack wan1 redirect to=gw kind=response "source=${ELSEWHERE[wan1]}" >/dev/null
-expect "SEC_ABUSE_CONTROL_PLANE: the path does not validate" rises 10 3 told_gw SEC_ABUSE_CONTROL_PLANE
+expect "probes appear to come from there, the path is no warm one any more" rises 10 2 tampered wan1
 before=$(told_gw SEC_SESSION_FIXATION_ATTEMPT)
 lab_jump wan1
 expect "a jump there is refused: AUTH_FAIL" rises 5 0 refused AUTH_FAIL

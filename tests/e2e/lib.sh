@@ -45,6 +45,8 @@ e2e_begin() {
   WORK=$(mktemp -d "${TMPDIR:-/tmp}/jvpn-e2e.XXXXXX")
 }
 
+not() { ! "$@"; }
+
 # expect WHAT COMMAND…: the command has to succeed; the scenario goes on in either case.
 expect() {
   local what=$1
@@ -154,7 +156,6 @@ jump_end() {
 # audit_clean: `jvpn audit` finds no fault in what the programs have told so far.
 audit_clean() {
   local name events=()
-  "$LAB_BUILD/tools/jvpn" --help | grep -q audit || return 0
   for name in jvpnd jvpnd2 jvpn-client; do
     [[ -e $LAB_DIR/log/$name.log ]] || continue
     grep '^{' "$LAB_DIR/log/$name.log" >"$WORK/$name.events" || true

@@ -45,8 +45,6 @@ client_answers_large() {
   expect "$1: one byte more does not" not ping_sized client "$1" $((${mtu:-0} + 1))
 }
 
-not() { ! "$@"; }
-
 lab_with_session
 step "From the server towards the client"
 gateway_answers_large $LAB_CLIENT4 10.99.0.1

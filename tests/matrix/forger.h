@@ -69,7 +69,8 @@ class Forger {
   Datagram seal(ReceiverIndex index, size_t path, const Bytes& plaintext) {
     const RxRecord* record = rig_.gateway().sessions().rx(index.value);
     EXPECT_NE(record, nullptr);
-    const uint64_t counter = wire::make_counter(record->first_lane, sequence_++);  // one lane each
+    // Clients have one lane: a binding's number is that of its lane.
+    const uint64_t counter = wire::make_counter(record->first_lane, counter_++);
     const wire::TransportHeader header{wire::MessageType::kControl, {}, index.value, counter};
     Bytes message = bytes_of(header);
     append(message, openssl_seal(record->traffic_key.suite, record->control_key,
@@ -104,7 +105,7 @@ class Forger {
 
   Rig& rig_;
   size_t client_;
-  uint64_t sequence_ = 150;  ///< not used by the client itself, yet within its window
+  uint64_t counter_ = 150;  ///< not used by the client itself, yet within its window
 };
 
 /// Both ends as they are now: what was refused has changed neither.

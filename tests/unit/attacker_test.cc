@@ -131,11 +131,10 @@ TEST(JvpFrameTest, KindsByTypeAndLength) {
       {wire::MessageType::kCookieReply, sizeof(wire::CookieReply), "handshake"},
       {wire::MessageType::kData, kRequestBytes, "data"},
       {wire::MessageType::kControl, kRequestBytes, "control request"},
-      {wire::MessageType::kControl, sizeof(wire::PathProbe) + wire::kTransportOverhead,
-       "control probe"},
+      {wire::MessageType::kControl, 1'440 + wire::kTransportOverhead, "control probe"},
       {wire::MessageType::kControl, sizeof(wire::ReattachReject) + wire::kTransportOverhead,
        "control answer"},
-      {wire::MessageType::kControl, sizeof(wire::PathResponse) + wire::kTransportOverhead,
+      {wire::MessageType::kControl, sizeof(wire::ReattachResponse) + wire::kTransportOverhead,
        "control response"},
   };
   for (const auto& c : cases) {
@@ -227,10 +226,11 @@ TEST_F(AttackerTest, RulesAreForAKindADirectionAndACount) {
   EXPECT_EQ(order("drop to=gw kind=request count=2"), "rules=1");
   EXPECT_EQ(pass(control(kRequestBytes + 1)).size(), 1U);
   EXPECT_EQ(pass(control(kRequestBytes), kClient).size(), 1U);
+  EXPECT_EQ(order("status"), "tampered=0 rules=1");
   EXPECT_EQ(pass(control(kRequestBytes)).size(), 0U);
   EXPECT_EQ(pass(control(kRequestBytes)).size(), 0U);
   EXPECT_EQ(pass(control(kRequestBytes)).size(), 1U);
-  EXPECT_EQ(order("none"), "tampered=2");
+  EXPECT_EQ(order("none"), "tampered=2 rules=0");
 }
 
 TEST_F(AttackerTest, DelaysTruncatesRedirects) {
@@ -247,7 +247,7 @@ TEST_F(AttackerTest, DelaysTruncatesRedirects) {
   const auto moved = pass(message(Family::kIpv4, wire::MessageType::kData, 100));
   ASSERT_EQ(moved.size(), 1U);
   EXPECT_EQ(moved[0].frame[29], 66);
-  EXPECT_EQ(order("none"), "tampered=3");
+  EXPECT_EQ(order("none"), "tampered=3 rules=0");
   EXPECT_EQ(pass(control(kRequestBytes))[0].delay, 0U);
 }
 
@@ -261,7 +261,7 @@ TEST_F(AttackerTest, ReversesSoManyAtATimeAndLetsTheRestGo) {
   EXPECT_EQ(out[2].frame, control(50, 1));
   EXPECT_EQ(pass(control(50, 4)).size(), 0U);
   left.clear();
-  EXPECT_EQ(order("none"), "tampered=4");
+  EXPECT_EQ(order("none"), "tampered=4 rules=0");
   ASSERT_EQ(left.size(), 1U);
   EXPECT_EQ(left[0].frame, control(50, 4));
 }

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
+#include "perf/jvpn_perf/jump_load.h"
 #include "perf/jvpn_perf/jump_options.h"
 #include "perf/jvpn_perf/progress.h"
 #include "perf/jvpn_perf/statistics.h"
@@ -163,15 +164,17 @@ TEST(JumpBound, IsTheDesigns) {
 
 // ---- The command line.
 
+template <typename Options>
 struct Parsed {
   bool ok = false;
-  JumpOptions options;
+  Options options;
 };
 
-Parsed parse(std::vector<std::string> words) {
+template <typename Options>
+Parsed<Options> parse_with(void (*add)(CLI::App&, Options&), std::vector<std::string> words) {
   CLI::App app;
-  Parsed parsed;
-  add_jump_options(app, parsed.options);
+  Parsed<Options> parsed;
+  add(app, parsed.options);
   std::ranges::reverse(words);  // as CLI11 wants them
   try {
     app.parse(std::move(words));
@@ -181,18 +184,22 @@ Parsed parse(std::vector<std::string> words) {
   return parsed;
 }
 
+Parsed<JumpOptions> parse(const std::vector<std::string>& words) {
+  return parse_with(add_jump_options, words);
+}
+
 TEST(JumpCommandLine, KnowsEveryFault) {
   for (const Fault fault :
        {Fault::kLinkDown, Fault::kBlackhole, Fault::kPlanned, Fault::kNatRebind}) {
-    const Parsed parsed = parse({"--fault", to_string(fault)});
+    const auto parsed = parse({"--fault", to_string(fault)});
     EXPECT_TRUE(parsed.ok) << to_string(fault);
     EXPECT_EQ(parsed.options.fault, fault);
   }
 }
 
 TEST(JumpCommandLine, TakesItsOptions) {
-  const Parsed parsed = parse({"--fault", "link-down", "--cold", "--count", "200", "--rtt", "12.5",
-                               "--rate", "2000", "--bytes", "64", "--json"});
+  const auto parsed = parse({"--fault", "link-down", "--cold", "--count", "200", "--rtt", "12.5",
+                             "--rate", "2000", "--bytes", "64", "--json"});
   ASSERT_TRUE(parsed.ok);
   EXPECT_TRUE(parsed.options.cold);
   EXPECT_TRUE(parsed.options.json);
@@ -212,6 +219,30 @@ TEST(JumpCommandLine, RefusesWhatMakesNoSense) {
                                              {"--fault", "planned", "--bytes", "4"},
                                              {"--fault", "planned", "--colder"}}) {
     EXPECT_FALSE(parse(words).ok) << testing::PrintToString(words);
+  }
+}
+
+// ---- jump-load.
+
+TEST(JumpLoad, LossIsTheMedianOfThePairs) {
+  EXPECT_EQ(throughput_loss_percent({}), 0);
+  EXPECT_NEAR(throughput_loss_percent({{0.98, 1}}), 2, 1e-9);
+  EXPECT_NEAR(throughput_loss_percent({{2, 2}, {0.5, 1}, {3.96, 4}}), 1, 1e-9);
+  EXPECT_NEAR(throughput_loss_percent({{1.1, 1}}), -10, 1e-9);  // noise goes both ways
+  EXPECT_NEAR(throughput_loss_percent({{1, 0}, {0.75, 1}}), 25, 1e-9);
+}
+
+TEST(JumpLoad, CommandLine) {
+  const auto parsed = parse_with(add_jump_load_options,
+                                 {"--sessions", "10", "--jumps-per-second", "5", "--pairs", "3"});
+  ASSERT_TRUE(parsed.ok);
+  EXPECT_EQ(parsed.options.sessions, 10U);
+  EXPECT_EQ(parsed.options.jumps_per_second, 5U);
+  EXPECT_EQ(parsed.options.pairs, 3U);
+  EXPECT_EQ(parse_with(add_jump_load_options, {}).options.sessions, 1'000U);
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"--sessions", "0"}, {"--bytes", "20"}, {"--bytes", "1500"}, {"--pairs", "0"}}) {
+    EXPECT_FALSE(parse_with(add_jump_load_options, words).ok) << testing::PrintToString(words);
   }
 }
 

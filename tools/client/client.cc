@@ -8,7 +8,6 @@
 
 #include "common/limits.h"
 #include "common/wire.h"
-#include "control/event_admin.h"
 #include "control/show_sessions.h"
 
 namespace jvpn {
@@ -100,8 +99,9 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
       tunnel_->tun(), *data_path_,
       [this](const Path& from, std::span<uint8_t> message) { on_message(from, message); });
   if (profile_.admin.socket.empty()) return {};
-  auto admin = AdminSocket::open(profile_.admin.socket,
-                                 [this](const nlohmann::json& request) { return answer(request); });
+  auto admin = AdminSocket::open(
+      profile_.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
+      &event_source_);
   if (!admin) return admin.error();
   admin_ = std::move(admin).value();
   return loop_.add(admin_->descriptor(), kAdminTag);
@@ -117,6 +117,7 @@ Result<void> Client::run(int signal_fd) {
     const auto ready = loop_.wait(next_deadline());
     const Millis now = boottime_now();
     for (const EventLoop::Ready& one : ready) serve(one, now);
+    if (ready.empty() && admin_) admin_->poll(now);  // somebody may have taken too long
     if (look_again_ <= now) {
       look_again_ = kNever;
       look_at_paths(now);

@@ -17,7 +17,7 @@
 #include "common/result.h"
 #include "control/admin_socket.h"
 #include "control/engine.h"
-#include "control/event_log.h"
+#include "control/event_admin.h"
 #include "control/profile_file.h"
 #include "tools/client/candidates.h"
 #include "tools/client/client_host.h"
@@ -67,6 +67,7 @@ class Client {
   Millis started_;
   EventLoop loop_;
   EventLog& events_;
+  EventSource event_source_{events_};
   std::unique_ptr<DataPath> data_path_;
   std::unique_ptr<TunnelInterface> tunnel_;
   std::vector<Underlay> underlays_;

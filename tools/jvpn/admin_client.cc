@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tools/jvpn/interrupt.h"
 #include "tools/jvpn/text_table.h"
 
 namespace jvpn {
@@ -67,28 +68,51 @@ Result<std::string> receive_all(int fd, const std::string& path) {
   }
 }
 
+/// Connects and sends the request's line. Reads and writes wait at most 5 s from here on.
+Result<void> ask(int fd, const std::string& path, std::string_view request) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return Error{fmt::format("--socket: expected a path of 1 to {} bytes got {}",
+                             sizeof address.sun_path - 1, path.size())};
+  }
+  path.copy(address.sun_path, path.size());
+  constexpr timeval patience{5, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return cannot_connect(path, errno);
+  }
+  return send_all(fd, fmt::format("{}\n", request), path);
+}
+
 }  // namespace
 
 Result<std::string> ask_admin(const std::string& socket_path, std::string_view request) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.empty() || socket_path.size() >= sizeof address.sun_path) {
-    return Error{fmt::format("--socket: expected a path of 1 to {} bytes got {}",
-                             sizeof address.sun_path - 1, socket_path.size())};
-  }
-  socket_path.copy(address.sun_path, socket_path.size());
-
   const Socket connection;
-  constexpr timeval patience{5, 0};
-  setsockopt(connection.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(connection.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  if (connect(connection.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return cannot_connect(socket_path, errno);
-  }
-  if (auto sent = send_all(connection.fd(), fmt::format("{}\n", request), socket_path); !sent) {
-    return sent.error();
-  }
+  if (auto asked = ask(connection.fd(), socket_path, request); !asked) return asked.error();
   return receive_all(connection.fd(), socket_path);
+}
+
+Result<void> follow_admin(const std::string& socket_path, std::string_view request,
+                          const std::function<bool(std::string_view line)>& take) {
+  Interrupt interrupt;
+  const Socket connection;
+  if (auto asked = ask(connection.fd(), socket_path, request); !asked) return asked.error();
+  std::string text;
+  std::array<char, 16'384> buffer;
+  while (interrupt.wait_for(connection.fd())) {
+    const ssize_t bytes = recv(connection.fd(), buffer.data(), buffer.size(), 0);
+    if (bytes < 0) return trouble(socket_path, "can't read from", errno);
+    if (bytes == 0) return Error{fmt::format("{} was closed by the other side", socket_path)};
+    text.append(buffer.data(), static_cast<size_t>(bytes));
+    size_t at = 0;
+    for (size_t end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+      if (!take(std::string_view(text).substr(at, end - at))) return {};
+    }
+    text.erase(0, at);
+  }
+  return {};
 }
 
 Result<nlohmann::json> ask_admin_json(const std::string& socket_path,

@@ -1,6 +1,7 @@
 // One question to a running jvpnd or jvpn-client over its admin socket.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,13 @@ namespace jvpn {
 /// names the socket and how to mend it. Waits at most 5 s for each read and write.
 Result<std::string> ask_admin(const std::string& socket_path, std::string_view request);
 
-/// The same with JSON both ways. The answer is an object; one that says `{"error": "…"}` is an
-/// Error, in words that are safe to print.
+/// Sends `request` and hands over each line that comes, until `take` gives false or Ctrl-C. An
+/// Error also when the other side closes.
+Result<void> follow_admin(const std::string& socket_path, std::string_view request,
+                          const std::function<bool(std::string_view line)>& take);
+
+/// As ask_admin(), with JSON both ways. The answer is an object; one that says `{"error": "…"}` is
+/// an Error, in words that are safe to print.
 Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
                                       const nlohmann::json& request);
 

@@ -24,9 +24,9 @@ std::string counted(uint64_t count, const char* noun) {
 }
 
 /// How a session stands at each node that tells of it: `gw1 (responder) ATTACHED, version 3`.
-std::string ends_of(const std::vector<AuditEvent>& events) {
+std::string ends_of(const std::vector<EventRecord>& events) {
   std::map<std::string, std::string> ends;
-  for (const AuditEvent& event : events) {
+  for (const EventRecord& event : events) {
     if (event.kind != EventKind::kStateChange || !event.to || !event.version) continue;
     const char* const end = event.end == SessionEnd::kInitiator   ? " (initiator)"
                             : event.end == SessionEnd::kResponder ? " (responder)"
@@ -39,7 +39,17 @@ std::string ends_of(const std::vector<AuditEvent>& events) {
   return text;
 }
 
-std::vector<Cell> timeline_row(const AuditEvent& event, uint64_t start_ms) {
+/// A path stands where it is news: where it is one of the session's it was told before.
+std::string detail_of(const EventRecord& event) {
+  const bool news = event.kind == EventKind::kTransportSwitch ||
+                    event.kind == EventKind::kReattach || event.kind == EventKind::kSecurityEvent ||
+                    event.from == State::kBirth;
+  std::string path = news ? event.path : "";
+  if (news && !event.from_path.empty()) path = event.from_path + " → " + path;
+  return event.about + (event.about.empty() || path.empty() ? "" : ", ") + path;
+}
+
+std::vector<Cell> timeline_row(const EventRecord& event, uint64_t start_ms) {
   const uint64_t since = event.ts_ms - std::min(start_ms, event.ts_ms);
   const bool row = event.kind == EventKind::kStateChange && event.from && event.to;
   std::string what = to_string(event.kind);
@@ -49,13 +59,13 @@ std::vector<Cell> timeline_row(const AuditEvent& event, uint64_t start_ms) {
           {std::move(what), row ? colour_of_state(to_string(*event.to)) : Colour::kNone},
           {event.version ? fmt::format("{}", *event.version) : ""},
           {event.reason_text},
-          {event.about}};
+          {detail_of(event)}};
 }
 
-std::string timeline(const std::string& id, const std::vector<AuditEvent>& events,
+std::string timeline(const std::string& id, const std::vector<EventRecord>& events,
                      bool with_colours) {
   TextTable table({">SECONDS", "NODE", "EVENT", ">VERSION", "REASON", "DETAIL"});
-  for (const AuditEvent& event : events) table.add(timeline_row(event, events.front().ts_ms));
+  for (const EventRecord& event : events) table.add(timeline_row(event, events.front().ts_ms));
   return fmt::format("session {}: {}\n{}\n", id, ends_of(events), table.render(with_colours));
 }
 
@@ -90,7 +100,7 @@ std::string verdict_line(const AuditReport& report, bool with_colours) {
   return line + '\n';
 }
 
-Json event_json(const AuditEvent& event) {
+Json event_json(const EventRecord& event) {
   Json line{{"ts_ms", event.ts_ms},
             {"node_id", event.node},
             {"seq", event.sequence},
@@ -99,7 +109,7 @@ Json event_json(const AuditEvent& event) {
   if (event.from) line["from"] = to_string(*event.from);
   if (event.to) line["to"] = to_string(*event.to);
   if (event.version) line["state_version"] = *event.version;
-  if (!event.about.empty()) line["about"] = event.about;
+  if (const std::string detail = detail_of(event); !detail.empty()) line["detail"] = detail;
   return line;
 }
 
@@ -119,7 +129,7 @@ Json report_json(const AuditReport& report, const std::vector<std::string>& file
     Json session{{"session_id", id}, {"events", events.size()}};
     if (with_timelines) {
       session["timeline"] = Json::array();
-      for (const AuditEvent& event : events) session["timeline"].push_back(event_json(event));
+      for (const EventRecord& event : events) session["timeline"].push_back(event_json(event));
     }
     sessions.push_back(std::move(session));
   }

@@ -21,7 +21,7 @@ class NodeAudit {
   NodeAudit(bool partial, AuditReport& report, ActiveSpans& spans)
       : partial_(partial), report_(report), replay_(report, spans) {}
 
-  void add(const AuditEvent& event) {
+  void add(const EventRecord& event) {
     if (first_) begin_log(event);
     const bool restarted = event.before() < last_;
     if (restarted) {
@@ -37,14 +37,14 @@ class NodeAudit {
   void finish() { replay_.end_run(last_ts_ms_); }
 
  private:
-  void begin_log(const AuditEvent& event) {
+  void begin_log(const EventRecord& event) {
     first_ = false;
     if (!partial_) return;
     last_ = event.before();
     replay_.note_gap();
   }
 
-  void gap(const AuditEvent& event, uint64_t count, const char* how) {
+  void gap(const EventRecord& event, uint64_t count, const char* how) {
     replay_.note_gap();
     report_.findings.push_back({AuditFinding::Kind::kIncomplete,
                                 event.place,
@@ -100,16 +100,16 @@ AuditReport Audit::finish() {
     report_.nodes.push_back(node);
     NodeAudit audit(options_.partial, report_, spans);
     for (const Part& part : parts)
-      for (const AuditEvent& event : part) audit.add(event);
+      for (const EventRecord& event : part) audit.add(event);
     audit.finish();
   }
   find_dual_active(spans, report_);
   for (auto& [node, parts] : nodes_)
     for (Part& part : parts)
-      for (AuditEvent& event : part)
+      for (EventRecord& event : part)
         if (!event.session.empty()) report_.sessions[event.session].push_back(std::move(event));
   for (auto& [id, events] : report_.sessions)
-    std::ranges::stable_sort(events, {}, &AuditEvent::ts_ms);
+    std::ranges::stable_sort(events, {}, &EventRecord::ts_ms);
   std::ranges::stable_sort(report_.findings, {}, [](const AuditFinding& finding) {
     return std::pair(finding.place.file, finding.place.line);
   });

@@ -10,7 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "tools/jvpn/audit_event.h"
+#include "tools/jvpn/event_record.h"
 
 namespace jvpn {
 
@@ -30,7 +30,7 @@ enum class AuditVerdict : uint8_t { kOk, kBroken, kIncomplete };
 
 struct AuditReport {
   /// The events of each session in order of time, over all nodes. The key is its id.
-  std::map<std::string, std::vector<AuditEvent>> sessions;
+  std::map<std::string, std::vector<EventRecord>> sessions;
   std::vector<std::string> nodes;
   std::vector<AuditFinding> findings;
   uint64_t events = 0;
@@ -57,7 +57,7 @@ class Audit {
 
  private:
   /// Events of one node with rising numbers, as they stand in one file.
-  using Part = std::vector<AuditEvent>;
+  using Part = std::vector<EventRecord>;
 
   Options options_;
   AuditReport report_;

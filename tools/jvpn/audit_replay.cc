@@ -11,13 +11,13 @@
 namespace jvpn {
 namespace {
 
-bool is_switch(const AuditEvent& row) {
+bool is_switch(const EventRecord& row) {
   return row.from == State::kRecovering && row.to == State::kAttached &&
          row.reason == Reason::kTransportSwitchOk;
 }
 
 /// A bound of the policy brought it about.
-bool is_limit(const AuditEvent& row) {
+bool is_limit(const EventRecord& row) {
   constexpr std::array kLimits = {Reason::kRecoveryBoundsExceeded, Reason::kEnterDegradedMode,
                                   Reason::kTtlSessionExpired, Reason::kTtlTransportLossExpired,
                                   Reason::kKeyLifetimeExceeded};
@@ -26,14 +26,14 @@ bool is_limit(const AuditEvent& row) {
 }
 
 /// What doesn't concern the session that it names: somebody was turned away.
-bool is_refusal(const AuditEvent& event) {
+bool is_refusal(const EventRecord& event) {
   return event.kind == EventKind::kSecurityEvent ||
          (event.kind == EventKind::kReattach && event.result == "reject") ||
          event.reason == Reason::kAuditTransitionRefused;
 }
 
 /// The responder's own refusal, for a limit. An initiator only repeats what it was told.
-bool refuses_for_a_limit(const AuditEvent& event) {
+bool refuses_for_a_limit(const EventRecord& event) {
   return event.kind == EventKind::kReattach && event.result == "reject" && !event.check.empty() &&
          (event.detail == to_string(Detail::kCooldown) ||
           event.detail == to_string(Detail::kSwitchRate));
@@ -45,7 +45,7 @@ bool carries(State state) {
 
 }  // namespace
 
-void SessionReplay::add(const AuditEvent& event) {
+void SessionReplay::add(const EventRecord& event) {
   latest_boot_ms_ = std::max(latest_boot_ms_, event.boot_ms);
   if (event.reason_text.empty())
     broken(event, "no reason");
@@ -68,7 +68,7 @@ void SessionReplay::add(const AuditEvent& event) {
   track.heard_ms = event.ts_ms;
 }
 
-void SessionReplay::take_row(Track& track, const AuditEvent& event) {
+void SessionReplay::take_row(Track& track, const EventRecord& event) {
   if (!event.from || !event.to || !event.version) {
     broken(event, "a STATE_CHANGE without from, to or state_version");
     track.uncertain = true;
@@ -94,13 +94,13 @@ void SessionReplay::take_row(Track& track, const AuditEvent& event) {
   track.row = event;
 }
 
-void SessionReplay::check_row(const AuditEvent& event) {
+void SessionReplay::check_row(const EventRecord& event) {
   if (!event.reason || legal_row(*event.from, *event.to, *event.reason)) return;
   broken(event, fmt::format("illegal transition: no row leads from {} to {} by {}",
                             to_string(*event.from), to_string(*event.to), event.reason_text));
 }
 
-void SessionReplay::check_continuity(const Track& track, const AuditEvent& event) {
+void SessionReplay::check_continuity(const Track& track, const EventRecord& event) {
   const uint64_t version = *event.version;
   if (!track.known) {
     if (event.from != State::kBirth && !births_missed_)
@@ -122,7 +122,7 @@ void SessionReplay::check_continuity(const Track& track, const AuditEvent& event
 }
 
 /// Whether an event that is no row may stand here.
-void SessionReplay::check_life(const Track& track, const AuditEvent& event) {
+void SessionReplay::check_life(const Track& track, const EventRecord& event) {
   if (is_refusal(event)) return;
   if (!track.known && !births_missed_)
     return broken(event, fmt::format("a {} before its BIRTH", to_string(event.kind)));
@@ -132,7 +132,7 @@ void SessionReplay::check_life(const Track& track, const AuditEvent& event) {
     broken(event, fmt::format("a {} after TERMINATED", to_string(event.kind)));
 }
 
-void SessionReplay::take_switch(Track& track, const AuditEvent& event) {
+void SessionReplay::take_switch(Track& track, const EventRecord& event) {
   if (event.reason == Reason::kTransportSwitchDenied) track.denied_at = event.boot_ms;
   if (event.reason != Reason::kTransportSwitchOk) return;
   if ((track.owed & kSwitch) == 0 && track.known && !track.uncertain)
@@ -140,7 +140,7 @@ void SessionReplay::take_switch(Track& track, const AuditEvent& event) {
   track.owed &= static_cast<Owed>(~kSwitch);
 }
 
-void SessionReplay::take_audit(Track& track, const AuditEvent& event) {
+void SessionReplay::take_audit(Track& track, const EventRecord& event) {
   if (event.result == "violated")
     broken(event, fmt::format("an invariant is violated: {}",
                               event.check.empty() ? event.reason_text : event.check));
@@ -153,7 +153,7 @@ void SessionReplay::take_audit(Track& track, const AuditEvent& event) {
 }
 
 /// Debts of an earlier event are due by now.
-void SessionReplay::owe(Track& track, const AuditEvent& event, Owed owed) {
+void SessionReplay::owe(Track& track, const EventRecord& event, Owed owed) {
   settle(track, false);
   track.owed = owed;
   track.owing = event;
@@ -182,7 +182,7 @@ void SessionReplay::settle(Track& track, bool at_end) {
   track.owed = 0;
 }
 
-void SessionReplay::follow_activity(Track& track, const AuditEvent& event) {
+void SessionReplay::follow_activity(Track& track, const EventRecord& event) {
   if (event.end != SessionEnd::kResponder || carries(*event.to) == track.active) return;
   if (track.active) return end_activity(track, event.session, event.ts_ms);
   track.active = true;
@@ -197,7 +197,7 @@ void SessionReplay::end_activity(Track& track, const std::string& session, uint6
 }
 
 /// Fenced: another node owns it. This one fell silent by itself before it could say so.
-void SessionReplay::lose(Track& track, const AuditEvent& event) {
+void SessionReplay::lose(Track& track, const EventRecord& event) {
   if (event.reason != Reason::kSecOwnershipAnomaly ||
       event.detail != to_string(Detail::kOwnershipLost))
     return;
@@ -222,7 +222,7 @@ void SessionReplay::end_run(uint64_t ts_ms) {
   latest_boot_ms_ = 0;
 }
 
-void SessionReplay::broken(const AuditEvent& event, std::string what) {
+void SessionReplay::broken(const EventRecord& event, std::string what) {
   report_.findings.push_back(
       {AuditFinding::Kind::kBroken, event.place, event.session, event.node, std::move(what)});
 }

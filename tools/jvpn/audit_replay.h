@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/jvpn/audit_event.h"
+#include "tools/jvpn/event_record.h"
 
 namespace jvpn {
 
@@ -30,7 +30,7 @@ class SessionReplay {
  public:
   SessionReplay(AuditReport& report, ActiveSpans& spans) : report_(report), spans_(spans) {}
 
-  void add(const AuditEvent& event);
+  void add(const EventRecord& event);
   /// Events are missing here: what follows need not fit to what came before.
   void note_gap();
   /// The program ended, or its log does; `ts_ms` is the last that was heard of it.
@@ -47,27 +47,27 @@ class SessionReplay {
   struct Track {
     bool known = false;      ///< a row was seen: `row` is the latest
     bool uncertain = false;  ///< others may be missing since
-    AuditEvent row;
+    EventRecord row;
     Owed owed = 0;
-    AuditEvent owing;                 ///< the event that owes
+    EventRecord owing;                ///< the event that owes
     uint64_t denied_at = UINT64_MAX;  ///< boot_ms of the latest TRANSPORT_SWITCH_DENIED
     uint64_t heard_ms = 0;
     bool active = false;
     ActiveSpan span;  ///< while active
   };
 
-  void take_row(Track& track, const AuditEvent& event);
-  void check_row(const AuditEvent& event);
-  void check_continuity(const Track& track, const AuditEvent& event);
-  void check_life(const Track& track, const AuditEvent& event);
-  void take_switch(Track& track, const AuditEvent& event);
-  void take_audit(Track& track, const AuditEvent& event);
-  void owe(Track& track, const AuditEvent& event, Owed owed);
+  void take_row(Track& track, const EventRecord& event);
+  void check_row(const EventRecord& event);
+  void check_continuity(const Track& track, const EventRecord& event);
+  void check_life(const Track& track, const EventRecord& event);
+  void take_switch(Track& track, const EventRecord& event);
+  void take_audit(Track& track, const EventRecord& event);
+  void owe(Track& track, const EventRecord& event, Owed owed);
   void settle(Track& track, bool at_end);
-  void follow_activity(Track& track, const AuditEvent& event);
+  void follow_activity(Track& track, const EventRecord& event);
   void end_activity(Track& track, const std::string& session, uint64_t ts_ms);
-  void lose(Track& track, const AuditEvent& event);
-  void broken(const AuditEvent& event, std::string what);
+  void lose(Track& track, const EventRecord& event);
+  void broken(const EventRecord& event, std::string what);
 
   AuditReport& report_;
   ActiveSpans& spans_;

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "tools/jvpn/audit.h"
+#include "tools/jvpn/events.h"
 #include "tools/jvpn/jump.h"
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/show.h"
@@ -43,6 +44,15 @@ int run(int argc, char** argv) {
   audit->add_flag("--partial", audit_command.partial, "The logs may begin in the middle");
   audit->add_flag("--quiet", audit_command.quiet, "No timelines, findings and verdict alone");
 
+  auto* const events =
+      app.add_subcommand("events", "Show the latest events of sessions, keys and policy")
+          ->fallthrough();
+  jvpn::EventsCommand events_command;
+  events->add_option("--lines", events_command.lines, "So many of the latest")
+      ->capture_default_str();
+  events->add_flag("--follow,-f", events_command.follow, "Then all that come, until Ctrl-C");
+  events->add_option("--session", events_command.session, "The first digits of a session's id");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -52,6 +62,10 @@ int run(int argc, char** argv) {
   if (pubkey->parsed()) return jvpn::run_pubkey();
   if (genpsk->parsed()) return jvpn::run_genpsk();
   if (jump->parsed()) return jvpn::run_jump(socket, underlay, as_json);
+  if (events->parsed()) {
+    events_command.as_json = as_json;
+    return jvpn::run_events(socket, events_command);
+  }
   if (audit->parsed()) {
     audit_command.as_json = as_json;
     return jvpn::run_audit(audit_command);

@@ -60,12 +60,14 @@ Result<std::string> Attacker::order(std::string_view text, const Leave& leave) {
   if (what == "none") {
     for (Rule& rule : rules_) let_go(rule, leave);
     rules_.clear();
-    return fmt::format("tampered={}", std::exchange(tampered_, 0));
   }
+  if (what == "none" || what == "status")
+    return fmt::format("tampered={} rules={}", tampered_, rules_.size());
   const auto* const action = std::ranges::find(kActions, what, &ActionName::name);
   if (action == kActions.end())
     return Error{fmt::format(
-        "expected record, none, replay, drop, delay, truncate, redirect or reverse got {}", what)};
+        "expected record, status, none, replay, drop, delay, truncate, redirect or reverse got {}",
+        what)};
   auto rule = parse(action->action, text);
   if (!rule) return rule.error();
   if (action->action == Action::kReplay) return fmt::format("replayed={}", replay(*rule, leave));

@@ -1,15 +1,17 @@
 // Somebody on the wire: remembers the tunnel's messages, replays them, and does to those that pass
 // what its rules say. No I/O and no clock.
 //
-// Orders are texts of words, `TO` being the interface by which a frame leaves:
-//   record                                      remember what passes from now on; forgets what was
-//   before replay to=TO [kind=K] [count=N] [source=ADDRESS] [truncate=BYTES]    the last N
-//   remembered, again drop | delay | truncate | redirect | reverse   to=TO [kind=K] [count=N], and
-//   ms=, bytes=, source=, of= none                                        no rule any more; what a
-//   rule holds back leaves
-// A rule is for `count` messages of its kind (0, the default: for all); the first that fits is
-// applied.
-//   reverse: `of` messages at a time leave in reverse order.
+// Orders are texts of words. TO is the interface by which a frame leaves, KIND as parse_kind() has
+// it.
+//   record      remember what passes from now on; forgets what was before
+//   replay      to=TO [kind=KIND] [count=N] [source=ADDRESS] [truncate=BYTES]: the last N
+//               remembered, again
+//   drop, delay, truncate, redirect, reverse
+//               to=TO [kind=KIND] [count=N] and ms=, bytes=, source=, of=: a rule for N messages
+//               (default: for all); the first that fits is applied. reverse: so many at a time
+//               leave in reverse order
+//   status      how many messages rules were applied to, how many rules stand
+//   none        no rule any more; what a rule holds back leaves
 #pragma once
 
 #include <array>

@@ -74,7 +74,6 @@ constexpr std::array kKindNames = {
     KindName{"response", MessageKind::kResponse}, KindName{"answer", MessageKind::kAnswer},
 };
 
-static_assert(sizeof(wire::ReattachResponse) == sizeof(wire::PathResponse));
 static_assert(sizeof(wire::ReattachAck) == sizeof(wire::ReattachReject));
 
 template <typename Message>
@@ -117,7 +116,8 @@ bool is(MessageKind kind, const JvpFrame& frame) {
     case MessageKind::kControl:
       return frame.type == wire::MessageType::kControl;
     case MessageKind::kProbe:
-      return sealed<wire::PathProbe>(frame);
+      return frame.type == wire::MessageType::kControl &&
+             frame.payload_bytes > wire::kMaxControlPlaintext + wire::kTransportOverhead;
     case MessageKind::kRequest:
       return sealed<wire::ReattachRequest>(frame);
     case MessageKind::kResponse:

@@ -38,9 +38,9 @@ enum class MessageKind : uint8_t {
   kAnswer
 };
 
-/// `any`, `handshake`, `data`, `control`, `probe` (PATH_PROBE), `request` (REATTACH_REQUEST),
-/// `response` (PATH_RESPONSE, REATTACH_RESPONSE and all others of that size), `answer`
-/// (REATTACH_ACK and _REJECT).
+/// `any`, `handshake`, `data`, `control`, `probe` (padded: PATH_PROBE and what follows on it),
+/// `request` (REATTACH_REQUEST), `response` (REATTACH_RESPONSE and all others of that size),
+/// `answer` (REATTACH_ACK and REATTACH_REJECT).
 std::optional<MessageKind> parse_kind(std::string_view text);
 bool is(MessageKind kind, const JvpFrame& frame);
 

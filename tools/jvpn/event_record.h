@@ -1,4 +1,4 @@
-// One event of a log, as `jvpn audit` reads it.
+// One event of a log or a stream, as `jvpn` reads it.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct LogPlace {
   uint32_t line = 0;  ///< from 1
 };
 
-struct AuditEvent {
+struct EventRecord {
   LogPlace place;
   EventKind kind{};
   uint64_t ts_ms = 0;
@@ -36,13 +36,15 @@ struct AuditEvent {
   std::optional<State> from;  ///< STATE_CHANGE, with `to` and `version`
   std::optional<State> to;
   std::optional<uint64_t> version;
-  std::string about;  ///< paths, checks and durations, for a person
+  std::string path;  ///< that it is about, `to_path` of a switch
+  std::string from_path;
+  std::string about;  ///< detail, cause, check, result, durations, for a person
 
   /// The last number before those that the line is about.
   uint64_t before() const { return sequence - (lost == 0 ? 1 : lost); }
 };
 
 /// nullopt for a line that isn't a whole event of ours. What a kind's own fields lack stays empty.
-std::optional<AuditEvent> read_event(std::string_view line);
+std::optional<EventRecord> read_event(std::string_view line);
 
 }  // namespace jvpn

@@ -1,4 +1,4 @@
-#include "tools/jvpn/audit_event.h"
+#include "tools/jvpn/event_record.h"
 
 #include <algorithm>
 
@@ -52,8 +52,8 @@ void append(std::string& text, const std::string& more) {
   text += more;
 }
 
-/// What the columns of a timeline don't have.
-std::string describe(const Json& line, const AuditEvent& event) {
+/// What columns don't have.
+std::string describe(const Json& line, const EventRecord& event) {
   std::string about = event.detail;
   append(about, text_at(line, "cause"));
   append(about, event.check);
@@ -63,26 +63,18 @@ std::string describe(const Json& line, const AuditEvent& event) {
   if (const auto attempts = number_at(line, "attempts"))
     append(about, std::to_string(*attempts) + " attempts");
   if (event.lost != 0) append(about, std::to_string(event.lost) + " events");
-  const std::string from = text_at(line, "from_path");
-  const std::string to =
-      text_at(line, event.kind == EventKind::kTransportSwitch ? "to_path" : "path");
-  const bool tells_path = event.kind == EventKind::kTransportSwitch ||
-                          event.kind == EventKind::kReattach ||
-                          event.kind == EventKind::kSecurityEvent || event.from == State::kBirth;
-  if (!from.empty()) return about + (about.empty() ? "" : ", ") + from + " → " + to;
-  if (tells_path) append(about, to);
   return about;
 }
 
 }  // namespace
 
-std::optional<AuditEvent> read_event(std::string_view text) {
+std::optional<EventRecord> read_event(std::string_view text) {
   const Json line = Json::parse(text, nullptr, false);
   if (!line.is_object()) return std::nullopt;
   const auto kind = kind_named(text_at(line, "event"));
   const auto time = number_at(line, "ts_ms");
   const auto sequence = number_at(line, "seq");
-  AuditEvent event;
+  EventRecord event;
   event.node = text_at(line, "node_id");
   event.session = text_at(line, "session_id");
   if (!kind || !time || !sequence || event.node.empty() || event.session.empty()) {
@@ -103,6 +95,9 @@ std::optional<AuditEvent> read_event(std::string_view text) {
   event.from = state_named(text_at(line, "from"));
   event.to = state_named(text_at(line, "to"));
   event.version = number_at(line, "state_version");
+  const bool is_switch = event.kind == EventKind::kTransportSwitch;
+  event.path = text_at(line, is_switch ? "to_path" : "path");
+  event.from_path = text_at(line, "from_path");
   event.about = describe(line, event);
   return event;
 }
