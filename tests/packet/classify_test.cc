@@ -213,7 +213,6 @@ TEST_F(Classify, jvp_messages) {
           {"data: ciphertext changed", flip(kJvpV4 + 20), Drop::kBadTag},
           {"data: tag changed", [](Bytes& f) { f.back() ^= 0x80; }, Drop::kBadTag},
           {"control: header missing", typed(MessageType::kControl, 39), Drop::kMessageLength},
-          {"control: too long", typed(MessageType::kControl, 32 + 513), Drop::kMessageLength},
           {"control: data's ciphertext", set_byte(kJvpV4, 5), Drop::kBadTag},
           {"initiation short", typed(MessageType::kInitiation, sizeof(wire::Initiation) - 1),
            Drop::kMessageLength},

@@ -142,11 +142,11 @@ class Node : public SessionHost {
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
   }
   Activity activity(PeerId peer) override {
-    if (recording != nullptr) recording->activities.push_back(activity_[peer.value]);
+    if (records()) recording->activities.push_back(activity_[peer.value]);
     return activity_[peer.value];
   }
   RxProgress rx_progress(ReceiverIndex index) override {
-    if (recording != nullptr) recording->progresses.push_back(progress_[index.value]);
+    if (records()) recording->progresses.push_back(progress_[index.value]);
     return progress_[index.value];
   }
   uint16_t inner_mtu(const Path&) override { return 1400; }
@@ -156,7 +156,7 @@ class Node : public SessionHost {
   void emit(const Event& event) override { events.push_back(event); }
   void random(std::span<uint8_t> bytes) override {
     random_.fill(bytes);
-    if (recording != nullptr) recording->randoms.emplace_back(bytes.begin(), bytes.end());
+    if (records()) recording->randoms.emplace_back(bytes.begin(), bytes.end());
   }
   wire::Timestamp timestamp() override;
 
@@ -206,12 +206,16 @@ class Node : public SessionHost {
   void tell(const Recording::Input& input) {
     if (recording != nullptr) recording->inputs.push_back(input);
     ++told;
+    asked_by_engine = true;
     input(*engine);
+    asked_by_engine = false;
   }
+  bool records() const { return recording != nullptr && asked_by_engine; }
 
   std::unique_ptr<SessionEngine> engine;
   Recording* recording = nullptr;
-  uint64_t told = 0;  ///< inputs of the engine
+  bool asked_by_engine = true;  ///< and not by a test that looks at sessions
+  uint64_t told = 0;            ///< inputs of the engine
   std::map<uint32_t, RxInstall> rx;
   std::map<uint32_t, TxInstall> tx;
   std::vector<Event> events;
@@ -251,6 +255,7 @@ class World {
       auto engine = SessionEngine::create(std::move(config), *nodes_[i], now);
       EXPECT_TRUE(engine.ok());
       nodes_[i]->engine = std::move(*engine);
+      nodes_[i]->asked_by_engine = false;
     }
   }
 
@@ -420,7 +425,7 @@ inline wire::Timestamp Node::timestamp() {
   wire::Timestamp stamp{};
   for (size_t i = 0; i < 8; ++i) stamp[i] = static_cast<uint8_t>(seconds >> (56 - 8 * i));
   for (size_t i = 0; i < 4; ++i) stamp[8 + i] = static_cast<uint8_t>(nanoseconds >> (24 - 8 * i));
-  if (recording != nullptr) recording->timestamps.push_back(stamp);
+  if (records()) recording->timestamps.push_back(stamp);
   return stamp;
 }
 

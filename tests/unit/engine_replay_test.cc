@@ -3,6 +3,7 @@
 // lives of sessions, a million inputs long, no invariant breaks. Every failure prints its seed.
 #include <gtest/gtest.h>
 
+#include "common/limits.h"
 #include "tests/unit/jumper.h"
 
 namespace jvpn {
@@ -119,7 +120,9 @@ class Storm {
         at->second = {event.to, event.state_version.value};
       }
       for (const Event& event : world.node(i).events) {
-        if (event.result != nullptr) EXPECT_STRNE(event.result, "violated");
+        if (event.result != nullptr) {
+          EXPECT_STRNE(event.result, "violated");
+        }
       }
       world.node(i).events.clear();
       states_[i].clear();
@@ -229,7 +232,9 @@ class Storm {
       ASSERT_LE(node.rx.size(), size_t{kIndicesPerSession});
       for (const SessionView& view : node.sessions()) {
         const bool carries = view.state == State::kAttached || view.state == State::kVolatile;
-        if (carries) EXPECT_EQ(node.tx.size(), 1U);
+        if (carries) {
+          EXPECT_EQ(node.tx.size(), 1U);
+        }
         const auto [at, first] = states_[i].try_emplace(view.id.bytes, view.version);
         EXPECT_GE(view.version, at->second);
         at->second = view.version;
@@ -262,7 +267,9 @@ TEST(EngineReplay, RecordedInputsGiveTheSameEventsByteForByte) {
     for (const Recording::Input& input : recording.inputs) input(*engine);
     EXPECT_EQ(host.lines, recorded);
     EXPECT_TRUE(host.used_up());
-    if (round == 1) EXPECT_EQ(host.sent, sent);
+    if (round == 1) {
+      EXPECT_EQ(host.sent, sent);
+    }
     sent = std::move(host.sent);
   }
 }
