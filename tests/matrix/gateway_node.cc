@@ -60,7 +60,7 @@ GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec) : clock_(
   auto dataplane = Dataplane::create(profile_, {.mac1 = keys.mac1, .routes = {64, 8, 0, 0}});
   EXPECT_TRUE(dataplane.ok()) << (dataplane.ok() ? "" : dataplane.error().message);
   dataplane_ = std::move(*dataplane);
-  log_ = std::make_unique<EventLog>(event_options(profile_, "matrix"));
+  log_ = std::make_unique<EventLog>(event_options(profile_, "matrix", {}));
   log_->start();
   auto loop = ControlLoop::create(profile_, engine_config(spec), view(), *log_, clock_);
   EXPECT_TRUE(loop.ok()) << (loop.ok() ? "" : loop.error().message);
