@@ -72,6 +72,7 @@ void EventLog::run() {
     wake_.wait(seen);
   }
   lines_->finish();
+  formatted_ = true;
 }
 
 void EventLog::format_waiting() {
@@ -79,6 +80,7 @@ void EventLog::format_waiting() {
   const uint64_t issued = issued_.load(std::memory_order_acquire);
   StampedEvent next;
   while (ring_.pop(next)) {
+    if (hurry_.load(std::memory_order_relaxed)) continue;
     note_lost_before(next.sequence, next.event.policy_version);
     drained_ = next.sequence;
     policy_version_ = next.event.policy_version;
@@ -104,17 +106,22 @@ void EventLog::close() {
   stopping_ = true;
   wake_.fetch_add(1);
   wake_.notify_one();
+  const auto limit = std::chrono::steady_clock::now() + kFlushLimit;
+  wait_until(limit, [this] { return formatted_.load(); });
+  hurry_ = true;
   formatter_.join();
-  wait_for_writers(kFlushLimit);
+  const auto ended = [this] {
+    return std::ranges::all_of(writers_, [](const auto& writer) { return writer->ended(); });
+  };
+  wait_until(limit, ended);
   lines_->abandon();
-  wait_for_writers(kLeaveLimit);
+  wait_until(std::chrono::steady_clock::now() + kLeaveLimit, ended);
   for (const auto& writer : writers_) writer->release();
 }
 
-void EventLog::wait_for_writers(milliseconds limit) const {
-  const auto until = std::chrono::steady_clock::now() + limit;
-  const auto ended = [](const auto& writer) { return writer->ended(); };
-  while (!std::ranges::all_of(writers_, ended) && std::chrono::steady_clock::now() < until)
+template <typename Condition>
+void EventLog::wait_until(std::chrono::steady_clock::time_point limit, Condition&& condition) {
+  while (!condition() && std::chrono::steady_clock::now() < limit)
     std::this_thread::sleep_for(milliseconds(1));
 }
 

@@ -72,7 +72,8 @@ class EventLog {
   void run();
   void format_waiting();
   void note_lost_before(uint64_t sequence, uint32_t policy_version);
-  void wait_for_writers(std::chrono::milliseconds limit) const;
+  template <typename Condition>
+  static void wait_until(std::chrono::steady_clock::time_point limit, Condition&& condition);
 
   const std::string node_;
   EventRing ring_;
@@ -85,6 +86,8 @@ class EventLog {
   std::atomic<uint64_t> issued_{0};  ///< the same, once the event is in the ring or lost
   std::atomic<uint32_t> wake_{0};    ///< changes with every event
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> hurry_{false};      ///< what still waits is lost
+  std::atomic<bool> formatted_{false};  ///< the sink thread has ended
 
   uint64_t drained_ = 0;         ///< sequence of the latest event that is a line or told as lost
   uint32_t policy_version_ = 0;  ///< of that event
