@@ -70,6 +70,7 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> opened{0};
   std::atomic<uint64_t> handed_off{0};
   std::atomic<uint64_t> punted{0};
+  std::atomic<uint64_t> signals_lost{0};  ///< foreign sources that didn't fit the ring
   std::atomic<uint64_t> busy_polls{0};
   std::atomic<uint64_t> idle_polls{0};
 
@@ -82,8 +83,9 @@ struct alignas(64) WorkerCounters {
 /// The rings of one worker.
 struct WorkerRings {
   std::array<rte_ring*, kPuntClasses>
-      punt{};                  ///< single producer (worker), single consumer (control)
-  rte_ring* inject = nullptr;  ///< single producer (control), single consumer (worker)
+      punt{};                   ///< single producer (worker), single consumer (control)
+  rte_ring* sources = nullptr;  ///< SourceSignals; single producer (worker), consumer control
+  rte_ring* inject = nullptr;   ///< single producer (control), single consumer (worker)
   std::array<rte_ring*, kMaxWorkers> handoff{};  ///< [from]: single producer, consumer this worker
 };
 

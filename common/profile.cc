@@ -160,6 +160,20 @@ Result<Profile> parse(std::string_view yaml, std::string_view file, std::string_
 
 }  // namespace
 
+Result<ProfileRole> profile_role(std::string_view yaml, std::string_view file) {
+  Findings findings(file);
+  ProfileRole role{};
+  if (const auto root = load_yaml(yaml, findings)) {
+    YamlMap(*root, findings)
+        .required("role",
+                  one_of<ProfileRole>(
+                      {{"gateway", ProfileRole::kGateway}, {"client", ProfileRole::kClient}}),
+                  role);
+  }
+  if (!findings.empty()) return findings.error();
+  return role;
+}
+
 Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file) {
   return parse<GatewayProfile>(yaml, file, "gateway", read_gateway);
 }

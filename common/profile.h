@@ -146,6 +146,10 @@ struct ClientProfile {
   AdminProfile admin;
 };
 
+enum class ProfileRole : uint8_t { kGateway, kClient };
+/// Whose profile it is; nothing else of it is looked at.
+Result<ProfileRole> profile_role(std::string_view yaml, std::string_view file);
+
 /// Both parse whole or not at all. An Error's message has one line per finding, each
 /// `file:line:column: key: expected … got …`; `file` is only for these messages.
 Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file);

@@ -30,6 +30,7 @@ struct alignas(kCacheLine) RxLane {
   static constexpr uint32_t kUnclaimed = UINT32_MAX;
   std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
   uint32_t reserved = 0;
+  uint64_t signalled_tsc = 0;         ///< when a foreign source was last told of; worker's own
   std::atomic<uint64_t> expected{0};  ///< one more than the highest sequence accepted; relaxed
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
@@ -37,15 +38,16 @@ struct alignas(kCacheLine) RxLane {
   ReplayWindow<kReplayWindowBits> window;
 };
 
-/// One receiver index of ours: a key generation on a binding. Immutable, but for what `lanes`
-/// names.
+/// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
+/// and what `lanes` names.
 struct alignas(kCacheLine) RxRecord {
   // Line 0: read for every packet.
   ReceiverIndex index;  ///< compared with all 32 bits of the packet's
   PeerId peer;
   LaneId first_lane;
   uint16_t lane_count = 0;
-  uint32_t reserved = 0;
+  /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
+  mutable std::atomic<uint32_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
   RawKey control_key{};     ///< expanded when a control message comes
   // Then the traffic key.

@@ -9,10 +9,12 @@
 
 #include <nlohmann/json.hpp>
 #include <rte_ring.h>
+#include <rte_ring_elem.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "common/source_signal.h"
 #include "control/event_admin.h"
 #include "control/outer_header.h"
 #include "control/show.h"
@@ -52,16 +54,15 @@ Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& p
   auto publisher = Publisher::create(view.sessions, *reclaimer, view.ports,
                                      static_cast<unsigned>(view.rings.size()));
   if (!publisher) return publisher.error();
-  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, std::move(view), events, clock,
-                                                    std::move(publisher).value(),
-                                                    std::move(reclaimer)));
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(
+      profile, std::move(view), events, clock, std::move(publisher).value(), std::move(reclaimer)));
   if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
   return loop;
 }
 
 ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
-                         const GatewayClock& clock,
-                         std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer)
+                         const GatewayClock& clock, std::unique_ptr<Publisher> publisher,
+                         std::unique_ptr<Reclaimer> reclaimer)
     : clock_(clock),
       view_(std::move(view)),
       node_(profile.node),
@@ -75,7 +76,8 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view, Even
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
-      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_) {
+      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_),
+      uplinks_(view_, host_, peers_, listen_port_) {
   neighbors_.on_changed([this](const NeighborKey& key, const std::optional<EtherAddress>& mac) {
     inside_.neighbor_changed(key, mac);
     host_.neighbor_changed(key, mac);
@@ -125,25 +127,10 @@ Result<void> ControlLoop::install_peer_routes(const GatewayProfile& profile) {
   return {};
 }
 
-void ControlLoop::dial_peers(Millis now) {
-  for (uint32_t id = 0; id < peers_.size(); ++id) {
-    if (peers_[id].endpoints.empty()) continue;
-    std::optional<Path> path;
-    for (const Endpoint& endpoint : peers_[id].endpoints)
-      if (!path) path = host_.path_to(endpoint, listen_port_);
-    if (path) {
-      engine_->dial(now, PeerId{id}, *path);
-    } else {
-      spdlog::warn("peers.{}.endpoints: no outside port has an address and a route to reach {}",
-                   peers_[id].name, to_string(peers_[id].endpoints.front()));
-    }
-  }
-}
-
-void ControlLoop::run(const std::atomic<bool>& stop) {
+void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_wanted) {
   neighbors_.announce();
-  dial_peers(clock_.now());
   while (!stop.load(std::memory_order_relaxed)) {
+    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reload();
     idle_turns_ = turn(clock_.now()) ? 0 : idle_turns_ + 1;
     rest();
   }
@@ -153,6 +140,8 @@ void ControlLoop::run(const std::atomic<bool>& stop) {
 bool ControlLoop::turn(Millis now) {
   size_t packets = 0;
   for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
+  take_signals(now);
+  uplinks_.poll(now, *engine_);
   if (engine_->next_deadline() <= now) engine_->advance(now);
   neighbors_.advance(now);
   publish_cookies();
@@ -199,6 +188,23 @@ void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
   }
 }
 
+/// Foreign sources that the workers have seen.
+void ControlLoop::take_signals(Millis now) {
+  std::array<SourceSignal, 32> signals;
+  for (const WorkerRings* worker : view_.rings) {
+    if (worker->sources == nullptr) continue;
+    const unsigned n = rte_ring_sc_dequeue_burst_elem(
+        worker->sources, signals.data(), sizeof(SourceSignal), signals.size(), nullptr);
+    for (unsigned i = 0; i < n; ++i) {
+      const SourceSignal& each = signals[i];
+      const Path from{each.port,
+                      {{each.family, each.local}, each.local_port},
+                      {{each.family, each.remote}, each.remote_port}};
+      engine_->source_changed(now, from, ReceiverIndex{each.receiver});
+    }
+  }
+}
+
 /// Shows the workers the engine's cookie secrets when they have rotated.
 void ControlLoop::publish_cookies() {
   uint64_t generation = 0;
@@ -239,16 +245,19 @@ void ControlLoop::finish() {
 nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
   if (command == request.end() || !command->is_string())
-    return {{"error", "command: expected show or terminate"}};
+    return {{"error", "command: expected show, terminate or reload"}};
   if (*command == "show") return show();
+  if (*command == "reload") return reload();
   if (*command == "terminate") return terminate(request);
-  return {{"error", "command: expected show or terminate, got " + command->get<std::string>()}};
+  return {
+      {"error", "command: expected show, terminate or reload, got " + command->get<std::string>()}};
 }
 
 nlohmann::json ControlLoop::show() {
   const Millis now = clock_.now();
   const PeerName name = [this](PeerId id) { return peer_name(id); };
   nlohmann::json all = show_header(node_, "gateway", now - started_, engine_->policy().version);
+  all["denies_new_sessions"] = engine_->denies_new_sessions();
   all["sessions"] = show_sessions(*engine_, host_, name, now);
   all["terminated"] = show_terminated(*engine_, name, now);
   all["drops"] = show_drops(view_);
@@ -265,6 +274,21 @@ nlohmann::json ControlLoop::show() {
   all["control"] = std::move(control);
   all["events"] = show_events(events_.status());
   return all;
+}
+
+/// The policy section of the profile, read anew. Refused: the one in force stays.
+nlohmann::json ControlLoop::reload() {
+  if (!load_policy_) return {{"error", "reload: there is no profile to read"}};
+  const Result<Policy> policy = load_policy_();
+  if (!policy) {
+    spdlog::error("reload refused, new sessions are denied until a valid policy is loaded:\n{}",
+                  policy.error().message);
+    engine_->deny_new_sessions(clock_.now());
+    return {{"error", policy.error().message}};
+  }
+  engine_->set_policy(clock_.now(), *policy);
+  spdlog::info("policy {} loaded", policy->version);
+  return {{"reloaded", {{"policy_version", policy->version}}}};
 }
 
 nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@
 #include "control/publisher.h"
 #include "control/reclaimer.h"
 #include "control/slow_path.h"
+#include "control/uplinks.h"
 
 namespace jvpn {
 
@@ -46,7 +48,11 @@ class ControlLoop {
   /// Announces our addresses, dials the peers that have endpoints, and serves until `stop` is true.
   /// Then ends every session, tells the peers, and waits until the workers have sent it, 200 ms at
   /// most.
-  void run(const std::atomic<bool>& stop);
+  /// `reload` asks for what on_reload() was told, and is taken back.
+  void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
+  /// Where a reload finds the policy; an Error names what is wrong with it. Without one there is
+  /// nothing to reload.
+  void on_reload(std::function<Result<Policy>()> load) { load_policy_ = std::move(load); }
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
@@ -55,11 +61,11 @@ class ControlLoop {
 
  private:
   ControlLoop(const GatewayProfile& profile, DataplaneView view, EventLog& events,
-              const GatewayClock& clock,
-              std::unique_ptr<Publisher> publisher, std::unique_ptr<Reclaimer> reclaimer);
+              const GatewayClock& clock, std::unique_ptr<Publisher> publisher,
+              std::unique_ptr<Reclaimer> reclaimer);
   Result<void> start(const GatewayProfile& profile, EngineConfig config);
   Result<void> install_peer_routes(const GatewayProfile& profile);
-  void dial_peers(Millis now);
+  void take_signals(Millis now);
 
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
   void take(Millis now, PuntClass from, rte_mbuf* packet);
@@ -72,6 +78,7 @@ class ControlLoop {
   nlohmann::json answer(const nlohmann::json& request);
   nlohmann::json show();
   nlohmann::json terminate(const nlohmann::json& request);
+  nlohmann::json reload();
   std::string peer_name(PeerId id) const;
 
   const GatewayClock& clock_;
@@ -89,7 +96,9 @@ class ControlLoop {
   InsideRoutes inside_;
   SlowPath slow_path_;
   GatewayHost host_;
+  Uplinks uplinks_;
   std::unique_ptr<SessionEngine> engine_;
+  std::function<Result<Policy>()> load_policy_;
   std::unique_ptr<AdminSocket> admin_;
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;

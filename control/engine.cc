@@ -284,6 +284,10 @@ void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
   if (peer.value < impl_->peers.size()) impl_->dial(now, peer, path);
 }
 
+bool SessionEngine::dials(PeerId peer) const {
+  return peer.value < impl_->peers.size() && impl_->peers[peer.value].dial != nullptr;
+}
+
 void SessionEngine::set_candidates(Millis now, PeerId peer, std::span<const Path> paths) {
   if (peer.value < impl_->peers.size()) impl_->set_candidates(now, peer, paths);
 }

@@ -118,6 +118,9 @@ class SessionEngine {
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
   /// otherwise.
   void dial(Millis now, PeerId peer, const Path& path);
+  /// Initiator: dial() was called and still counts. An operator at the peer, or another holder of
+  /// our key, ends it for good.
+  bool dials(PeerId peer) const;
   /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
   /// among them. Replaces those told before, takes effect at once. Also for a session to come.
   void set_candidates(Millis now, PeerId peer, std::span<const Path> paths);

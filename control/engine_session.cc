@@ -156,6 +156,7 @@ std::unique_ptr<KeyGeneration> SessionEngine::Impl::make_generation(
 /// The active binding's index and those of the spares that have one.
 void SessionEngine::Impl::install_rx(const Session& session, const KeyGeneration& generation) {
   install_rx(session.peer, session.suite, generation, generation.local, generation.binding);
+  if (!session.initiator) host.bind_rx(generation.local, session.path.remote);
   for (const SpareBinding& spare : generation.spares) {
     if (spare.local == ReceiverIndex{}) continue;
     install_rx(session.peer, session.suite, generation, spare.local, spare.number);

@@ -211,6 +211,7 @@ void SessionEngine::Impl::rebind(Millis now, Session& session, uint16_t number, 
   generation.binding = number;
   if (session.initiator) drop_void_spares(generation);
   session.path = path;
+  if (!session.initiator) host.bind_rx(generation.local, path.remote);
   ++session.switches;
   session.heartbeat_sent = now;
   session.quality = {};

@@ -43,7 +43,8 @@ EventLog::EventLog(EventLogOptions options)
       ring_(options.ring),
       lines_(std::make_shared<EventLines>(kKeptLines, options.ring)) {
   for (const EventSinkProfile& sink : options.sinks)
-    writers_.push_back(std::make_shared<EventWriter>(lines_, sink, node_, options.program));
+    writers_.push_back(
+        std::make_shared<EventWriter>(lines_, sink, node_, options.program, options.report));
 }
 
 void EventLog::start() {

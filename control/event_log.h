@@ -36,13 +36,14 @@ struct EventLogOptions {
   std::string program = "jvpn";  ///< the name that syslog shows
   size_t ring = 4'096;           ///< events that may wait, policy.observability.event_ring
   std::vector<EventSinkProfile> sinks;
+  EventReport report;  ///< of sinks' health; may be empty
 };
 
 /// As a gateway's or a client's profile has it.
 template <typename Profile>
-EventLogOptions event_options(const Profile& profile, std::string program) {
+EventLogOptions event_options(const Profile& profile, std::string program, EventReport report) {
   return {profile.node, std::move(program), profile.policy.observability.event_ring,
-          profile.events.sinks};
+          profile.events.sinks, std::move(report)};
 }
 
 class EventLog {

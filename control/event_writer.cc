@@ -14,15 +14,17 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{5'000};
 constexpr std::chrono::seconds kStalled{1};
+constexpr const char* kStalledText = "takes no more lines";
 
 }  // namespace
 
 EventWriter::EventWriter(std::shared_ptr<EventLines> lines, const EventSinkProfile& profile,
-                         std::string node, const std::string& program)
+                         std::string node, const std::string& program, EventReport report)
     : lines_(std::move(lines)),
       profile_(profile),
       node_(std::move(node)),
       sink_(make_event_sink(profile, program)),
+      report_(std::move(report)),
       reader_(lines_->add_reader()) {}
 
 void EventWriter::start() {
@@ -58,19 +60,38 @@ void EventWriter::run() {
 bool EventWriter::put(std::string_view text) {
   const std::string line = std::string(text) + '\n';
   milliseconds wait = kFirstPause;
-  busy_since_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  const auto begun = Clock::now();
+  busy_since_.store(begun.time_since_epoch().count(), std::memory_order_relaxed);
   for (;;) {
     const Wrote wrote = sink_->write(line);
     if (wrote == Wrote::kAll) break;
     if (lines_->abandoned()) return false;
-    if (wrote == Wrote::kBusy) continue;
+    if (wrote == Wrote::kBusy) {
+      if (Clock::now() - begun > kStalled) tell(kStalledText);
+      continue;
+    }
     trouble_.store(sink_->error(), std::memory_order_relaxed);
+    tell(std::strerror(sink_->error()));
     lines_->pause(wait);
     wait = std::min(2 * wait, kLongestPause);
   }
+  tell("");
   trouble_.store(0, std::memory_order_relaxed);
   busy_since_.store(0, std::memory_order_relaxed);
   return true;
+}
+
+/// Reports what is news; nothing at the program's very end, when nobody may be there to take it.
+void EventWriter::tell(const std::string& why) {
+  if (why == told_ || !report_ || lines_->abandoned()) return;
+  const std::string name =
+      std::string(to_string(profile_.kind)) + (profile_.path.empty() ? "" : " " + profile_.path);
+  if (why.empty())
+    report_("event sink " + name + ": well again, " + std::to_string(lines_->lost(reader_)) +
+            " events lost so far");
+  else
+    report_("event sink " + name + ": " + why);
+  told_ = why;
 }
 
 EventSinkStatus EventWriter::status() const {
@@ -83,7 +104,7 @@ EventSinkStatus EventWriter::status() const {
   if (trouble != 0)
     status.why = std::strerror(trouble);
   else if (stalled)
-    status.why = "takes no more lines";
+    status.why = kStalledText;
   else if (lines_->misses(reader_))
     status.why = "too slow for the events that come";
   status.healthy = status.why.empty();

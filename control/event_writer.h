@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,10 +24,13 @@ struct EventSinkStatus {
   uint64_t lost = 0;     ///< events that it will never have
 };
 
+/// Takes one line for people: a sink is ill, or well again. Called on the sinks' own threads.
+using EventReport = std::function<void(const std::string&)>;
+
 class EventWriter : public std::enable_shared_from_this<EventWriter> {
  public:
   EventWriter(std::shared_ptr<EventLines> lines, const EventSinkProfile& profile, std::string node,
-              const std::string& program);
+              const std::string& program, EventReport report);
 
   /// The thread lives until `lines` ends, and keeps itself alive so long.
   void start();
@@ -42,12 +46,15 @@ class EventWriter : public std::enable_shared_from_this<EventWriter> {
 
   void run();
   bool put(std::string_view line);
+  void tell(const std::string& why);
 
   const std::shared_ptr<EventLines> lines_;
   const EventSinkProfile profile_;
   const std::string node_;
   const std::unique_ptr<EventSink> sink_;
+  const EventReport report_;
   const size_t reader_;
+  std::string told_;  ///< why it is ill, as reported; the writer's thread
   std::thread thread_;
   std::atomic<bool> ended_{false};
   std::atomic<uint64_t> written_{0};

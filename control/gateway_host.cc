@@ -136,16 +136,14 @@ wire::Timestamp GatewayHost::timestamp() {
   return label;
 }
 
-std::optional<Path> GatewayHost::path_to(const Endpoint& remote, uint16_t local_port) const {
+std::optional<Path> GatewayHost::path_by(const PortInfo& port, const Endpoint& remote,
+                                         uint16_t local_port) const {
   std::optional<Path> by_gateway;
-  for (const PortInfo& port : ports_) {
-    if (port.role != PortRole::kOutside) continue;
-    for (const Prefix& own : port.addresses) {
-      if (own.address.family != remote.address.family) continue;
-      const Path path{port.number, {own.address, local_port}, remote};
-      if (own.contains(remote.address)) return path;
-      if (!by_gateway && neighbors_.next_hop(port.number, remote.address)) by_gateway = path;
-    }
+  for (const Prefix& own : port.addresses) {
+    if (own.address.family != remote.address.family) continue;
+    const Path path{port.number, {own.address, local_port}, remote};
+    if (own.contains(remote.address)) return path;
+    if (!by_gateway && neighbors_.next_hop(port.number, remote.address)) by_gateway = path;
   }
   return by_gateway;
 }

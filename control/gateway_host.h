@@ -27,6 +27,9 @@ class GatewayHost final : public SessionHost {
 
   void send(const Path& path, std::span<const uint8_t> datagram) override;
   void install_rx(const RxInstall& install) override { publisher_.install_rx(install); }
+  void bind_rx(ReceiverIndex index, const Endpoint& remote) override {
+    publisher_.bind_rx(index, remote);
+  }
   void retire_rx(ReceiverIndex index) override { publisher_.retire_rx(index); }
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
@@ -42,9 +45,10 @@ class GatewayHost final : public SessionHost {
   /// A neighbour's address changed: every session whose path goes by it is published anew.
   void neighbor_changed(const NeighborKey& key, const std::optional<EtherAddress>& mac);
 
-  /// The path to a configured endpoint: an outside port with an address of its family whose link or
-  /// gateway leads there. `local_port` is ours. nullopt when no port can reach it.
-  std::optional<Path> path_to(const Endpoint& remote, uint16_t local_port) const;
+  /// The path to a configured endpoint by an outside port: one of its addresses, with the endpoint
+  /// on its link or behind its gateway. `local_port` is ours. nullopt when the port can't reach it.
+  std::optional<Path> path_by(const PortInfo& port, const Endpoint& remote,
+                              uint16_t local_port) const;
 
   uint64_t unroutable() const { return unroutable_; }
 

@@ -61,10 +61,12 @@ Neighbors::Entry* Neighbors::find(const NeighborKey& key) {
   return at == entries_.end() ? nullptr : &at->second;
 }
 
-/// The entry, made and asked for if there was none; nullptr when the table is full.
-Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key) {
+/// The entry, made and asked for if there was none; nullptr when the table is full. Those that are
+/// watched are as many as sessions at most: they find room, whoever fills the table.
+Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, bool watched) {
   if (Entry* entry = find(key)) return entry;
-  if (entries_.size() >= limits_.entries || key.port >= ports_.size()) {
+  const bool full = entries_.size() >= limits_.entries && !watched;
+  if (full || key.port >= ports_.size()) {
     ++counters_.table_full;
     return nullptr;
   }
@@ -74,7 +76,7 @@ Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key) {
 }
 
 std::optional<EtherAddress> Neighbors::watch(Millis now, const NeighborKey& key) {
-  Entry* entry = find_or_ask(now, key);
+  Entry* entry = find_or_ask(now, key, true);
   if (entry == nullptr) return std::nullopt;
   ++entry->watchers;
   return resolved(key);

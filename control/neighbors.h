@@ -107,7 +107,7 @@ class Neighbors {
   };
 
   Entry* find(const NeighborKey& key);
-  Entry* find_or_ask(Millis now, const NeighborKey& key);
+  Entry* find_or_ask(Millis now, const NeighborKey& key, bool watched = false);
   void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
   void send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting);
   void learn(Millis now, const NeighborKey& key, const EtherAddress& mac);

@@ -24,12 +24,14 @@ std::string resolve_path(std::string_view path, std::string_view profile_path);
 Result<SecretKey> read_key_file(const FileReference& file, std::string_view profile_path);
 
 struct LoadedGateway {
+  std::string path;  ///< of the profile
   GatewayProfile profile;
   SecretKey private_key;
   std::vector<std::optional<PresharedKey>> preshared;  ///< one for each of profile.peers
 };
 
 struct LoadedClient {
+  std::string path;  ///< of the profile
   ClientProfile profile;
   SecretKey private_key;
   std::optional<PresharedKey> preshared;
@@ -39,5 +41,8 @@ struct LoadedClient {
 /// socket and the event sinks are resolved.
 Result<LoadedGateway> load_gateway(const std::string& path);
 Result<LoadedClient> load_client(const std::string& path);
+/// The policy alone, for a reload; but the whole profile must be sound.
+Result<Policy> load_gateway_policy(const std::string& path);
+Result<Policy> load_client_policy(const std::string& path);
 
 }  // namespace jvpn

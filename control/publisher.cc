@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/source_signal.h"
 #include "common/tunnel_header.h"
 
 namespace jvpn {
@@ -111,6 +112,12 @@ void Publisher::install_rx(const RxInstall& install) {
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
   table_.store_rx(install.index, record);
+}
+
+void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
+  const RxRecord* record = table_.rx(index.value);
+  if (record == nullptr || record->index != index) return;
+  record->source.store(source_tag(remote), std::memory_order_relaxed);
 }
 
 void Publisher::retire_rx(ReceiverIndex index) {

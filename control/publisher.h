@@ -53,6 +53,8 @@ class Publisher {
   Publisher& operator=(const Publisher&) = delete;
 
   void install_rx(const RxInstall& install);
+  /// Data on an installed index is expected from there; workers tell when it isn't.
+  void bind_rx(ReceiverIndex index, const Endpoint& remote);
   void retire_rx(ReceiverIndex index);
 
   /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until

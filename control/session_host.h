@@ -59,6 +59,9 @@ class SessionHost {
   /// Sends one UDP payload along a path. May drop; never blocks.
   virtual void send(const Path& path, std::span<const uint8_t> datagram) = 0;
   virtual void install_rx(const RxInstall& install) = 0;
+  /// Data on an installed index is expected from `remote`; the host tells the engine when it comes
+  /// from elsewhere (source_changed()), if it can tell.
+  virtual void bind_rx(ReceiverIndex, const Endpoint&) {}
   virtual void retire_rx(ReceiverIndex index) = 0;
   virtual void install_tx(const TxInstall& install) = 0;
   /// The peer has no active binding any more; outbound packets are dropped by name.

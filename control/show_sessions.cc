@@ -10,6 +10,8 @@
 namespace jvpn {
 namespace {
 
+constexpr Millis kMinute{60'000};
+
 nlohmann::json session_json(const SessionView& view, const Activity& traffic, std::string peer,
                             Millis now) {
   const Millis last_rx = std::max(view.last_authentic, traffic.last_rx);
@@ -31,6 +33,19 @@ nlohmann::json session_json(const SessionView& view, const Activity& traffic, st
       {"last_rx_ms_ago", (now - last_rx).value},
       {"age_ms", (now - view.born).value},
   };
+  uint64_t lately = 0;
+  for (size_t i = 0; i < view.recent_switches.count(); ++i) {
+    lately += *view.recent_switches.at(i, view.born) + kMinute > now ? 1U : 0U;
+  }
+  const auto fraction = [](const std::optional<Ppm>& loss) {
+    return loss ? nlohmann::json(static_cast<double>(*loss) / kWhole) : nlohmann::json(nullptr);
+  };
+  session["switches"] = view.switches;
+  session["switches_last_minute"] = lately;
+  session["idle"] = view.idle;
+  session["loss_in"] = fraction(view.loss_in);
+  session["loss_out"] = fraction(now < view.loss_out_until ? view.loss_out : std::nullopt);
+  session["jitter_us"] = view.jitter_us ? nlohmann::json(*view.jitter_us) : nlohmann::json(nullptr);
   session["rtt_us"] = view.rtt_us ? nlohmann::json(*view.rtt_us) : nlohmann::json(nullptr);
   return session;
 }
@@ -75,7 +90,11 @@ nlohmann::json show_counters(const EngineCounters& counters) {
           {"control_replayed", counters.control_replayed},
           {"control_malformed", counters.control_malformed},
           {"control_unknown_type", counters.control_unknown_type},
-          {"control_stale", counters.control_stale}};
+          {"control_stale", counters.control_stale},
+          {"transitions_refused", counters.transitions_refused},
+          {"reattach_requests", counters.reattach_requests},
+          {"reattach_refused", counters.reattach_refused},
+          {"reattach_commits", counters.reattach_commits}};
 }
 
 }  // namespace jvpn

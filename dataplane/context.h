@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -35,7 +36,8 @@ struct WorkerContext {
   Aead aead;
   MessageMac mac;
   TxBuffers tx;
-  uint64_t now_tsc = 0;  ///< of the current poll
+  uint64_t now_tsc = 0;                        ///< of the current poll
+  uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
 };
 
 inline void count_drop(WorkerContext& worker, Drop reason) {

@@ -11,8 +11,10 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <rte_ring_elem.h>
 
 #include "common/secret.h"
+#include "common/source_signal.h"
 #include "dataplane/eal.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
@@ -37,9 +39,16 @@ struct FreeRing {
   }
 };
 
+struct FreeSignals {
+  void operator()(rte_ring* ring) const { rte_ring_free(ring); }
+};
+
 using Pool = std::unique_ptr<rte_mempool, FreePool>;
 using Rcu = std::unique_ptr<rte_rcu_qsbr, FreeDpdk>;
 using Ring = std::unique_ptr<rte_ring, FreeRing>;
+using SignalRing = std::unique_ptr<rte_ring, FreeSignals>;
+
+constexpr unsigned kSourceSignals = 256;
 
 std::string unique_name(const std::string& what) {
   static std::atomic<unsigned> objects{0};
@@ -53,6 +62,14 @@ Result<Ring> make_ring(const char* what, uint32_t packets) {
   if (ring != nullptr) return Ring(ring);
   return Error{std::string("no ring of ") + std::to_string(packets) +
                " packets: " + rte_strerror(rte_errno)};
+}
+
+Result<SignalRing> make_source_ring() {
+  rte_ring* ring =
+      rte_ring_create_elem(unique_name("sources").c_str(), sizeof(SourceSignal), kSourceSignals,
+                           static_cast<int>(rte_socket_id()), RING_F_SP_ENQ | RING_F_SC_DEQ);
+  if (ring != nullptr) return SignalRing(ring);
+  return Error{std::string("no ring of source signals: ") + rte_strerror(rte_errno)};
 }
 
 Result<Rcu> make_rcu(uint32_t readers) {
@@ -104,6 +121,7 @@ struct Dataplane::Parts {
   Pool data_pool;
   Pool control_pool;
   std::vector<Ring> owned_rings;
+  std::vector<SignalRing> signal_rings;
   std::vector<WorkerRings> rings;
   std::vector<WorkerCounters> counters;
   std::vector<Port> ports;
@@ -165,6 +183,10 @@ Result<void> Dataplane::Parts::make_rings(const LimitsProfile& limits, size_t co
       if (!ring) return ring.error();
       own.punt[punt_class] = *ring;
     }
+    auto sources = make_source_ring();
+    if (!sources) return sources.error();
+    own.sources = sources->get();
+    signal_rings.push_back(*std::move(sources));
     auto inject = own_ring("inject", limits.control_ring);
     if (!inject) return inject.error();
     own.inject = *inject;

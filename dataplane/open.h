@@ -1,17 +1,24 @@
 // Stage 4, inward: open. Worker core.
 //   1. Open the burst in place; wrong tags are dropped by name.
 //   2. Claim lanes that nobody owns by one compare-exchange; the loser hands its opened packet on.
-//   3. Accept each counter in the lane's window, and count, once per run of one lane's packets.
+//   3. Accept each counter in the lane's window, and count, once per run of one lane's packets. A
+//   run
+//      from elsewhere than the binding's remote is delivered too; control is told, once a second.
 //   4. Check the inner packet: sound header, and a source that routes to this very peer.
 // Session-control messages are opened one by one and go to control with their note.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+
+#include <rte_ring_elem.h>
 
 #include "common/aead.h"
 #include "common/secret.h"
+#include "common/source_signal.h"
 #include "common/wire.h"
 #include "dataplane/burst.h"
+#include "dataplane/classify.h"
 #include "dataplane/context.h"
 #include "dataplane/handoff.h"
 #include "dataplane/inner_packet.h"
@@ -53,6 +60,37 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   return owner;
 }
 
+/// Control hears where packet `i` came from, unless it just did.
+inline void signal_source(WorkerContext& worker, const DataBurst& burst, size_t i) {
+  RxLane& lane = *burst.lane[i];
+  if (worker.rings.sources == nullptr || worker.now_tsc < lane.signalled_tsc) return;
+  lane.signalled_tsc = worker.now_tsc + worker.tsc_per_signal;
+  const uint8_t* udp = burst.message[i] - kUdpBytes;
+  const uint8_t* ip = rte_pktmbuf_mtod(burst.packet[i], const uint8_t*) + kEthernetBytes;
+  SourceSignal signal;
+  signal.receiver = lookup::receiver_of(burst.message[i]);
+  signal.port = burst.port[i];
+  signal.remote_port = load_be16(udp);
+  signal.local_port = load_be16(udp + 2);
+  const bool v4 = is_ipv4(ip);
+  const size_t bytes = v4 ? 4 : 16;
+  signal.family = v4 ? Family::kIpv4 : Family::kIpv6;
+  std::copy_n(source_of(ip), bytes, signal.remote.begin());
+  std::copy_n(source_of(ip) + bytes, bytes, signal.local.begin());
+  if (rte_ring_sp_enqueue_elem(worker.rings.sources, &signal, sizeof signal) != 0)
+    WorkerCounters::add(worker.counters.signals_lost, 1);
+}
+
+/// The first packet of a run stands for all of it.
+inline void check_source(WorkerContext& worker, const DataBurst& burst, size_t i) {
+  const uint32_t bound = burst.record[i]->source.load(std::memory_order_relaxed);
+  if (bound == 0) return;
+  const uint8_t* ip = rte_pktmbuf_mtod(burst.packet[i], const uint8_t*) + kEthernetBytes;
+  const uint16_t port = load_be16(burst.message[i] - kUdpBytes);
+  if (source_tag(source_of(ip), is_ipv4(ip), port) != bound) [[unlikely]]
+    signal_source(worker, burst, i);
+}
+
 /// What a run of packets of one lane counted.
 struct LaneRun {
   RxLane* lane = nullptr;
@@ -89,6 +127,7 @@ inline void accept(WorkerContext& worker, DataBurst& burst) {
       drop(worker, burst.packet[i], lookup::drop_of(verdict));
       continue;
     }
+    if (run.packets == 0) check_source(worker, burst, i);
     ++run.packets;
     run.bytes += burst.bytes[i] - wire::kTransportOverhead;
     burst.keep(kept++, i);

@@ -5,10 +5,14 @@
 #include <string_view>
 #include <utility>
 
+#include <net/if.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/exchange.h"
 #include "common/limits.h"
@@ -161,6 +165,22 @@ Result<PortInfo> describe(const PortProfile& profile, const Port::Needs& needs, 
 
 }  // namespace
 
+KernelInterface KernelInterface::open(unsigned index) {
+  KernelInterface found;
+  std::array<char, IF_NAMESIZE> name{};
+  if (index == 0 || if_indextoname(index, name.data()) == nullptr) return found;
+  found.name = name.data();
+  found.descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return found;
+}
+
+bool KernelInterface::running() const {
+  ifreq request{};
+  name.copy(request.ifr_name, IF_NAMESIZE - 1);
+  constexpr int kUp = IFF_UP | IFF_RUNNING;
+  return ioctl(descriptor, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & kUp) == kUp;
+}
+
 Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   uint16_t id = 0;
   if (rte_eth_dev_get_port_by_name(device_name(profile).c_str(), &id) != 0)
@@ -178,6 +198,7 @@ Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   auto info = describe(profile, needs, id, wanted, *queues);
   if (!info) return info.error();
   Port port(*std::move(info));  // closes the device from here on
+  port.kernel_ = KernelInterface::open(capabilities.if_index);
   if (auto done = set_mtu(profile, id); !done) return done.error();
   if (auto done = set_up_queues(profile, id, *queues, needs.pool); !done) return done.error();
   if (const int error = rte_eth_dev_start(id); error != 0)
@@ -187,15 +208,19 @@ Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
 }
 
 Port::Port(Port&& other) noexcept
-    : info_(std::move(other.info_)), open_(std::exchange(other.open_, false)) {}
+    : info_(std::move(other.info_)),
+      kernel_(std::exchange(other.kernel_, {})),
+      open_(std::exchange(other.open_, false)) {}
 
 Port::~Port() {
+  if (kernel_.descriptor >= 0) close(kernel_.descriptor);
   if (!open_) return;
   rte_eth_dev_stop(info_.dpdk_id);
   rte_eth_dev_close(info_.dpdk_id);
 }
 
 bool Port::link_up() const {
+  if (kernel_.descriptor >= 0) return kernel_.running();
   rte_eth_link link{};
   return rte_eth_link_get_nowait(info_.dpdk_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

@@ -14,6 +14,16 @@
 
 namespace jvpn {
 
+/// The kernel's interface under a port, if there is one. Plain value; its owner closes it.
+struct KernelInterface {
+  std::string name;
+  int descriptor = -1;  ///< any socket, to ask by; -1: no such interface
+
+  static KernelInterface open(unsigned index);
+  /// Up, with a carrier (netdevice(7)). A system call.
+  bool running() const;
+};
+
 class Port {
  public:
   /// What a port gets from its surroundings.
@@ -31,12 +41,14 @@ class Port {
   ~Port();
 
   const PortInfo& info() const { return info_; }
-  /// The link as the driver sees it now.
+  /// The link as it is now: of a kernel interface (AF_XDP, AF_PACKET) as the kernel sees it,
+  /// because these drivers call it up always.
   bool link_up() const;
 
  private:
   explicit Port(PortInfo info) : info_(std::move(info)) {}
   PortInfo info_;
+  KernelInterface kernel_;
   bool open_ = true;
 };
 

@@ -47,9 +47,9 @@ constexpr std::array kKinds{
     Kind{sizeof(wire::HeartbeatAck), true, "HEARTBEAT_ACK"},
     Kind{sizeof(wire::HeartbeatAck), false, "HEARTBEAT_ACK"},
     Kind{sizeof(wire::TransportDead), true, "TRANSPORT_DEAD"},
-    Kind{sizeof(wire::PathProbe), true, "PATH_PROBE"},
-    Kind{sizeof(wire::PathChallenge), false, "PATH_CHALLENGE"},
-    Kind{sizeof(wire::PathResponse), true, "PATH_RESPONSE"},
+    Kind{sizeof(wire::TransportDead), false, "TRANSPORT_DEAD"},
+    Kind{sizeof(wire::QualityReport), true, "QUALITY_REPORT"},
+    Kind{sizeof(wire::QualityReport), false, "QUALITY_REPORT"},
     Kind{sizeof(wire::ReattachResponse), true, "REATTACH_RESPONSE"},
     Kind{sizeof(wire::ReattachRequest), true, "REATTACH_REQUEST"},
     Kind{sizeof(wire::ReattachChallenge), false, "REATTACH_CHALLENGE"},
@@ -63,6 +63,8 @@ constexpr std::array kKinds{
 }  // namespace
 
 std::string describe(const TappedMessage& message) {
+  if (message.bytes > wire::kMaxControlPlaintext + wire::kTransportOverhead)
+    return message.outbound ? "PATH_PROBE or PATH_RESPONSE" : "PATH_CHALLENGE";  // they are padded
   std::string names;
   for (const Kind& kind : kKinds) {
     if (kind.plaintext + wire::kTransportOverhead != message.bytes) continue;

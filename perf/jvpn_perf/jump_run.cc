@@ -108,7 +108,7 @@ Result<void> JumpRun::measure() {
     if (!results_.jumps.empty()) measure(results_.jumps.back());
     progress_(results_, "jumping");
     JumpRecord& record = results_.jumps.emplace_back();
-    const auto jumped = jump(record);
+    auto jumped = jump(record);
     if (interrupted() && !jumped) results_.jumps.pop_back();  // cut short, not failed
     if (!jumped) return jumped;
     if (auto healed = heal(record.from); !healed) return healed;

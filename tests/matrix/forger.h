@@ -105,7 +105,7 @@ class Forger {
 
   Rig& rig_;
   size_t client_;
-  uint64_t counter_ = 200;  ///< not used by the client itself, yet within its window
+  uint64_t counter_ = 150;  ///< not used by the client itself, yet within its window
 };
 
 /// Both ends as they are now: what was refused has changed neither.

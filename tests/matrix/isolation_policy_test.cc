@@ -16,6 +16,14 @@ struct TwoClients {
 void refuse_reload(Rig& rig) {
   rig.connect(0);
   rig.gateway().engine().deny_new_sessions(rig.now());
+  rig.step();
+}
+
+void load_valid(Rig& rig) {
+  Policy valid = rig.gateway().engine().policy();
+  ++valid.version;
+  rig.gateway().engine().set_policy(rig.now(), valid);
+  rig.step();
 }
 
 TEST(Isolation4, new_sessions_denied) {
@@ -27,9 +35,7 @@ TEST(Isolation4, new_sessions_denied) {
   EXPECT_EQ(rig.client(1).events().changes().size(), 0U);
   EXPECT_GT(rig.gateway().engine().counters().handshakes_refused, 0U);
   EXPECT_TRUE(rig.serves(0));
-  Policy valid = rig.gateway().engine().policy();
-  ++valid.version;
-  rig.gateway().engine().set_policy(rig.now(), valid);
+  load_valid(rig);
   ASSERT_TRUE(rig.run_until([&] { return rig.attached(1); }, Millis{5'000}));
   EXPECT_TRUE(rig.serves(1));
 }
@@ -55,9 +61,7 @@ TEST(Isolation4, failure_logged) {
   const EventBook& events = rig.gateway().events();
   refuse_reload(rig);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigRefused), 1U);
-  Policy valid = rig.gateway().engine().policy();
-  ++valid.version;
-  rig.gateway().engine().set_policy(rig.now(), valid);
+  load_valid(rig);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigLoaded), 1U);
 }
 

@@ -27,6 +27,18 @@ const ToldEvent* latest_change(const EventBook& events, const SessionId& id) {
   return found == lines.rend() ? nullptr : &*found;
 }
 
+/// The same with whatever else may be switched on, by the seed.
+RigOptions restless_and_varied(uint64_t seed) {
+  RigOptions options = restless();
+  options.workers = 1 + seed % 2;
+  options.suite = seed / 2 % 2 == 0 ? Suite::kAes128Gcm : Suite::kChaCha20Poly1305;
+  if (seed / 4 % 2 == 0) options.rekey_after = Millis{7'000};
+  if (seed / 8 % 2 == 0) options.policy.transport.candidate_validation_ttl = Millis{4'000};
+  if (seed / 16 % 2 == 0) options.policy.session.idle_max = Millis{4'000};
+  if (seed / 32 % 2 == 0) options.policy.switching.failback_when_stable = Millis{3'000};
+  return options;
+}
+
 void run_storm(Rig& rig, int rounds) {
   SCOPED_TRACE("JVPN_SEED=" + std::to_string(run_seed()));
   Storm storm(rig, run_seed());
@@ -36,7 +48,7 @@ void run_storm(Rig& rig, int rounds) {
 }
 
 TEST(Never, silent_reset) {
-  Rig rig(restless());
+  Rig rig(restless_and_varied(run_seed()));
   SessionId before;
   size_t resets = 0;
   rig.after_step = [&] {
@@ -172,7 +184,7 @@ TEST(Never, past_ttl) {
 }
 
 TEST(Never, implicit_downgrade) {
-  Rig rig(restless());
+  Rig rig(restless_and_varied(run_seed() / 64));
   rig.after_step = [&] {
     const Snapshot now = rig.at_gateway();
     if (now.id == SessionId{}) return;

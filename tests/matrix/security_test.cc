@@ -63,19 +63,44 @@ TEST(Security, transport_spoofing) {
   still.expect();
 }
 
-TEST(Security, ownership_mismatch) {
-  TestStore store;
+RigOptions with(TestStore& store) {
   RigOptions options;
   options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
-  Rig rig(options);
+  return options;
+}
+
+/// Another node owns the session: that is known before, or learnt from the store.
+TEST(Security, ownership_mismatch) {
+  {
+    TestStore store;
+    Rig rig(with(store));
+    rig.connect();
+    store.forget(rig.at_gateway().id);
+    EXPECT_FALSE(rig.jump(1));
+    const EventBook& events = rig.gateway().events();
+    EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
+    EXPECT_GE(events.count(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly), 1U);
+    EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
+    EXPECT_EQ(store.commits, 0U);
+  }
+  TestStore store;
+  Rig rig(with(store));
   rig.connect();
-  store.forget(rig.at_gateway().id);  // as another node's store has it
-  EXPECT_FALSE(rig.jump(1));
+  const Snapshot before = rig.at_gateway();
+  store.take_over(rig.now(), before.id, before.binding, BindingVersion{9});
+  store.stolen = true;
+  rig.wish_jump(1);
+  ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id == SessionId{}; }, Millis{100}));
   const EventBook& events = rig.gateway().events();
-  EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
-  EXPECT_GE(events.count(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly), 1U);
-  EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
-  EXPECT_EQ(store.commits, 0U);
+  EXPECT_EQ(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
+  EXPECT_EQ(
+      events.count(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost),
+      1U);
+  EXPECT_EQ(events.changes().size(), 1U) << "only its owner ends it";
+  const size_t sent = rig.sent.size();
+  rig.client().send_echo();
+  rig.run_for(Millis{100});
+  for (size_t i = sent; i < rig.sent.size(); ++i) EXPECT_TRUE(rig.sent[i].up) << "nothing is said";
 }
 
 TEST(Security, integrity_violation) {

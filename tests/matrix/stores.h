@@ -17,6 +17,7 @@ class TestStore final : public MemoryOwnership {
   void commit(Millis now, const SessionId& session, BindingVersion expected, BindingVersion next,
               Done done) override {
     ++commits;
+    if (stolen) reachable = false;
     if (late) return waiting.push_back(std::move(done));
     if (!answers) return done(now, OwnershipAnswer::kUnavailable);
     MemoryOwnership::commit(now, session, expected, next, std::move(done));
@@ -33,6 +34,7 @@ class TestStore final : public MemoryOwnership {
   bool reachable = true;  ///< before a commit is tried
   bool answers = true;    ///< when one is
   bool late = false;
+  bool stolen = false;  ///< whoever tries to commit learns that another node owns the session
   size_t commits = 0;
   std::vector<Done> waiting;
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -90,6 +91,16 @@ struct Weather {
 
 class World;
 
+/// What one engine was told, and what its host answered meanwhile, in order.
+struct Recording {
+  using Input = std::function<void(SessionEngine&)>;
+  std::vector<Input> inputs;
+  std::deque<Activity> activities;
+  std::deque<RxProgress> progresses;
+  std::deque<Bytes> randoms;
+  std::deque<wire::Timestamp> timestamps;
+};
+
 /// A host that keeps what the engine told it, and checks that it makes sense.
 class Node : public SessionHost {
  public:
@@ -130,14 +141,23 @@ class Node : public SessionHost {
   void withdraw_tx(PeerId peer) override {
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
   }
-  Activity activity(PeerId peer) override { return activity_[peer.value]; }
-  RxProgress rx_progress(ReceiverIndex index) override { return progress_[index.value]; }
+  Activity activity(PeerId peer) override {
+    if (recording != nullptr) recording->activities.push_back(activity_[peer.value]);
+    return activity_[peer.value];
+  }
+  RxProgress rx_progress(ReceiverIndex index) override {
+    if (recording != nullptr) recording->progresses.push_back(progress_[index.value]);
+    return progress_[index.value];
+  }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     answers.push_back(answer);
   }
   void emit(const Event& event) override { events.push_back(event); }
-  void random(std::span<uint8_t> bytes) override { random_.fill(bytes); }
+  void random(std::span<uint8_t> bytes) override {
+    random_.fill(bytes);
+    if (recording != nullptr) recording->randoms.emplace_back(bytes.begin(), bytes.end());
+  }
   wire::Timestamp timestamp() override;
 
   /// Seals one packet to `peer`; its content stands for its key.
@@ -182,7 +202,16 @@ class Node : public SessionHost {
     return text;
   }
 
+  /// Tells the engine something, and the recording.
+  void tell(const Recording::Input& input) {
+    if (recording != nullptr) recording->inputs.push_back(input);
+    ++told;
+    input(*engine);
+  }
+
   std::unique_ptr<SessionEngine> engine;
+  Recording* recording = nullptr;
+  uint64_t told = 0;  ///< inputs of the engine
   std::map<uint32_t, RxInstall> rx;
   std::map<uint32_t, TxInstall> tx;
   std::vector<Event> events;
@@ -208,21 +237,29 @@ class World {
  public:
   using Adjust = std::function<void(size_t node, EngineConfig&)>;
 
-  explicit World(uint64_t seed = 1, const Adjust& adjust = nullptr, size_t count = 2)
+  /// `recording`: of node 1.
+  explicit World(uint64_t seed = 1, const Adjust& adjust = nullptr, size_t count = 2,
+                 Recording* recording = nullptr)
       : seed_(seed), random_(seed) {
-    std::vector<SecretKey> keys(count);
-    for (SecretKey& key : keys) {
-      random_.fill(key.span());
-      public_keys_.push_back(public_key_of(key));
-    }
+    const std::vector<SecretKey> keys = keys_of(random_, count);
+    for (const SecretKey& key : keys) public_keys_.push_back(public_key_of(key));
     for (size_t i = 0; i < count; ++i) {
       nodes_.push_back(std::make_unique<Node>(*this, i, random_.next()));
+      if (i == 1) nodes_[i]->recording = recording;
       EngineConfig config = config_of(keys, i);
       if (adjust) adjust(i, config);
       auto engine = SessionEngine::create(std::move(config), *nodes_[i], now);
       EXPECT_TRUE(engine.ok());
       nodes_[i]->engine = std::move(*engine);
     }
+  }
+
+  /// The configuration that a world of this seed gives a node.
+  static EngineConfig config_from(uint64_t seed, const Adjust& adjust, size_t count, size_t self) {
+    Random random(seed);
+    EngineConfig config = config_of(keys_of(random, count), self);
+    if (adjust) adjust(self, config);
+    return config;
   }
 
   Node& node(size_t i) { return *nodes_[i]; }
@@ -272,11 +309,15 @@ class World {
           ++unopened;
           return;
         }
-        return receiver.engine->on_control(now, from, ReceiverIndex{header.receiver},
-                                           header.counter, *plaintext);
+        const Bytes opened(plaintext->begin(), plaintext->end());
+        return receiver.tell([at = now, from, header, opened](SessionEngine& engine) {
+          engine.on_control(at, from, ReceiverIndex{header.receiver}, header.counter, opened);
+        });
       }
       default:
-        return receiver.engine->on_handshake(now, from, datagram.bytes, std::nullopt);
+        return receiver.tell([at = now, from, bytes = datagram.bytes](SessionEngine& engine) {
+          engine.on_handshake(at, from, bytes, std::nullopt);
+        });
     }
   }
 
@@ -292,7 +333,9 @@ class World {
         queue_.erase(queue_.begin());
         deliver(datagram);
       } else {
-        for (auto& each : nodes_) each->engine->advance(now);
+        for (auto& each : nodes_) {
+          each->tell([at = now](SessionEngine& engine) { engine.advance(at); });
+        }
       }
       if (after_each) after_each();
     }
@@ -329,6 +372,11 @@ class World {
   uint64_t unopened = 0;
 
  private:
+  static std::vector<SecretKey> keys_of(Random& random, size_t count) {
+    std::vector<SecretKey> keys(count);
+    for (SecretKey& key : keys) random.fill(key.span());
+    return keys;
+  }
   static EngineConfig config_of(const std::vector<SecretKey>& keys, size_t self) {
     EngineConfig config;
     config.private_key = keys[self];
@@ -372,6 +420,7 @@ inline wire::Timestamp Node::timestamp() {
   wire::Timestamp stamp{};
   for (size_t i = 0; i < 8; ++i) stamp[i] = static_cast<uint8_t>(seconds >> (56 - 8 * i));
   for (size_t i = 0; i < 4; ++i) stamp[8 + i] = static_cast<uint8_t>(nanoseconds >> (24 - 8 * i));
+  if (recording != nullptr) recording->timestamps.push_back(stamp);
   return stamp;
 }
 

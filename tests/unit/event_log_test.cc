@@ -1,6 +1,7 @@
 #include "control/event_log.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 namespace jvpn::test {
 namespace {
+
+using Lines = std::vector<std::string>;
 
 class EventLogTest : public EventFolder {};
 
@@ -151,7 +154,14 @@ TEST_F(EventLogTest, AFollowerIsWokenAndToldWhatItMissed) {
 }
 
 TEST_F(EventLogTest, ADeadSinkIsShownWithItsReason) {
-  EventLog log(options_with({file("none/log"), file("log")}));
+  std::mutex mutex;
+  Lines reports;
+  EventLogOptions options = options_with({file("none/log"), file("log")});
+  options.report = [&](const std::string& news) {
+    const std::scoped_lock lock(mutex);
+    reports.push_back(news);
+  };
+  EventLog log(options);
   log.start();
   log.add(some_event());
   ASSERT_TRUE(comes_true([&] { return !log.status().healthy; }));
@@ -167,6 +177,10 @@ TEST_F(EventLogTest, ADeadSinkIsShownWithItsReason) {
   std::filesystem::create_directory(path("none"));
   ASSERT_TRUE(comes_true([&] { return log.status().healthy; }));
   EXPECT_EQ(lines_of("none/log").size(), 1U);
+  log.close();
+  const std::string name = "event sink file " + path("none/log");
+  EXPECT_EQ(reports, (Lines{name + ": No such file or directory",
+                            name + ": well again, 0 events lost so far"}));
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ class EventFolder : public testing::Test {
 };
 
 inline EventLogOptions options_with(std::vector<EventSinkProfile> sinks, size_t ring = 4'096) {
-  return {"n1", "jvpn-test", ring, std::move(sinks)};
+  return {"n1", "jvpn-test", ring, std::move(sinks), nullptr};
 }
 
 /// A collector of lines on a unix socket.

@@ -64,11 +64,37 @@ TEST(Show, ColoursStatesOnlyWhenAsked) {
   EXPECT_EQ(render_show(reply, false).find('\033'), std::string::npos);
 }
 
+TEST(Show, EventSinksAreShownOnlyWhenOneIsIll) {
+  nlohmann::json reply = {
+      {"events",
+       {{"written", 50},
+        {"lost", 7},
+        {"healthy", false},
+        {"sinks",
+         {{{"kind", "stdout"}, {"target", ""}, {"healthy", true}, {"written", 50}, {"lost", 0}},
+          {{"kind", "unix"},
+           {"target", "/run/c.sock"},
+           {"healthy", false},
+           {"why", "takes no more lines"},
+           {"written", 43},
+           {"lost", 7}}}}}}};
+  EXPECT_NE(render_show(reply, false).find(R"(
+EVENT SINK  TARGET       STATE      WRITTEN  LOST  WHY
+stdout                   healthy         50     0
+unix        /run/c.sock  unhealthy       43     7  takes no more lines
+)"),
+            std::string::npos)
+      << render_show(reply, false);
+  reply["events"]["healthy"] = true;
+  EXPECT_EQ(render_show(reply, false).find("EVENT SINK"), std::string::npos);
+}
+
 TEST(Show, BearsMissingAndForeignFields) {
   for (const char* text :
        {"{}", R"({"sessions":[]})", R"({"sessions":[{}],"terminated":[{}],"ports":[{}]})",
         R"({"sessions":[7,null,"x",[]],"drops":[1],"ports":{},"terminated":"none"})",
         R"({"sessions":[{"rx_bytes":-1,"tx_bytes":"many","rekeys":[1],"session_id":5}]})",
+        R"({"events":{"healthy":false}})", R"({"events":{"healthy":false,"sinks":[7,{}]}})",
         R"({"node":null,"uptime_ms":"x","drops":{"a":-5,"b":"x","c":null}})"}) {
     const std::string shown = render_show(nlohmann::json::parse(text), false);
     EXPECT_TRUE(shown.starts_with("- (-), up -, policy -")) << shown;
@@ -90,6 +116,14 @@ TEST(TextTable, HumanBytes) {
   EXPECT_EQ(human_bytes(1'048'575), "1.00 MiB");
   EXPECT_EQ(human_bytes(268'435'456), "256 MiB");
   EXPECT_EQ(human_bytes(UINT64_MAX), "16.0 EiB");
+}
+
+TEST(TextTable, HumanBitRate) {
+  EXPECT_EQ(human_bit_rate(0), "0 bit/s");
+  EXPECT_EQ(human_bit_rate(999), "999 bit/s");
+  EXPECT_EQ(human_bit_rate(999.6), "1.00 kbit/s");
+  EXPECT_EQ(human_bit_rate(12'345'678), "12.3 Mbit/s");
+  EXPECT_EQ(human_bit_rate(9.4e9), "9.40 Gbit/s");
 }
 
 TEST(TextTable, HumanSpan) {

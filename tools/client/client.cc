@@ -4,7 +4,10 @@
 #include <utility>
 
 #include <nlohmann/json.hpp>
+#include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "common/limits.h"
 #include "common/wire.h"
@@ -62,6 +65,7 @@ Result<std::unique_ptr<Client>> Client::create(LoadedClient loaded, EventLog& ev
   if (!loop) return loop.error();
   std::unique_ptr<Client> client(
       new Client(std::move(loaded.profile), std::move(loop).value(), events));
+  client->profile_path_ = loaded.path;
   const auto done = client->set_up(std::move(loaded.private_key), std::move(loaded.preshared));
   if (!done) return done.error();
   return client;
@@ -108,6 +112,7 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
 }
 
 Result<void> Client::run(int signal_fd) {
+  signals_ = signal_fd;
   if (auto added = loop_.add(signal_fd, kSignalTag); !added) return added;
   if (auto added = loop_.add(tunnel_->tun().fd(), kTunTag); !added) return added;
   if (auto added = loop_.add(links_->fd(), kLinksTag); !added) return added;
@@ -122,6 +127,7 @@ Result<void> Client::run(int signal_fd) {
       look_again_ = kNever;
       look_at_paths(now);
     }
+    engine_->wake(now, kGateway);
     if (engine_->next_deadline() <= now) engine_->advance(now);
     follow_session(now);
     follow_outbound(now);
@@ -134,8 +140,8 @@ Result<void> Client::run(int signal_fd) {
 }
 
 Millis Client::next_deadline() const {
-  const Millis deadline =
-      std::min({engine_->next_deadline(), dialer_->due(), look_again_, abandon_at_});
+  const Millis deadline = std::min(
+      {engine_->next_deadline(), given_up_ ? kNever : dialer_->due(), look_again_, abandon_at_});
   const bool asked = admin_ && admin_->clients() != 0;
   return asked ? std::min(deadline, boottime_now() + AdminSocket::kClientTimeout) : deadline;
 }
@@ -143,8 +149,7 @@ Millis Client::next_deadline() const {
 void Client::serve(const EventLoop::Ready& ready, Millis now) {
   switch (ready.tag) {
     case kSignalTag:
-      stopping_ = true;
-      return;
+      return take_signal();
     case kTunTag:
       if (!outbound_->blocked()) outbound_->pump();
       return;
@@ -155,6 +160,15 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
     default:
       return serve_underlay(ready, now);
   }
+}
+
+void Client::take_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals_, &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo != SIGHUP)
+    stopping_ = true;
+  else
+    reload();
 }
 
 void Client::serve_underlay(const EventLoop::Ready& ready, Millis now) {
@@ -231,6 +245,8 @@ void Client::leave_lost_path(Millis now) {
   const auto usable = underlays_[active->interface].usable(*active);
   if (usable) return;
   spdlog::warn("lost {}: {}", to_string(*active), usable.error().message);
+  for (Candidate& candidate : candidates_)  // so that it counts as found again when it is
+    if (candidate.path == active) candidate.path.reset();
   engine_->path_lost(now, kGateway, *active);
 }
 
@@ -254,12 +270,26 @@ void Client::follow_session(Millis now) {
       reported_.clear();
       look_at_paths(now);
     } else {
-      spdlog::warn("no session; dialling again");
+      given_up_ = !engine_->dials(kGateway);
+      if (given_up_)
+        spdlog::error("the gateway ended the session for good ({}); restart to dial it again",
+                      last_end());
+      else
+        spdlog::warn("no session; dialling again");
       dialer_->lost(now);
     }
   }
   follow_path();
-  if (!lives && dialer_->due() <= now) dial(now);
+  if (!lives && !given_up_ && dialer_->due() <= now) dial(now);
+}
+
+// Why the latest session ended.
+std::string Client::last_end() const {
+  std::string text;
+  engine_->for_each_tombstone([&](const Tombstone& ended) {
+    text = std::string(to_string(ended.reason)) + " " + to_string(ended.detail);
+  });
+  return text;
 }
 
 // For the log alone: people follow a session by its underlay.
@@ -343,7 +373,23 @@ nlohmann::json Client::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
   if (command != request.end() && *command == "show") return show();
   if (command != request.end() && *command == "jump") return jump(request);
-  return {{"error", "unknown command; jvpn-client answers: show, jump"}};
+  if (command != request.end() && *command == "reload") return reload();
+  return {{"error", "unknown command; jvpn-client answers: show, jump, reload"}};
+}
+
+// The policy section of the profile, read anew. Refused: the one in force stays.
+nlohmann::json Client::reload() {
+  const Millis now = boottime_now();
+  const Result<Policy> policy = load_client_policy(profile_path_);
+  if (!policy) {
+    spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
+                  policy.error().message);
+    engine_->deny_new_sessions(now);
+    return {{"error", policy.error().message}};
+  }
+  engine_->set_policy(now, *policy);
+  spdlog::info("policy {} loaded", policy->version);
+  return {{"reloaded", {{"policy_version", policy->version}}}};
 }
 
 // A planned jump: the old path carries everything until the new one is committed.
@@ -387,6 +433,7 @@ nlohmann::json Client::show() {
   const auto name = [this](PeerId) { return profile_.gateway.name; };
   nlohmann::json out =
       show_header(profile_.node, "client", now - started_, engine_->policy().version);
+  out["denies_new_sessions"] = engine_->denies_new_sessions();
   out["sessions"] = show_sessions(*engine_, *host_, name, now);
   out["terminated"] = show_terminated(*engine_, name, now);
   out["paths"] = show_paths();

@@ -35,8 +35,9 @@ class Client {
   static Result<std::unique_ptr<Client>> create(LoadedClient loaded, EventLog& events);
   ~Client();
 
-  /// Keeps a session with the gateway until `signal_fd` becomes readable; then ends it, telling the
-  /// gateway. An Error: the host's network could not be configured.
+  /// Keeps a session with the gateway until `signal_fd`, a signalfd(2), tells of another signal
+  /// than SIGHUP, which reloads the policy; then ends it, telling the gateway. An Error: the host's
+  /// network could not be configured.
   Result<void> run(int signal_fd);
 
  private:
@@ -62,8 +63,13 @@ class Client {
   nlohmann::json show();
   nlohmann::json show_paths() const;
   nlohmann::json jump(const nlohmann::json& request);
+  nlohmann::json reload();
+  void take_signal();
+  std::string last_end() const;
 
   ClientProfile profile_;
+  std::string profile_path_;
+  int signals_ = -1;
   Millis started_;
   EventLoop loop_;
   EventLog& events_;
@@ -82,6 +88,7 @@ class Client {
   std::vector<Candidate> candidates_;
   Millis look_again_;  ///< some changes come unannounced behind one that was
   bool has_session_ = false;
+  bool given_up_ = false;        ///< the gateway doesn't want us
   std::optional<Path> active_;   ///< as the log was told
   bool told_session_ = false;    ///< so, too
   std::optional<Path> full_;     ///< its socket is full: the TUN isn't read until it takes more

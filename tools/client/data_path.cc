@@ -183,8 +183,7 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   return std::nullopt;
 }
 
-std::optional<Drop> DataPath::accept_opened(const AeadOp& op, const Opening& opening,
-                                            Millis now) {
+std::optional<Drop> DataPath::accept_opened(const AeadOp& op, const Opening& opening, Millis now) {
   if (!op.ok) return Drop::kBadTag;
   const ReplayVerdict verdict = opening.window->accept(opening.sequence);
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;

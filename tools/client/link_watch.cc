@@ -38,10 +38,15 @@ Result<std::unique_ptr<LinkWatch>> LinkWatch::open(std::vector<std::string> devi
   std::unique_ptr<LinkWatch> watch(new LinkWatch(socket, std::move(devices)));
   if (mnl_socket_bind(socket, kGroups, MNL_SOCKET_AUTOPID) != 0)
     return failure("cannot watch links, addresses and routes");
-  for (const std::string& device : watch->devices_)
-    if (const unsigned index = ::if_nametoindex(device.c_str()); index != 0)
-      watch->indices_.insert(static_cast<int>(index));
+  watch->find_devices();
   return watch;
+}
+
+void LinkWatch::find_devices() {
+  indices_.clear();
+  for (const std::string& device : devices_)
+    if (const unsigned index = ::if_nametoindex(device.c_str()); index != 0)
+      indices_.insert(static_cast<int>(index));
 }
 
 int LinkWatch::fd() const {
@@ -56,7 +61,10 @@ bool LinkWatch::take() {
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return changed;
     if (bytes < 0 && errno != ENOBUFS && errno != ENOSPC) return true;  // the next wake tries again
-    changed = changed || bytes < 0;  // what was lost may concern us
+    if (bytes < 0) {  // what was lost may concern us
+      find_devices();
+      changed = true;
+    }
     int left = static_cast<int>(std::max<ssize_t>(bytes, 0));
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer);
          mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))

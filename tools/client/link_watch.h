@@ -33,6 +33,7 @@ class LinkWatch {
     void operator()(mnl_socket* socket) const;
   };
   LinkWatch(mnl_socket* socket, std::vector<std::string> devices);
+  void find_devices();
   bool concerns(const nlmsghdr* message);
   bool link_concerns(const nlmsghdr* message);
   bool route_concerns(const nlmsghdr* message) const;

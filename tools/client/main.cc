@@ -36,7 +36,7 @@ FileDescriptor open_signals() {
 
 // Diagnostics to stderr, for people.
 void open_log(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_logger_st("jvpn-client"));
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("jvpn-client"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(spdlog::level::from_str(level));
 }
@@ -53,7 +53,8 @@ int run(const std::string& profile_path, const std::string& level) {
     spdlog::error("signalfd: {}", std::strerror(errno));
     return kRuntimeFailure;
   }
-  EventLog events(event_options(loaded->profile, "jvpn-client"));
+  EventLog events(event_options(loaded->profile, "jvpn-client",
+                                [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   auto client = Client::create(std::move(loaded).value(), events);
   const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());

@@ -125,7 +125,7 @@ Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
                              socket_path)};
   }
   if (const auto error = reply.find("error"); error != reply.end() && error->is_string()) {
-    return Error{printable(error->get_ref<const std::string&>())};
+    return Error{printable_lines(error->get_ref<const std::string&>())};
   }
   return reply;
 }

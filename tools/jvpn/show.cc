@@ -29,12 +29,6 @@ std::string id_of(const Json& object) {
   return text_of(object, "session_id").substr(0, kShortIdDigits);
 }
 
-std::string heading(const Json& reply) {
-  const auto uptime = number_of(reply, "uptime_ms");
-  return fmt::format("{} ({}), up {}, policy {}\n", text_of(reply, "node"), text_of(reply, "role"),
-                     uptime ? human_span(*uptime) : "-", text_of(reply, "policy_version"));
-}
-
 std::string sessions(const Json& reply, bool with_colours) {
   const Json& list = field(reply, "sessions");
   if (!list.is_array() || list.empty()) return "\nno sessions\n";
@@ -53,23 +47,6 @@ std::string sessions(const Json& reply, bool with_colours) {
                {ago_of(session, "last_rx_ms_ago")},
                {text_of(session, "rekeys")},
                {text_of(session, "reason")}});
-  }
-  return '\n' + table.render(with_colours);
-}
-
-std::string paths(const Json& reply, bool with_colours) {
-  const Json& list = field(reply, "paths");
-  if (!list.is_array() || list.empty()) return {};
-  TextTable table({"UNDERLAY", "REMOTE", "STATE", "WHY"});
-  for (const Json& path : list) {
-    const std::string state = text_of(path, "state");
-    const Colour colour = state == "active" ? Colour::kGreen
-                          : state == "down" ? Colour::kRed
-                                            : Colour::kNone;
-    table.add({{text_of(path, "underlay")},
-               {text_of(path, "remote")},
-               {state, colour},
-               {field(path, "why").is_string() ? text_of(path, "why") : std::string()}});
   }
   return '\n' + table.render(with_colours);
 }
@@ -118,9 +95,48 @@ std::string terminated(const Json& reply) {
 
 }  // namespace
 
+std::string render_heading(const Json& reply) {
+  const auto uptime = number_of(reply, "uptime_ms");
+  return fmt::format("{} ({}), up {}, policy {}\n", text_of(reply, "node"), text_of(reply, "role"),
+                     uptime ? human_span(*uptime) : "-", text_of(reply, "policy_version"));
+}
+
+std::string render_paths(const Json& reply, bool with_colours) {
+  const Json& list = field(reply, "paths");
+  if (!list.is_array() || list.empty()) return {};
+  TextTable table({"UNDERLAY", "REMOTE", "STATE", "WHY"});
+  for (const Json& path : list) {
+    const std::string state = text_of(path, "state");
+    const Colour colour = state == "active" ? Colour::kGreen
+                          : state == "down" ? Colour::kRed
+                                            : Colour::kNone;
+    table.add({{text_of(path, "underlay")},
+               {text_of(path, "remote")},
+               {state, colour},
+               {field(path, "why").is_string() ? text_of(path, "why") : std::string()}});
+  }
+  return '\n' + table.render(with_colours);
+}
+
+std::string render_event_health(const Json& reply, bool with_colours) {
+  const Json& events = field(reply, "events");
+  if (field(events, "healthy") != false) return {};
+  TextTable table({"EVENT SINK", "TARGET", "STATE", ">WRITTEN", ">LOST", "WHY"});
+  for (const Json& sink : field(events, "sinks")) {
+    const bool healthy = field(sink, "healthy") == true;
+    table.add({{text_of(sink, "kind")},
+               {text_of(sink, "target")},
+               {healthy ? "healthy" : "unhealthy", healthy ? Colour::kGreen : Colour::kRed},
+               {text_of(sink, "written")},
+               {text_of(sink, "lost")},
+               {healthy ? std::string() : text_of(sink, "why")}});
+  }
+  return '\n' + table.render(with_colours);
+}
+
 std::string render_show(const Json& reply, bool with_colours) {
-  return heading(reply) + sessions(reply, with_colours) + paths(reply, with_colours) +
-         ports(reply) + drops(reply) + terminated(reply);
+  return render_heading(reply) + sessions(reply, with_colours) + render_paths(reply, with_colours) +
+         ports(reply) + drops(reply) + terminated(reply) + render_event_health(reply, with_colours);
 }
 
 int run_show(const std::string& socket_path, bool as_json) {

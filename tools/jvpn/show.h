@@ -13,4 +13,12 @@ int run_show(const std::string& socket_path, bool as_json);
 /// The tables of a reply. Fields that are missing or of another type are shown as `-`.
 std::string render_show(const nlohmann::json& reply, bool with_colours);
 
+// Its parts, each empty when the reply has nothing of it; but for the first they begin with an
+// empty line.
+std::string render_heading(const nlohmann::json& reply);
+/// A client's paths.
+std::string render_paths(const nlohmann::json& reply, bool with_colours);
+/// The event log's sinks, when one of them isn't healthy.
+std::string render_event_health(const nlohmann::json& reply, bool with_colours);
+
 }  // namespace jvpn

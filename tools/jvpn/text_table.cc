@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,6 +28,16 @@ const char* escape_of(Colour colour) {
       break;
   }
   return "";
+}
+
+/// In the largest unit that leaves something before the point.
+std::string in_units(double value, double step, std::span<const char* const> units) {
+  size_t unit = 0;
+  while (value >= step - 0.5 && unit + 1 < units.size()) {
+    value /= step;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, units[unit]);
 }
 
 }  // namespace
@@ -77,13 +88,13 @@ std::string TextTable::render(bool with_colours) const {
 std::string human_bytes(uint64_t bytes) {
   constexpr std::array units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   if (bytes < 1'024) return fmt::format("{} B", bytes);
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1'023.5 && unit + 1 < units.size()) {
-    value /= 1'024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, units[unit]);
+  return in_units(static_cast<double>(bytes), 1'024, units);
+}
+
+std::string human_bit_rate(double bits_per_second) {
+  constexpr std::array units = {"bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"};
+  if (bits_per_second < 999.5) return fmt::format("{:.0f} bit/s", bits_per_second);
+  return in_units(bits_per_second, 1'000, units);
 }
 
 std::string human_span(uint64_t milliseconds) {
@@ -98,9 +109,15 @@ std::string human_span(uint64_t milliseconds) {
 }
 
 std::string printable(std::string_view text) {
+  std::string result = printable_lines(text);
+  std::ranges::replace(result, '\n', '?');
+  return result;
+}
+
+std::string printable_lines(std::string_view text) {
   std::string result(text);
   std::ranges::replace_if(
-      result, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+      result, [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; }, '?');
   return result;
 }
 

@@ -91,7 +91,8 @@ Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
 
 }  // namespace
 
-Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop) {
+Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop,
+                         std::atomic<bool>& reload) {
   const auto options = dataplane_options(loaded);
   if (!options) return options.error();
   const auto eal = Eal::start(loaded.profile);
@@ -105,10 +106,11 @@ Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atom
   auto loop =
       ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events, clock);
   if (!loop) return loop.error();
+  (*loop)->on_reload([path = loaded.path] { return load_gateway_policy(path); });
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
                workers.workers(), loaded.profile.peers.size());
-  (*loop)->run(stop);
+  (*loop)->run(stop, reload);
   workers.stop();
   return {};
 }

@@ -1,5 +1,5 @@
-// jvpnd PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the machine can't carry the gateway, 2 for
-// a bad profile or command line.
+// jvpnd PROFILE: SIGHUP reads the policy anew. Exit 0 after SIGTERM or SIGINT, 1 when the machine
+// can't carry the gateway, 2 for a bad profile or command line.
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -25,8 +25,10 @@ constexpr size_t kLogLines = 8'192;  ///< waiting for a slow reader; the oldest 
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
 
-void on_signal(int) {
-  stop_requested.store(true, std::memory_order_relaxed);
+std::atomic<bool> reload_requested{false};
+
+void on_signal(int signal) {
+  (signal == SIGHUP ? reload_requested : stop_requested).store(true, std::memory_order_relaxed);
 }
 
 void catch_signals() {
@@ -61,9 +63,11 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
   forbid_core_dumps();
   catch_signals();
   open_log(level);
-  EventLog events(event_options(loaded->profile, "jvpnd"));
+  EventLog events(event_options(loaded->profile, "jvpnd",
+                                [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
-  const auto done = run_gateway(std::move(loaded).value(), events, stop_requested);
+  const auto done =
+      run_gateway(std::move(loaded).value(), events, stop_requested, reload_requested);
   events.close();
   if (!done) spdlog::error("{}", done.error().message);
   spdlog::shutdown();

@@ -1,0 +1,131 @@
+// `jvpn reload`, `terminate`, `watch` and `check` as they are run: output, errors, exit status.
+#include "tools/jvpn/orders.h"
+
+#include <cstdio>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include "control/admin_socket.h"
+#include "tests/unit/event_rig.h"
+#include "tools/jvpn/check.h"
+#include "tools/jvpn/watch.h"
+
+namespace jvpn::test {
+namespace {
+
+using Json = nlohmann::json;
+
+class OrdersTest : public EventFolder {
+ protected:
+  OrdersTest() {
+    admin_ = AdminSocket::open(path("admin"), [this](const Json& request) {
+               requests_.push_back(request);
+               return answer_;
+             }).value();
+  }
+
+  struct Outcome {
+    int status = -1;
+    std::string out;
+    std::string err;
+  };
+  /// Runs a command in a process of its own and serves it.
+  Outcome run(const std::function<int()>& command) {
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      for (const auto& [name, descriptor] :
+           {std::pair("out", STDOUT_FILENO), std::pair("err", STDERR_FILENO)})
+        dup2(open(path(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), descriptor);
+      const int status = command();
+      std::fflush(nullptr);
+      _exit(status);
+    }
+    int status = -1;
+    comes_true([&] {
+      admin_->poll(Millis{1});
+      return waitpid(child, &status, WNOHANG) == child;
+    });
+    return {WEXITSTATUS(status), text_of_file(path("out")), text_of_file(path("err"))};
+  }
+
+  Json answer_;
+  std::vector<Json> requests_;
+  std::unique_ptr<AdminSocket> admin_;
+};
+
+TEST_F(OrdersTest, ReloadTellsTheVersion) {
+  answer_ = {{"reloaded", {{"policy_version", 8}}}};
+  const auto outcome = run([this] { return run_reload(path("admin"), false); });
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.out, "policy version 8 is in force\n");
+  EXPECT_EQ(requests_.at(0), (Json{{"command", "reload"}}));
+  EXPECT_EQ(run([this] { return run_reload(path("admin"), true); }).out, answer_.dump() + "\n");
+}
+
+TEST_F(OrdersTest, ARefusedReloadTellsEveryFinding) {
+  answer_ = {{"error", "gw.yaml:3:4: policy.version: expected a got b\x1b\ngw.yaml:5:6: x\n"}};
+  const auto outcome = run([this] { return run_reload(path("admin"), false); });
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "gw.yaml:3:4: policy.version: expected a got b?\ngw.yaml:5:6: x\n\n");
+}
+
+TEST_F(OrdersTest, TerminateNamesThePeer) {
+  answer_ = {{"terminated", "laptop"}};
+  const auto outcome = run([this] { return run_terminate(path("admin"), "laptop", false); });
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.out, "ended the session with laptop\n");
+  EXPECT_EQ(requests_.at(0), (Json{{"command", "terminate"}, {"peer", "laptop"}}));
+  answer_ = {{"error", "peer: no peer is named x"}};
+  const auto refused = run([this] { return run_terminate(path("admin"), "x", false); });
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(refused.err, "jvpn: peer: no peer is named x\n");
+}
+
+TEST_F(OrdersTest, WatchPrintsSoManyTables) {
+  answer_ = {{"node", "gw1"}};
+  WatchCommand command;
+  command.interval = std::chrono::milliseconds(1);
+  command.count = 3;
+  const auto outcome = run([&] { return run_watch(path("admin"), command); });
+  EXPECT_EQ(outcome.status, 0);
+  const std::string table = "gw1 (-), up -, policy -\n\nno sessions\n";
+  EXPECT_EQ(outcome.out, table + "\n" + table + "\n" + table);
+  command.as_json = true;
+  command.count = 2;
+  EXPECT_EQ(run([&] { return run_watch(path("admin"), command); }).out,
+            "{\"node\":\"gw1\"}\n{\"node\":\"gw1\"}\n");
+}
+
+TEST_F(OrdersTest, CheckTellsRoleOrFindings) {
+  const std::string key = path("laptop.key");
+  std::ofstream(key) << "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  const std::string profile = path("client.yaml");
+  std::ofstream(profile) << R"(role: client
+node: laptop
+crypto: {private_key_file: laptop.key}
+underlays: [{name: wan0, device: wan0}]
+gateway: {public_key: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=, endpoints: ["192.0.2.1:51900"], allowed_ips: [0.0.0.0/0]}
+policy: {version: 1}
+)";
+  const auto sound = run([&] { return run_check(profile, false); });
+  EXPECT_EQ(sound.status, 0) << sound.err;
+  EXPECT_EQ(sound.out, profile + ": sound, client laptop\n");
+  std::filesystem::remove(key);
+  const auto bad = run([&] { return run_check(profile, false); });
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_EQ(bad.out, "");
+  EXPECT_TRUE(bad.err.starts_with(profile + ":3:28: crypto.private_key_file: expected")) << bad.err;
+  const auto json = Json::parse(run([&] { return run_check(profile, true); }).out);
+  EXPECT_EQ(json["sound"], false);
+  std::ofstream(profile) << "node: laptop\n";
+  EXPECT_EQ(run([&] { return run_check(profile, false); }).err,
+            profile + ":1:1: role: expected one of gateway, client got nothing\n");
+}
+
+}  // namespace
+}  // namespace jvpn::test

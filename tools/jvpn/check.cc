@@ -1,0 +1,56 @@
+#include "tools/jvpn/check.h"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "control/profile_file.h"
+#include "tools/jvpn/output.h"
+
+namespace jvpn {
+namespace {
+
+constexpr int kBadProfile = 2;
+
+/// The role of a sound profile, and its node.
+struct Checked {
+  const char* role;
+  std::string node;
+};
+
+Result<Checked> check(const std::string& path) {
+  const auto text = read_text_file(path);
+  if (!text) return text.error();
+  const auto role = profile_role(*text, path);
+  if (!role) return role.error();
+  if (*role == ProfileRole::kClient) {
+    const auto loaded = load_client(path);
+    if (!loaded) return loaded.error();
+    return Checked{"client", loaded->profile.node};
+  }
+  const auto loaded = load_gateway(path);
+  if (!loaded) return loaded.error();
+  return Checked{"gateway", loaded->profile.node};
+}
+
+}  // namespace
+
+int run_check(const std::string& path, bool as_json) {
+  const auto checked = check(path);
+  if (as_json) {
+    nlohmann::json result{{"sound", checked.ok()}};
+    if (checked)
+      result.update({{"role", checked->role}, {"node", checked->node}});
+    else
+      result["findings"] = printable_lines(checked.error().message);
+    if (const int printed = print_text(result.dump() + '\n'); printed != 0) return printed;
+  } else if (checked) {
+    print_text(fmt::format("{}: sound, {} {}\n", path, checked->role, checked->node));
+  } else {
+    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
+  }
+  return checked ? 0 : kBadProfile;
+}
+
+}  // namespace jvpn

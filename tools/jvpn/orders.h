@@ -1,0 +1,16 @@
+// `jvpn reload` and `jvpn terminate`: what an operator tells a running program to do.
+#pragma once
+
+#include <string>
+
+namespace jvpn {
+
+// Both print what was done, or the program's JSON, and give the exit status.
+
+/// Reads the policy of the program's profile again. A refused one changes nothing: its findings go
+/// to standard error, one a line.
+int run_reload(const std::string& socket_path, bool as_json);
+/// Ends the session with a peer.
+int run_terminate(const std::string& socket_path, const std::string& peer, bool as_json);
+
+}  // namespace jvpn
