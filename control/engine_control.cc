@@ -253,7 +253,8 @@ void SessionEngine::Impl::send_heartbeat(Millis now, Session& session) {
 }
 
 /// Authentic traffic from the peer suppresses heartbeats, unless round trips are to be measured;
-/// new keys ask for theirs until confirmed.
+/// new keys ask for theirs until confirmed. One that isn't answered is followed sooner, so that
+/// short outages in the heartbeats' own rhythm don't add up to silence.
 Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
   if (!session.record.has_transport) return kNever;
   if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
@@ -264,8 +265,13 @@ Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
   const bool measures =
       judges_round_trips(policy) ||
       (session.initiator && (state == State::kVolatile || state == State::kDegraded));
-  if (measures) return session.heartbeat_sent + interval;
-  return std::max(session.heartbeat_sent, session.record.last_authentic) + interval;
+  const Millis heard = session.record.last_authentic;
+  if (session.heartbeat_sent > heard) {
+    const Millis answer{2 * session.quality.rtt.rtt_us().value_or(0) / 1'000};
+    const Millis patience = std::max(Millis{interval.value / 4}, answer);
+    return session.heartbeat_sent + std::min(interval, patience);
+  }
+  return (measures ? session.heartbeat_sent : heard) + interval;
 }
 
 void SessionEngine::Impl::note_activity(Session& session) {

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Every link drops all for 300 ms and passes all for 300 ms, alternately, for a minute: the session stays the same,
-# its switches stay within the policy, it degrades rather than oscillate, and when all is well again it comes to
-# rest. JVPN_FLAP_SECONDS for another length. Topology: tools/lib/lab.sh; the links are emulated.
+# Every link drops all for 300 ms and passes all for 300 ms, alternately, for a minute, under a steady stream of
+# pings both ways (TCP alone would fall silent): the session stays the same, its switches stay within the policy, it
+# degrades rather than oscillate, and when all is well again it comes to rest. JVPN_FLAP_SECONDS for another length.
+# Topology: tools/lib/lab.sh; the links are emulated.
 source "$(dirname "$0")/lib.sh"
 
 FLAPPING=${JVPN_FLAP_SECONDS:-60}
@@ -15,7 +16,7 @@ entries() { echo $(($(told jvpnd "\"to\":\"$1\"") + $(told jvpn-client "\"to\":\
 
 # most_switches NAME: that the program has told of within any one minute.
 most_switches() {
-  grep '"TRANSPORT_SWITCH"' "$LAB_DIR/log/$1.log" | python3 -c 'import json, sys
+  { grep '"TRANSPORT_SWITCH"' "$LAB_DIR/log/$1.log" || true; } | python3 -c 'import json, sys
 times = [json.loads(line)["ts_ms"] for line in sys.stdin]
 print(max((sum(start <= t < start + 60_000 for t in times) for start in times), default=0))'
 }
@@ -30,6 +31,9 @@ lab_with_session --emulated wan0 --emulated wan1 --emulated wan2
 since=$(now_ms)
 note_session
 transfer_start $FLAPPING $((FLAPPING * 2))
+
+lab_spawn stream-out client ping -n -q -i 0.02 -s 100 -W 1 $LAB_SERVER4
+lab_spawn stream-back lan ping -n -q -i 0.02 -s 100 -W 1 $LAB_CLIENT4
 
 step "Every link flaps for $FLAPPING s"
 every_link 300

@@ -28,7 +28,8 @@ def text(event):
     if kind == "FAULT":
         return f"{event['link']}: {event['fault']}"
     if kind == "STATE_CHANGE":
-        return (f"{event['from']} -> {event['to']}  {event['reason']}  "
+        detail = f" ({event['detail']})" if "detail" in event else ""
+        return (f"{event['from']} -> {event['to']}  {event['reason']}{detail}  "
                 f"version {event['state_version']}")
     rest = " ".join(f"{key}={value}" for key, value in event.items() if key not in SHOWN_ELSEWHERE)
     return f"{kind}  {rest}"
