@@ -14,6 +14,7 @@
 #include <sys/random.h>
 
 #include "control/engine.h"
+#include "control/event_log.h"
 #include "control/handshake.h"
 
 namespace jvpn {
@@ -59,10 +60,10 @@ class RecordingHost : public SessionHost {
     id = {answer.session_id};
   }
   void emit(const Event& event) override {
-    if (tells) told_bytes += to_json_line(event, ++sequence_, event.at.value, "gw1").size();
+    if (log) log->add(event);
   }
   void random(std::span<uint8_t> bytes) override {
-    if (tells) return static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
+    if (log) return static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>((state_ = state_ * 69'069 + 1) >> 16);
   }
   wire::Timestamp timestamp() override { return {}; }
@@ -77,12 +78,10 @@ class RecordingHost : public SessionHost {
   BindingVersion binding_version;
   uint16_t binding = 0;
   SessionId id;
-  bool tells = false;
-  uint64_t told_bytes = 0;
+  std::unique_ptr<EventLog> log;
 
  private:
   uint32_t state_;
-  uint64_t sequence_ = 0;
 };
 
 /// An initiator without an engine: what the gateway can't tell from a real one.
@@ -198,7 +197,10 @@ class Gateway {
     give(session, peer.active, message);
   }
   void advance() { engine_->advance(now); }
-  void tell() { host_.tells = true; }
+  void tell() {
+    host_.log = std::make_unique<EventLog>(EventLogOptions{.node = "gw1", .sinks = {}});
+    host_.log->start();
+  }
 
   Millis now{1'000'000};
 
