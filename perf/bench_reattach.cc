@@ -198,7 +198,8 @@ class Gateway {
   }
   void advance() { engine_->advance(now); }
   void tell() {
-    host_.log = std::make_unique<EventLog>(EventLogOptions{.node = "gw1", .sinks = {}});
+    host_.log =
+        std::make_unique<EventLog>(EventLogOptions{.node = "gw1", .sinks = {}, .report = {}});
     host_.log->start();
   }
 
@@ -244,14 +245,15 @@ class Gateway {
     const std::span<uint8_t> datagram = host_.datagram();
     wire::TransportHeader header;
     __builtin_memcpy(&header, datagram.data(), sizeof header);
-    const auto body = datagram.subspan(sizeof header, sizeof(Message));
+    const auto body =  // probes are padded
+        datagram.subspan(sizeof header, datagram.size() - wire::kTransportOverhead);
     AeadKey key;
     aead_.expand(Suite::kAes128Gcm, initiators_[session].control_key, key);
     Message message{};
     if (aead_.open_one(
             key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
             std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes)))
-      __builtin_memcpy(&message, body.data(), sizeof message);
+      __builtin_memcpy(&message, body.data(), std::min(body.size(), sizeof message));
     return message;
   }
 
