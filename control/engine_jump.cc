@@ -161,6 +161,7 @@ std::vector<Path> SessionEngine::Impl::jump_targets(Millis now, const Session& s
     return 2 * candidates[place].tried + (candidates[place].path == session.path ? 1U : 0U);
   });
   std::vector<Path> targets;
+  targets.reserve(candidates.size() + 1);
   for (const size_t place : places) targets.push_back(candidates[place].path);
   if (targets.empty()) targets.push_back(session.path);
   return targets;

@@ -1,12 +1,13 @@
 #include "control/quality.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace jvpn {
 namespace {
 
 Ppm ppm(double fraction) {
-  return static_cast<Ppm>(std::clamp(fraction, 0.0, 1.0) * kWhole + 0.5);
+  return static_cast<Ppm>(std::lround(std::clamp(fraction, 0.0, 1.0) * kWhole));
 }
 
 bool over(const std::optional<uint32_t>& measured_us, const std::optional<Millis>& threshold) {
