@@ -14,6 +14,7 @@
 #include <sys/random.h>
 
 #include "control/engine.h"
+#include "control/event_log.h"
 #include "control/handshake.h"
 
 namespace jvpn {
@@ -59,10 +60,10 @@ class RecordingHost : public SessionHost {
     id = {answer.session_id};
   }
   void emit(const Event& event) override {
-    if (tells) told_bytes += to_json_line(event, ++sequence_, event.at.value, "gw1").size();
+    if (log) log->add(event);
   }
   void random(std::span<uint8_t> bytes) override {
-    if (tells) return static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
+    if (log) return static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>((state_ = state_ * 69'069 + 1) >> 16);
   }
   wire::Timestamp timestamp() override { return {}; }
@@ -77,12 +78,10 @@ class RecordingHost : public SessionHost {
   BindingVersion binding_version;
   uint16_t binding = 0;
   SessionId id;
-  bool tells = false;
-  uint64_t told_bytes = 0;
+  std::unique_ptr<EventLog> log;
 
  private:
   uint32_t state_;
-  uint64_t sequence_ = 0;
 };
 
 /// An initiator without an engine: what the gateway can't tell from a real one.
@@ -198,7 +197,11 @@ class Gateway {
     give(session, peer.active, message);
   }
   void advance() { engine_->advance(now); }
-  void tell() { host_.tells = true; }
+  void tell() {
+    host_.log =
+        std::make_unique<EventLog>(EventLogOptions{.node = "gw1", .sinks = {}, .report = {}});
+    host_.log->start();
+  }
 
   Millis now{1'000'000};
 
@@ -242,14 +245,15 @@ class Gateway {
     const std::span<uint8_t> datagram = host_.datagram();
     wire::TransportHeader header;
     __builtin_memcpy(&header, datagram.data(), sizeof header);
-    const auto body = datagram.subspan(sizeof header, sizeof(Message));
+    const auto body =  // probes are padded
+        datagram.subspan(sizeof header, datagram.size() - wire::kTransportOverhead);
     AeadKey key;
     aead_.expand(Suite::kAes128Gcm, initiators_[session].control_key, key);
     Message message{};
     if (aead_.open_one(
             key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
             std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes)))
-      __builtin_memcpy(&message, body.data(), sizeof message);
+      __builtin_memcpy(&message, body.data(), std::min(body.size(), sizeof message));
     return message;
   }
 

@@ -1,6 +1,7 @@
 #include "perf/jvpn_perf/environment.h"
 
 #include <array>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <thread>
@@ -30,8 +31,14 @@ std::string utc_date() {
 Environment describe_environment() {
   utsname kernel{};
   uname(&kernel);
-  return {cpu_model(), std::thread::hardware_concurrency(),
-          std::string(kernel.sysname) + " " + kernel.release, kCommit, utc_date()};
+  double load = 0;
+  getloadavg(&load, 1);
+  return {cpu_model(),
+          std::thread::hardware_concurrency(),
+          std::string(kernel.sysname) + " " + kernel.release,
+          kCommit,
+          utc_date(),
+          load};
 }
 
 }  // namespace jvpn::perf

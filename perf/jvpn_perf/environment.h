@@ -11,6 +11,7 @@ struct Environment {
   std::string kernel;
   std::string commit;  ///< that was built
   std::string date;    ///< UTC, ISO 8601
+  double load = 0;     ///< processes that ran or wanted to, over the latest minute
 };
 Environment describe_environment();
 

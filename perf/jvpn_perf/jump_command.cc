@@ -39,6 +39,7 @@ int run_jump(const JumpOptions& options) {
     return kExitUsage;
   }
   catch_interrupts();
+  const Environment environment = describe_environment();
   auto line = std::make_unique<ProgressLine>();
   JumpRun run(options, [&](const JumpResults& results, const std::string& doing) {
     line->show(results.jumps.size(), options.count, doing);
@@ -46,9 +47,9 @@ int run_jump(const JumpOptions& options) {
   const JumpResults results = run.run();
   line.reset();
   if (options.json)
-    std::puts(jump_json(options, results, describe_environment()).dump(2).c_str());
+    std::puts(jump_json(options, results, environment).dump(2).c_str());
   else if (!results.jumps.empty())
-    std::fputs(jump_table(options, results).c_str(), stdout);
+    std::fputs(jump_table(options, results, environment).c_str(), stdout);
   std::fflush(stdout);
   print_courses(options, run, results);
   if (!options.keep_logs.empty()) {

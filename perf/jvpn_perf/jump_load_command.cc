@@ -53,9 +53,9 @@ void print_table(const JumpLoadOptions& options, const JumpLoadResults& results)
   std::fputs(text.c_str(), stdout);
 }
 
-void print_json(const JumpLoadOptions& options, const JumpLoadResults& results) {
+void print_json(const JumpLoadOptions& options, const JumpLoadResults& results,
+                const Environment& environment) {
   const Figures f = figures_of(results);
-  const Environment environment = describe_environment();
   auto pairs = nlohmann::ordered_json::array();
   for (const SlicePair& pair : results.pairs) pairs.push_back({pair.mpps_with, pair.mpps_without});
   const nlohmann::ordered_json json{
@@ -80,7 +80,8 @@ void print_json(const JumpLoadOptions& options, const JumpLoadResults& results) 
         {"cpus", environment.cpus},
         {"kernel", environment.kernel},
         {"commit", environment.commit},
-        {"date", environment.date}}}};
+        {"date", environment.date},
+        {"load", environment.load}}}};
   std::puts(json.dump(2).c_str());
 }
 
@@ -91,13 +92,14 @@ int run(const JumpLoadOptions& options) {
     return kExitFailed;
   }
   catch_interrupts();
+  const Environment environment = describe_environment();
   const auto results = run_jump_load(options);
   if (!results) {
     std::fprintf(stderr, "jvpn-perf jump-load: %s\n", results.error().message.c_str());
     return kExitFailed;
   }
   if (options.json)
-    print_json(options, *results);
+    print_json(options, *results, environment);
   else
     print_table(options, *results);
   return results->interrupted ? kExitInterrupted : 0;

@@ -95,10 +95,15 @@ nlohmann::ordered_json jumps_json(const JumpResults& results) {
 
 nlohmann::ordered_json environment_json(const Environment& environment,
                                         const JumpResults& results) {
-  return {{"cpu", environment.cpu},           {"cpus", environment.cpus},
-          {"kernel", environment.kernel},     {"commit", environment.commit},
-          {"date", environment.date},         {"port_driver", results.facts.driver},
-          {"workers", results.facts.workers}, {"policy", results.policy}};
+  return {{"cpu", environment.cpu},
+          {"cpus", environment.cpus},
+          {"kernel", environment.kernel},
+          {"commit", environment.commit},
+          {"date", environment.date},
+          {"load", environment.load},
+          {"port_driver", results.facts.driver},
+          {"workers", results.facts.workers},
+          {"policy", results.policy}};
 }
 
 }  // namespace
@@ -107,7 +112,8 @@ double over_bound(double p99_ms, const JumpBound& bound) {
   return std::max(0.0, p99_ms - bound.ms);
 }
 
-std::string jump_table(const JumpOptions& options, const JumpResults& results) {
+std::string jump_table(const JumpOptions& options, const JumpResults& results,
+                       const Environment& environment) {
   const Samples samples = blocked_of(results);
   const size_t count = results.jumps.size();
   std::string text = fmt::format(
@@ -131,6 +137,8 @@ std::string jump_table(const JumpOptions& options, const JumpResults& results) {
   text += fmt::format("kept       session {} of {}, TCP connection {} of {}\n",
                       count_if(results, &JumpRecord::session_kept), count,
                       count_if(results, &JumpRecord::tcp_kept), count);
+  text += fmt::format("machine    {}, {} CPUs, load {:.1f} before the run\n", environment.cpu,
+                      environment.cpus, environment.load);
   text += "\nblocked, worse direction\n" + bars(samples.worse);
   return text;
 }

@@ -14,7 +14,8 @@ namespace jvpn::perf {
 /// `p99` over the bound in ms; 0 within it.
 double over_bound(double p99_ms, const JumpBound& bound);
 
-std::string jump_table(const JumpOptions& options, const JumpResults& results);
+std::string jump_table(const JumpOptions& options, const JumpResults& results,
+                       const Environment& environment);
 nlohmann::ordered_json jump_json(const JumpOptions& options, const JumpResults& results,
                                  const Environment& environment);
 

@@ -332,7 +332,9 @@ Result<void> JumpRun::keep_logs(const std::string& folder) const {
   std::filesystem::create_directories(folder, error);
   if (!error)
     std::filesystem::copy(results_.facts.logs, folder,
-                          std::filesystem::copy_options::overwrite_existing, error);
+                          std::filesystem::copy_options::overwrite_existing |
+                              std::filesystem::copy_options::recursive,
+                          error);
   if (error) return Error{fmt::format("--keep-logs: {}: {}", folder, error.message())};
   return {};
 }

@@ -47,7 +47,7 @@ broken jvpnd "missing key of a port"      'ports\[0\](\.role)?'            '0,/ 
 broken jvpnd "two ports with one address" 'ports\[1\]\.addresses\[0\]'     's,198\.51\.100\.1/24,192.0.2.1/24,'
 broken jvpnd "two ports with one name"    'ports\[1\]\.name'               's/- name: wan1/- name: wan0/'
 broken jvpnd "unknown suite"              'crypto\.suites(\[0\])?'         's/suites: .*/suites: [rot13]/'
-broken jvpnd "bad public key"             'peers\[0\]\.public_key'         's/public_key: .*/public_key: "abc"/'
+broken jvpnd "bad public key"             'peers\[0\]\.public_key'         's/public_key: "[^"]*"/public_key: "abc"/'
 broken jvpnd "missing key file"           'crypto\.private_key_file'       's,gateway\.key,nowhere.key,'
 broken jvpnd "world-readable key file"    'crypto\.private_key_file'       's,gateway\.key,open.key,'
 broken jvpnd "empty preshared key file"   'peers\[0\]\.preshared_key_file' 's,shared\.psk,empty.key,'

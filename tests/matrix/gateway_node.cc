@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/handshake_mac.h"
+#include "control/profile_file.h"
 #include "dataplane/port.h"
 
 namespace jvpn::test {
@@ -65,6 +66,7 @@ GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec) : clock_(
   auto loop = ControlLoop::create(profile_, engine_config(spec), view(), *log_, clock_);
   EXPECT_TRUE(loop.ok()) << (loop.ok() ? "" : loop.error().message);
   loop_ = std::move(*loop);
+  loop_->on_reload([this] { return load_gateway_policy(reload_from); });
 }
 
 GatewayNode::~GatewayNode() {
@@ -135,7 +137,7 @@ DataplaneView GatewayNode::view() {
                      .control_pool = dataplane_->control_pool(),
                      .rings = {},
                      .counters = {},
-                     .link_up = [this](uint16_t port) { return dataplane_->link_up(port); }};
+                     .link_up = [this](uint16_t port) { return port >= kWans || links[port]; }};
   for (size_t worker = 0; worker < dataplane_->workers(); ++worker) {
     lent.rings.push_back(&dataplane_->rings(worker));
     lent.counters.push_back(&dataplane_->counters(worker));

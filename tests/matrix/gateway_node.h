@@ -6,6 +6,7 @@
 //   clients ── wan1 (1) 198.51.100.n ──┘                              n: 1 + the gateway's number
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -63,6 +64,9 @@ class GatewayNode {
   const EventBook& events() const { return book_; }
   EventLogStatus log_status() const { return log_->status(); }
   uint64_t drops(Drop reason) const;
+
+  std::string reload_from;                      ///< the profile that the operator's reload reads
+  std::array<bool, kWans> links{{true, true}};  ///< of the outside ports, as their driver sees them
 
  private:
   struct FreeRing {

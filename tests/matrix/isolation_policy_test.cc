@@ -1,49 +1,69 @@
 // Isolation section 4: a policy that can't be used stops nobody who is here, and lets nobody in.
+// The policies come from files, by the operator's reload.
+#include <fstream>
+
+#include <unistd.h>
+
 #include "tests/matrix/rig.h"
+#include "tests/unit/profile_texts.h"
 
 namespace jvpn::test {
 namespace {
 
-struct TwoClients {
-  TwoClients() {
-    options.clients = 2;
-    options.policy.switching.max_switches_per_min = 64;
+constexpr const char* kReload = R"({"command":"reload"})";
+constexpr uint32_t kVersion = 7;  // of the good profile
+
+/// A gateway with a profile on disk, two clients, the first of them attached.
+struct Isolation4 : testing::Test {
+  Isolation4() : rig(options()) {
+    write(kGoodGateway);
+    rig.gateway().reload_from = path;
+    rig.connect(0);
   }
-  RigOptions options;
+  ~Isolation4() override { unlink(path.c_str()); }
+
+  static RigOptions options() {
+    RigOptions made;
+    made.clients = 2;
+    return made;
+  }
+  void write(std::string_view text) const { std::ofstream(path) << text; }
+  /// A policy that has a word where a number should be.
+  void spoil() const {
+    std::string text(kGoodGateway);
+    const std::string_view number = "3600000";
+    text.replace(text.find(number), number.size(), "soon");
+    write(text);
+  }
+  std::string refuse_reload() {
+    spoil();
+    return rig.gateway().ask(kReload);
+  }
+  std::string load_valid() {
+    write(kGoodGateway);
+    return rig.gateway().ask(kReload);
+  }
+
+  const std::string path = testing::TempDir() + "jvpn_policy_" + std::to_string(getpid());
+  Rig rig;
 };
 
-/// Client 0 is attached; then a reload is refused.
-void refuse_reload(Rig& rig) {
-  rig.connect(0);
-  rig.gateway().engine().deny_new_sessions(rig.now());
-  rig.step();
-}
-
-void load_valid(Rig& rig) {
-  Policy valid = rig.gateway().engine().policy();
-  ++valid.version;
-  rig.gateway().engine().set_policy(rig.now(), valid);
-  rig.step();
-}
-
-TEST(Isolation4, new_sessions_denied) {
-  Rig rig(TwoClients().options);
-  refuse_reload(rig);
+TEST_F(Isolation4, new_sessions_denied) {
+  refuse_reload();
   rig.client(1).dial(rig.client_now(), rig.path(0, 1));
   rig.run_for(Millis{20'000});
   EXPECT_EQ(rig.at_gateway(1).state, State::kTerminated) << "there is none";
   EXPECT_EQ(rig.client(1).events().changes().size(), 0U);
   EXPECT_GT(rig.gateway().engine().counters().handshakes_refused, 0U);
   EXPECT_TRUE(rig.serves(0));
-  load_valid(rig);
+  load_valid();
   ASSERT_TRUE(rig.run_until([&] { return rig.attached(1); }, Millis{5'000}));
   EXPECT_TRUE(rig.serves(1));
 }
 
-TEST(Isolation4, sessions_keep_previous_policy) {
-  Rig rig(TwoClients().options);
+TEST_F(Isolation4, sessions_keep_previous_policy) {
   const Policy before = rig.gateway().engine().policy();
-  refuse_reload(rig);
+  refuse_reload();
   EXPECT_EQ(rig.gateway().engine().policy().version, before.version);
   // Its bounds still hold: the recovery begins and ends when they say.
   rig.cut_all(0);
@@ -56,18 +76,23 @@ TEST(Isolation4, sessions_keep_previous_policy) {
   EXPECT_TRUE(rig.serves(0));
 }
 
-TEST(Isolation4, failure_logged) {
-  Rig rig(TwoClients().options);
+TEST_F(Isolation4, failure_logged) {
   const EventBook& events = rig.gateway().events();
-  refuse_reload(rig);
+  EXPECT_NE(refuse_reload().find("max_lifetime_ms: expected"), std::string::npos);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigRefused), 1U);
-  load_valid(rig);
+  EXPECT_NE(rig.gateway().ask(R"({"command":"show"})").find("\"denies_new_sessions\":true"),
+            std::string::npos);
+  unlink(path.c_str());
+  EXPECT_NE(rig.gateway().ask(kReload).find("error"), std::string::npos);
+  EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigRefused), 2U);
+  EXPECT_NE(load_valid().find("reloaded"), std::string::npos);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigLoaded), 1U);
+  EXPECT_EQ(rig.gateway().engine().policy().version, kVersion);
+  EXPECT_TRUE(rig.serves(0));
 }
 
-TEST(Isolation4, no_automatic_termination) {
-  Rig rig(TwoClients().options);
-  refuse_reload(rig);
+TEST_F(Isolation4, no_automatic_termination) {
+  refuse_reload();
   const Snapshot before = rig.at_gateway(0);
   rig.run_with_data(Millis{300'000}, Millis{500});  // beyond the life of its keys
   EXPECT_EQ(rig.at_gateway(0), before);

@@ -30,7 +30,9 @@ constexpr PathFailure kFailures[] = {
        rig.wire(0).outside = Endpoint{IpAddress::v4({192, 0, 2, 200}), 5'555};
      },
      "ATTACHED>RECOVERING RECOVERY_START"},
-    {"link drop", [](Rig& rig) { rig.lose(0); }, "ATTACHED>RECOVERING RECOVERY_START"},
+    {"gateway's link", [](Rig& rig) { rig.gateway().links[0] = false; },
+     "ATTACHED>RECOVERING RECOVERY_START"},
+    {"client's link", [](Rig& rig) { rig.lose(0); }, "ATTACHED>RECOVERING RECOVERY_START"},
     {"silence", [](Rig& rig) { rig.cut({0}); }, "ATTACHED>VOLATILE VOLATILITY_SIGNAL"},
 };
 

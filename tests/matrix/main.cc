@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <rte_eal.h>
+#include <spdlog/spdlog.h>
 
 #include "tests/matrix/coverage.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
     std::fputs("DPDK can't start\n", stderr);
     return 1;
   }
+  spdlog::set_level(spdlog::level::off);  // tests provoke what operators should read
   testing::AddGlobalTestEnvironment(new jvpn::test::Coverage);
   const int failed = RUN_ALL_TESTS();
   rte_eal_cleanup();

@@ -56,6 +56,19 @@ fault_cut() {
   fault_noted "$1" cut "cut ($2)"
 }
 
+# fault_pull LINK client|gw: the cable out of the port at that end; the other one is told nothing. The link has to
+# be emulated.
+fault_pull() {
+  require_emulated "$1"
+  ip -n "jvpn-net${1#wan}" link set "$2" down
+  fault_noted "$1" pulled "pulled at the ${2/client/far} end"
+}
+
+pull_healed() {
+  local end
+  for end in client gw; do ip -n "jvpn-net${1#wan}" link set $end up; done
+}
+
 # link_state LINK up|down: the cable at both ends.
 link_state() {
   ip -n jvpn-client link set "$1" "$2"
@@ -208,6 +221,7 @@ fault_heal() {
         link_rule "$1" cut ''
         link_state "$1" up
         ;;
+      pulled) pull_healed "$1" ;;
       loss) link_rule "$1" loss '' ;;
       rate) rate_healed "$1" ;;
       delay) ask_link "$1" "$(undelayed)" >/dev/null ;;

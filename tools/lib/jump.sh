@@ -71,13 +71,14 @@ ended_for() {
 
 # --- the transfer -----------------------------------------------------------------------------
 
-# transfer_start MIB SECONDS [LIMIT]: random bytes from the client to the server, at a steady pace;
+# transfer_start MIB SECONDS [LIMIT]: random bytes from the client, or the host behind the second gateway, to the server, at a steady pace;
 # transfer_finishes ends it earlier.
 transfer_start() {
-  local limit=${3:-$(($2 + 60))}
+  local limit=${3:-$(($2 + 60))} sender=client
+  [[ -z $LAB_SITE ]] || sender=lan2
   lab_spawn transfer-receiver lan "$ROOT/tools/lib/transfer.py" receive $TRANSFER_PORT "$limit"
   wait_for 5 transfer_listens || die "the receiver of the transfer did not start"
-  lab_spawn transfer-sender client "$ROOT/tools/lib/transfer.py" send $LAB_SERVER4 $TRANSFER_PORT "$1" "$2" "$limit"
+  lab_spawn transfer-sender $sender "$ROOT/tools/lib/transfer.py" send $LAB_SERVER4 $TRANSFER_PORT "$1" "$2" "$limit"
   wait_for 10 transfer_moves || die "the transfer did not start"
 }
 

@@ -22,21 +22,26 @@
 #   jvpn-client wanN ──── client [jvpn-netN] gw ──── wanN jvpn-gw
 #
 # lab_add_attacker makes such a link a segment with one more host, jvpn-attacker, on it.
+#
+# lab_up --site: at the far end of the three links, all emulated, stands a second gateway that dials the first:
+#
+#   jvpn-lan2 lan 10.88.0.2 ──── lan [jvpn-gw2: jvpnd] wan0, wan1, wan2 ════ [jvpn-gw: jvpnd] lan ──── jvpn-lan
 
 LAB_DIR=/run/jvpn-lab  # pids, logs, profiles, keys; exists while the lab does
 LAB_LINKS=(wan0 wan1 wan2)
-LAB_NAMESPACES=(jvpn-client jvpn-gw jvpn-lan)
-LAB_ALL_NAMESPACES=("${LAB_NAMESPACES[@]}" jvpn-attacker jvpn-net{0,1,2})
+LAB_NAMESPACES=(jvpn-{client,gw,lan,gw2,lan2,attacker,net0,net1,net2})  # not all of them at once
 LAB_PORT=51900
 LAB_SERVER4=10.99.0.2
 LAB_SERVER6=fd99::2
 LAB_CLIENT4=10.77.0.2
 LAB_CLIENT6=fd77::2
+LAB_SITE4=10.88.0.2  # the host behind the second gateway
+LAB_SITE6=fd88::2
 # The client's outside addresses.
 declare -A LAB_OUTSIDE4=([wan0]=192.0.2.2 [wan1]=198.51.100.2 [wan2]=203.0.113.2)
 declare -A LAB_OUTSIDE6=([wan0]=2001:db8::2 [wan1]=2001:db8:1::2 [wan2]=2001:db8:2::2)
 GATEWAY_SOCKET=$LAB_DIR/jvpnd.sock
-CLIENT_SOCKET=$LAB_DIR/jvpn-client.sock
+CLIENT_SOCKET=$LAB_DIR/jvpn-client.sock  # of whoever dials
 
 # What a caller may change before lab_up.
 LAB_BUILD=${JVPN_BUILD:-$ROOT/build}
@@ -137,11 +142,11 @@ settle_end() {
   # DPDK takes packets as they are: with tx offload on, a veth hands over unfinished checksums and
   # segments larger than the MTU.
   in_ns "$1" ethtool -K "$2" tx off >/dev/null
-  [[ $1 != gw && $1 != net* ]] || ip -n "jvpn-$1" link set "$2" addrgenmode none
+  [[ $1 != gw* && $1 != net* ]] || ip -n "jvpn-$1" link set "$2" addrgenmode none
   ip -n "jvpn-$1" link set "$2" up
 }
 
-# add_link NAME HOST IPV4 IPV6: a link between HOST (client or lan) and the gateway, same name at both ends.
+# add_link NAME HOST: a link between HOST (client, gw2 or lan) and the gateway, same name at both ends.
 add_link() {
   if [[ " ${LAB_EMULATED[*]} " == *" $1 "* ]]; then
     add_veth "$2" "$1" "net${1#wan}" client
@@ -150,8 +155,19 @@ add_link() {
   else
     add_veth "$2" "$1" gw "$1"
   fi
-  ip -n "jvpn-$2" address add "$3" dev "$1"
-  ip -n "jvpn-$2" address add "$4" dev "$1" nodad
+}
+
+# add_addresses HOST INTERFACE IPV4 IPV6
+add_addresses() {
+  ip -n "jvpn-$1" address add "$3" dev "$2"
+  ip -n "jvpn-$1" address add "$4" dev "$2" nodad
+}
+
+# add_lan HOST IPV4 IPV6 ROUTER4 ROUTER6: a host whose interface `lan` is up already.
+add_lan() {
+  add_addresses "$1" lan "$2" "$3"
+  ip -n "jvpn-$1" route add default via "$4"
+  ip -n "jvpn-$1" -6 route add default via "$5"
 }
 
 # lab_wire LINK: the kernel hands every frame from one end of jvpn-netN to the other.
@@ -169,9 +185,7 @@ END
 lab_add_attacker() {
   local ns="net${1#wan}" end
   require_kernel bridge
-  ip netns add jvpn-attacker
-  ip -n jvpn-attacker link set lo up
-  settle_host attacker
+  add_namespace attacker
   add_veth attacker "$1" "$ns" attacker
   ip -n jvpn-attacker address add "$2/24" dev "$1"
   in_ns "$ns" nft delete table netdev jvpn_wire
@@ -180,32 +194,46 @@ lab_add_attacker() {
   ip -n "jvpn-$ns" link set hub up
 }
 
-lab_topology() {
-  local ns link
-  for ns in "${LAB_NAMESPACES[@]}"; do
-    ip netns add "$ns"
-    ip -n "$ns" link set lo up
-  done
-  silence_kernel gw
-  for link in "${LAB_EMULATED[@]}"; do
-    ip netns add "jvpn-net${link#wan}"
-    silence_kernel "net${link#wan}"
-  done
-  settle_host client
-  settle_host lan
-  for link in "${LAB_LINKS[@]}"; do
-    add_link "$link" client "${LAB_OUTSIDE4[$link]}/24" "${LAB_OUTSIDE6[$link]}/64"
-  done
-  add_link lan lan $LAB_SERVER4/24 $LAB_SERVER6/64
-  ip -n jvpn-lan route add default via 10.99.0.1
-  ip -n jvpn-lan -6 route add default via fd99::1
+# add_namespace HOST
+add_namespace() {
+  ip netns add "jvpn-$1"
+  ip -n "jvpn-$1" link set lo up
+  case $1 in
+    gw* | net*) silence_kernel "$1" ;;
+    *) settle_host "$1" ;;
+  esac
 }
 
-# lab_up [--emulated LINK]…: namespaces, links, hugepages. Undone by lab_down.
+lab_topology() {
+  local host link far=client
+  [[ -z $LAB_SITE ]] || far=gw2
+  for host in "$far" gw lan "${LAB_EMULATED[@]/#wan/net}"; do add_namespace "$host"; done
+  for link in "${LAB_LINKS[@]}"; do
+    add_link "$link" "$far"
+    [[ -n $LAB_SITE ]] || add_addresses client "$link" "${LAB_OUTSIDE4[$link]}/24" "${LAB_OUTSIDE6[$link]}/64"
+  done
+  add_link lan lan
+  add_lan lan $LAB_SERVER4/24 $LAB_SERVER6/64 10.99.0.1 fd99::1
+  [[ -n $LAB_SITE ]] || return 0
+  add_namespace lan2
+  add_veth lan2 lan gw2 lan
+  add_lan lan2 $LAB_SITE4/24 $LAB_SITE6/64 10.88.0.1 fd88::1
+}
+
+# lab_up [--site] [--emulated LINK]…: namespaces, links, hugepages. Undone by lab_down.
 LAB_EMULATED=()
+LAB_SITE=''
+LAB_DIALLER=jvpn-client
 lab_up() {
+  local pages=$LAB_HUGEPAGES
   LAB_EMULATED=()
   while (($#)); do
+    if [[ $1 == --site ]]; then
+      LAB_SITE=1 LAB_DIALLER=jvpnd2 CLIENT_SOCKET=$LAB_DIR/jvpnd2.sock pages=$((2 * LAB_HUGEPAGES))
+      LAB_EMULATED=("${LAB_LINKS[@]}")
+      shift
+      continue
+    fi
     [[ $1 == --emulated && " ${LAB_LINKS[*]} " == *" ${2:-} "* ]] || die "lab_up: not an option: $*"
     LAB_EMULATED+=("$2")
     shift 2
@@ -216,8 +244,8 @@ lab_up() {
   mkdir -p "$LAB_DIR"
   chmod 700 "$LAB_DIR"
   mkdir "$LAB_DIR/pids" "$LAB_DIR/log" "$LAB_DIR/faults"
-  if ! reserve_hugepages "$LAB_HUGEPAGES" "$LAB_DIR/hugepages"; then
-    warn "the kernel can't give $LAB_HUGEPAGES free 2 MiB pages: running without hugepages"
+  if ! reserve_hugepages "$pages" "$LAB_DIR/hugepages"; then
+    warn "the kernel can't give $pages free 2 MiB pages: running without hugepages"
     touch "$LAB_DIR/no-hugepages"
   fi
   lab_topology
@@ -227,13 +255,13 @@ lab_up() {
 lab_down() {
   local record ns
   if [[ -d $LAB_DIR/pids ]]; then
-    # The client first, so that it can tell the gateway.
-    for record in jvpn-client jvpnd; do lab_stop "$record"; done
+    # Who dials first, to tell the gateway.
+    for record in jvpn-client jvpnd2 jvpnd; do lab_stop "$record"; done
     for record in "$LAB_DIR"/pids/*; do
       [[ ! -e $record ]] || lab_stop "${record##*/}"
     done
   fi
-  for ns in "${LAB_ALL_NAMESPACES[@]}"; do
+  for ns in "${LAB_NAMESPACES[@]}"; do
     [[ ! -e /run/netns/$ns ]] || ip netns delete "$ns"
   done
   restore_hugepages "$LAB_DIR/hugepages"
@@ -287,26 +315,45 @@ render() {
   ! grep -o '@[A-Z0-9_]*@' "$output" >&2 || die "$template: a placeholder has no value"
 }
 
-# Writes $LAB_DIR/gateway.yaml and client.yaml from the templates and the LAB_ variables.
-lab_profiles() {
+# gateway_profile FILE NODE HOST KEY SOCKET LAN PEER: HOST is the last byte of its outside addresses, LAN and PEER
+# are YAML.
+gateway_profile() {
   local workers='[1]' hugepages=true eal='"--in-memory", "--iova-mode=va", "--no-pci"' mbufs
-  lab_choose_driver
   ((LAB_QUEUES == 1)) || workers='[0, 1]'
   if [[ -e $LAB_DIR/no-hugepages ]]; then
     hugepages=false
-    eal='"--iova-mode=va", "--no-pci"'  # --in-memory and --no-huge exclude each other
+    eal="\"--file-prefix=$2\", \"--iova-mode=va\", \"--no-pci\""  # --in-memory and --no-huge exclude each other
   fi
   # An AF_XDP queue keeps 2048 buffers in its fill ring and up to 2048 in its completion ring.
   mbufs=$((4 * LAB_QUEUES * 4096 + 8192))
-  render "$ROOT/tools/profiles/lab-gateway.yaml.in" "$LAB_DIR/gateway.yaml" \
+  render "$ROOT/tools/profiles/lab-gateway.yaml.in" "$1" "NODE=$2" "HOST=$3" "KEY=$4" "SOCKET=$5" "LAN=$6" "PEER=$7" \
     "WORKERS=$workers" "HUGEPAGES=$hugepages" "MEGABYTES=$LAB_MEGABYTES" "EAL_ARGS=$eal" \
     "WAN0_VDEV=$(lab_vdev 0 wan0)" "WAN1_VDEV=$(lab_vdev 1 wan1)" "WAN2_VDEV=$(lab_vdev 2 wan2)" \
     "LAN_VDEV=$(lab_vdev 3 lan)" "QUEUES=$LAB_QUEUES" "MBUFS=$mbufs" "SUITES=[$LAB_SUITE]" \
-    "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$GATEWAY_SOCKET" \
-    "CLIENT_PUBLIC_KEY=$(<"$LAB_DIR/keys/client.pub")" "POLICY=$LAB_POLICY"
-  render "$ROOT/tools/profiles/lab-client.yaml.in" "$LAB_DIR/client.yaml" \
-    "SUITES=[$LAB_SUITE]" "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$CLIENT_SOCKET" \
-    "ENDPOINTS=$LAB_ENDPOINTS" "POLICY=$LAB_POLICY" "GATEWAY_PUBLIC_KEY=$(<"$LAB_DIR/keys/gateway.pub")"
+    "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "POLICY=$LAB_POLICY"
+}
+
+# peer NAME KEY ALLOWED_IPS [MORE]: as YAML.
+peer() {
+  echo "{name: $1, public_key: \"$(<"$LAB_DIR/keys/$2.pub")\", preshared_key_file: $LAB_DIR/keys/shared.psk, allowed_ips: [$3]${4:+, $4}}"
+}
+
+# Writes the profiles of both ends, $LAB_DIR/gateway.yaml and client.yaml or gateway2.yaml, from the templates and
+# the LAB_ variables.
+lab_profiles() {
+  local peer
+  lab_choose_driver
+  if [[ -n $LAB_SITE ]]; then
+    peer=$(peer hub gateway '10.99.0.0/24, "fd99::/64"' "endpoints: [$LAB_ENDPOINTS]")
+    gateway_profile "$LAB_DIR/gateway2.yaml" gw2 2 client "$CLIENT_SOCKET" '10.88.0.1/24, "fd88::1/64"' "$peer"
+    peer=$(peer branch client '10.88.0.0/24, "fd88::/64"')
+  else
+    render "$ROOT/tools/profiles/lab-client.yaml.in" "$LAB_DIR/client.yaml" \
+      "SUITES=[$LAB_SUITE]" "REKEY_MS=$LAB_REKEY_MS" "KEYS=$LAB_DIR/keys" "SOCKET=$CLIENT_SOCKET" \
+      "ENDPOINTS=$LAB_ENDPOINTS" "POLICY=$LAB_POLICY" "GATEWAY_PUBLIC_KEY=$(<"$LAB_DIR/keys/gateway.pub")"
+    peer=$(peer laptop client '10.77.0.2/32, "fd77::2/128"')
+  fi
+  gateway_profile "$LAB_DIR/gateway.yaml" gw1 1 gateway "$GATEWAY_SOCKET" '10.99.0.1/24, "fd99::1/64"' "$peer"
 }
 
 # --- the two programs -------------------------------------------------------------------------
@@ -331,21 +378,28 @@ attached() { holds "$1" 'any(s["state"] == "ATTACHED" for s in show["sessions"])
 client_attached() { attached "$CLIENT_SOCKET"; }
 both_attached() { attached "$CLIENT_SOCKET" && attached "$GATEWAY_SOCKET"; }
 gateway_answers() { show_json "$GATEWAY_SOCKET" || lab_ended jvpnd; }
-client_settled() { both_attached || lab_ended jvpn-client || lab_ended jvpnd; }
+client_settled() { both_attached || lab_ended $LAB_DIALLER || lab_ended jvpnd; }
+
+# spawn_jvpnd NAME NAMESPACE PROFILE. libxdp: no dispatcher program, of which something could stay behind in the BPF
+# file system.
+spawn_jvpnd() { lab_spawn "$1" "$2" env LIBXDP_SKIP_DISPATCHER=1 "$LAB_BUILD/tools/jvpnd" "$LAB_DIR/$3"; }
 
 # Starts jvpnd and waits for its admin socket.
 start_gateway() {
-  # libxdp: no dispatcher program, of which something could stay behind in the BPF file system.
-  lab_spawn jvpnd gw env LIBXDP_SKIP_DISPATCHER=1 "$LAB_BUILD/tools/jvpnd" "$LAB_DIR/gateway.yaml"
+  spawn_jvpnd jvpnd gw gateway.yaml
   wait_for 30 gateway_answers || die "jvpnd: no answer on its admin socket within 30 s"
   lab_runs jvpnd || die "jvpnd ended at once"
 }
 
-# Starts jvpn-client and waits until both ends call the session ATTACHED.
+# Starts jvpn-client, or the second jvpnd, and waits until both ends call the session ATTACHED.
 start_client() {
-  lab_spawn jvpn-client client "$LAB_BUILD/tools/jvpn-client" "$LAB_DIR/client.yaml"
+  if [[ -n $LAB_SITE ]]; then
+    spawn_jvpnd jvpnd2 gw2 gateway2.yaml
+  else
+    lab_spawn jvpn-client client "$LAB_BUILD/tools/jvpn-client" "$LAB_DIR/client.yaml"
+  fi
   wait_for 20 client_settled || die "no session within 20 s"
-  lab_runs jvpn-client || die "jvpn-client ended at once"
+  lab_runs $LAB_DIALLER || die "$LAB_DIALLER ended at once"
   lab_runs jvpnd || die "jvpnd ended during the handshake"
 }
 

@@ -5,7 +5,8 @@ import json
 import os
 import sys
 
-LOGS = (("gateway", "jvpnd.log"), ("client", "jvpn-client.log"), ("lab", "faults.log"))
+LOGS = (("gateway", "jvpnd.log"), ("gateway2", "jvpnd2.log"), ("client", "jvpn-client.log"),
+        ("lab", "faults.log"))
 SHOWN_ELSEWHERE = {"ts_ms", "seq", "event", "session_id", "node_id", "policy_version", "boot_ms", "peer"}
 
 
