@@ -13,8 +13,6 @@
 namespace jvpn {
 namespace {
 
-constexpr int kMomentMs = 20;
-
 uint64_t missed_between(uint64_t sequence, uint64_t before) {
   return before > sequence ? before - sequence : 0;
 }
@@ -117,10 +115,7 @@ TakenLine EventLines::take(size_t number) {
 
 void EventLines::pause(std::chrono::milliseconds span) {
   pollfd urgent{urgent_, POLLIN, 0};
-  if (finished_ || abandoned_)
-    poll(nullptr, 0, kMomentMs);
-  else
-    poll(&urgent, 1, static_cast<int>(span.count()));
+  poll(&urgent, 1, static_cast<int>(span.count()));
 }
 
 uint64_t EventLines::lost(size_t number) const {

@@ -66,8 +66,9 @@ class EventLines {
 
   /// The reader's next line; waits until there is one. Without a line: there will be none.
   TakenLine take(size_t reader);
-  /// Waits so long, or until finish() or abandon(); once finished a moment only.
+  /// Waits so long, or until finish() or abandon().
   void pause(std::chrono::milliseconds span);
+  bool finished() const { return finished_.load(std::memory_order_relaxed); }
   bool abandoned() const { return abandoned_.load(std::memory_order_relaxed); }
 
   /// Events that the reader has not got for good, so far. Any thread.

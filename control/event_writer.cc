@@ -56,7 +56,7 @@ void EventWriter::run() {
   }
 }
 
-/// Writes one line, however long that takes. False: abandoned before.
+/// Writes one line, however long that takes. False: it never will be, the program ends.
 bool EventWriter::put(std::string_view text) {
   const std::string line = std::string(text) + '\n';
   milliseconds wait = kFirstPause;
@@ -71,6 +71,7 @@ bool EventWriter::put(std::string_view text) {
       continue;
     }
     trouble_.store(sink_->error(), std::memory_order_relaxed);
+    if (lines_->finished()) return false;
     tell(std::strerror(sink_->error()));
     lines_->pause(wait);
     wait = std::min(2 * wait, kLongestPause);

@@ -36,7 +36,8 @@ TEST(EventRing, TwoThreadsAgree) {
   EventRing ring(64);
   constexpr uint64_t kEvents = 20'000;
   std::thread producer([&] {
-    for (uint64_t i = 1; i <= kEvents;) i += ring.push({some_event(i), i, 0}) ? 1 : 0;
+    for (uint64_t i = 1; i <= kEvents; ++i)
+      while (!ring.push({some_event(i), i, 0})) std::this_thread::yield();
   });
   StampedEvent event;
   for (uint64_t i = 1; i <= kEvents; ++i) {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -64,6 +65,16 @@ TEST_F(EventSinkTest, ALineNeverContinuesATornOne) {
   const auto lines = lines_of("log");
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_EQ(lines[1]["seq"], 1);
+}
+
+TEST_F(EventSinkTest, AFullDiskIsShownAndNobodyElseMinds) {
+  EventLog log(options_with({{EventSinkKind::kFile, "/dev/full"}, file("log")}));
+  log.start();
+  log.add(some_event());
+  ASSERT_TRUE(comes_true([&] { return !log.status().healthy; }));
+  EXPECT_EQ(log.status().sinks[0].why, "No space left on device");
+  log.add(some_event());
+  ASSERT_TRUE(comes_true([&] { return log.status().sinks[1].written == 2; }));
 }
 
 TEST_F(EventSinkTest, AStalledSocketLosesEventsAndNobodyElseDoes) {
@@ -142,6 +153,26 @@ int in_child(int write_end, const std::function<int()>& body) {
   int status = 0;
   waitpid(child, &status, 0);
   return status;
+}
+
+/// The first write that goes over the limit writes a part of its line.
+int write_beyond_a_limit(const EventSinkProfile& sink) {
+  rlimit limit{1'000, RLIM_INFINITY};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  EventLog log(options_with({sink}));
+  log.start();
+  for (uint64_t i = 1; i <= 9; ++i) log.add(some_event(i));
+  if (!comes_true([&] { return log.status().sinks[0].why == "File too large"; })) return 1;
+  limit.rlim_cur = RLIM_INFINITY;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  return comes_true([&] { return log.status().sinks[0].written == 9; }) ? 0 : 2;
+}
+
+TEST_F(EventSinkTest, ALineThatFitsInPartIsWrittenToItsEndLater) {
+  EXPECT_EQ(in_child(-1, [this] { return write_beyond_a_limit(file("log")); }), 0);
+  uint64_t lost = 0;
+  expect_complete(lines_of("log"), 9, lost);
+  EXPECT_EQ(lost, 0U);
 }
 
 enum class Reader { kReads, kDoesNot };

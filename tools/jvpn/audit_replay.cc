@@ -227,7 +227,7 @@ void SessionReplay::broken(const EventRecord& event, std::string what) {
       {AuditFinding::Kind::kBroken, event.place, event.session, event.node, std::move(what)});
 }
 
-void find_dual_active(ActiveSpans spans, AuditReport& report) {
+void find_dual_active(ActiveSpans& spans, AuditReport& report) {
   for (auto& [session, all] : spans) {
     std::ranges::stable_sort(all, {}, &ActiveSpan::from_ms);
     std::map<std::string, const ActiveSpan*> longest;  // of each node, so far

@@ -23,8 +23,8 @@ struct ActiveSpan {
 /// By session.
 using ActiveSpans = std::map<std::string, std::vector<ActiveSpan>>;
 
-/// Finds two responders that carried one session at the same time.
-void find_dual_active(ActiveSpans spans, AuditReport& report);
+/// Finds two responders that carried one session at the same time. Puts the spans in order of time.
+void find_dual_active(ActiveSpans& spans, AuditReport& report);
 
 class SessionReplay {
  public:
