@@ -5,6 +5,7 @@
 //   whole: all that one warm jump brings: probe, answer, request, heartbeat, timers of the old
 //   index
 // Sessions take turns, each within its policy's switch rate; time is virtual.
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -24,6 +25,7 @@ constexpr uint64_t kSwitchesPerMin = 60;
 constexpr Millis kGenerationLasts{150'000};  // then keys would be refused: everything anew
 constexpr uint32_t kSlotBits = 16;
 constexpr uint16_t kNetworks = 3;
+constexpr uint16_t kTunnelMtu = 1'400;
 
 Path path_of(uint32_t session, uint64_t jump) {
   const auto network = static_cast<uint8_t>(jump % kNetworks);
@@ -55,7 +57,7 @@ class RecordingHost : public SessionHost {
   void withdraw_tx(PeerId) override {}
   Activity activity(PeerId) override { return {}; }
   RxProgress rx_progress(ReceiverIndex) override { return {}; }
-  uint16_t inner_mtu(const Path&) override { return 1400; }
+  uint16_t inner_mtu(const Path&) override { return kTunnelMtu; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     id = {answer.session_id};
   }
@@ -144,7 +146,7 @@ class Gateway {
     message.nonce = ++peer.nonce;
     message.receiver = 1'000 + static_cast<uint32_t>(peer.nonce);
     message.lanes = 1;
-    give(session, peer.spares.front().first, message);
+    give(session, peer.spares.front().first, message, kTunnelMtu);
   }
   void answer_probe(uint32_t session) {
     const auto asked = opened<wire::PathChallenge>(session);
@@ -152,7 +154,7 @@ class Gateway {
     message.header = control_header(wire::ControlType::kPathResponse);
     message.nonce = asked.nonce;
     std::ranges::copy(asked.token, message.token);
-    give(session, initiators_[session].spares.front().first, message);
+    give(session, initiators_[session].spares.front().first, message, kTunnelMtu);
   }
   void request(uint32_t session) {
     Initiator& peer = initiators_[session];
@@ -230,13 +232,22 @@ class Gateway {
   }
 
   template <typename Message>
-  void give(uint32_t session, ReceiverIndex index, const Message& message) {
+  void give(uint32_t session, ReceiverIndex index, const Message& message,
+            size_t bytes = sizeof(Message)) {
     Initiator& peer = initiators_[session];
     const bool active = index == peer.active;
     const LaneId lane{active ? peer.binding : peer.spares.front().second};
     engine_->on_control(now, path_of(session, peer.jumps + (active ? 0 : 1)), index,
-                        wire::make_counter(lane, peer.counter++),
-                        {reinterpret_cast<const uint8_t*>(&message), sizeof message});
+                        wire::make_counter(lane, peer.counter++), plaintext_of(message, bytes));
+  }
+
+  /// Zero bytes behind a message that is padded.
+  template <typename Message>
+  std::span<const uint8_t> plaintext_of(const Message& message, size_t bytes) {
+    __builtin_memcpy(plaintext_.data(), &message, sizeof message);
+    std::fill(plaintext_.begin() + sizeof message, plaintext_.begin() + static_cast<long>(bytes),
+              0);
+    return {plaintext_.data(), bytes};
   }
 
   /// The gateway's latest message.
@@ -258,6 +269,7 @@ class Gateway {
   }
 
   RecordingHost host_{1};
+  std::array<uint8_t, kTunnelMtu> plaintext_{};
   Aead aead_{*Aead::create()};
   Millis born_ = now;
   std::vector<Initiator> initiators_;
