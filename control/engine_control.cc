@@ -269,7 +269,9 @@ Millis SessionEngine::Impl::heartbeat_due(const Session& session) const {
   if (session.heartbeat_sent > heard) {
     const Millis answer{2 * session.quality.rtt.rtt_us().value_or(0) / 1'000};
     const Millis patience = std::max(Millis{interval.value / 4}, answer);
-    return session.heartbeat_sent + std::min(interval, patience);
+    const Millis stretch{(session.heartbeat_sent - heard).value /
+                         8};  // a rhythm of its own is none
+    return session.heartbeat_sent + std::min(interval, patience + stretch);
   }
   return (measures ? session.heartbeat_sent : heard) + interval;
 }

@@ -42,6 +42,25 @@ TEST(Engine, TrafficSuppressesHeartbeats) {
   expect_one_session(world);
 }
 
+TEST(Engine, ShortOutagesAreNoSilenceWhateverTheirRhythm) {
+  for (uint64_t half = 50; half <= 475; half += 25) {
+    World world;
+    world.connect();
+    world.filter = [&](const Datagram&) {
+      return world.now.value / half % 2 == 0 ? Fate::kDrop : Fate::kDeliver;
+    };
+    world.run_for(Millis{60'000});
+    for (size_t i : {size_t{0}, size_t{1}}) {
+      const Lines changes = world.node(i).changes();
+      EXPECT_EQ(std::ranges::count(changes, "ATTACHED>RECOVERING RECOVERY_START") +
+                    std::ranges::count(changes, "VOLATILE>RECOVERING RECOVERY_START") +
+                    std::ranges::count(changes, "DEGRADED>RECOVERING RECOVERY_RETRY"),
+                0)
+          << "node " << i << ", " << half << " ms down, " << half << " ms up";
+    }
+  }
+}
+
 TEST(Engine, SessionTtl) {
   World world(1, [](size_t node, EngineConfig& config) {
     if (node == 1) config.policy.session.max_lifetime = Millis{30'000};
