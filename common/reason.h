@@ -55,7 +55,7 @@ enum class Reason : uint16_t {
   kAuditPolicyLimitTriggered = 194,
   kAuditRecoveryTimeline = 195,
   kAuditTransitionRefused = 196,  ///< added: a trigger that no row of the state machine took
-  kEventsLost = 197,  ///< added: a gap in this very log
+  kEventsLost = 197,              ///< added: a gap in this very log
 
   // configuration, added
   kConfigLoaded = 256,

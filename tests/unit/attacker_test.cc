@@ -1,5 +1,6 @@
 // The attacker on the lab's wire: what it can tell of a frame, and what its orders do to frames.
 // Frames are built here as the programs send them.
+#include <algorithm>
 #include "tools/lab_link/attacker.h"
 
 #include <numeric>
@@ -49,8 +50,8 @@ Frame message(Family family, wire::MessageType type, size_t bytes, uint8_t numbe
   put16(frame, udp, 40'000);
   put16(frame, udp + 2, kPort);
   put16(frame, udp + 4, 8 + bytes);
-  frame[udp + 8] = static_cast<uint8_t>(type);
-  frame[udp + 9] = frame[udp + 10] = frame[udp + 11] = 0;
+  if (bytes > 0) frame[udp + 8] = static_cast<uint8_t>(type);
+  for (size_t i = 1; i < std::min<size_t>(bytes, 4); ++i) frame[udp + 8 + i] = 0;
   return frame;
 }
 

@@ -224,7 +224,8 @@ TEST(LinkFaults, TextChangesWhatItNames) {
   EXPECT_EQ(changed.delay_ms, 40.5);
   EXPECT_EQ(changed.loss, 1);
   EXPECT_EQ(changed.rate_mbit, 0);
-  EXPECT_EQ(to_text(changed), "delay_ms=40.5 jitter_ms=0 loss=1 reorder=0 duplicate=0 rate_mbit=0 flap_ms=0");
+  EXPECT_EQ(to_text(changed),
+            "delay_ms=40.5 jitter_ms=0 loss=1 reorder=0 duplicate=0 rate_mbit=0 flap_ms=0");
 }
 
 TEST(LinkFaults, BadTextIsRefusedWithItsWord) {

@@ -307,7 +307,11 @@ class World {
         return receiver.receive_data(datagram, now);
       case wire::MessageType::kControl: {
         Bytes copy = datagram.bytes;
-        wire::TransportHeader header;
+        wire::TransportHeader header{};
+        if (copy.size() < sizeof header) {
+          ++unopened;
+          return;
+        }
         __builtin_memcpy(&header, copy.data(), sizeof header);
         const auto plaintext = receiver.engine->open_control(copy);
         if (!plaintext) {

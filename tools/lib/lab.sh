@@ -223,7 +223,7 @@ lab_topology() {
 # lab_up [--site] [--emulated LINK]…: namespaces, links, hugepages. Undone by lab_down.
 LAB_EMULATED=()
 LAB_SITE=''
-LAB_DIALLER=jvpn-client
+LAB_DIALLER='jvpn-client'
 lab_up() {
   local pages=$LAB_HUGEPAGES
   LAB_EMULATED=()
