@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kMostSinks = 8;
 constexpr size_t kLongestPath = 4'095;
-constexpr size_t kLongestSocketPath = 107;  // sun_path without its terminating zero
 
 ScalarKind<EventSinkKind> sink_kind() {
   std::vector<std::pair<std::string, EventSinkKind>> choices;

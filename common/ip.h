@@ -25,6 +25,8 @@ struct IpAddress {
 
   static IpAddress v4(std::array<uint8_t, 4> b);
   static IpAddress v6(std::array<uint8_t, 16> b);
+  /// From 4 or 16 bytes in network order.
+  static IpAddress read(Family family, const uint8_t* at);
   /// nullopt when `text` is no address of either family.
   static std::optional<IpAddress> parse(std::string_view text);
 };

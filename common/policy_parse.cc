@@ -13,9 +13,9 @@
 namespace jvpn {
 namespace {
 
-constexpr uint64_t kMinute = 60'000;
-constexpr uint64_t kHour = 60 * kMinute;
-constexpr uint64_t kDay = 24 * kHour;
+constexpr uint64_t kMinuteMs = 60'000;
+constexpr uint64_t kHourMs = 60 * kMinuteMs;
+constexpr uint64_t kDay = 24 * kHourMs;
 
 /// One side of an order: its key below `policy` and its value, read or default.
 struct Bound {
@@ -53,18 +53,18 @@ class PolicyReader {
 
   void volatility(YamlMap& map) {
     auto& v = policy_.volatility;
-    span(map, "heartbeat_interval_ms", 10, kMinute, v.heartbeat_interval);
-    span(map, "heartbeat_volatile_ms", 20, 2 * kMinute, v.heartbeat_volatile);
-    span(map, "transport_dead_ms", 50, 10 * kMinute, v.transport_dead);
-    span(map, "loss_window_ms", 100, kMinute, v.loss_window);
+    span(map, "heartbeat_interval_ms", 10, kMinuteMs, v.heartbeat_interval);
+    span(map, "heartbeat_volatile_ms", 20, 2 * kMinuteMs, v.heartbeat_volatile);
+    span(map, "transport_dead_ms", 50, 10 * kMinuteMs, v.transport_dead);
+    span(map, "loss_window_ms", 100, kMinuteMs, v.loss_window);
     map.optional("loss_min_samples", integer(1, 1'000'000), v.loss_min_samples);
     map.optional("loss_volatile_threshold", decimal(0.0001, 1), v.loss_volatile_threshold);
-    span(map, "jitter_volatile_ms", 1, kMinute, v.jitter_volatile);
-    span(map, "latency_volatile_ms", 1, kMinute, v.latency_volatile);
+    span(map, "jitter_volatile_ms", 1, kMinuteMs, v.jitter_volatile);
+    span(map, "latency_volatile_ms", 1, kMinuteMs, v.latency_volatile);
     map.optional("quality_floor", decimal(0.0001, 1), v.quality_floor);
-    span(map, "stability_window_ms", 100, 10 * kMinute, v.stability_window);
-    span(map, "volatile_to_recovering_ms", 50, 10 * kMinute, v.volatile_to_recovering);
-    span(map, "volatile_to_degraded_ms", 50, kHour, v.volatile_to_degraded);
+    span(map, "stability_window_ms", 100, 10 * kMinuteMs, v.stability_window);
+    span(map, "volatile_to_recovering_ms", 50, 10 * kMinuteMs, v.volatile_to_recovering);
+    span(map, "volatile_to_degraded_ms", 50, kHourMs, v.volatile_to_degraded);
     map.optional("max_flaps_per_min", integer(1, 1'000), v.max_flaps_per_min);
   }
 
@@ -75,12 +75,12 @@ class PolicyReader {
                  one_of<OnRateExceeded>({{"degrade", OnRateExceeded::kDegrade},
                                          {"terminate", OnRateExceeded::kTerminate}}),
                  s.on_rate_exceeded);
-    span(map, "switch_cooldown_ms", 0, 10 * kMinute, s.switch_cooldown);
-    span(map, "max_recovery_window_ms", 100, kHour, s.max_recovery_window);
+    span(map, "switch_cooldown_ms", 0, 10 * kMinuteMs, s.switch_cooldown);
+    span(map, "max_recovery_window_ms", 100, kHourMs, s.max_recovery_window);
     map.optional("max_recovery_attempts", integer(1, 1'000), s.max_recovery_attempts);
-    span(map, "recovery_attempt_ms", 50, 10 * kMinute, s.recovery_attempt);
+    span(map, "recovery_attempt_ms", 50, 10 * kMinuteMs, s.recovery_attempt);
     map.optional("switch_improvement_factor", decimal(1, 100), s.switch_improvement_factor);
-    span(map, "drain_ms", 0, kMinute, s.drain);
+    span(map, "drain_ms", 0, kMinuteMs, s.drain);
     failback(map);
   }
 
@@ -100,13 +100,13 @@ class PolicyReader {
   void transport(YamlMap& map) {
     map.list("allowed_protocols", one_of<bool>({{"udp", true}}), Need::kOptional, {1, 1});
     map.optional("max_candidate_count", integer(0, 16), policy_.transport.max_candidate_count);
-    span(map, "candidate_validation_ttl_ms", 0, 10 * kMinute,
+    span(map, "candidate_validation_ttl_ms", 0, 10 * kMinuteMs,
          policy_.transport.candidate_validation_ttl);
   }
 
   void security(YamlMap& map) {
     auto& s = policy_.security;
-    span(map, "reattach_proof_max_age_ms", 100, kMinute, s.reattach_proof_max_age);
+    span(map, "reattach_proof_max_age_ms", 100, kMinuteMs, s.reattach_proof_max_age);
     map.optional("replay_window", integer(kReplayWindowBits, kReplayWindowBits), s.replay_window);
     bool path_validation = true;
     map.optional("path_validation", one_of<bool>({{"required", true}}), path_validation);

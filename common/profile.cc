@@ -14,8 +14,6 @@
 namespace jvpn {
 namespace {
 
-constexpr size_t kLongestSocketPath = 107;  // sun_path without its terminating zero
-
 ScalarKind<Suite> suite() {
   std::vector<std::pair<std::string, Suite>> choices;
   for (const Suite s : {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305}) {

@@ -2,6 +2,7 @@
 // and leaves its findings there.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "common/yaml_reader.h"
 
 namespace jvpn {
+
+inline constexpr size_t kLongestSocketPath = 107;  ///< sun_path without its terminating zero
 
 /// `root` holds `policy`, which is mandatory.
 void read_policy(YamlMap& root, Policy& policy);

@@ -1,6 +1,8 @@
 // A value or the reason why there is none. No exceptions cross the project's interfaces.
 #pragma once
 
+#include <cerrno>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +14,11 @@ namespace jvpn {
 struct Error {
   std::string message;
 };
+
+/// `what`, and what errno says.
+inline Error errno_error(const std::string& what) {
+  return Error{what + ": " + std::strerror(errno)};
+}
 
 /// Holds a T, or an E. `value()` only after checking with `ok()` or `operator bool`.
 template <typename T, typename E = Error>

@@ -45,6 +45,9 @@ constexpr Millis operator-(Millis a, Millis b) {
   return Millis{a.value > b.value ? a.value - b.value : 0};
 }
 
+inline constexpr Millis kNever{UINT64_MAX};
+inline constexpr Millis kMinute{60'000};
+
 /// Random 128-bit identity of a session; outlives every binding.
 struct SessionId {
   std::array<uint8_t, 16> bytes{};

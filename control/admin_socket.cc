@@ -162,12 +162,12 @@ bool AdminSocket::serve_stream(Client& client) {
   client.reply.erase(0, std::exchange(client.sent, 0));
   const auto more = client.stream->read(client.reply, kStreamBuffer);
   if (!client.reply.empty() && !write_reply(client)) {
-    if (client.sent < client.reply.size() || more == LineStream::More::kNever) return false;
+    if (client.sent < client.reply.size() || more == LineStream::More::kNoMore) return false;
   }
   const bool hungry = client.sent < client.reply.size() || more == LineStream::More::kNow;
   if (hungry != std::exchange(client.hungry, hungry))
     watch(epoll_, EPOLL_CTL_MOD, client.descriptor, hungry ? uint32_t{EPOLLOUT} : 0U);
-  return hungry || more != LineStream::More::kNever;
+  return hungry || more != LineStream::More::kNoMore;
 }
 
 bool AdminSocket::read_request(Client& client) {

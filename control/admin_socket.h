@@ -24,7 +24,7 @@ class LineStream {
   enum class More : uint8_t {
     kNow,    ///< there may be more at this moment
     kLater,  ///< when LineSource::descriptor() becomes readable
-    kNever
+    kNoMore
   };
   virtual ~LineStream() = default;
   /// Appends whole lines that are there now, until `out` has about `most` bytes.

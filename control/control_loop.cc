@@ -112,7 +112,7 @@ Result<void> ControlLoop::start(const GatewayProfile& profile, EngineConfig conf
   epoll_event event{};
   event.events = EPOLLIN;
   if (epoll_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, admin_->descriptor(), &event) != 0)
-    return Error{std::string("epoll: ") + std::strerror(errno)};
+    return errno_error("epoll");
   return {};
 }
 

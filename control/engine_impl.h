@@ -24,7 +24,6 @@
 
 namespace jvpn {
 
-inline constexpr Millis kNever{UINT64_MAX};
 inline constexpr Millis kRetry{kRetryMs};
 inline constexpr Millis kHandshakeTimeout{kHandshakeTimeoutMs};
 inline constexpr Millis kConfirmRepeat{200};           ///< heartbeats until new keys are confirmed

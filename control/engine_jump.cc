@@ -11,7 +11,6 @@ namespace jvpn {
 namespace {
 
 constexpr Millis kLeastRepeat{100};
-constexpr Millis kMinute{60'000};
 constexpr uint64_t kPatience = 4;        // repetitions for each candidate in the first round
 constexpr uint32_t kCountedProbes = 16;  // of a candidate, for its loss
 constexpr uint32_t kRecentProbes = 4;    // of which none may be lost

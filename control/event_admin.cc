@@ -27,7 +27,7 @@ class EventStream : public LineStream {
       if (!log_.lines().read(cursor_, wanted, taken)) return More::kNow;
       for (const TakenLine& line : taken) append(out, line);
       lines_ -= std::min(lines_, taken.size());
-      if (!follow_ && (lines_ == 0 || taken.size() < wanted)) return More::kNever;
+      if (!follow_ && (lines_ == 0 || taken.size() < wanted)) return More::kNoMore;
       if (taken.size() < wanted) return More::kLater;
     }
     return More::kNow;

@@ -9,7 +9,6 @@
 namespace jvpn {
 namespace {
 
-constexpr uint8_t kHops = 64;
 constexpr size_t kIcmpBytes = 8;
 
 constexpr uint8_t kV4EchoReply = 0, kV4EchoRequest = 8;
@@ -21,12 +20,6 @@ struct TypeCode {
 // By IcmpError's order.
 constexpr std::array<TypeCode, 5> kV4Errors{{{3, 4}, {11, 0}, {3, 0}, {3, 1}, {3, 3}}};
 constexpr std::array<TypeCode, 5> kV6Errors{{{2, 0}, {3, 0}, {1, 0}, {1, 3}, {1, 4}}};
-
-IpAddress address_at(Family family, const uint8_t* at) {
-  IpAddress address{family, {}};
-  std::copy_n(at, address.bits() / 8, address.bytes.begin());
-  return address;
-}
 
 std::optional<IpView> view_v4(std::span<const uint8_t> packet) {
   if (packet.size() < kIpv4HeaderBytes) return std::nullopt;
@@ -43,8 +36,8 @@ std::optional<IpView> view_v4(std::span<const uint8_t> packet) {
   view.fragment = fragment & 0x3FFF;
   view.later_fragment = fragment & 0x1FFF;
   view.protocol = ip[9];
-  view.source = address_at(Family::kIpv4, ip + 12);
-  view.destination = address_at(Family::kIpv4, ip + 16);
+  view.source = IpAddress::read(Family::kIpv4, ip + 12);
+  view.destination = IpAddress::read(Family::kIpv4, ip + 16);
   return view;
 }
 
@@ -56,8 +49,8 @@ std::optional<IpView> view_v6(std::span<const uint8_t> packet) {
   view.total_bytes = kIpv6HeaderBytes + get_be16(ip + 4);
   if (view.total_bytes > packet.size()) return std::nullopt;
   view.protocol = ip[6];
-  view.source = address_at(Family::kIpv6, ip + 8);
-  view.destination = address_at(Family::kIpv6, ip + 24);
+  view.source = IpAddress::read(Family::kIpv6, ip + 8);
+  view.destination = IpAddress::read(Family::kIpv6, ip + 24);
   return view;
 }
 

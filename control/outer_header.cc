@@ -5,15 +5,7 @@
 #include "control/packet_writer.h"
 
 namespace jvpn {
-namespace {
-
-IpAddress address_at(Family family, const uint8_t* at) {
-  IpAddress address{family, {}};
-  std::copy_n(at, address.bits() / 8, address.bytes.begin());
-  return address;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::optional<Path> path_of_frame(std::span<const uint8_t> frame, uint16_t port) {
   if (frame.size() < kEthernetHeaderBytes) return std::nullopt;
@@ -29,8 +21,8 @@ std::optional<Path> path_of_frame(std::span<const uint8_t> frame, uint16_t port)
   const uint8_t* udp = ip + ip_bytes;
   Path path;
   path.interface = port;
-  path.remote = {address_at(family, ip + source), get_be16(udp)};
-  path.local = {address_at(family, ip + source + bytes), get_be16(udp + 2)};
+  path.remote = {IpAddress::read(family, ip + source), get_be16(udp)};
+  path.local = {IpAddress::read(family, ip + source + bytes), get_be16(udp + 2)};
   return path;
 }
 

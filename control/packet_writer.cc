@@ -6,7 +6,6 @@
 namespace jvpn {
 namespace {
 
-constexpr uint8_t kHops = 64;
 constexpr uint16_t kDontFragment = 0x4000;
 
 size_t address_bytes(const IpAddress& address) {

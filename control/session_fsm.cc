@@ -31,14 +31,11 @@ constexpr States kAttachedOnce =
     State::kAttached | State::kVolatile | State::kRecovering | State::kDegraded;
 constexpr States kLive = kAttachedOnce | State::kBirth;
 
-constexpr uint64_t kNever = UINT64_MAX;
-constexpr Millis kMinute{60'000};
-
 constexpr uint64_t saturating_add(Millis a, Millis b) {
-  return a.value > kNever - b.value ? kNever : a.value + b.value;
+  return a.value > kNever.value - b.value ? kNever.value : a.value + b.value;
 }
 constexpr Millis saturating_multiply(Millis span, uint64_t times) {
-  if (times != 0 && span.value > kNever / times) return Millis{kNever};
+  if (times != 0 && span.value > kNever.value / times) return kNever;
   return Millis{span.value * times};
 }
 
@@ -55,7 +52,7 @@ uint64_t transport_loss_ends(const SessionRecord& record, const Policy& policy) 
 }
 
 uint64_t keys_end(const SessionRecord& record, const Policy&) {
-  return record.keys_expire == Millis{0} ? kNever : record.keys_expire.value;
+  return record.keys_expire == Millis{0} ? kNever.value : record.keys_expire.value;
 }
 
 uint64_t birth_ends(const SessionRecord& record, const Policy&) {
@@ -67,7 +64,7 @@ uint64_t window_ends(const SessionRecord& record, const Policy& policy) {
 }
 
 uint64_t silence_is_death(const SessionRecord& record, const Policy& policy) {
-  if (!record.has_transport) return kNever;
+  if (!record.has_transport) return kNever.value;
   return saturating_add(record.last_authentic,
                         scaled_by_idle(policy.volatility.transport_dead, record, policy));
 }
@@ -89,7 +86,7 @@ uint64_t flaps_end(const SessionRecord& record, const Policy& policy) {
   const size_t granted = std::min<size_t>(policy.volatility.max_flaps_per_min, kMaxFlapsPerMin);
   const auto first = record.flaps.at(granted, record.born);
   const bool within_a_minute = first && saturating_add(*first, kMinute) > record.entered.value;
-  return within_a_minute ? record.entered.value : kNever;
+  return within_a_minute ? record.entered.value : kNever.value;
 }
 
 uint64_t volatile_too_long(const SessionRecord& record, const Policy& policy) {
@@ -105,22 +102,22 @@ uint64_t cooldown_ends(const SessionRecord& record, const Policy& policy) {
 uint64_t switch_rate_allows(const SessionRecord& record, const Policy& policy) {
   const size_t granted =
       std::min<size_t>(policy.switching.max_switches_per_min, kMaxSwitchesPerMin);
-  if (granted == 0) return kNever;
+  if (granted == 0) return kNever.value;
   const auto first = record.switches.at(granted - 1, record.born);
   return first ? saturating_add(*first, kMinute) : 0;
 }
 
 uint64_t wants_better_path(const SessionRecord& record, const Policy& policy) {
-  if (!record.can_switch) return kNever;
+  if (!record.can_switch) return kNever.value;
   return std::max({saturating_add(record.entered, policy.volatility.volatile_to_recovering),
                    cooldown_ends(record, policy), switch_rate_allows(record, policy)});
 }
 
 // Never, when the present silence will have become volatile by then.
 uint64_t stable(const SessionRecord& record, const Policy& policy) {
-  if (!record.has_transport || !record.healthy_since) return kNever;
+  if (!record.has_transport || !record.healthy_since) return kNever.value;
   const uint64_t at = saturating_add(*record.healthy_since, policy.volatility.stability_window);
-  return at < silence_is_volatile(record, policy) ? at : kNever;
+  return at < silence_is_volatile(record, policy) ? at : kNever.value;
 }
 
 // ---- Guards: what else a triggered row asks for.
@@ -314,7 +311,7 @@ bool opens_a_commit(const Row& row) {
 
 // The version may not wrap: the last number is kept for the end of the session.
 bool version_allows(const SessionRecord& record, const Row& row) {
-  const uint64_t left = kNever - record.version.value;
+  const uint64_t left = kNever.value - record.version.value;
   if (row.to == State::kTerminated) return left >= 1;
   return left > (opens_a_commit(row) ? 2U : 1U);
 }
@@ -407,7 +404,7 @@ void append(Step& result, const Row& row, const SessionEvent& event, State from)
 /// Of the rows of time that `counts` names.
 template <typename Counts>
 Millis earliest_due(const SessionRecord& record, const Policy& policy, Counts counts) {
-  uint64_t earliest = kNever;
+  uint64_t earliest = kNever.value;
   for (const Row& row : kTable) {
     if (row.when != When::kDue || !includes(row.from, record.state) || !counts(row)) continue;
     earliest = std::min(earliest, row.deadline(record, policy));
@@ -542,7 +539,7 @@ Millis scaled_by_idle(Millis span, const SessionRecord& record, const Policy& po
   const Millis heartbeat = policy.volatility.heartbeat_interval;
   if (idle <= heartbeat || heartbeat == Millis{0}) return span;
   const Millis longer = saturating_multiply(span, idle.value);
-  return longer.value == kNever ? longer : Millis{longer.value / heartbeat.value};
+  return longer.value == kNever.value ? longer : Millis{longer.value / heartbeat.value};
 }
 
 std::span<const TableRow> table_rows() {

@@ -10,8 +10,6 @@
 namespace jvpn {
 namespace {
 
-constexpr Millis kMinute{60'000};
-
 nlohmann::json session_json(const SessionView& view, const Activity& traffic, std::string peer,
                             Millis now) {
   const Millis last_rx = std::max(view.last_authentic, traffic.last_rx);

@@ -37,7 +37,7 @@ class TimerWheel {
 
   /// Moves time on. What is due by then is popped in order of time, for equal times of arming.
   void expire(Millis now) {
-    for (uint64_t slot = next_slot(); slot <= now.value && slot != kNever; slot = next_slot()) {
+    for (uint64_t slot = next_slot(); slot <= now.value && slot != kNoSlot; slot = next_slot()) {
       const uint32_t list = list_of(slot);
       current_ = slot;
       redistribute(list);
@@ -63,7 +63,7 @@ class TimerWheel {
   static constexpr uint32_t kExpired = kLevels * kSlots;
   static constexpr uint32_t kNowhere = kExpired + 1;
   static constexpr uint32_t kNone = UINT32_MAX;
-  static constexpr uint64_t kNever = UINT64_MAX;
+  static constexpr uint64_t kNoSlot = UINT64_MAX;
 
   struct Node {
     uint64_t at = 0;
@@ -91,7 +91,7 @@ class TimerWheel {
       const uint64_t above = shift + kDigitBits >= 64 ? 0 : ~uint64_t{0} << (shift + kDigitBits);
       return (current_ & above) | static_cast<uint64_t>(std::countr_zero(used_[level])) << shift;
     }
-    return kNever;
+    return kNoSlot;
   }
 
   void place(uint32_t timer) {

@@ -126,7 +126,7 @@ struct Pair {
 };
 
 // Both sides' work: initiation, response, confirmation and its answer, supersession of the last.
-void handshake(benchmark::State& state) {
+void session_setup(benchmark::State& state) {
   Pair pair;
   for (auto _ : state) {
     pair.now = pair.now + Millis{1};
@@ -138,7 +138,7 @@ void handshake(benchmark::State& state) {
   if (attached != 1) state.SkipWithError("no session came of it");
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(handshake)->Unit(benchmark::kMicrosecond);
+BENCHMARK(session_setup)->Unit(benchmark::kMicrosecond);
 
 // Timer, HEARTBEAT, HEARTBEAT_ACK: what an idle session costs both sides per interval.
 void heartbeat(benchmark::State& state) {

@@ -8,12 +8,6 @@ namespace {
 
 using wire::ControlType;
 
-RigOptions with(TestStore& store) {
-  RigOptions options;
-  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
-  return options;
-}
-
 TEST(Isolation5, transition_rejected) {
   TestStore store;
   Rig rig(with(store));

@@ -7,13 +7,6 @@ namespace {
 
 using wire::ControlType;
 
-RigOptions with(TestStore& store, size_t gateways = 1) {
-  RigOptions options;
-  options.gateways = gateways;
-  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
-  return options;
-}
-
 TEST(Ownership, dual_active) {
   Rig rig;
   rig.connect();

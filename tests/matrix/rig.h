@@ -67,6 +67,14 @@ struct RigOptions {
   RigOptions() { policy.transport.candidate_validation_ttl = Millis{0}; }
 };
 
+/// Gateways that share `store`, which outlives the rig.
+inline RigOptions with(Ownership& store, size_t gateways = 1) {
+  RigOptions options;
+  options.gateways = gateways;
+  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
+  return options;
+}
+
 /// A session as one end has it. Equal snapshots: nothing was mutated.
 struct Snapshot {
   State state = State::kTerminated;

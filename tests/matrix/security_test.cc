@@ -63,12 +63,6 @@ TEST(Security, transport_spoofing) {
   still.expect();
 }
 
-RigOptions with(TestStore& store) {
-  RigOptions options;
-  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
-  return options;
-}
-
 /// Another node owns the session: that is known before, or learnt from the store.
 TEST(Security, ownership_mismatch) {
   {

@@ -8,8 +8,8 @@
 namespace jvpn::test {
 namespace {
 
-constexpr const char* kPeer = "10.77.0.2";
-constexpr const char* kPeer6 = "fd77::2";
+constexpr const char* kPeerAddress = "10.77.0.2";
+constexpr const char* kPeerAddress6 = "fd77::2";
 
 class SlowPathTest : public ControlRig {
  protected:
@@ -56,8 +56,8 @@ TEST_F(SlowPathTest, AnswersPingsToPortAddresses) {
 }
 
 TEST_F(SlowPathTest, AnswersPingsOutOfTheTunnel) {
-  punt(echo_request(kPeer, "10.0.0.1"), PuntReason::kLocal);
-  punt(echo_request(kPeer6, "fd00::1"), PuntReason::kLocal);
+  punt(echo_request(kPeerAddress, "10.0.0.1"), PuntReason::kLocal);
+  punt(echo_request(kPeerAddress6, "fd00::1"), PuntReason::kLocal);
   const auto out = injected();
   ASSERT_EQ(out.size(), 2U);
   for (const Injected& reply : out) {
@@ -69,7 +69,7 @@ TEST_F(SlowPathTest, AnswersPingsOutOfTheTunnel) {
 }
 
 TEST_F(SlowPathTest, TellsTheMtuByteByByte) {
-  const Bytes offender = udp(kPeer, "10.0.0.7", 1400);
+  const Bytes offender = udp(kPeerAddress, "10.0.0.7", 1400);
   punt(offender, PuntReason::kTooBig, 1, 1'300);
   const auto out = injected();
   ASSERT_EQ(out.size(), 1U);
@@ -78,17 +78,18 @@ TEST_F(SlowPathTest, TellsTheMtuByteByByte) {
   append(icmp, Bytes(offender.begin(), offender.begin() + 576 - 28));
   put16(icmp, 2, static_cast<uint16_t>(~internet_sum(icmp.data(), icmp.size())));
   EXPECT_EQ(out[0].bytes,
-            ip_packet(address("10.0.0.1"), address(kPeer), icmp, {kIcmpProtocol, 64, {}}));
+            ip_packet(address("10.0.0.1"), address(kPeerAddress), icmp, {kIcmpProtocol, 64, {}}));
 }
 
 TEST_F(SlowPathTest, TellsTheMtuInIpv6) {
-  const Bytes offender = udp(kPeer6, "fd00::7", 1400);
+  const Bytes offender = udp(kPeerAddress6, "fd00::7", 1400);
   punt(offender, PuntReason::kTooBig, 1, 1'340);
   const auto out = injected();
   ASSERT_EQ(out.size(), 1U);
   Bytes icmp{2, 0, 0, 0, 0, 0, 0x05, 0x3C};
   append(icmp, Bytes(offender.begin(), offender.begin() + 1280 - 48));
-  Bytes expected = ip_packet(address("fd00::1"), address(kPeer6), icmp, {kIcmpV6Protocol, 64, {}});
+  Bytes expected =
+      ip_packet(address("fd00::1"), address(kPeerAddress6), icmp, {kIcmpV6Protocol, 64, {}});
   fix_icmpv6(expected);
   EXPECT_EQ(out[0].bytes, expected);
 }
@@ -101,8 +102,8 @@ TEST_F(SlowPathTest, ErrorsByReason) {
                {PuntReason::kNoRoute, 0x0300, 0x0100},
                {PuntReason::kLocal, 0x0303, 0x0104}};
   for (const auto& error : cases) {
-    punt(udp(kPeer, "10.0.0.1", 10), error.reason);
-    punt(udp(kPeer6, "fd00::1", 10), error.reason);
+    punt(udp(kPeerAddress, "10.0.0.1", 10), error.reason);
+    punt(udp(kPeerAddress6, "fd00::1", 10), error.reason);
     const auto out = injected();
     ASSERT_EQ(out.size(), 2U);
     EXPECT_EQ(get16(out[0].bytes, 20), error.v4);
@@ -121,17 +122,17 @@ TEST_F(SlowPathTest, SomePacketsEarnNoError) {
     Bytes packet;
   } cases[] = {
       {"ICMP error",
-       ip_packet(address(kPeer), address("10.9.9.9"), icmp_error, {kIcmpProtocol, 1, {}})},
-      {"ICMPv6 error",
-       ip_packet(address(kPeer6), address("fd09::1"), icmp6_error, {kIcmpV6Protocol, 1, {}})},
+       ip_packet(address(kPeerAddress), address("10.9.9.9"), icmp_error, {kIcmpProtocol, 1, {}})},
+      {"ICMPv6 error", ip_packet(address(kPeerAddress6), address("fd09::1"), icmp6_error,
+                                 {kIcmpV6Protocol, 1, {}})},
       {"truncated ICMP",
-       ip_packet(address(kPeer), address("10.9.9.9"), {8, 0}, {kIcmpProtocol, 1, {}})},
-      {"to a group", udp(kPeer, "224.0.0.9", 8)},
-      {"to an IPv6 group", udp(kPeer6, "ff02::9", 8)},
+       ip_packet(address(kPeerAddress), address("10.9.9.9"), {8, 0}, {kIcmpProtocol, 1, {}})},
+      {"to a group", udp(kPeerAddress, "224.0.0.9", 8)},
+      {"to an IPv6 group", udp(kPeerAddress6, "ff02::9", 8)},
       {"from a group", udp("239.1.1.1", "10.9.9.9", 8)},
       {"from nobody", udp("::", "fd09::1", 8)},
       {"from 0.0.0.0", udp("0.0.0.0", "10.9.9.9", 8)},
-      {"later fragment", udp(kPeer, "10.9.9.9", 8, 0x00B9)},
+      {"later fragment", udp(kPeerAddress, "10.9.9.9", 8, 0x00B9)},
   };
   for (const auto& barred : cases) {
     punt(barred.packet, PuntReason::kTtlExpired);
@@ -142,19 +143,19 @@ TEST_F(SlowPathTest, SomePacketsEarnNoError) {
 
 TEST_F(SlowPathTest, ErrorsAreRateLimited) {
   for (uint32_t i = 0; i < SlowPath::kErrorsPerSecond + 100; ++i) {
-    punt(udp(kPeer, "10.9.9.9", 8), PuntReason::kNoRoute);
+    punt(udp(kPeerAddress, "10.9.9.9", 8), PuntReason::kNoRoute);
     injected();
   }
   EXPECT_EQ(slow_path_->counters().errors_sent, SlowPath::kErrorsPerSecond);
   EXPECT_EQ(slow_path_->counters().errors_limited, 100U);
   pass(1'000);
-  punt(udp(kPeer, "10.9.9.9", 8), PuntReason::kNoRoute);
+  punt(udp(kPeerAddress, "10.9.9.9", 8), PuntReason::kNoRoute);
   EXPECT_EQ(injected().size(), 1U);
 }
 
 TEST_F(SlowPathTest, CutsPacketsWithoutDf) {
   for (const uint16_t mtu : std::initializer_list<uint16_t>{68, 576, 1'000, 1'300}) {
-    const Bytes whole = udp(kPeer, "10.0.0.7", 1'400, 0);
+    const Bytes whole = udp(kPeerAddress, "10.0.0.7", 1'400, 0);
     punt(whole, PuntReason::kTooBig, 1, mtu);
     Bytes joined(whole.begin(), whole.begin() + 20);
     const auto out = injected();
@@ -174,7 +175,7 @@ TEST_F(SlowPathTest, CutsPacketsWithoutDf) {
 
 TEST_F(SlowPathTest, CutsFragmentsAndBlanksOptions) {
   const Bytes options{0x94, 4, 0, 0, 7, 3, 4, 0};  // router alert (copied), record route (not)
-  const Bytes whole = ip_packet(address(kPeer), address("10.0.0.7"), payload_of(100),
+  const Bytes whole = ip_packet(address(kPeerAddress), address("10.0.0.7"), payload_of(100),
                                 {kUdpProtocol, 64, options, 0x2000 | 10});
   punt(whole, PuntReason::kTooBig, 1, 28 + 64);
   const auto out = injected();
@@ -189,14 +190,15 @@ TEST_F(SlowPathTest, CutsFragmentsAndBlanksOptions) {
 TEST_F(SlowPathTest, GleanWaitsForTheNextHop) {
   ASSERT_TRUE(inside_->install(now_));
   injected();
-  const Bytes there = udp(kPeer, "10.50.1.1", 64);  // behind 10.0.0.9, which install() asks for
+  const Bytes there =
+      udp(kPeerAddress, "10.50.1.1", 64);  // behind 10.0.0.9, which install() asks for
   punt(there, PuntReason::kGlean);
   EXPECT_TRUE(injected().empty());
   neighbors_->on_arp(now_, 1, arp(2, kHostMac, "10.0.0.9", kLanMac, "10.0.0.1"));
   auto out = injected();
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].bytes, there);
-  punt(udp(kPeer, "172.16.0.1", 8), PuntReason::kGlean);  // nothing leads there
+  punt(udp(kPeerAddress, "172.16.0.1", 8), PuntReason::kGlean);  // nothing leads there
   out = injected();
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(get16(out[0].bytes, 20), 0x0300U);
@@ -223,13 +225,13 @@ class SlowPathFuzz : public SlowPathTest {
          PuntReason::kFrame},
         {ip_frame(kLanMac, kHostMac, echo_request("10.0.0.7", "10.0.0.1")), PuntReason::kFrame},
         {ip_frame(kLanMac, kHostMac, echo_request("fd00::7", "fd00::1")), PuntReason::kFrame},
-        {echo_request(kPeer, "10.0.0.1"), PuntReason::kLocal},
-        {echo_request(kPeer6, "fd00::1"), PuntReason::kLocal},
-        {udp(kPeer, "10.0.0.7", 40), PuntReason::kGlean},
-        {udp(kPeer, "10.0.0.7", 40, 0), PuntReason::kTooBig},
-        {udp(kPeer6, "fd00::7", 40), PuntReason::kTooBig},
-        {udp(kPeer, "10.0.0.7", 40), PuntReason::kTtlExpired},
-        {udp(kPeer6, "fd00::7", 40), PuntReason::kNoRoute},
+        {echo_request(kPeerAddress, "10.0.0.1"), PuntReason::kLocal},
+        {echo_request(kPeerAddress6, "fd00::1"), PuntReason::kLocal},
+        {udp(kPeerAddress, "10.0.0.7", 40), PuntReason::kGlean},
+        {udp(kPeerAddress, "10.0.0.7", 40, 0), PuntReason::kTooBig},
+        {udp(kPeerAddress6, "fd00::7", 40), PuntReason::kTooBig},
+        {udp(kPeerAddress, "10.0.0.7", 40), PuntReason::kTtlExpired},
+        {udp(kPeerAddress6, "fd00::7", 40), PuntReason::kNoRoute},
     };
   }
 };

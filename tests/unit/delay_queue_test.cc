@@ -12,16 +12,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/seed.h"
+
 namespace jvpn::lab {
 namespace {
 
 constexpr size_t kRoom = 64 << 20;
 constexpr Nanos kStart = 1'000 * kMillisecond;
 
-uint64_t fresh_seed() {
-  const char* text = std::getenv("JVPN_SEED");
-  return text == nullptr ? std::random_device{}() : std::strtoull(text, nullptr, 0);
-}
+using test::fresh_seed;
 
 LinkFaults faults(std::string_view text) {
   const auto changed = changed_faults({}, text);

@@ -11,12 +11,11 @@ using test::count_sent;
 using test::Datagram;
 using test::expect_one_session;
 using test::Fate;
+using test::kPeer;
 using test::last_sent;
+using test::Lines;
 using test::World;
-using Lines = std::vector<std::string>;
 using wire::MessageType;
-
-constexpr PeerId kPeer{0};
 
 World::Adjust with_suite(Suite suite) {
   return [suite](size_t, EngineConfig& config) { config.suites = {suite}; };

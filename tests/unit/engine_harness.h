@@ -20,21 +20,15 @@
 #include <gtest/gtest.h>
 
 #include "control/engine.h"
+#include "tests/unit/seed.h"
 
 namespace jvpn::test {
 
 using Bytes = std::vector<uint8_t>;
 
-/// JVPN_SEED, or else `fallback`.
-inline uint64_t seed_or(uint64_t fallback) {
-  const char* text = std::getenv("JVPN_SEED");
-  return text == nullptr ? fallback : std::strtoull(text, nullptr, 0);
-}
+using Lines = std::vector<std::string>;
 
-/// A seed that is new each time, unless JVPN_SEED is set.
-inline uint64_t fresh_seed() {
-  return seed_or(std::random_device{}());
-}
+inline constexpr PeerId kPeer{0};
 
 /// splitmix64: the same numbers on every platform.
 class Random {

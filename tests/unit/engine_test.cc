@@ -11,11 +11,10 @@ using test::count_sent;
 using test::Datagram;
 using test::expect_one_session;
 using test::Fate;
+using test::kPeer;
+using test::Lines;
 using test::World;
-using Lines = std::vector<std::string>;
 using wire::MessageType;
-
-constexpr PeerId kPeer{0};
 
 TEST(Engine, IdleSessionLivesByHeartbeats) {
   World world;

@@ -12,8 +12,6 @@
 namespace jvpn::test {
 namespace {
 
-using Lines = std::vector<std::string>;
-
 class EventLogTest : public EventFolder {};
 
 TEST(EventRing, TakesItsCapacityAndNoMore) {

@@ -7,14 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "common/wire.h"
+#include "tests/unit/seed.h"
 
 namespace jvpn::lab {
 namespace {
 
-uint64_t fresh_seed() {
-  const char* text = std::getenv("JVPN_SEED");
-  return text == nullptr ? std::random_device{}() : std::strtoull(text, nullptr, 0);
-}
+using test::fresh_seed;
 
 std::vector<uint8_t> recorded(wire::MessageType type, size_t bytes) {
   std::vector<uint8_t> message(bytes, 0x55);

@@ -6,9 +6,6 @@
 
 namespace jvpn::test {
 
-using Lines = std::vector<std::string>;
-
-inline constexpr PeerId kPeer{0};
 inline constexpr uint64_t kUnused =
     200;  // a control counter that nobody has used, within the window
 

@@ -18,7 +18,6 @@ namespace {
 
 constexpr PeerId kGateway{0};
 constexpr uint32_t kSlotBits = 8;  // far more than the indices of one session
-constexpr Millis kNever{UINT64_MAX};
 constexpr Millis kAttempt{kHandshakeTimeoutMs};
 constexpr Millis kLinksSettle{100};
 // Packets that were sealed before a jump may still leave by the old path, whose socket was full.

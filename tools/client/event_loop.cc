@@ -15,11 +15,6 @@ namespace {
 
 constexpr uint64_t kTimerTag = UINT64_MAX;
 constexpr int kEvents = 32;
-constexpr Millis kNever{UINT64_MAX};
-
-Error failure(const char* what) {
-  return Error{std::string(what) + ": " + std::strerror(errno)};
-}
 
 uint32_t epoll_mask(bool readable, bool writable) {
   return (readable ? uint32_t{EPOLLIN} : 0U) | (writable ? uint32_t{EPOLLOUT} : 0U);
@@ -37,9 +32,9 @@ Millis boottime_now() {
 Result<EventLoop> EventLoop::create() {
   EventLoop loop;
   loop.epoll_ = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));
-  if (!loop.epoll_) return failure("epoll");
+  if (!loop.epoll_) return errno_error("epoll");
   loop.timer_ = FileDescriptor(::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!loop.timer_) return failure("timerfd");
+  if (!loop.timer_) return errno_error("timerfd");
   if (const auto added = loop.add(loop.timer_.get(), kTimerTag); !added) return added.error();
   return loop;
 }
@@ -49,7 +44,7 @@ Result<void> EventLoop::add(int fd, uint64_t tag) {
   event.events = EPOLLIN;
   event.data.u64 = tag;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0 && errno != EEXIST)
-    return failure("epoll_ctl");
+    return errno_error("epoll_ctl");
   return {};
 }
 

@@ -15,13 +15,8 @@
 namespace jvpn {
 namespace {
 
-constexpr size_t kBuffer = 32'768;
 constexpr unsigned kGroups =
     RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
-
-Error failure(const char* what) {
-  return Error{std::string("netlink: ") + what + ": " + std::strerror(errno)};
-}
 
 }  // namespace
 
@@ -34,10 +29,10 @@ LinkWatch::LinkWatch(mnl_socket* socket, std::vector<std::string> devices)
 
 Result<std::unique_ptr<LinkWatch>> LinkWatch::open(std::vector<std::string> devices) {
   mnl_socket* const socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket == nullptr) return failure("cannot open a socket");
+  if (socket == nullptr) return netlink_error("cannot open a socket");
   std::unique_ptr<LinkWatch> watch(new LinkWatch(socket, std::move(devices)));
   if (mnl_socket_bind(socket, kGroups, MNL_SOCKET_AUTOPID) != 0)
-    return failure("cannot watch links, addresses and routes");
+    return netlink_error("cannot watch links, addresses and routes");
   watch->find_devices();
   return watch;
 }
@@ -55,7 +50,7 @@ int LinkWatch::fd() const {
 
 bool LinkWatch::take() {
   bool changed = false;
-  alignas(nlmsghdr) uint8_t buffer[kBuffer];
+  alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
     const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
     if (bytes < 0 && errno == EINTR) continue;

@@ -20,7 +20,6 @@ namespace jvpn {
 namespace {
 
 constexpr uint8_t kOurProtocol = 190;  // marks rules and routes as ours; unassigned by iproute2
-constexpr size_t kBuffer = 32'768;
 
 uint8_t kernel_family(Family family) {
   return family == Family::kIpv6 ? AF_INET6 : AF_INET;
@@ -70,10 +69,6 @@ std::string extended_text(const nlmsghdr* answer) {
       text = mnl_attr_get_str(attribute);
   });
   return text;
-}
-
-Error errno_error(const std::string& what) {
-  return Error{"netlink: " + what + ": " + std::strerror(errno)};
 }
 
 Request address_request(uint16_t type, int flags, int device, const Prefix& address) {
@@ -194,9 +189,9 @@ void Netlink::Close::operator()(mnl_socket* socket) const {
 
 Result<std::unique_ptr<Netlink>> Netlink::open() {
   mnl_socket* const socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-  if (socket == nullptr) return errno_error("cannot open a socket");
+  if (socket == nullptr) return netlink_error("cannot open a socket");
   std::unique_ptr<Netlink> netlink(new Netlink(socket));
-  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) != 0) return errno_error("cannot bind");
+  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) != 0) return netlink_error("cannot bind");
   int on = 1;
   mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof on);  // without it: errno's text alone
   mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &on, sizeof on);
@@ -208,12 +203,12 @@ Result<std::unique_ptr<Netlink>> Netlink::open() {
 Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
   message->nlmsg_flags |= NLM_F_ACK;
   message->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return errno_error(what);
-  alignas(nlmsghdr) uint8_t buffer[kBuffer];
+  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return netlink_error(what);
+  alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
     const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < static_cast<ssize_t>(sizeof(nlmsghdr))) return errno_error(what);
+    if (bytes < static_cast<ssize_t>(sizeof(nlmsghdr))) return netlink_error(what);
     const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer);
     if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type != NLMSG_ERROR) continue;
     const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(answer))->error;
@@ -227,12 +222,12 @@ template <typename Visit>
 Result<void> Netlink::dump(nlmsghdr* message, const char* what, Visit visit) {
   message->nlmsg_flags |= NLM_F_DUMP;
   message->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return errno_error(what);
-  alignas(nlmsghdr) uint8_t buffer[kBuffer];
+  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return netlink_error(what);
+  alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
     const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
     if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return errno_error(what);
+    if (bytes < 0) return netlink_error(what);
     int left = static_cast<int>(bytes);
     for (const auto* part = reinterpret_cast<const nlmsghdr*>(buffer); mnl_nlmsg_ok(part, left);
          part = mnl_nlmsg_next(part, &left)) {
@@ -240,7 +235,7 @@ Result<void> Netlink::dump(nlmsghdr* message, const char* what, Visit visit) {
       if (part->nlmsg_type == NLMSG_DONE) return {};
       if (part->nlmsg_type == NLMSG_ERROR) {
         errno = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(part))->error;
-        return errno_error(what);
+        return netlink_error(what);
       }
       visit(part);
     }

@@ -1,11 +1,21 @@
-// Walks the attributes of a netlink message (netlink(7)), as what receives them needs it.
+// What every user of netlink(7) here needs: a walk over attributes, a buffer, an error.
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include <libmnl/libmnl.h>
 
+#include "common/result.h"
+
 namespace jvpn {
+
+/// Holds any one message of the kernel's.
+inline constexpr size_t kNetlinkBuffer = 32'768;
+
+inline Error netlink_error(const std::string& what) {
+  return errno_error("netlink: " + what);
+}
 
 /// Calls `visit` with each attribute behind a message's first `offset` payload bytes.
 template <typename Visit>

@@ -16,7 +16,7 @@ constexpr unsigned kTunUso4 = 0x20;  // TUN_F_USO4, TUN_F_USO6: newer than Debia
 constexpr unsigned kTunUso6 = 0x40;
 
 Error failure(const std::string& name, const char* what) {
-  return Error{"TUN " + name + ": " + what + ": " + std::strerror(errno)};
+  return errno_error("TUN " + name + ": " + what);
 }
 
 }  // namespace

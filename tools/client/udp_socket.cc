@@ -25,7 +25,7 @@ bool set(int fd, int level, int name, int value) {
 }
 
 Error failure(const UdpSocket::Options& options, const std::string& what) {
-  return Error{"device " + options.device + ": " + what + ": " + std::strerror(errno)};
+  return errno_error("device " + options.device + ": " + what);
 }
 
 // A socket of the options' family, tied to their device and marked; not bound to an address.

@@ -41,7 +41,7 @@ uint16_t device_mtu(const std::string& device) {
 
 Result<void> device_ready(const std::string& device) {
   const auto answer = ask_device(device, SIOCGIFFLAGS);
-  if (!answer) return Error{"device " + device + ": " + std::strerror(errno)};
+  if (!answer) return errno_error("device " + device);
   if ((answer->ifr_flags & IFF_UP) == 0) return Error{"device " + device + ": it is down"};
   if ((answer->ifr_flags & IFF_RUNNING) == 0) return Error{"device " + device + ": no carrier"};
   return {};

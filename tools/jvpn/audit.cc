@@ -14,7 +14,7 @@
 namespace jvpn {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr int kUnreadable = 2;
 constexpr const char* kStandardInput = "-";
@@ -100,12 +100,12 @@ std::string verdict_line(const AuditReport& report, bool with_colours) {
   return line + '\n';
 }
 
-Json event_json(const EventRecord& event) {
-  Json line{{"ts_ms", event.ts_ms},
-            {"node_id", event.node},
-            {"seq", event.sequence},
-            {"event", to_string(event.kind)},
-            {"reason", event.reason_text}};
+OrderedJson event_json(const EventRecord& event) {
+  OrderedJson line{{"ts_ms", event.ts_ms},
+                   {"node_id", event.node},
+                   {"seq", event.sequence},
+                   {"event", to_string(event.kind)},
+                   {"reason", event.reason_text}};
   if (event.from) line["from"] = to_string(*event.from);
   if (event.to) line["to"] = to_string(*event.to);
   if (event.version) line["state_version"] = *event.version;
@@ -113,9 +113,9 @@ Json event_json(const EventRecord& event) {
   return line;
 }
 
-Json report_json(const AuditReport& report, const std::vector<std::string>& files,
-                 bool with_timelines) {
-  Json findings = Json::array();
+OrderedJson report_json(const AuditReport& report, const std::vector<std::string>& files,
+                        bool with_timelines) {
+  OrderedJson findings = OrderedJson::array();
   for (const AuditFinding& finding : report.findings)
     findings.push_back(
         {{"kind", finding.kind == AuditFinding::Kind::kBroken ? "broken" : "incomplete"},
@@ -124,11 +124,11 @@ Json report_json(const AuditReport& report, const std::vector<std::string>& file
          {"session_id", finding.session},
          {"node_id", finding.node},
          {"what", finding.what}});
-  Json sessions = Json::array();
+  OrderedJson sessions = OrderedJson::array();
   for (const auto& [id, events] : report.sessions) {
-    Json session{{"session_id", id}, {"events", events.size()}};
+    OrderedJson session{{"session_id", id}, {"events", events.size()}};
     if (with_timelines) {
-      session["timeline"] = Json::array();
+      session["timeline"] = OrderedJson::array();
       for (const EventRecord& event : events) session["timeline"].push_back(event_json(event));
     }
     sessions.push_back(std::move(session));

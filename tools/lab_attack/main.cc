@@ -61,8 +61,7 @@ Result<FileDescriptor> open_socket(const Endpoint& target) {
   const int family = target.address.is_v6() ? AF_INET6 : AF_INET;
   FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const SocketAddress to = SocketAddress::from(target, 0);
-  if (!fd || ::connect(fd.get(), &to.any, to.length) != 0)
-    return Error{to_string(target) + ": " + std::strerror(errno)};
+  if (!fd || ::connect(fd.get(), &to.any, to.length) != 0) return errno_error(to_string(target));
   return fd;
 }
 

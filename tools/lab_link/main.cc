@@ -48,10 +48,6 @@ struct Options {
   LinkFaults faults;
 };
 
-Error failure(const std::string& what) {
-  return Error{what + ": " + std::strerror(errno)};
-}
-
 Nanos monotonic_now() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -77,7 +73,7 @@ Result<FileDescriptor> open_interface(const std::string& name) {
       ::setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof promiscuous) !=
           0 ||
       ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return failure(name);
+    return errno_error(name);
   return fd;
 }
 
@@ -89,7 +85,7 @@ Result<FileDescriptor> open_control(const std::string& path) {
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   ::unlink(path.c_str());
   if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    return failure(path);
+    return errno_error(path);
   return fd;
 }
 
@@ -104,7 +100,7 @@ class LabLink {
   Result<void> open(const Options& options) {
     epoll_ = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));
     timer_ = FileDescriptor(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-    if (!epoll_ || !timer_) return failure("epoll, timerfd");
+    if (!epoll_ || !timer_) return errno_error("epoll, timerfd");
     for (size_t side = 0; side < 2; ++side) {
       auto opened = open_interface(options.interfaces[side]);
       if (!opened) return opened.error();
@@ -137,7 +133,8 @@ class LabLink {
  private:
   Result<void> watch(const FileDescriptor& fd) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd.get()}};
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) return failure("epoll");
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0)
+      return errno_error("epoll");
     return {};
   }
 
