@@ -1,9 +1,10 @@
 #include "tests/matrix/event_book.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "tools/jvpn/audit_check.h"
 
@@ -17,10 +18,26 @@ std::map<std::string, std::array<uint64_t, 2>>& totals() {
   return map;
 }
 
-std::optional<uint64_t> number(const nlohmann::json& line, const char* key) {
-  const auto at = line.find(key);
-  if (at == line.end()) return std::nullopt;
-  return at->get<uint64_t>();
+/// What stands behind a key of a flat JSON object without escapes; empty when it has no such key.
+std::string_view value_of(std::string_view line, const char* key) {
+  const std::string quoted = '"' + std::string(key) + "\":";
+  const size_t at = line.find(quoted);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = line.substr(at + quoted.size());
+  if (!rest.starts_with('"')) return rest.substr(0, rest.find_first_of(",}"));
+  return rest.substr(1, rest.find('"', 1) - 1);
+}
+
+std::string text_of(std::string_view line, const char* key) {
+  return std::string(value_of(line, key));
+}
+
+std::optional<uint64_t> number(std::string_view line, const char* key) {
+  const std::string_view digits = value_of(line, key);
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{}) return std::nullopt;
+  return value;
 }
 
 }  // namespace
@@ -30,21 +47,19 @@ const std::map<std::string, std::array<uint64_t, 2>>& reason_totals() {
 }
 
 void EventBook::add(const std::string& json_line) {
-  const nlohmann::json json = nlohmann::json::parse(json_line);
   ToldEvent line;
-  line.event = json.at("event");
-  line.reason = json.at("reason");
-  line.detail = json.value("detail", "");
-  line.session = json.at("session_id");
-  line.from = json.value("from", "");
-  line.to = json.value("to", "");
-  line.check = json.value("check", "");
-  line.result = json.value("result", "");
-  line.path = json.value("path", "");
-  line.version = json.value("state_version", uint64_t{0});
-  line.at = Millis{json.at("boot_ms").get<uint64_t>()};
-  line.duration_ms = number(json, "duration_ms");
-  line.attempts = number(json, "attempts");
+  line.event = text_of(json_line, "event");
+  line.reason = text_of(json_line, "reason");
+  line.detail = text_of(json_line, "detail");
+  line.session = text_of(json_line, "session_id");
+  line.from = text_of(json_line, "from");
+  line.to = text_of(json_line, "to");
+  line.check = text_of(json_line, "check");
+  line.result = text_of(json_line, "result");
+  line.version = number(json_line, "state_version").value_or(0);
+  line.at = Millis{number(json_line, "boot_ms").value_or(0)};
+  line.duration_ms = number(json_line, "duration_ms");
+  line.attempts = number(json_line, "attempts");
   ++totals()[line.reason][static_cast<size_t>(side_)];
   lines_.push_back(std::move(line));
   text_lines_.push_back(json_line);

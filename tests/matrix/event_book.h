@@ -24,7 +24,6 @@ struct ToldEvent {
   std::string to;
   std::string check;
   std::string result;
-  std::string path;
   uint64_t version = 0;
   Millis at;
   std::optional<uint64_t> duration_ms;

@@ -94,7 +94,7 @@ TEST_F(Isolation4, failure_logged) {
 TEST_F(Isolation4, no_automatic_termination) {
   refuse_reload();
   const Snapshot before = rig.at_gateway(0);
-  rig.run_with_data(Millis{300'000}, Millis{500});  // beyond the life of its keys
+  rig.run_with_data(Millis{300'000}, Millis{500}, Millis{10});  // beyond the life of its keys
   EXPECT_EQ(rig.at_gateway(0), before);
   EXPECT_EQ(rig.gateway().events().changes().size(), 1U);
   EXPECT_TRUE(rig.serves(0));

@@ -9,6 +9,8 @@ namespace {
 
 using wire::ControlType;
 
+constexpr Millis kTick{5};
+
 struct PathFailure {
   const char* name;
   void (*inflict)(Rig&);
@@ -46,9 +48,9 @@ RigOptions judging_latency() {
 /// Lives through one failure, with data all the while.
 void suffer(Rig& rig, const PathFailure& failure) {
   rig.connect();
-  rig.run_with_data(Millis{6'000}, Millis{20});
+  rig.run_with_data(Millis{6'000}, Millis{20}, kTick);
   failure.inflict(rig);
-  rig.run_with_data(Millis{15'000}, Millis{20});
+  rig.run_with_data(Millis{15'000}, Millis{20}, kTick);
   rig.filter = nullptr;
 }
 
@@ -124,7 +126,7 @@ TEST(Isolation2, policy_limits_kept) {
   for (int death = 0; death < 24; ++death) {
     rig.mend_all();
     rig.cut({static_cast<size_t>(death) % kPaths, static_cast<size_t>(death + 1) % kPaths});
-    rig.run_with_data(Millis{5'000}, Millis{50});
+    rig.run_with_data(Millis{5'000}, Millis{50}, kTick);
   }
   rig.mend_all();
   ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{70'000}));
@@ -188,7 +190,7 @@ TEST(Isolation2, bounded_switching) {
     const std::string at = rig.at_client().path;
     const size_t target = at == to_string(rig.path(1)) ? 2 : 1;
     rig.wish_jump(target);
-    rig.run_for(Millis{100});
+    rig.run_for(Millis{100}, kTick);
   }
   const Policy policy;
   ASSERT_GT(switches.size(), policy.switching.max_switches_per_min);

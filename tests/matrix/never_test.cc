@@ -63,7 +63,7 @@ TEST(Never, silent_reset) {
     }
     before = now.id;
   };
-  run_storm(rig, 30);
+  run_storm(rig, 20);
   rig.after_step = nullptr;
   rig.cut_all();
   rig.run_for(Millis{20'000});
@@ -193,7 +193,7 @@ TEST(Never, implicit_downgrade) {
     EXPECT_EQ(told->to, to_string(now.state));
     EXPECT_EQ(told->version, now.version.value);
   };
-  run_storm(rig, 30);
+  run_storm(rig, 20);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ uint64_t race_once(Rig& rig, const Race& race, std::mt19937_64& random) {
   for (const Datagram& each : runners) {
     for (uint64_t copies = 1 + random() % 2; copies > 0; --copies) rig.inject(each);
   }
-  rig.run_for(Millis{30});
+  rig.run_for(Millis{12});
   return rig.gateway().engine().counters().reattach_commits - before;
 }
 
@@ -58,12 +58,13 @@ TEST(Race, exactly_one_of_two_commits) {
     options.policy.transport.candidate_validation_ttl = race.validity;
     options.workers = race.workers;
     Rig rig(options);
+    for (size_t path = 0; path < kPaths; ++path) rig.wire(path).delay = Millis{2};
     rig.connect();
     const SessionId id = rig.at_gateway().id;
     std::mt19937_64 random(run_seed());
     for (int pair = 1; pair <= kPairs && !testing::Test::HasFailure(); ++pair) {
       rig.set_candidates(0, {0, 1, 2});
-      rig.run_for(Millis{1'100}, Millis{5});
+      rig.run_for(Millis{1'100}, Millis{50});
       const Snapshot before = rig.at_gateway();
       EXPECT_EQ(race_once(rig, race, random), 1U) << pair;
       EXPECT_EQ(rig.at_gateway().version.value, before.version.value + 2) << pair;

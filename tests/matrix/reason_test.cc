@@ -32,7 +32,7 @@ TEST(Reasons, key_lifetime_exceeded) {
   rig.connect();
   const SessionId id = rig.at_gateway().id;
   const Millis born = rig.now();
-  rig.run_with_data(Millis{179'000}, Millis{200});
+  rig.run_with_data(Millis{179'000}, Millis{200}, Millis{5});
   EXPECT_EQ(rig.at_gateway().id, id);
   EXPECT_GT(rig.count(ControlType::kRekeyInitiation), 50U);
   ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id != id; }, Millis{2'000}));

@@ -88,7 +88,7 @@ std::vector<std::string> life_without_reader(Rig& rig) {
   const SessionId id = rig.at_gateway().id;
   const Policy policy = rig.gateway().engine().policy();
   rig.cut({0});
-  for (int i = 0; i < 400; ++i) {  // far more events than any buffer holds
+  for (int i = 0; i < 250; ++i) {  // far more events than any buffer holds
     for (int k = 0; k < 8; ++k) rig.gateway().engine().set_policy(rig.now(), policy);
     rig.run_for(Millis{10});
   }

@@ -202,10 +202,10 @@ bool Rig::run_until(const std::function<bool()>& until, Millis limit, Millis tic
   return until();
 }
 
-void Rig::run_with_data(Millis span, Millis gap) {
+void Rig::run_with_data(Millis span, Millis gap, Millis tick) {
   for (const Millis end = now() + span; now() < end;) {
     for (auto& each : clients_) each->send_echo();
-    run_for(std::min(gap, end - now()));
+    run_for(std::min(gap, end - now()), tick);
   }
 }
 

@@ -105,7 +105,7 @@ class Rig {
   /// False: `until` was not true within `limit`.
   bool run_until(const std::function<bool()>& until, Millis limit, Millis tick = Millis{1});
   /// An echo request every `gap` from every client that has a path.
-  void run_with_data(Millis span, Millis gap);
+  void run_with_data(Millis span, Millis gap, Millis tick = Millis{1});
 
   /// An echo goes through the tunnel and back: the service is unharmed.
   bool serves(size_t client = 0);

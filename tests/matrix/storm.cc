@@ -41,7 +41,7 @@ void Storm::blow() {
   if (below(3) == 0) replay_some();
   const Millis long_silence{18'000};
   const bool silent = rig_.wire(0).cut_up && rig_.wire(1).cut_up && rig_.wire(2).cut_up;
-  rig_.run_with_data(silent ? long_silence : Millis{1'000 + below(6'000)}, Millis{20});
+  rig_.run_with_data(silent ? long_silence : Millis{1'000 + below(6'000)}, Millis{20}, Millis{2});
 }
 
 void Storm::calm() {
