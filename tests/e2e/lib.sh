@@ -152,14 +152,3 @@ jump_end() {
   show_timeline "$1"
   e2e_end
 }
-
-# audit_clean: `jvpn audit` finds no fault in what the programs have told so far.
-audit_clean() {
-  local name events=()
-  for name in jvpnd jvpnd2 jvpn-client; do
-    [[ -e $LAB_DIR/log/$name.log ]] || continue
-    grep '^{' "$LAB_DIR/log/$name.log" >"$WORK/$name.events" || true
-    events+=("$WORK/$name.events")
-  done
-  bounded 30 "$LAB_BUILD/tools/jvpn" audit "${events[@]}" >"$WORK/audit.txt" 2>&1 || { show_tail "$WORK/audit.txt" 40; return 1; }
-}

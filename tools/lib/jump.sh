@@ -113,6 +113,19 @@ transfer_finishes() {
   [[ $sent == "$received" ]]
 }
 
+# --- what was told ----------------------------------------------------------------------------
+
+# audit_clean: `jvpn audit` finds no fault in what the programs have told so far; else shows what it says.
+audit_clean() {
+  local name events=() report=$LAB_DIR/audit.txt
+  for name in jvpnd jvpnd2 jvpn-client; do
+    [[ -e $LAB_DIR/log/$name.log ]] || continue
+    grep '^{' "$LAB_DIR/log/$name.log" >"$LAB_DIR/$name.events" || true
+    events+=("$LAB_DIR/$name.events")
+  done
+  bounded 30 "$LAB_BUILD/tools/jvpn" audit "${events[@]}" >"$report" 2>&1 || { show_tail "$report" 40; return 1; }
+}
+
 # show_timeline SINCE_MS: events and faults since then, indented.
 show_timeline() { "$ROOT/tools/lib/timeline.py" "$LAB_DIR/log" "$1" | sed 's/^/       /'; }
 
