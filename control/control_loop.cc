@@ -234,12 +234,13 @@ void ControlLoop::rest() {
 }
 
 void ControlLoop::finish() {
-  admin_.reset();
   const Millis begun = clock_.now();
   engine_->shutdown(begun);
   while (!injector_.drained() && clock_.now() - begun < kFlushLimit)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
+  admin_->poll(clock_.now());  // whoever follows the events hears how it ended
+  admin_.reset();
 }
 
 nlohmann::json ControlLoop::answer(const nlohmann::json& request) {

@@ -141,6 +141,8 @@ struct SessionEngine::Impl {
   void tell_rows(Millis now, const Session& session, const SessionRecord& before,
                  const Step& taken);
   void install_tx(Session& session);
+  void send_on(const Session& session, ReceiverIndex remote, uint16_t number, const Path& path);
+  void send_ahead(Millis now, Session& session, const SpareBinding& spare);
   void retire(std::unique_ptr<KeyGeneration>& generation);
   void retire_index(ReceiverIndex index);
   Event event_of(Millis now, EventKind kind, const Session& session) const;

@@ -112,7 +112,10 @@ void SessionEngine::Impl::path_lost(Millis now, PeerId id, const Path& path) {
   std::erase_if(peer.candidates, [&](const Candidate& each) { return each.path == path; });
   Session* session = peer.session.get();
   if (session != nullptr && session->initiator) {
-    if (session->jump && session->jump->path == path) session->jump.reset();
+    if (session->jump && session->jump->path == path) {
+      session->jump.reset();
+      if (session->ahead) withdraw_tx(*session);
+    }
     if (session->wanted == path) session->wanted.reset();
     const bool bound = session->record.has_transport && session->path == path;
     if (!bound || lose_bound(now, *session)) serve_jump(now, *session);
@@ -263,6 +266,7 @@ void SessionEngine::Impl::serve_jump(Millis now, Session& session) {
   if (session.jump && now >= session.jump->gives_up) {
     const Path path = session.jump->path;
     session.jump.reset();
+    if (session.ahead) withdraw_tx(session);
     if (!must_jump(session)) return session.wanted.reset();
     if (Candidate* candidate = candidate_at(session, path)) {
       candidate->answered <<= 1;
@@ -354,6 +358,20 @@ void SessionEngine::Impl::send_request(Millis now, Session& session) {
   message.cause = jump.cause;
   jump.next_send = now + repeat_after(candidate_at(session, jump.path));
   send_along(session, generation, along, message);
+  if (first) send_ahead(now, session, *spare);
+}
+
+/// With no transport left, data follows the request to a warm path at once: the responder takes it
+/// on the spare's index as it is, and the request will be committed unchallenged.
+void SessionEngine::Impl::send_ahead(Millis now, Session& session, const SpareBinding& spare) {
+  if (session.tx_installed) return;
+  withdraw_tx(session);
+  const Candidate* candidate = candidate_at(session, *spare.path);
+  if (candidate == nullptr) return;
+  const auto place = static_cast<size_t>(candidate - peer_of(session).candidates.data());
+  if (merits_of(now, session, place).standing != Standing::kWarm) return;
+  send_on(session, spare.remote, spare.number, *spare.path);
+  session.ahead = spare.number;
 }
 
 /// The spare that a message came on, of the present keys and on its own path.
@@ -435,6 +453,7 @@ void SessionEngine::Impl::on_reattach_reject(Millis now, Session& session, const
   Event refused = reattach_event(now, session, reason, detail, path);
   refused.result = "reject";
   host.emit(refused);
+  if (session.ahead) withdraw_tx(session);
   Jump& jump = *session.jump;
   if (reason == Reason::kFreshnessInvalid && news) {
     jump.next_send = now;

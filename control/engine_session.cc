@@ -178,35 +178,43 @@ void SessionEngine::Impl::install_rx(PeerId peer, Suite suite, const KeyGenerati
   wipe(install.control_key.data(), install.control_key.size());
 }
 
-/// Sends on the active binding of the current keys from here on. Its lanes were never used under
-/// them: every one starts afresh, within what is left of the key's quota.
+/// Sends on the active binding of the current keys from here on.
 void SessionEngine::Impl::install_tx(Session& session) {
+  const KeyGeneration& generation = *session.current;
+  send_on(session, generation.remote, generation.binding, session.path);
+  session.tx_installed = true;
+  session.ahead.reset();
+}
+
+/// Data goes by a binding of the current keys. The lanes are its own: unless data went ahead of its
+/// commit, they start afresh, within what is left of the key's quota.
+void SessionEngine::Impl::send_on(const Session& session, ReceiverIndex remote, uint16_t number,
+                                  const Path& path) {
   const KeyGeneration& generation = *session.current;
   TxInstall install;
   install.peer = session.peer;
   install.binding_version = session.record.binding_version;
   install.key_generation = generation.number;
-  install.peer_index = generation.remote;
+  install.peer_index = remote;
   install.suite = session.suite;
   install.traffic_key = generation.keys.send.traffic.bytes();
-  install.first_lane = LaneId{static_cast<uint16_t>(generation.binding * config.lanes)};
+  install.first_lane = LaneId{static_cast<uint16_t>(number * config.lanes)};
   install.lanes = config.lanes;
-  const uint64_t used =
-      generation.binding == 0 ? 0 : host.activity(session.peer).tx_generation_packets;
+  const uint64_t used = number == 0 ? 0 : host.activity(session.peer).tx_generation_packets;
   install.packets_per_lane = session.suite == Suite::kChaCha20Poly1305
                                  ? wire::kSequenceMask
                                  : (kGcmKeyPackets - std::min(used, kGcmKeyPackets)) / config.lanes;
   install.inner_mtu = session.peer_mtu;
-  install.path = session.path;
+  install.path = path;
   host.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
-  session.tx_installed = true;
 }
 
 /// Nothing is sent to the peer any more; what wants to go is dropped by name.
 void SessionEngine::Impl::withdraw_tx(Session& session) {
-  if (!session.tx_installed) return;
+  if (!session.tx_installed && !session.ahead) return;
   session.tx_installed = false;
+  session.ahead.reset();
   host.withdraw_tx(session.peer);
 }
 

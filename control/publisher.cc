@@ -78,7 +78,7 @@ Publisher::~Publisher() {
       slab_.destroy(record);
     }
     slab_.destroy(peer.record);
-    slab_.destroy(peer.tx.lanes, peer.tx.count);
+    for (const TxLanes& each : peer.tx.lanes) slab_.destroy(each.lanes, each.count);
   }
 }
 
@@ -137,9 +137,9 @@ void Publisher::install_tx(const TxInstall& install, const std::optional<EtherAd
     return;
   }
   Peer& peer = peer_of(install.peer);
-  TxLanes old = peer.tx;
-  const bool chosen = choose_lanes(peer, install);
-  TxRecord* record = chosen ? build_tx(peer, install) : nullptr;
+  std::vector<TxLanes> given_up;  // until workers can't come by the record that names them
+  const TxLanes* lanes = choose_lanes(peer, install, given_up);
+  TxRecord* record = lanes != nullptr ? build_tx(peer, *lanes, install) : nullptr;
   if (record == nullptr) {
     ++failures_;
     drop_record(install.peer, peer);
@@ -153,41 +153,59 @@ void Publisher::install_tx(const TxInstall& install, const std::optional<EtherAd
     }
     if (replaced != nullptr) retire(replaced);
   }
-  if (old.lanes != peer.tx.lanes && old.lanes != nullptr) retire(install.peer, peer, old);
+  for (const TxLanes& each : given_up) retire(install.peer, peer, each);
 }
 
-/// Sets peer.tx to the lanes that `install` sends on: those there are, or fresh ones.
-bool Publisher::choose_lanes(Peer& peer, const TxInstall& install) {
-  TxLanes& tx = peer.tx;
+/// The lanes that `install` sends on: those there are, or fresh ones. nullptr: refused. Data may go
+/// ahead of a binding's commit and then by another one, so lanes are only given up once a binding
+/// with higher ones has a higher version.
+const Publisher::TxLanes* Publisher::choose_lanes(Peer& peer, const TxInstall& install,
+                                                  std::vector<TxLanes>& given_up) {
+  TxKey& tx = peer.tx;
   const Secret<kAeadKeyBytes> key{std::span<const uint8_t, kAeadKeyBytes>(install.traffic_key)};
-  const bool same_key = tx.lanes != nullptr && tx.suite == install.suite && tx.key == key;
-  const unsigned per_worker = std::max(install.lanes / workers_, 1U);
-  const unsigned wanted = per_worker * workers_;
-  if (same_key && tx.first == install.first_lane) return wanted <= tx.count;
-  if (same_key && install.first_lane.value < tx.first.value + tx.count) return false;
-  if (install.first_lane.value + wanted > UINT16_MAX) return false;
+  const unsigned wanted = std::max(install.lanes / workers_, 1U) * workers_;
+  if (tx.lanes.empty() || tx.suite != install.suite || tx.key != key) {
+    given_up = std::move(tx.lanes);
+    tx = {.key = key,
+          .suite = install.suite,
+          .version = install.binding_version,
+          .floor = install.first_lane,
+          .lanes = {},
+          .packets_before = 0};
+  }
+  if (install.first_lane < tx.floor) return nullptr;
+  if (install.binding_version > tx.version) {
+    tx.version = install.binding_version;
+    tx.floor = install.first_lane;
+    const auto low = std::ranges::partition(
+        tx.lanes, [&](const TxLanes& each) { return each.first >= tx.floor; });
+    for (const TxLanes& each : low) tx.packets_before += count(each.lanes, each.count).packets;
+    given_up.assign(low.begin(), low.end());
+    tx.lanes.erase(low.begin(), low.end());
+  }
+  for (const TxLanes& each : tx.lanes) {
+    if (each.first == install.first_lane) return wanted <= each.count ? &each : nullptr;
+    const bool below = each.first.value + each.count <= install.first_lane.value;
+    const bool above = install.first_lane.value + wanted <= each.first.value;
+    if (!below && !above) return nullptr;
+  }
+  if (install.first_lane.value + wanted > UINT16_MAX) return nullptr;
   TxLane* lanes = slab_.make<TxLane>(wanted);
-  if (lanes == nullptr) return false;
+  if (lanes == nullptr) return nullptr;
   for (unsigned i = 0; i < wanted; ++i) lanes[i].quota = install.packets_per_lane;
-  const uint64_t before = same_key ? tx.packets_before + count(tx.lanes, tx.count).packets : 0;
-  tx.key = key;
-  tx.suite = install.suite;
-  tx.lanes = lanes;
-  tx.first = install.first_lane;
-  tx.count = static_cast<uint16_t>(wanted);
-  tx.packets_before = before;
-  return true;
+  tx.lanes.push_back({lanes, install.first_lane, static_cast<uint16_t>(wanted)});
+  return &tx.lanes.back();
 }
 
-/// A record for peer.tx's lanes, complete but for the next hop's address; nullptr without memory.
-TxRecord* Publisher::build_tx(const Peer& peer, const TxInstall& install) {
+/// A record for `lanes`, complete but for the next hop's address; nullptr without memory.
+TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes, const TxInstall& install) {
   TxRecord* record = slab_.make<TxRecord>();
   if (record == nullptr) return nullptr;
   const TxRecord* before = peer.record;
   const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
   record->binding_version = install.binding_version;
   record->revision = same_binding ? before->revision + 1 : 0;
-  record->lanes = peer.tx.lanes;
+  record->lanes = lanes.lanes;
   record->peer_index = install.peer_index;
   record->first_lane = install.first_lane;
   record->lanes_per_worker = static_cast<uint16_t>(std::max(install.lanes / workers_, 1U));
@@ -263,9 +281,12 @@ TrafficTotals Publisher::totals(PeerId id) const {
   const Peer& peer = at->second;
   TrafficTotals sum = peer.retired;
   for (const RxRecord* record : peer.rx) add_rx(sum, count(record->lanes, record->lane_count));
-  const Counted sent = count(peer.tx.lanes, peer.tx.count);
-  add_tx(sum, sent);
-  sum.tx_generation_packets = peer.tx.packets_before + sent.packets;
+  sum.tx_generation_packets = peer.tx.packets_before;
+  for (const TxLanes& each : peer.tx.lanes) {
+    const Counted sent = count(each.lanes, each.count);
+    add_tx(sum, sent);
+    sum.tx_generation_packets += sent.packets;
+  }
   return sum;
 }
 
@@ -316,7 +337,7 @@ void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
 void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
-  if (at->second.tx.lanes != nullptr) retire(id, at->second, at->second.tx);
+  for (const TxLanes& each : at->second.tx.lanes) retire(id, at->second, each);
   peers_.erase(at);
 }
 

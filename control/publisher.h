@@ -59,7 +59,8 @@ class Publisher {
 
   /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until
   /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
-  /// can repeat; an install that would go back to a lane given up under the same key is refused.
+  /// can repeat; an install that would go back to lanes below those of the highest binding version
+  /// is refused: they are gone.
   void install_tx(const TxInstall& install, const std::optional<EtherAddress>& next_hop);
   /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
   void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
@@ -74,29 +75,35 @@ class Publisher {
   size_t bytes_in_use() const { return slab_.in_use(); }
 
  private:
-  /// The sending lanes under one traffic key.
+  /// The sending lanes of one binding.
   struct TxLanes {
-    Secret<kAeadKeyBytes> key;
-    Suite suite{};
     TxLane* lanes = nullptr;
     LaneId first;
     uint16_t count = 0;
-    uint64_t packets_before = 0;  ///< sent under this key on lanes already retired
+  };
+  /// All that was sent on under one traffic key, and isn't given up.
+  struct TxKey {
+    Secret<kAeadKeyBytes> key;
+    Suite suite{};
+    BindingVersion version;  ///< the highest installed
+    LaneId floor;            ///< its first lane
+    std::vector<TxLanes> lanes;
+    uint64_t packets_before = 0;  ///< on lanes already retired
   };
   struct Peer {
     uint64_t incarnation = 0;
     std::vector<const RxRecord*> rx;
     TxRecord* record = nullptr;  ///< newest; stored in the table when `shown`
     bool shown = false;
-    TxLanes tx;
+    TxKey tx;
     TrafficTotals retired;  ///< of lanes that are gone or wait for their grace period
   };
 
   Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
             unsigned workers, Aead aead);
   Peer& peer_of(PeerId id);
-  bool choose_lanes(Peer& peer, const TxInstall& install);
-  TxRecord* build_tx(const Peer& peer, const TxInstall& install);
+  const TxLanes* choose_lanes(Peer& peer, const TxInstall& install, std::vector<TxLanes>& given_up);
+  TxRecord* build_tx(const Peer& peer, const TxLanes& lanes, const TxInstall& install);
   void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
   void drop_record(PeerId id, Peer& peer);
   void retire(const RxRecord* record);

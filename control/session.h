@@ -128,7 +128,8 @@ struct Session {
   Millis idle_granted;        ///< initiator: as the responder last answered
   Millis idle_sent;           ///< initiator: when it last announced
 
-  bool tx_installed = false;  ///< the host sends for this session
+  bool tx_installed = false;      ///< the host sends on the active binding
+  std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
   uint64_t switches = 0;
 
   std::unique_ptr<ReattachMemory> reattach;  ///< responder, from the first request on

@@ -152,7 +152,8 @@ void Rig::wish_jump(size_t number, size_t client) {
 bool Rig::jump(size_t number, size_t client) {
   wish_jump(number, client);
   const std::string to = to_string(path(number, client));
-  return run_until([&] { return at_client(client).path == to; }, Millis{1'000});
+  const Millis cooldown = gateway().engine().policy().switching.switch_cooldown;
+  return run_until([&] { return at_client(client).path == to; }, cooldown + Millis{1'000});
 }
 
 Snapshot Rig::at_gateway(size_t client, size_t gateway) {

@@ -190,11 +190,35 @@ TEST_F(PublisherTest, CountersNeverGoBackUnderOneKey) {
   EXPECT_NE(table_->tx(kPeer), nullptr);
 
   TxInstall fresh_lanes = tx();
+  fresh_lanes.binding_version = BindingVersion{9};
   fresh_lanes.first_lane = LaneId{4};
   publisher_->install_tx(fresh_lanes, kHop);
   EXPECT_EQ(table_->tx(kPeer)->lanes[0].next_sequence, 0U);
   publisher_->install_tx(tx(), kHop);  // back to lanes that were given up
   EXPECT_EQ(table_->tx(kPeer), nullptr);
+  EXPECT_EQ(publisher_->failures(), 1U);
+}
+
+TEST_F(PublisherTest, LanesOfDataThatWentAheadGoOn) {
+  publisher_->install_tx(tx(), kHop);
+  TxInstall ahead = tx();
+  ahead.first_lane = LaneId{8};
+  publisher_->install_tx(ahead, kHop);
+  TxLane* const lanes = table_->tx(kPeer)->lanes;
+  lanes[0].next_sequence = 3;
+  TxInstall elsewhere = tx();
+  elsewhere.first_lane = LaneId{4};
+  publisher_->install_tx(elsewhere, kHop);
+  EXPECT_EQ(table_->tx(kPeer)->lanes[0].next_sequence, 0U);
+  table_->tx(kPeer)->lanes[0].next_sequence = 2;
+  ahead.binding_version = BindingVersion{8};  // committed after all
+  publisher_->install_tx(ahead, kHop);
+  EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
+  EXPECT_EQ(lanes[0].next_sequence, 3U);
+  quiesce();
+  EXPECT_EQ(publisher_->totals(kPeer).tx_generation_packets, 5U);
+  publisher_->install_tx(elsewhere, kHop);
+  EXPECT_EQ(table_->tx(kPeer), nullptr) << "below the committed one";
   EXPECT_EQ(publisher_->failures(), 1U);
 }
 

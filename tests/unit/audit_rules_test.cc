@@ -38,12 +38,13 @@ const Case kSoundLogs[] = {
      kOk, nullptr},
     {"a jump by death", [](Log& log) { log.birth().at(9).jump(2).at(5'000).jump(4); }, kOk,
      nullptr},
-    {"a planned jump has no timeline",
+    {"a planned jump",
      [](Log& log) {
        log.birth()
            .at(9)
            .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
            .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3)
+           .timeline()
            .companions();
      },
      kOk, nullptr},
@@ -221,6 +222,7 @@ const Case kMissingCompanions[] = {
            .at(9)
            .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
            .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3)
+           .timeline()
            .audit(Reason::kAuditInvariantOkSingleActive)
            .audit(Reason::kAuditInvariantOkNoReset)
            .at(10)
@@ -233,6 +235,7 @@ const Case kMissingCompanions[] = {
            .at(9)
            .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
            .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3)
+           .timeline()
            .event(EventKind::kTransportSwitch, Reason::kTransportSwitchOk)
            .audit(Reason::kAuditInvariantOkNoReset)
            .at(10)
@@ -245,6 +248,7 @@ const Case kMissingCompanions[] = {
            .at(9)
            .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
            .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3)
+           .timeline()
            .event(EventKind::kTransportSwitch, Reason::kTransportSwitchOk)
            .audit(Reason::kAuditInvariantOkSingleActive)
            .at(10)

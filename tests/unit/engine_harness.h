@@ -114,11 +114,16 @@ class Node : public SessionHost {
     const bool new_key = before == tx.end() || before->second.traffic_key != install.traffic_key;
     if (new_key) activity_[install.peer.value].tx_generation_packets = 0;
     tx[install.peer.value] = install;
-    // Neither lanes nor an index are ever used on two paths, or twice.
-    EXPECT_TRUE(lanes_used_.emplace(install.traffic_key, install.first_lane.value).second)
-        << "lanes used again under one key";
-    EXPECT_TRUE(indices_used_.emplace(install.traffic_key, install.peer_index.value).second);
+    expect_unlinkable(install);
     ++tx_installs;
+  }
+  /// Neither lanes nor an index are ever used on two paths. Data may go ahead of a commit.
+  void expect_unlinkable(const TxInstall& install) {
+    const std::string path = to_string(install.path);
+    const auto lanes = std::pair(install.traffic_key, install.first_lane.value);
+    EXPECT_EQ(lanes_used_.emplace(lanes, path).first->second, path) << "lanes on two paths";
+    const auto index = std::pair(install.traffic_key, install.peer_index.value);
+    EXPECT_EQ(indices_used_.emplace(index, path).first->second, path) << "an index on two paths";
   }
   /// An index that is bound, not a spare.
   ReceiverIndex active_index() const {
@@ -226,8 +231,8 @@ class Node : public SessionHost {
   std::map<uint32_t, Activity> activity_;
   std::map<uint32_t, RxProgress> progress_;
   std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
-  std::set<std::pair<RawKey, uint16_t>> lanes_used_;
-  std::set<std::pair<RawKey, uint32_t>> indices_used_;
+  std::map<std::pair<RawKey, uint16_t>, std::string> lanes_used_;
+  std::map<std::pair<RawKey, uint32_t>, std::string> indices_used_;
 };
 
 /// Nodes, each configured with the others as peers (in order of number, itself left out).

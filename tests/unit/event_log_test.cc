@@ -12,6 +12,8 @@
 namespace jvpn::test {
 namespace {
 
+using Lines = std::vector<std::string>;
+
 class EventLogTest : public EventFolder {};
 
 TEST(EventRing, TakesItsCapacityAndNoMore) {

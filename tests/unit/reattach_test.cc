@@ -64,6 +64,37 @@ TEST(Reattach, LinkLossCostsOneRoundTripToAWarmCandidate) {
   EXPECT_EQ(world.node(0).lost + world.node(1).lost, 0U);
 }
 
+TEST(Reattach, DataFollowsTheRequestToAWarmCandidateAtOnce) {
+  Jumper world(1, nullptr, true);
+  world.run_for(Millis{30'000});
+  world.lose(0);
+  EXPECT_EQ(world.node(0).session().state, State::kRecovering);
+  ASSERT_EQ(world.node(0).tx.size(), 1U);
+  EXPECT_EQ(world.node(0).tx.begin()->second.path, test::path_between(0, 1, 1));
+  const uint64_t delivered = world.node(1).delivered;
+  world.node(0).send_data(kPeer);
+  world.run_for(Millis{10});
+  EXPECT_EQ(world.node(1).delivered, delivered + 1);
+  world.expect_on(1);
+}
+
+TEST(Reattach, DataGoesAheadOnNoPathThatDoesNotAnswer) {
+  Jumper world(1, nullptr, true);
+  world.run_for(Millis{30'000});
+  world.cut = {1, 2};
+  world.lose(0);
+  EXPECT_EQ(world.node(0).tx.size(), 1U);
+  // Each warm candidate has its turn; then none is warm any more, and nothing is sent.
+  world.run_for(Millis{3'000});
+  EXPECT_TRUE(world.node(0).tx.empty());
+  EXPECT_EQ(world.node(0).session().state, State::kRecovering);
+  world.cut = {0};
+  world.run_for(Millis{5'000});
+  EXPECT_NE(world.network_of(0), 0U);
+  world.expect_on(world.network_of(0));
+  EXPECT_EQ(world.node(0).lost + world.node(1).lost, 0U);
+}
+
 TEST(Reattach, PlannedJumpLosesNothing) {
   Jumper world;
   world.after_each = [&] {

@@ -54,7 +54,7 @@ class ReceiveBatch {
  private:
   friend class UdpSocket;
   // Not a power of two apart, or all messages would compete for the same cache sets.
-  static constexpr size_t kStride = kMessageBytes + 5 * 64;
+  static constexpr size_t kStride = kMessageBytes + size_t{5} * 64;
   struct alignas(cmsghdr) Control {
     uint8_t bytes[CMSG_SPACE(sizeof(int))];
   };

@@ -76,14 +76,10 @@ void SessionReplay::take_row(Track& track, const EventRecord& event) {
   }
   check_row(event);
   check_continuity(track, event);
-  const bool same_step = track.known && track.row.to == State::kRecovering &&
-                         track.row.sequence + 1 == event.sequence &&
-                         track.row.boot_ms == event.boot_ms;
   Owed owed = 0;
   if (is_switch(event)) owed |= kSwitch | kSingleActive | kNoReset;
   if (is_limit(event)) owed |= kLimit;
-  // A planned jump goes through RECOVERING within one step: no recovery, no timeline.
-  if (event.from == State::kRecovering && !same_step) owed |= kTimeline;
+  if (event.from == State::kRecovering) owed |= kTimeline;
   owe(track, event, owed);
   follow_activity(track, event);
   if (event.detail == to_string(Detail::kSwitchRate) && event.end == SessionEnd::kResponder &&
