@@ -17,6 +17,7 @@
 #include "common/session_table.h"
 #include "dataplane/burst.h"
 #include "dataplane/port_view.h"
+#include "dataplane/stage_clock.h"
 #include "dataplane/tx.h"
 
 namespace jvpn {
@@ -38,7 +39,14 @@ struct WorkerContext {
   TxBuffers tx;
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
+  StageClock* stages = nullptr;                ///< the harness', if it wants to know
 };
+
+/// `stage` is done for this burst.
+inline void lap(WorkerContext& worker, Stage stage) {
+  if (worker.stages != nullptr) [[unlikely]]
+    worker.stages->lap(stage);
+}
 
 inline void count_drop(WorkerContext& worker, Drop reason) {
   WorkerCounters::add(worker.counters.drops[static_cast<size_t>(reason)], 1);

@@ -92,9 +92,11 @@ inline void deliver_burst(WorkerContext& worker, const InnerBurst& burst, Origin
   if (burst.count == 0) return;
   Target targets[kBurst];
   lookup_routes<Side::kDestination>(worker, burst, targets);
+  lap(worker, Stage::kRoute);
   SealBurst out;
   for (size_t i = 0; i < burst.count; ++i)
     deliver::dispatch(worker, burst, i, origin, targets[i], out);
+  lap(worker, Stage::kDeliver);
   if (out.count != 0) seal_burst(worker, out, origin);
 }
 

@@ -84,6 +84,7 @@ inline bool admit(WorkerContext& worker, const DataBurst& burst, size_t i) {
 inline void lookup_sessions(WorkerContext& worker, DataBurst& burst) {
   lookup::load_records(worker, burst);
   lookup::find_lanes(worker, burst);
+  lap(worker, Stage::kLookup);
 }
 
 /// Step 3: what is left is ours to open.
@@ -93,6 +94,7 @@ inline void admit_burst(WorkerContext& worker, DataBurst& burst) {
     if (lookup::admit(worker, burst, i)) burst.keep(kept++, i);
   }
   burst.count = kept;
+  lap(worker, Stage::kReplay);
 }
 
 enum class Side : uint8_t { kSource, kDestination };

@@ -171,13 +171,16 @@ inline void check_sources(WorkerContext& worker, InnerBurst& inner) {
 /// Opened messages (from a handoff, or from open_burst()) to inner packets.
 inline void accept_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
   open::accept(worker, burst);
+  lap(worker, Stage::kAccept);
   open::unwrap(worker, burst, inner);
   if (inner.count != 0) open::check_sources(worker, inner);
+  lap(worker, Stage::kUnwrap);
 }
 
 /// Admitted messages to inner packets.
 inline void open_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
   open::decrypt(worker, burst);
+  lap(worker, Stage::kOpen);
   accept_burst(worker, burst, inner);
 }
 

@@ -52,6 +52,7 @@ inline size_t receive(WorkerContext& worker, const RxQueue& queue, FrameBurst& f
   if (taken == 0) return 0;
   WorkerCounters::add(worker.counters.rx_packets, taken);
   rx::drop_scattered(worker, frames);
+  lap(worker, Stage::kRx);
   return taken;
 }
 

@@ -184,14 +184,18 @@ inline void encrypt(WorkerContext& worker, const SealBurst& burst) {
 inline void seal_burst(WorkerContext& worker, SealBurst& burst, Origin origin) {
   seal::load_records(worker, burst);
   seal::number(worker, burst, origin);
+  lap(worker, Stage::kNumber);
   for (size_t i = 0; i < burst.count; ++i) seal::wrap(burst, i);
+  lap(worker, Stage::kWrap);
   seal::encrypt(worker, burst);
+  lap(worker, Stage::kSeal);
   for (size_t i = 0; i < burst.count; ++i) {
     const TxRecord& record = *burst.record[i];
     if (record.outer == Family::kIpv6) seal::checksum_udp(worker, burst.packet[i], record.port);
     worker.tx.add(record.port, burst.packet[i]);
   }
   WorkerCounters::add(worker.counters.sealed, burst.count);
+  lap(worker, Stage::kTx);
 }
 
 }  // namespace jvpn

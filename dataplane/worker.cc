@@ -107,10 +107,13 @@ size_t Worker::poll_once() {
   for (const RxQueue& queue : queues_) packets += poll_queue(queue);
   packets += drain_handoff();
   packets += drain_inject();
+  lap(context_, Stage::kRest);
   context_.tx.flush();
+  lap(context_, Stage::kTx);
   rte_rcu_qsbr_quiescent(rcu_, context_.number);
   WorkerCounters& counters = context_.counters;
   WorkerCounters::add(packets != 0 ? counters.busy_polls : counters.idle_polls, 1);
+  lap(context_, Stage::kRest);
   return packets;
 }
 
@@ -139,6 +142,7 @@ size_t Worker::poll_queue(const RxQueue& queue) {
 void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   DataBurst data;
   for (size_t i = 0; i < frames.count; ++i) take_outside_frame(port, frames.packet[i], data);
+  lap(context_, Stage::kClassify);
   if (data.count == 0) return;
   lookup_sessions(context_, data);
   admit_burst(context_, data);
@@ -204,6 +208,7 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
       drop(context_, packet, frame.reason);
     }
   }
+  lap(context_, Stage::kClassify);
   deliver_burst(context_, inner, Origin::kInside);
 }
 

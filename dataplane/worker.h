@@ -62,6 +62,8 @@ class alignas(kCacheLine) Worker {
   /// Registers with the RCU variable as a reader and goes online, and the reverse.
   void enter();
   void leave();
+  /// From now on every poll's cycles go to `clock`; nullptr: no more. Between polls.
+  void set_stage_clock(StageClock* clock) { context_.stages = clock; }
 
  private:
   Worker(const WorkerConfig& config, Aead aead, MessageMac mac);

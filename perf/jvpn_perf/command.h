@@ -19,5 +19,6 @@ struct Command {
 
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
+Command add_pipeline(CLI::App& app);
 
 }  // namespace jvpn::perf

@@ -12,6 +12,7 @@
 #include <rte_pause.h>
 
 #include "control/index_allocator.h"
+#include "perf/jvpn_perf/bench_sessions.h"
 #include "perf/jvpn_perf/interrupt.h"
 #include "perf/jvpn_perf/load_traffic.h"
 #include "perf/jvpn_perf/memory_gateway.h"
@@ -19,12 +20,11 @@
 namespace jvpn::perf {
 namespace {
 
-constexpr unsigned kWorkerLcore = 1;
+constexpr unsigned kLoadLcore = 1;
 constexpr uint64_t kDrainMs = 5;
 constexpr uint64_t kWarmUpMs = 300;
 // A poll that took so many times the usual was interrupted by something else.
 constexpr uint64_t kInterruptedPoll = 4;
-constexpr std::array<uint8_t, 6> kPeerMac{0x02, 0, 0, 0, 0, 0x22};
 
 // A few packets meet an index that drained while the worker's lcore was off its CPU.
 constexpr uint64_t kMostDropped = 1'000;
@@ -105,28 +105,19 @@ class Jumper {
     LoadPeer& peer = peers_[number];
     const ReceiverIndex index =
         *indices_.allocate(PeerId{number}, static_cast<uint32_t>(random_()));
-    RxInstall rx;
-    rx.index = index;
-    rx.peer = PeerId{number};
-    rx.suite = Suite::kAes128Gcm;
-    rx.traffic_key = peer.to_gateway;
-    rx.control_key = peer.control;
-    rx.first_lane = LaneId{binding};
-    rx.lanes = 1;
-    gateway_.publisher().install_rx(rx);
+    BenchBinding fresh;
+    fresh.peer = PeerId{number};
+    fresh.number = binding;
+    fresh.suite = Suite::kAes128Gcm;
+    fresh.index = index;
+    fresh.first_lane = LaneId{binding};
+    fresh.peer_port = port_on(binding);
+    fresh.to_gateway = peer.to_gateway;
+    fresh.to_peer = peer.to_peer;
+    fresh.control = peer.control;
+    gateway_.publisher().install_rx(rx_of(fresh));
     peer.binding.store(uint64_t{index.value} << 32 | binding, std::memory_order_release);
-    TxInstall tx;
-    tx.peer = PeerId{number};
-    tx.binding_version = BindingVersion{binding + 1U};
-    tx.key_generation = 1;
-    tx.peer_index = index;
-    tx.suite = Suite::kAes128Gcm;
-    tx.traffic_key = peer.to_peer;
-    tx.first_lane = LaneId{binding};
-    tx.lanes = 1;
-    tx.packets_per_lane = kGcmKeyPackets;
-    tx.path = {kWan, gateway_outer(), outer_of(number, port_on(binding))};
-    gateway_.publisher().install_tx(tx, kPeerMac);
+    gateway_.publisher().install_tx(tx_of(fresh), kPeerMac);
   }
 
   void retire_drained(uint64_t now) {
@@ -250,8 +241,8 @@ int run_slices(void* slices) {
 }  // namespace
 
 Result<JumpLoadResults> run_jump_load(const JumpLoadOptions& options) {
-  if (auto started = start_eal(); !started) return started.error();
-  auto gateway = MemoryGateway::create(options.sessions);
+  if (auto started = start_eal({}); !started) return started.error();
+  auto gateway = MemoryGateway::create({.peers = options.sessions});
   if (!gateway) return gateway.error();
   std::vector<LoadPeer> peers(options.sessions);
   Jumper jumper(**gateway, peers, options.jumps_per_second);
@@ -262,10 +253,10 @@ Result<JumpLoadResults> run_jump_load(const JumpLoadOptions& options) {
   results.seed = options.seed != 0 ? options.seed : std::random_device{}();
   Shared shared;
   Slices slices(**gateway, traffic, shared, options, results.seed);
-  if (rte_eal_remote_launch(run_slices, &slices, kWorkerLcore) != 0)
+  if (rte_eal_remote_launch(run_slices, &slices, kLoadLcore) != 0)
     return Error{"lcore 1 can't be launched"};
   jumper.run(shared);
-  rte_eal_wait_lcore(kWorkerLcore);
+  rte_eal_wait_lcore(kLoadLcore);
   results.pairs = std::move(slices.pairs);
   results.jumps_per_s = slices.jumps_per_s();
   results.publish_us = jumper.publish_us();

@@ -75,13 +75,7 @@ void print_json(const JumpLoadOptions& options, const JumpLoadResults& results,
       {"dropped_packets", results.dropped},
       {"seed", results.seed},
       {"interrupted", results.interrupted},
-      {"environment",
-       {{"cpu", environment.cpu},
-        {"cpus", environment.cpus},
-        {"kernel", environment.kernel},
-        {"commit", environment.commit},
-        {"date", environment.date},
-        {"load", environment.load}}}};
+      {"environment", to_json(environment)}};
   std::puts(json.dump(2).c_str());
 }
 

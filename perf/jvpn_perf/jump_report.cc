@@ -95,15 +95,11 @@ nlohmann::ordered_json jumps_json(const JumpResults& results) {
 
 nlohmann::ordered_json environment_json(const Environment& environment,
                                         const JumpResults& results) {
-  return {{"cpu", environment.cpu},
-          {"cpus", environment.cpus},
-          {"kernel", environment.kernel},
-          {"commit", environment.commit},
-          {"date", environment.date},
-          {"load", environment.load},
-          {"port_driver", results.facts.driver},
-          {"workers", results.facts.workers},
-          {"policy", results.policy}};
+  nlohmann::ordered_json json = to_json(environment);
+  json["port_driver"] = results.facts.driver;
+  json["workers"] = results.facts.workers;
+  json["policy"] = results.policy;
+  return json;
 }
 
 }  // namespace

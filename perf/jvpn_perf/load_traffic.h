@@ -12,6 +12,7 @@
 
 #include "common/aead.h"
 #include "common/limits.h"
+#include "perf/jvpn_perf/frames.h"
 #include "perf/jvpn_perf/memory_gateway.h"
 
 namespace jvpn::perf {
@@ -51,10 +52,8 @@ class LoadTraffic {
   MemoryGateway& gateway_;
   std::vector<LoadPeer>& peers_;
   Aead aead_;
-  unsigned bytes_;
+  FrameTemplates frames_;
   std::vector<Sender> senders_;
-  std::vector<uint8_t> to_peer_;  ///< frame on the LAN; the destination is patched
-  std::vector<uint8_t> to_lan_;   ///< frame on the WAN; addresses, port, header are patched
   uint32_t next_to_peer_ = 0;
   uint32_t next_to_lan_ = 0;
 };

@@ -1,24 +1,28 @@
 #include "perf/jvpn_perf/memory_gateway.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
+#include <rte_lcore.h>
+
+#include "dataplane/eal.h"
 
 namespace jvpn::perf {
 namespace {
 
-constexpr uint32_t kPoolPackets = 16'383;
-constexpr uint32_t kPortRing = 1'024;
 constexpr uint32_t kControlRing = 512;
 constexpr uint16_t kMtu = 1'500;
 constexpr std::array<uint8_t, 6> kLanHostMac{0x02, 0, 0, 0, 0, 0x33};
 
-Error failure(const char* what) {
+Error dpdk_failure(const char* what) {
   return Error{fmt::format("in-memory gateway: {}: {}", what, rte_strerror(rte_errno))};
 }
 
@@ -26,17 +30,52 @@ Prefix prefix(const char* text) {
   return *Prefix::parse(text);
 }
 
+/// `0@0,1@1,2@0`: workers from the second CPU on.
+std::string lcore_map(uint16_t workers) {
+  const unsigned cpus = std::max(std::thread::hardware_concurrency(), 1U);
+  std::string map = "0@0";
+  for (uint16_t worker = 0; worker < workers; ++worker)
+    map += fmt::format(",{}@{}", lcore_of_worker(worker), (worker + 1U) % cpus);
+  return map;
+}
+
+/// Ports and rings need names of their own.
+unsigned next_gateway() {
+  static std::atomic<unsigned> made{0};
+  return made.fetch_add(1);
+}
+
 }  // namespace
 
-Result<void> start_eal() {
-  std::array<const char*, 11> arguments{
-      "jvpn-perf",           "--no-huge",        "--no-shconf", "--no-pci",
-      "--no-telemetry",      "--iova-mode=va",   "-m",          "1024",
-      "--log-level=lib.*:4", "--lcores=0@0,1@1", nullptr};
-  if (rte_eal_init(static_cast<int>(arguments.size() - 1), const_cast<char**>(arguments.data())) <
-      0)
+Result<void> start_eal(const EalOptions& options) {
+  std::vector<std::string> arguments{"jvpn-perf",
+                                     "--no-pci",
+                                     "--no-telemetry",
+                                     "--iova-mode=va",
+                                     "--log-level=lib.*:4",
+                                     "--lcores=" + lcore_map(options.workers),
+                                     "-m",
+                                     std::to_string(options.megabytes)};
+  // Both leave no files behind; the EAL refuses --in-memory without hugepages.
+  if (options.hugepages)
+    arguments.emplace_back("--in-memory");
+  else
+    arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
     return Error{fmt::format("DPDK can't start: {}", rte_strerror(rte_errno))};
   return {};
+}
+
+size_t heap_in_use() {
+  size_t sum = 0;
+  for (unsigned socket = 0; socket < rte_socket_count(); ++socket) {
+    rte_malloc_socket_stats stats{};
+    if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(socket), &stats) == 0)
+      sum += stats.heap_allocsz_bytes;
+  }
+  return sum;
 }
 
 IpAddress inner_host_of(uint32_t peer) {
@@ -55,67 +94,82 @@ Endpoint gateway_outer() {
   return {IpAddress::v4({192, 0, 2, 1}), kListenPort};
 }
 
-Result<std::unique_ptr<MemoryGateway>> MemoryGateway::create(uint32_t peers) {
-  std::unique_ptr<MemoryGateway> gateway(new MemoryGateway);
-  if (auto done = gateway->set_up(peers); !done) return done.error();
+MemoryGateway::MemoryGateway(const Options& options)
+    : options_(options), number_(next_gateway()), counters_(options.workers) {}
+
+Result<std::unique_ptr<MemoryGateway>> MemoryGateway::create(const Options& options) {
+  std::unique_ptr<MemoryGateway> gateway(new MemoryGateway(options));
+  if (auto done = gateway->set_up(); !done) return done.error();
   return gateway;
 }
 
-Result<void> MemoryGateway::set_up(uint32_t peers) {
-  auto pool = make_pool("perf", kPoolPackets, kMtu);
+Result<void> MemoryGateway::set_up() {
+  auto pool = make_pool(fmt::format("perf{}", number_), options_.packets, kMtu);
   if (!pool) return pool.error();
   pool_.reset(*pool);
-  rcu_.reset(
-      static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(1), kCacheLine)));
-  if (!rcu_ || rte_rcu_qsbr_init(rcu_.get(), 1) != 0) return failure("RCU");
-  auto sessions = SessionTable::create(peers);
-  if (!sessions) return sessions.error();
-  sessions_ = *std::move(sessions);
+  const size_t rcu_bytes = rte_rcu_qsbr_get_memsize(options_.workers);
+  rcu_.reset(static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, rcu_bytes, kCacheLine)));
+  if (!rcu_ || rte_rcu_qsbr_init(rcu_.get(), options_.workers) != 0) return dpdk_failure("RCU");
   for (const uint16_t port : {kWan, kLan})
     if (auto made = make_port(port); !made) return made;
-  if (auto added = add_routes(peers); !added) return added;
-  if (auto made = make_worker(); !made) return made;
+  if (auto made = make_worker_rings(); !made) return made;
+  heap_before_tables_ = heap_in_use();
+  auto sessions = SessionTable::create(options_.peers);
+  if (!sessions) return sessions.error();
+  sessions_ = *std::move(sessions);
+  if (auto added = add_routes(); !added) return added;
+  for (uint16_t worker = 0; worker < options_.workers; ++worker)
+    if (auto made = make_worker(worker); !made) return made;
   reclaimer_ = std::make_unique<Reclaimer>(rcu_.get());
-  auto publisher = Publisher::create(*sessions_, *reclaimer_, infos_, 1);
+  auto publisher = Publisher::create(*sessions_, *reclaimer_, infos_, options_.workers);
   if (!publisher) return publisher.error();
   publisher_ = *std::move(publisher);
   return {};
 }
 
 Result<MemoryGateway::Ring> MemoryGateway::make_ring(uint32_t packets) {
-  const std::string name = fmt::format("perf{}", rings_made_++);
+  const std::string name = fmt::format("perf{}.{}", number_, rings_made_++);
   Ring ring(rte_ring_create(name.c_str(), packets, SOCKET_ID_ANY,
                             RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ));
-  if (!ring) return failure("ring");
+  if (!ring) return dpdk_failure("ring");
   return ring;
 }
 
 Result<void> MemoryGateway::make_port(uint16_t number) {
-  auto& rings = ports_rings_.emplace_back();
-  for (Ring* place : {&rings.rx, &rings.tx}) {
-    auto ring = make_ring(kPortRing);
-    if (!ring) return ring.error();
-    *place = *std::move(ring);
+  PortRings& rings = port_rings_.emplace_back();
+  for (std::vector<Ring>* direction : {&rings.rx, &rings.tx}) {
+    for (uint16_t worker = 0; worker < options_.workers; ++worker) {
+      auto ring = make_ring(options_.port_ring);
+      if (!ring) return ring.error();
+      direction->push_back(*std::move(ring));
+    }
   }
-  const std::string name = number == kWan ? "wan" : "lan";
-  rte_ring* rx = rings.rx.get();
-  rte_ring* tx = rings.tx.get();
-  if (rte_eth_from_rings(name.c_str(), &rx, 1, &tx, 1, 0) < 0) return failure("ring port");
+  const std::string name = fmt::format("{}{}", number == kWan ? "wan" : "lan", number_);
+  const auto pointers = [](const std::vector<Ring>& from) {
+    std::vector<rte_ring*> to;
+    for (const Ring& ring : from) to.push_back(ring.get());
+    return to;
+  };
+  std::vector<rte_ring*> rx = pointers(rings.rx);
+  std::vector<rte_ring*> tx = pointers(rings.tx);
+  if (rte_eth_from_rings(name.c_str(), rx.data(), options_.workers, tx.data(), options_.workers,
+                         0) < 0)
+    return dpdk_failure("ring port");
   PortProfile profile;
   profile.name = name;
   profile.vdev = "net_ring_" + name;
   profile.role = number == kWan ? PortRole::kOutside : PortRole::kInside;
   profile.mtu = kMtu;
   profile.addresses = {prefix(number == kWan ? "192.0.2.1/24" : "10.0.0.1/24")};
-  auto port = Port::open(profile, {number, 1, pool_.get()});
+  auto port = Port::open(profile, {number, options_.workers, pool_.get()});
   if (!port) return port.error();
   infos_.push_back(port->info());
   ports_.push_back(*std::move(port));
   return {};
 }
 
-Result<void> MemoryGateway::add_routes(uint32_t peers) {
-  auto routes = RouteTable::create({peers + 64, 16, 0, 0}, rcu_.get());
+Result<void> MemoryGateway::add_routes() {
+  auto routes = RouteTable::create({options_.peers + 64, 16, 0, 0}, rcu_.get());
   if (!routes) return routes.error();
   routes_ = *std::move(routes);
   lan_host_.port = kLan;
@@ -123,44 +177,57 @@ Result<void> MemoryGateway::add_routes(uint32_t peers) {
   std::copy(kLanHostMac.begin(), kLanHostMac.end(), lan_host_.ethernet);
   sessions_->store_next_hop(0, &lan_host_);
   if (auto added = routes_->add({lan_host(), 32}, Target::next_hop(0)); !added) return added;
-  for (uint32_t peer = 0; peer < peers; ++peer) {
+  for (uint32_t peer = 0; peer < options_.peers; ++peer) {
     auto added = routes_->add({inner_host_of(peer), 32}, Target::peer(PeerId{peer}));
     if (!added) return added;
   }
   return routes_->commit();
 }
 
-Result<void> MemoryGateway::make_worker() {
-  rings_.resize(1);
+Result<void> MemoryGateway::make_worker_rings() {
+  rings_.resize(options_.workers);
   const auto own = [&](rte_ring*& place) -> Result<void> {
     auto ring = make_ring(kControlRing);
     if (!ring) return ring.error();
     place = own_rings_.emplace_back(*std::move(ring)).get();
     return {};
   };
-  for (rte_ring*& punt : rings_[0].punt)
-    if (auto made = own(punt); !made) return made;
-  if (auto made = own(rings_[0].inject); !made) return made;
+  for (WorkerRings& rings : rings_) {
+    for (rte_ring*& punt : rings.punt)
+      if (auto made = own(punt); !made) return made;
+    if (auto made = own(rings.inject); !made) return made;
+    for (size_t from = 0; from < rings_.size(); ++from) {
+      if (&rings_[from] == &rings) continue;
+      if (auto made = own(rings.handoff[from]); !made) return made;
+    }
+  }
+  return {};
+}
+
+Result<void> MemoryGateway::make_worker(uint16_t number) {
   WorkerConfig config;
-  config.queues = {{kWan, 0}, {kLan, 0}};
+  config.number = number;
+  config.workers = options_.workers;
+  config.queues = {{kWan, number}, {kLan, number}};
   config.sessions = sessions_.get();
   config.routes = routes_.get();
   config.rcu = rcu_.get();
   config.rings = rings_;
   config.ports = infos_;
-  config.counters = &counters_;
+  config.counters = &counters_[number];
   config.mac1 = &mac1_;
   config.cookies = &cookies_;
   config.listen_port = kListenPort;
   auto worker = Worker::create(config);
   if (!worker) return worker.error();
-  worker_ = *std::move(worker);
+  workers_.push_back(*std::move(worker));
   return {};
 }
 
 uint64_t MemoryGateway::all_drops() const {
   uint64_t sum = 0;
-  for (const auto& drops : counters_.drops) sum += drops.load(std::memory_order_relaxed);
+  for (const WorkerCounters& counters : counters_)
+    for (const auto& drops : counters.drops) sum += drops.load(std::memory_order_relaxed);
   return sum;
 }
 

@@ -1,0 +1,54 @@
+// Where a worker's cycles go, stage by stage: for the perf harness. Worker core. Without a clock, a
+// stage costs one predictable branch for each burst.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <rte_cycles.h>
+
+namespace jvpn {
+
+/// In the order in which a packet meets them. Opened packets: the upper half, then route and
+/// deliver. Packets to be sealed: rx, classify, route, deliver, then the lower half.
+enum class Stage : uint8_t {
+  kRx,
+  kClassify,
+  kLookup,  ///< receiver index → record and lane
+  kReplay,  ///< the window, before the cipher
+  kOpen,    ///< AEAD
+  kAccept,  ///< lane claimed, window moved, counted, source compared
+  kUnwrap,  ///< inner header, and the route of its source
+  kRoute,   ///< of the destination
+  kDeliver,
+  kNumber,  ///< TxRecord, admission, lane and sequence
+  kWrap,    ///< outer headers
+  kSeal,    ///< AEAD
+  kTx,
+  kRest,  ///< other rings, RCU, counters
+  kCount
+};
+inline constexpr size_t kStages = static_cast<size_t>(Stage::kCount);
+inline constexpr std::array<const char*, kStages> kStageNames{
+    "rx",    "classify", "lookup", "replay", "open", "accept", "unwrap",
+    "route", "deliver",  "number", "wrap",   "seal", "tx",     "rest"};
+
+/// TSC cycles and laps, per stage.
+struct StageClock {
+  uint64_t last = 0;
+  std::array<uint64_t, kStages> cycles{};
+  std::array<uint64_t, kStages> laps{};
+
+  /// What passed until now was none of the worker's.
+  void start() { last = rte_rdtsc(); }
+  /// What passed since the previous lap was `stage`.
+  void lap(Stage stage) {
+    const uint64_t now = rte_rdtsc();
+    cycles[static_cast<size_t>(stage)] += now - last;
+    ++laps[static_cast<size_t>(stage)];
+    last = now;
+  }
+};
+
+}  // namespace jvpn

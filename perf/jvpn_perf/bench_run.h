@@ -1,0 +1,34 @@
+// What the commands around BenchCrew share. Control thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "common/result.h"
+#include "perf/jvpn_perf/bench_crew.h"
+#include "perf/jvpn_perf/bench_memory.h"
+#include "perf/jvpn_perf/environment.h"
+#include "perf/jvpn_perf/pipeline_options.h"
+
+namespace jvpn::perf {
+
+/// `asked`, or a fresh one for 0.
+uint64_t seed_of(uint64_t asked);
+
+/// Runs the crew; this thread sleeps and shows how far it is.
+Result<void> run_with_progress(BenchCrew& crew, double seconds, const std::string& doing);
+
+/// Seed, pages and machine, as the last lines of a table.
+std::string footer_of(const BenchOptions& options, const BenchMemory& memory,
+                      const Environment& environment);
+
+/// suite, seconds, runs, batch, seed, pages, note, interrupted, environment.
+nlohmann::ordered_json bench_json(const BenchOptions& options, const BenchMemory& memory,
+                                  const Environment& environment);
+
+/// A number, or `imix`.
+nlohmann::ordered_json size_json(const std::string& size);
+
+}  // namespace jvpn::perf
