@@ -2,6 +2,7 @@
 // AES-GCM, unchecked jobs for ChaCha20-Poly1305 (docs/PERFORMANCE.md has the figures).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,13 +31,16 @@ constexpr size_t key_bytes(Suite suite) {
 /// An expanded key: everything that seal and open read besides the packet. Trivially copyable so
 /// that records can hold it in line; whoever frees the memory wipes it first.
 struct alignas(64) AeadKey {
+  static constexpr size_t kBlock = 16;
+  static constexpr size_t kHashPowers = 48;  ///< the lowest stands last
   union {
     gcm_key_data gcm;
     /// Padded: IPsec-MB 1.3's AVX2 ChaCha20 reads 16 bytes past the key.
     uint8_t chacha[64];
   };
-  Suite suite;
+  Suite suite;  ///< in a line that every GCM packet reads anyhow
 };
+static_assert(sizeof(AeadKey) == 1'024);
 
 /// One packet of a burst, worked on in place.
 struct AeadOp {
@@ -47,6 +51,24 @@ struct AeadOp {
   Nonce nonce{};
   bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
 };
+
+/// Fetches what sealing or opening `op` will read: payload, round keys (the longer ones' last line
+/// comes with its neighbour), and of the hash key's powers as many as it has blocks. Does nothing
+/// else.
+inline void prefetch(const AeadOp& op) {
+  constexpr size_t kLine = 64;
+  constexpr size_t kRoundKeyLines = 3;
+  const auto lines = [](const uint8_t* from, const uint8_t* to) {
+    // GCC 12 takes a loop of __builtin_prefetch for one without effect and drops it.
+    for (; from < to; from += kLine) __asm__ volatile("prefetcht0 %0" : : "m"(*from));
+  };
+  lines(op.data, op.data + op.length + kAeadTagBytes);
+  const auto* key = reinterpret_cast<const uint8_t*>(op.key);
+  const size_t blocks = std::min<size_t>(op.length / AeadKey::kBlock + 2, AeadKey::kHashPowers);
+  const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine * kLine;
+  lines(key, key + kRoundKeyLines * kLine);
+  lines(key + powers, key + sizeof(AeadKey));
+}
 
 /// One thread's IPsec-MB manager. Not shared between threads. Never allocates after creation.
 class Aead {

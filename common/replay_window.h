@@ -15,7 +15,7 @@ enum class ReplayVerdict : uint8_t { kFresh, kDuplicate, kTooOld };
 /// number may be 0. One writer; trivially copyable; never allocates. A jump ahead of any size costs
 /// at most one pass over the ring.
 template <size_t Bits>
-class alignas(64) ReplayWindow {
+class ReplayWindow {
   static_assert(Bits > 0 && Bits % 64 == 0);
 
  public:
@@ -38,6 +38,9 @@ class alignas(64) ReplayWindow {
     word |= bit(sequence);
     return seen ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
   }
+
+  /// Where check() and accept() will look, for a prefetch.
+  const void* place_of(uint64_t sequence) const { return &words_[index(sequence)]; }
 
   /// Highest number accepted; 0 also when there is none yet.
   uint64_t highest() const { return highest_; }

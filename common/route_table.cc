@@ -163,6 +163,17 @@ void RouteTable::lookup_v6(std::span<const uint8_t* const> addresses,
 }
 
 Result<void> RouteTable::add(const Prefix& prefix, Target target) {
+  auto done = add_route(prefix, target);
+  changed();
+  return done;
+}
+
+void RouteTable::changed() {
+  const uint32_t next = generation_.load(std::memory_order_relaxed) + 1;
+  generation_.store(next == 0 ? 1 : next, std::memory_order_release);
+}
+
+Result<void> RouteTable::add_route(const Prefix& prefix, Target target) {
   const Prefix network = prefix.network();
   if (network.is_host())
     return add_host(network.address.is_v4() ? hosts_v4_ : hosts_v6_, network, target);
@@ -218,6 +229,7 @@ void RouteTable::remove(const Prefix& prefix) {
   } else if (prefixes_v4_ != nullptr) {
     rte_lpm_delete(prefixes_v4_, rte_be_to_cpu_32(be32_of(network.address)), network.length);
   }
+  changed();
 }
 
 Result<void> RouteTable::commit() {
@@ -226,6 +238,7 @@ Result<void> RouteTable::commit() {
   if (!built) return built.error();
   rte_lpm6* old = prefixes_v6_.exchange(*built, std::memory_order_acq_rel);
   v6_changed_ = false;
+  changed();
   if (old == nullptr) return {};
   rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID);
   rte_lpm6_free(old);

@@ -75,6 +75,10 @@ class RouteTable {
   void lookup_v4(std::span<const uint32_t> addresses_be, std::span<Target> targets) const;
   void lookup_v6(std::span<const uint8_t* const> addresses, std::span<Target> targets) const;
 
+  /// Changes, to a number never 0, with every change of a route. Taken before a lookup, it says for
+  /// how long its answer holds.
+  uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+
   // Control core.
   /// Adds or replaces; host bits are ignored, length 0 is the default route. A changed IPv6 prefix
   /// from /1 to /127 shows after commit(). Fails when the table is full (the error names the size).
@@ -93,6 +97,8 @@ class RouteTable {
   Result<rte_lpm6*> build_v6() const;
   Target match_v4(uint32_t address_be) const;
   Target match_v6(const uint8_t address[16]) const;
+  Result<void> add_route(const Prefix& prefix, Target target);
+  void changed();
 
   rte_rcu_qsbr* rcu_ = nullptr;
   rte_hash* hosts_v4_ = nullptr;
@@ -104,6 +110,7 @@ class RouteTable {
   std::map<Prefix, Target> v6_rules_;  // control core only
   bool v6_changed_ = false;
   Sizes sizes_{};
+  alignas(64) std::atomic<uint32_t> generation_{1};
 };
 
 }  // namespace jvpn

@@ -28,15 +28,18 @@ inline constexpr size_t kCacheLine = 64;
 /// counters.
 struct alignas(kCacheLine) RxLane {
   static constexpr uint32_t kUnclaimed = UINT32_MAX;
+  // Line 0: all that a packet in sequence needs, but for its bit of the window.
   std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
-  uint32_t reserved = 0;
-  uint64_t signalled_tsc = 0;         ///< when a foreign source was last told of; worker's own
+  uint32_t quiet_until = 0;           ///< no foreign source is told of before; worker's own clock
+  uint32_t source_v4 = 0;             ///< inner source that routed to this peer; worker's own
+  uint32_t source_generation = 0;     ///< of the routes then; 0: none is known
   std::atomic<uint64_t> expected{0};  ///< one more than the highest sequence accepted; relaxed
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
   std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed
-  ReplayWindow<kReplayWindowBits> window;
+  ReplayWindow<kReplayWindowBits> window;  ///< its highest number still in line 0
 };
+static_assert(offsetof(RxLane, window) + sizeof(uint64_t) <= kCacheLine);
 
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.
@@ -79,19 +82,19 @@ struct alignas(kCacheLine) TxRecord {
   uint16_t port = 0;            ///< outside port
   uint16_t template_bytes = 0;  ///< 58 (IPv4) or 78 (IPv6)
   Family outer = Family::kNone;
-  uint8_t reserved[7] = {};
-  // Lines 1 and 2: the template as it is copied before each packet; length fields, counter and (for
-  // IPv4) the header checksum are patched. `ipv4_checksum_base`: sum of the IPv4 header with total
-  // length 0 and checksum 0, not folded, its 16-bit words as they lie in memory (little-endian
-  // loads, rte_raw_cksum()'s order). common/tunnel_header.h writes both.
-  alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
+  /// Sum of the IPv4 header with total length 0 and checksum 0, not folded, its 16-bit words as
+  /// they lie in memory (little-endian loads, rte_raw_cksum()'s order).
   uint32_t ipv4_checksum_base = 0;
+  // Line 1, over IPv6 line 2 too: the template as it is copied before each packet; length fields,
+  // counter and (for IPv4) the header checksum are patched. common/tunnel_header.h writes both.
+  alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
   // Then the traffic key.
   AeadKey traffic_key;
 };
 static_assert(offsetof(RxRecord, control_key) + sizeof(RawKey) <= kCacheLine);
 static_assert(offsetof(RxRecord, traffic_key) == kCacheLine);
 static_assert(offsetof(TxRecord, header) == kCacheLine);
+static_assert(offsetof(TxRecord, traffic_key) == 3 * kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);
 
 /// A resolved inside next hop. Immutable; replaced whole.

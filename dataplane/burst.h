@@ -41,6 +41,7 @@ struct DataBurst {
   }
   /// For loops that drop some: packet `from` becomes packet `to` ≤ `from`.
   void keep(size_t to, size_t from) {
+    if (to == from) return;
     packet[to] = packet[from];
     message[to] = message[from];
     bytes[to] = bytes[from];
@@ -74,7 +75,20 @@ struct InnerBurst {
     port[count] = in_port;
     ++count;
   }
+  /// Packet `from` of another burst.
+  void take(const InnerBurst& other, size_t from) {
+    add(other.packet[from], other.ip[from], other.bytes[from], other.peer[from], other.port[from]);
+  }
+  /// What was dropped has no packet any more.
+  void close_gaps() {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (packet[i] != nullptr) keep(kept++, i);
+    }
+    count = kept;
+  }
   void keep(size_t to, size_t from) {
+    if (to == from) return;
     packet[to] = packet[from];
     ip[to] = ip[from];
     bytes[to] = bytes[from];
@@ -93,7 +107,6 @@ struct SealBurst {
   PeerId from[kBurst];    ///< who sent it, when it came out of the tunnel
   uint16_t port[kBurst];  ///< number of the port it came in by
   const TxRecord* record[kBurst];
-  uint64_t counter[kBurst];
 
   /// Packet `i` of `inner`, for the peer `to`.
   void add(const InnerBurst& inner, size_t i, PeerId to) {
@@ -104,16 +117,6 @@ struct SealBurst {
     from[count] = inner.peer[i];
     port[count] = inner.port[i];
     ++count;
-  }
-  void keep(size_t to, size_t at) {
-    packet[to] = packet[at];
-    ip[to] = ip[at];
-    bytes[to] = bytes[at];
-    peer[to] = peer[at];
-    from[to] = from[at];
-    port[to] = port[at];
-    record[to] = record[at];
-    counter[to] = counter[at];
   }
 };
 

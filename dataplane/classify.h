@@ -190,9 +190,62 @@ inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uin
 
 }  // namespace classify
 
+namespace classify {
+
+/// What nearly every frame is, decided by one branch: a JVP data message over IPv4 without options
+/// or fragments to the port's first address, nothing behind the datagram. kDrop: it may be
+/// anything.
+inline Classified plain_data(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
+                             uint32_t length, HeaderSum sum) {
+  constexpr uint32_t kHeaders = kEthernetBytes + kIpv4Bytes + kUdpBytes;
+  constexpr uint32_t kOther = UINT32_MAX;
+  if (length < kHeaders + kMinData || port.ipv4.empty() || sum == HeaderSum::kBad) [[unlikely]]
+    return dropped(Drop::kCount);
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const uint32_t total = load_be16(ip + 2);
+  // Each term is 0 when it fits. Little-endian loads.
+  const uint64_t to_us = (load_u64(ethernet) & 0xFFFF'FFFF'FFFF) ^ port.mac;
+  const uint32_t type = (load_u32(ethernet + 12) & 0x00FF'FFFF) ^ 0x0045'0008;
+  const uint32_t protocol = (load_u32(ip + 6) & 0xFF00'FF3F) ^ 0x1100'0000;
+  const uint32_t address = load_u32(ip + 16) ^ port.ipv4.front();
+  const uint32_t to_port = uint32_t{load_be16(ip + 22)} ^ listen_port;
+  const uint32_t datagram = (load_be16(ip + 24) + kIpv4Bytes) ^ total;
+  const uint32_t preamble = load_u32(ip + 28) ^ static_cast<uint32_t>(wire::MessageType::kData);
+  const uint32_t room =
+      total + kEthernetBytes > length || total < kIpv4Bytes + kUdpBytes + kMinData ? kOther : 0;
+  const uint32_t checksum =
+      sum == HeaderSum::kGood || ipv4_header_sums_up(ip, kIpv4Bytes) ? 0 : kOther;
+  if ((to_us | type | protocol | address | to_port | datagram | preamble | room | checksum) != 0)
+      [[unlikely]]
+    return dropped(Drop::kCount);
+  return {Verdict::kData, Drop::kCount, kHeaders, total - kIpv4Bytes - kUdpBytes};
+}
+
+/// The same for an inside port: an IPv4 packet without options that isn't for the port itself.
+inline Classified plain_inner(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                              HeaderSum sum) {
+  if (length < kEthernetBytes + kIpv4Bytes || sum == HeaderSum::kBad) [[unlikely]]
+    return dropped(Drop::kCount);
+  const uint8_t* ip = ethernet + kEthernetBytes;
+  const uint32_t total = load_be16(ip + 2);
+  const uint64_t to_us = (load_u64(ethernet) & 0xFFFF'FFFF'FFFF) ^ port.mac;
+  const uint32_t type = (load_u32(ethernet + 12) & 0x00FF'FFFF) ^ 0x0045'0008;
+  const bool sized = total >= kIpv4Bytes && total + kEthernetBytes <= length;
+  const bool sums_up = sum == HeaderSum::kGood || ipv4_header_sums_up(ip, kIpv4Bytes);
+  const bool plain = (to_us | type) == 0 && sized && sums_up && !port.owns_ipv4(ip + 16);
+  if (!plain) [[unlikely]]
+    return dropped(Drop::kCount);
+  return {Verdict::kInner, Drop::kCount, kEthernetBytes, total};
+}
+
+}  // namespace classify
+
 /// A frame from an outside port, `length` bytes from Ethernet.
 inline Classified classify_outside(const PortView& port, uint16_t listen_port,
                                    const uint8_t* ethernet, uint32_t length, HeaderSum sum) {
+  const Classified plain = classify::plain_data(port, listen_port, ethernet, length, sum);
+  if (plain.verdict == Verdict::kData) [[likely]]
+    return plain;
   if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
   if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
     return classify::dropped(Drop::kNotForUs);
@@ -211,6 +264,9 @@ inline Classified classify_outside(const PortView& port, uint16_t listen_port,
 /// A frame from an inside port, `length` bytes from Ethernet.
 inline Classified classify_inside(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                   HeaderSum sum) {
+  const Classified plain = classify::plain_inner(port, ethernet, length, sum);
+  if (plain.verdict == Verdict::kInner) [[likely]]
+    return plain;
   if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
   if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
     return classify::dropped(Drop::kNotForUs);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <rte_cycles.h>
@@ -17,6 +18,7 @@
 #include "common/session_table.h"
 #include "dataplane/burst.h"
 #include "dataplane/port_view.h"
+#include "dataplane/route_cache.h"
 #include "dataplane/stage_clock.h"
 #include "dataplane/tx.h"
 
@@ -39,7 +41,8 @@ struct WorkerContext {
   TxBuffers tx;
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
-  StageClock* stages = nullptr;                ///< the harness', if it wants to know
+  std::unique_ptr<RouteCache> route_cache = std::make_unique<RouteCache>();
+  StageClock* stages = nullptr;  ///< the harness', if it wants to know
 };
 
 /// `stage` is done for this burst.

@@ -2,7 +2,8 @@
 //   1. Data messages: receiver index → slot → record; all 32 bits are compared.
 //   2. Lane: announced under this record; its owner is us, nobody, or another worker (handoff).
 //   3. Replay, before the cost of opening: only the lane's owner may read its window.
-//   4. Inner packets: routes of sources or destinations, in bulk per family.
+//   4. Inner packets: routes of sources or destinations, from the worker's cache, else from the
+//   table in bulk per family.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
       drop(worker, burst.packet[i], Drop::kUnknownIndex);
       continue;
     }
-    const uint16_t lane = wire::lane_of(counter_of(burst.message[i])).value;
+    const uint64_t counter = counter_of(burst.message[i]);
+    const uint16_t lane = wire::lane_of(counter).value;
     const auto place = static_cast<uint16_t>(lane - record->first_lane.value);
     if (lane < record->first_lane.value || place >= record->lane_count) [[unlikely]] {
       drop(worker, burst.packet[i], Drop::kLaneUnknown);
@@ -50,7 +52,7 @@ inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
     }
     burst.lane[i] = record->lanes + place;
     rte_prefetch0(burst.lane[i]);
-    rte_prefetch0(&burst.lane[i]->window);
+    rte_prefetch0(burst.lane[i]->window.place_of(wire::sequence_of(counter)));
     burst.keep(kept++, i);
   }
   burst.count = kept;
@@ -99,32 +101,65 @@ inline void admit_burst(WorkerContext& worker, DataBurst& burst) {
 
 enum class Side : uint8_t { kSource, kDestination };
 
-/// Step 4: `targets[i]` is the route of packet i's address on that side.
-template <Side kSide>
-inline void lookup_routes(const WorkerContext& worker, const InnerBurst& burst,
-                          Target (&targets)[kBurst]) {
+namespace lookup {
+
+/// Addresses whose route isn't at hand, by family, and whose packets they are.
+struct Unknown {
+  size_t v4_count = 0;
+  size_t v6_count = 0;
   uint32_t v4[kBurst];
   const uint8_t* v6[kBurst];
   uint8_t v4_place[kBurst];
   uint8_t v6_place[kBurst];
-  size_t v4_count = 0;
-  size_t v6_count = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    const uint8_t* ip = burst.ip[i];
-    const uint8_t* address = kSide == Side::kSource ? source_of(ip) : destination_of(ip);
-    if (is_ipv4(ip)) {
-      v4_place[v4_count] = static_cast<uint8_t>(i);
+
+  void add(const uint8_t* address, bool is_v4, size_t place) {
+    if (is_v4) {
+      v4_place[v4_count] = static_cast<uint8_t>(place);
       v4[v4_count++] = load_u32(address);
     } else {
-      v6_place[v6_count] = static_cast<uint8_t>(i);
+      v6_place[v6_count] = static_cast<uint8_t>(place);
       v6[v6_count++] = address;
     }
   }
+};
+
+/// Asks the table in bulk, and keeps what it says.
+inline void ask_routes(WorkerContext& worker, const Unknown& unknown, uint32_t generation,
+                       Target (&targets)[kBurst]) {
   Target found[kBurst];
-  if (v4_count != 0) worker.routes.lookup_v4({v4, v4_count}, {found, v4_count});
-  for (size_t i = 0; i < v4_count; ++i) targets[v4_place[i]] = found[i];
-  if (v6_count != 0) worker.routes.lookup_v6({v6, v6_count}, {found, v6_count});
-  for (size_t i = 0; i < v6_count; ++i) targets[v6_place[i]] = found[i];
+  if (unknown.v4_count != 0)
+    worker.routes.lookup_v4({unknown.v4, unknown.v4_count}, {found, unknown.v4_count});
+  for (size_t i = 0; i < unknown.v4_count; ++i) {
+    targets[unknown.v4_place[i]] = found[i];
+    worker.route_cache->keep(RouteKey::v4(unknown.v4[i]), generation, found[i]);
+  }
+  if (unknown.v6_count != 0)
+    worker.routes.lookup_v6({unknown.v6, unknown.v6_count}, {found, unknown.v6_count});
+  for (size_t i = 0; i < unknown.v6_count; ++i) {
+    targets[unknown.v6_place[i]] = found[i];
+    worker.route_cache->keep(RouteKey::v6(unknown.v6[i]), generation, found[i]);
+  }
+}
+
+}  // namespace lookup
+
+/// Step 4: `targets[i]` is the route of packet i's address on that side.
+template <Side kSide>
+inline void lookup_routes(WorkerContext& worker, const InnerBurst& burst,
+                          Target (&targets)[kBurst]) {
+  const uint32_t generation = worker.routes.generation();
+  lookup::Unknown unknown;
+  for (size_t i = 0; i < burst.count; ++i) {
+    const uint8_t* ip = burst.ip[i];
+    const bool v4 = is_ipv4(ip);
+    const uint8_t* address = kSide == Side::kSource ? source_of(ip) : destination_of(ip);
+    const RouteKey key = v4 ? RouteKey::v4(load_u32(address)) : RouteKey::v6(address);
+    if (const Target* known = worker.route_cache->find(key, generation)) [[likely]]
+      targets[i] = *known;
+    else
+      unknown.add(address, v4, i);
+  }
+  lookup::ask_routes(worker, unknown, generation, targets);
 }
 
 }  // namespace jvpn

@@ -27,6 +27,8 @@
 namespace jvpn {
 namespace open {
 
+inline constexpr unsigned kQuietShift = 20;  ///< of the TSC, to a lane's own clock: under 1 ms
+
 /// The header after its type is the nonce: receiver index ‖ counter.
 inline void fill(AeadOp& op, const AeadKey& key, uint8_t* message, uint32_t bytes) {
   op.key = &key;
@@ -63,8 +65,11 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
 /// Control hears where packet `i` came from, unless it just did.
 inline void signal_source(WorkerContext& worker, const DataBurst& burst, size_t i) {
   RxLane& lane = *burst.lane[i];
-  if (worker.rings.sources == nullptr || worker.now_tsc < lane.signalled_tsc) return;
-  lane.signalled_tsc = worker.now_tsc + worker.tsc_per_signal;
+  const auto now = static_cast<uint32_t>(worker.now_tsc >> kQuietShift);
+  const bool quiet = lane.quiet_until != 0 && static_cast<int32_t>(now - lane.quiet_until) < 0;
+  if (worker.rings.sources == nullptr || quiet) return;
+  const uint64_t next = (worker.now_tsc + worker.tsc_per_signal) >> kQuietShift;
+  lane.quiet_until = std::max(static_cast<uint32_t>(next), 1U);
   const uint8_t* udp = burst.message[i] - kUdpBytes;
   const uint8_t* ip = rte_pktmbuf_mtod(burst.packet[i], const uint8_t*) + kEthernetBytes;
   SourceSignal signal;
@@ -106,10 +111,41 @@ struct LaneRun {
   }
 };
 
-/// Steps 2 and 3: what is left is authentic, fresh and counted.
-inline void accept(WorkerContext& worker, DataBurst& burst) {
+/// The lane's latest inner source, if it is still known to route to the lane's peer.
+inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generation) {
+  return lane.source_generation == generation && is_ipv4(ip) &&
+         lane.source_v4 == load_u32(source_of(ip));
+}
+
+/// Packets whose source has to be looked up.
+struct Unproven {
+  size_t count = 0;
+  uint8_t place[kBurst];  ///< in the burst of inner packets
+  RxLane* lane[kBurst];
+};
+
+/// Step 4: strips packet `i`, whose lane is ours, to its inner one; an unsound one is dropped.
+inline void unwrap(WorkerContext& worker, const DataBurst& burst, size_t i, InnerBurst& inner,
+                   uint32_t generation, Unproven& unproven) {
+  rte_mbuf* packet = burst.packet[i];
+  uint8_t* ip = burst.message[i] + sizeof(wire::TransportHeader);
+  const auto payload = burst.bytes[i] - static_cast<uint32_t>(wire::kTransportOverhead);
+  const uint32_t bytes = sound_inner_bytes(ip, payload);
+  if (bytes == 0) [[unlikely]]
+    return drop(worker, packet, Drop::kInnerHeader);
+  set_data(packet, ip, bytes);
+  if (!knows_source(*burst.lane[i], ip, generation)) {
+    unproven.place[unproven.count] = static_cast<uint8_t>(inner.count);
+    unproven.lane[unproven.count++] = burst.lane[i];
+  }
+  inner.add(packet, ip, bytes, burst.record[i]->peer, burst.port[i]);
+}
+
+/// Steps 2 to 4: authentic and fresh packets are counted, and stripped to inner ones.
+inline void accept(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner,
+                   uint32_t generation, Unproven& unproven) {
   LaneRun run;
-  size_t kept = 0;
+  uint64_t accepted = 0;
   for (size_t i = 0; i < burst.count; ++i) {
     RxLane* lane = burst.lane[i];
     if (lane != run.lane) {
@@ -129,52 +165,47 @@ inline void accept(WorkerContext& worker, DataBurst& burst) {
     }
     if (run.packets == 0) check_source(worker, burst, i);
     ++run.packets;
+    ++accepted;
     run.bytes += burst.bytes[i] - wire::kTransportOverhead;
-    burst.keep(kept++, i);
+    unwrap(worker, burst, i, inner, generation, unproven);
   }
   run.flush(worker.now_tsc);
-  burst.count = kept;
-  WorkerCounters::add(worker.counters.opened, kept);
-}
-
-/// Strips each packet to its inner one; unsound ones are dropped.
-inline void unwrap(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner) {
-  for (size_t i = 0; i < burst.count; ++i) {
-    uint8_t* ip = burst.message[i] + sizeof(wire::TransportHeader);
-    const auto payload = burst.bytes[i] - static_cast<uint32_t>(wire::kTransportOverhead);
-    const uint32_t bytes = sound_inner_bytes(ip, payload);
-    if (bytes == 0) [[unlikely]] {
-      drop(worker, burst.packet[i], Drop::kInnerHeader);
-      continue;
-    }
-    set_data(burst.packet[i], ip, bytes);
-    inner.add(burst.packet[i], ip, bytes, burst.record[i]->peer, burst.port[i]);
-  }
+  WorkerCounters::add(worker.counters.opened, accepted);
 }
 
 /// A peer may only use sources that route to it.
-inline void check_sources(WorkerContext& worker, InnerBurst& inner) {
+inline void check_sources(WorkerContext& worker, InnerBurst& inner, uint32_t generation,
+                          const Unproven& unproven) {
+  InnerBurst asked;
+  for (size_t i = 0; i < unproven.count; ++i) asked.take(inner, unproven.place[i]);
   Target targets[kBurst];
-  lookup_routes<Side::kSource>(worker, inner, targets);
-  size_t kept = 0;
-  for (size_t i = 0; i < inner.count; ++i) {
-    if (targets[i] == Target::peer(inner.peer[i])) [[likely]]
-      inner.keep(kept++, i);
-    else
-      drop(worker, inner.packet[i], Drop::kInnerSource);
+  lookup_routes<Side::kSource>(worker, asked, targets);
+  size_t refused = 0;
+  for (size_t i = 0; i < unproven.count; ++i) {
+    const size_t place = unproven.place[i];
+    if (targets[i] != Target::peer(inner.peer[place])) [[unlikely]] {
+      drop(worker, inner.packet[place], Drop::kInnerSource);
+      inner.packet[place] = nullptr;
+      ++refused;
+    } else if (is_ipv4(inner.ip[place])) {
+      unproven.lane[i]->source_v4 = load_u32(source_of(inner.ip[place]));
+      unproven.lane[i]->source_generation = generation;
+    }
   }
-  inner.count = kept;
+  if (refused != 0) [[unlikely]]
+    inner.close_gaps();
 }
 
 }  // namespace open
 
 /// Opened messages (from a handoff, or from open_burst()) to inner packets.
-inline void accept_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
-  open::accept(worker, burst);
+inline void accept_burst(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner) {
+  const uint32_t generation = worker.routes.generation();
+  open::Unproven unproven;
+  open::accept(worker, burst, inner, generation, unproven);
   lap(worker, Stage::kAccept);
-  open::unwrap(worker, burst, inner);
-  if (inner.count != 0) open::check_sources(worker, inner);
-  lap(worker, Stage::kUnwrap);
+  if (unproven.count != 0) open::check_sources(worker, inner, generation, unproven);
+  lap(worker, Stage::kSource);
 }
 
 /// Admitted messages to inner packets.

@@ -31,7 +31,17 @@ inline void load_records(const WorkerContext& worker, SealBurst& burst) {
     burst.record[i] = worker.sessions.tx(burst.peer[i]);
     rte_prefetch0(burst.record[i]);
     rte_prefetch0(reinterpret_cast<const uint8_t*>(burst.record[i]) + kCacheLine);
-    rte_prefetch0(reinterpret_cast<const uint8_t*>(burst.record[i]) + 2 * kCacheLine);
+  }
+}
+
+/// What stands behind the records' first lines.
+inline void prefetch_lanes(const WorkerContext& worker, const SealBurst& burst) {
+  for (size_t i = 0; i < burst.count; ++i) {
+    const TxRecord* record = burst.record[i];
+    if (record == nullptr) [[unlikely]]
+      continue;
+    rte_prefetch0(record->lanes + worker.number);
+    if (record->outer == Family::kIpv6) rte_prefetch0(&record->header[kCacheLine]);
   }
 }
 
@@ -90,30 +100,6 @@ struct LaneRun {
   }
 };
 
-/// Steps 2 and 3: what is left has its counter.
-inline void number(WorkerContext& worker, SealBurst& burst, Origin origin) {
-  const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
-  LaneRun run;
-  size_t kept = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    if (!admit(worker, burst, i, origin, now_tsc)) continue;
-    const TxRecord& record = *burst.record[i];
-    const uint32_t place = lane_place(worker, record, burst.ip[i], burst.bytes[i]);
-    TxLane* lane = record.lanes + place;
-    if (lane != run.lane) run.begin(lane);
-    if (run.sequence >= lane->quota) [[unlikely]] {
-      drop(worker, burst.packet[i], Drop::kKeyExhausted);
-      continue;
-    }
-    const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
-    burst.counter[i] = wire::make_counter(id, run.sequence++);
-    run.bytes += burst.bytes[i];
-    burst.keep(kept++, i);
-  }
-  run.flush();
-  burst.count = kept;
-}
-
 /// IPv4 outer headers in front of an inner packet of `bytes`.
 inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
   __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
@@ -136,17 +122,47 @@ inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame,
 }
 
 /// Step 4: the packet becomes the whole frame.
-inline void wrap(const SealBurst& burst, size_t i) {
-  const TxRecord& record = *burst.record[i];
-  const uint32_t bytes = burst.bytes[i];
-  uint8_t* frame = burst.ip[i] - record.template_bytes;
+inline void wrap(rte_mbuf* packet, const TxRecord& record, uint8_t* ip, uint32_t bytes,
+                 uint64_t counter) {
+  uint8_t* frame = ip - record.template_bytes;
   if (record.outer == Family::kIpv4) [[likely]]
-    write_ipv4(record, burst.counter[i], frame, bytes);
+    write_ipv4(record, counter, frame, bytes);
   else
-    write_ipv6(record, burst.counter[i], frame, bytes);
-  const auto tag_bytes = static_cast<uint32_t>(kAeadTagBytes);
-  set_data(burst.packet[i], frame, record.template_bytes + bytes + tag_bytes);
-  burst.packet[i]->ol_flags = 0;
+    write_ipv6(record, counter, frame, bytes);
+  set_data(packet, frame, record.template_bytes + bytes + static_cast<uint32_t>(kAeadTagBytes));
+  packet->ol_flags = 0;
+}
+
+/// Steps 2 to 4: what is left is a frame to be sealed, by `ops` of its place.
+inline void number(WorkerContext& worker, SealBurst& burst, Origin origin, AeadOp* ops) {
+  const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
+  LaneRun run;
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count; ++i) {
+    if (!admit(worker, burst, i, origin, now_tsc)) continue;
+    const TxRecord& record = *burst.record[i];
+    const uint32_t bytes = burst.bytes[i];
+    const uint32_t place = lane_place(worker, record, burst.ip[i], bytes);
+    TxLane* lane = record.lanes + place;
+    if (lane != run.lane) run.begin(lane);
+    if (run.sequence >= lane->quota) [[unlikely]] {
+      drop(worker, burst.packet[i], Drop::kKeyExhausted);
+      continue;
+    }
+    const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
+    const uint64_t counter = wire::make_counter(id, run.sequence++);
+    run.bytes += bytes;
+    wrap(burst.packet[i], record, burst.ip[i], bytes, counter);
+    ops[kept].key = &record.traffic_key;
+    ops[kept].data = burst.ip[i];
+    ops[kept].length = bytes;
+    ops[kept].nonce = transport_nonce(record.peer_index, counter);
+    burst.packet[kept] = burst.packet[i];
+    burst.record[kept] = &record;
+    ++kept;
+  }
+  run.flush();
+  burst.count = kept;
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
@@ -166,28 +182,16 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
   __builtin_memcpy(checksum, &sum, sizeof sum);
 }
 
-inline void encrypt(WorkerContext& worker, const SealBurst& burst) {
-  AeadOp ops[kBurst];
-  for (size_t i = 0; i < burst.count; ++i) {
-    const TxRecord& record = *burst.record[i];
-    ops[i].key = &record.traffic_key;
-    ops[i].data = burst.ip[i];
-    ops[i].length = burst.bytes[i];
-    ops[i].nonce = transport_nonce(record.peer_index, burst.counter[i]);
-  }
-  worker.aead.seal({ops, burst.count});
-}
-
 }  // namespace seal
 
 /// Seals every packet to its peer and gives it to transmit.
 inline void seal_burst(WorkerContext& worker, SealBurst& burst, Origin origin) {
   seal::load_records(worker, burst);
-  seal::number(worker, burst, origin);
+  seal::prefetch_lanes(worker, burst);
+  AeadOp ops[kBurst];
+  seal::number(worker, burst, origin, ops);
   lap(worker, Stage::kNumber);
-  for (size_t i = 0; i < burst.count; ++i) seal::wrap(burst, i);
-  lap(worker, Stage::kWrap);
-  seal::encrypt(worker, burst);
+  worker.aead.seal({ops, burst.count});
   lap(worker, Stage::kSeal);
   for (size_t i = 0; i < burst.count; ++i) {
     const TxRecord& record = *burst.record[i];

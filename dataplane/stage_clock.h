@@ -18,12 +18,11 @@ enum class Stage : uint8_t {
   kLookup,  ///< receiver index → record and lane
   kReplay,  ///< the window, before the cipher
   kOpen,    ///< AEAD
-  kAccept,  ///< lane claimed, window moved, counted, source compared
-  kUnwrap,  ///< inner header, and the route of its source
+  kAccept,  ///< lane claimed, window moved, counted, source compared, inner header
+  kSource,  ///< route of the inner source, unless the lane knows it
   kRoute,   ///< of the destination
   kDeliver,
-  kNumber,  ///< TxRecord, admission, lane and sequence
-  kWrap,    ///< outer headers
+  kNumber,  ///< TxRecord, admission, lane and sequence, outer headers
   kSeal,    ///< AEAD
   kTx,
   kRest,  ///< other rings, RCU, counters
@@ -31,8 +30,8 @@ enum class Stage : uint8_t {
 };
 inline constexpr size_t kStages = static_cast<size_t>(Stage::kCount);
 inline constexpr std::array<const char*, kStages> kStageNames{
-    "rx",    "classify", "lookup", "replay", "open", "accept", "unwrap",
-    "route", "deliver",  "number", "wrap",   "seal", "tx",     "rest"};
+    "rx",    "classify", "lookup", "replay", "open", "accept", "source",
+    "route", "deliver",  "number", "seal",   "tx",   "rest"};
 
 /// TSC cycles and laps, per stage.
 struct StageClock {

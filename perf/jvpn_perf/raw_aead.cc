@@ -2,47 +2,21 @@
 
 #include <algorithm>
 
-#include <rte_prefetch.h>
-
 #include "common/ipsec_mb.h"
 
 namespace jvpn::perf {
 namespace {
 
 constexpr size_t kAhead = 3;
-constexpr size_t kLine = 64;
-constexpr size_t kBlock = 16;
-constexpr size_t kHashPowers = 48;  ///< in a key, the lowest last; a pass uses as many as blocks
-
-void prefetch(const uint8_t* from, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += kLine) rte_prefetch0(from + at);
-}
-
-/// Round keys, and the hash key's powers that a packet of this size needs.
-void prefetch_gcm(const AeadOp& op) {
-  const auto* key = reinterpret_cast<const uint8_t*>(&op.key->gcm);
-  constexpr size_t kRoundKeys = sizeof op.key->gcm.expanded_keys;
-  const size_t blocks = std::min((op.length + kBlock - 1) / kBlock + 1, kHashPowers);
-  const size_t from = sizeof(gcm_key_data) - blocks * kBlock;
-  prefetch(key, kRoundKeys);
-  prefetch(key + from / kLine * kLine, sizeof(gcm_key_data) - from / kLine * kLine);
-  prefetch(op.data, op.length);
-}
-
-void prefetch_chacha(const AeadOp& op) {
-  rte_prefetch0(op.key->chacha);
-  prefetch(op.data, op.length);
-}
-
 using GcmCall = decltype(IMB_MGR::gcm128_enc);
 
 /// `tag_of(op)`: where its tag goes.
 template <typename TagOf>
 void run_gcm(GcmCall call, std::span<const AeadOp> ops, TagOf tag_of) {
   gcm_context_data context;
-  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch_gcm(ops[i]);
+  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch(ops[i]);
   for (size_t i = 0; i < ops.size(); ++i) {
-    if (i + kAhead < ops.size()) prefetch_gcm(ops[i + kAhead]);
+    if (i + kAhead < ops.size()) prefetch(ops[i + kAhead]);
     const AeadOp& op = ops[i];
     call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce.data(), nullptr, 0,
          tag_of(op), kAeadTagBytes);
@@ -82,9 +56,9 @@ void RawAead::run_chacha(std::span<const AeadOp> ops, IMB_CIPHER_DIRECTION direc
   IMB_MGR* manager = manager_.get();
   const bool seals = direction == IMB_DIR_ENCRYPT;
   tags_.resize(std::max(tags_.size(), ops.size() * kAeadTagBytes));
-  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch_chacha(ops[i]);
+  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch(ops[i]);
   for (size_t i = 0; i < ops.size(); ++i) {
-    if (i + kAhead < ops.size()) prefetch_chacha(ops[i + kAhead]);
+    if (i + kAhead < ops.size()) prefetch(ops[i + kAhead]);
     const AeadOp& op = ops[i];
     IMB_JOB* job = IMB_GET_NEXT_JOB(manager);
     job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
