@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
@@ -107,6 +108,10 @@ nlohmann::ordered_json pipeline_json(const PipelineOptions& options, const Pipel
 }
 
 int run_pipeline(PipelineOptions options) {
+  if (options.workers > std::thread::hardware_concurrency()) {
+    std::fputs("jvpn-perf pipeline: more workers than CPUs\n", stderr);
+    return kExitFailed;
+  }
   catch_interrupts();
   options.seed = seed_of(options.seed);
   const Environment environment = describe_environment();
