@@ -60,7 +60,7 @@ Result<PipelineResults> measure_pipeline(const PipelineOptions& options) {
   auto rig = BenchRig::create(shape);
   if (!rig) return rig.error();
   const std::vector<BenchCell> cells = pipeline_cells(options);
-  auto crew = BenchCrew::create({rig->get()}, cells, {.bench = options});
+  auto crew = BenchCrew::create({rig->get()}, cells, {.bench = options.shared()});
   if (!crew) return crew.error();
   if (auto done = run_with_progress(**crew, options.seconds, "measuring"); !done)
     return done.error();

@@ -88,7 +88,8 @@ Result<PublishResults> measure_publish(const PublishOptions& options) {
   if (!updates) return updates.error();
 
   const std::vector<BenchCell> cells = publish_cells(options);
-  BenchCrew::Options crew_options{.bench = options, .phase_ms = options.slice_ms, .time = &time};
+  BenchCrew::Options crew_options{
+      .bench = options.shared(), .phase_ms = options.slice_ms, .time = &time};
   crew_options.before = [&](const BenchCell& cell) { (*updates)->direct(cell.tag == kUpdating); };
   auto crew = BenchCrew::create({rig->get()}, cells, std::move(crew_options));
   if (!crew) return crew.error();

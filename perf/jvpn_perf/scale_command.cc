@@ -125,7 +125,8 @@ Result<ScaleResults> measure_scale(const ScaleOptions& options) {
   const std::vector<BenchCell> cells = scale_cells(options);
   std::vector<BenchRig*> pointers;
   for (const auto& rig : *rigs) pointers.push_back(rig.get());
-  auto crew = BenchCrew::create(pointers, cells, {.bench = options, .warm_up = kScaleWarmUp});
+  auto crew =
+      BenchCrew::create(pointers, cells, {.bench = options.shared(), .warm_up = kScaleWarmUp});
   if (!crew) return crew.error();
   if (auto done = run_with_progress(**crew, options.seconds, "measuring"); !done)
     return done.error();
