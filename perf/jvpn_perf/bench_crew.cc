@@ -47,13 +47,14 @@ Result<void> BenchCrew::make_slices() {
   for (size_t cell = 0; cell < cells_.size(); ++cell) {
     const unsigned crew = cells_[cell].all_workers ? workers_ : 1;
     for (uint16_t worker = 0; worker < crew; ++worker) {
-      auto slices =
-          PacketSlices::create(*rigs_[cells_[cell].rig], {.worker = worker,
-                                                          .direction = cells_[cell].direction,
-                                                          .sizes = cells_[cell].sizes,
-                                                          .batch = options_.bench.batch,
-                                                          .batches = options_.bench.batches,
-                                                          .seed = random_()});
+      auto slices = PacketSlices::create(*rigs_[cells_[cell].rig],
+                                         {.worker = worker,
+                                          .direction = cells_[cell].direction,
+                                          .sizes = cells_[cell].sizes,
+                                          .batch = options_.bench.batch,
+                                          .batches = options_.bench.batches,
+                                          .seed = random_(),
+                                          .time = worker == 0 ? options_.time : nullptr});
       if (!slices) return slices.error();
       slices_[cell].push_back(*std::move(slices));
     }
@@ -94,9 +95,10 @@ void BenchCrew::work(uint16_t worker) {
 }
 
 void BenchCrew::lead() {
-  const auto begun = BenchClock::now();
   std::vector<size_t> order(cells_.size());
   std::iota(order.begin(), order.end(), size_t{0});
+  for (const size_t cell : order) run_phase(cell, false);
+  const auto begun = BenchClock::now();
   const double run_ms = options_.bench.seconds * 1'000 / options_.bench.runs;
   for (run_ = 0; run_ < options_.bench.runs && !interrupted(); ++run_) {
     const double until = run_ms * static_cast<double>(run_ + 1);
@@ -104,7 +106,7 @@ void BenchCrew::lead() {
       std::ranges::shuffle(order, random_);
       for (const size_t cell : order) {
         if (interrupted()) break;
-        run_phase(cell);
+        run_phase(cell, true);
         elapsed_ms_.store(static_cast<uint64_t>(ms_since(begun)), std::memory_order_relaxed);
       }
     } while (ms_since(begun) < until && !interrupted());
@@ -128,7 +130,7 @@ void BenchCrew::give_order(const Order& order) {
   orders_.notify_all();
 }
 
-void BenchCrew::run_phase(size_t cell) {
+void BenchCrew::run_phase(size_t cell, bool counts) {
   const double pair_ms = pair_ms_[cell];
   const double fit = pair_ms > 0 ? options_.phase_ms / pair_ms : 1;
   const Order order{cell, static_cast<unsigned>(std::max(fit, 1.0)), random_(), false};
@@ -141,10 +143,15 @@ void BenchCrew::run_phase(size_t cell) {
     while (done_.load(std::memory_order_acquire) != workers_ - 1U) rte_pause();
   pair_ms_[cell] = ms_since(begun) / (order.pairs + options_.warm_up);
   if (options_.after) options_.after(cells_[cell]);
+  if (counts) keep(cell, order);
+}
 
+/// What the phase gave; then its slice with the stage clock.
+void BenchCrew::keep(size_t cell, const Order& order) {
   PacketSlices& leaders = *slices_[cell].front();
   RunSamples& samples = samples_[cell][run_];
   const size_t crew = slices_[cell].size();
+  samples.phases.push_back(samples.slices.size());
   for (size_t slice = 0; slice < order.pairs; ++slice) {
     SliceSample sum;
     for (size_t worker = 0; worker < crew; ++worker) {

@@ -36,7 +36,8 @@ class BenchCrew {
   struct Options {
     BenchOptions bench;
     unsigned phase_ms = 30;
-    unsigned warm_up = 1;  ///< pairs of slices that don't count, in every phase
+    unsigned warm_up = 1;        ///< pairs of slices that don't count, in every phase
+    WorkerTime* time = nullptr;  ///< of worker 0's pipeline slices
     /// Worker 0's lcore, before and after each phase's slices; may poll the rig's worker 0.
     std::function<void(const BenchCell&)> before{};
     std::function<void(const BenchCell&)> after{};
@@ -72,7 +73,8 @@ class BenchCrew {
   void work(uint16_t worker);
   void lead();
   void follow(uint16_t worker);
-  void run_phase(size_t cell);
+  void run_phase(size_t cell, bool counts);
+  void keep(size_t cell, const Order& order);
   void do_order(uint16_t worker, const Order& order);
   void give_order(const Order& order);
   void do_pairs(uint16_t worker, const Order& order, SpinBarrier* barrier);

@@ -37,7 +37,8 @@ Result<std::unique_ptr<BenchRig>> BenchRig::create(const Options& options) {
                                         .packets = packets_of(options)});
   if (!gateway) return gateway.error();
   rig->gateway_ = *std::move(gateway);
-  rig->sessions_ = std::make_unique<BenchSessions>(*rig->gateway_, options.sessions);
+  rig->sessions_ = std::make_unique<BenchSessions>(rig->gateway_->publisher(),
+                                                   rig->gateway_->slot_bits(), options.sessions);
   if (auto attached = rig->sessions_->attach(); !attached) return attached.error();
   rig->table_bytes_ = rig->gateway_->table_bytes();
   rig->sequences_.resize(size_t{options.sessions.count} * options.sessions.lanes);

@@ -11,11 +11,32 @@
 #include "perf/jvpn_perf/bench_memory.h"
 #include "perf/jvpn_perf/environment.h"
 #include "perf/jvpn_perf/pipeline_options.h"
+#include "perf/jvpn_perf/progress.h"
 
 namespace jvpn::perf {
 
 /// `asked`, or a fresh one for 0.
 uint64_t seed_of(uint64_t asked);
+
+/// How far a measurement is, a few times a second.
+class RunProgress {
+ public:
+  RunProgress(double seconds, std::string doing);
+  void show_sometimes(uint64_t elapsed_ms);
+
+ private:
+  ProgressLine line_;
+  size_t total_;
+  std::string doing_;
+  uint64_t next_ms_ = 0;
+};
+
+/// Fails when packets went neither out nor into a drop's counter.
+Result<void> check_lost(const BenchCrew& crew, const std::vector<BenchRig*>& rigs);
+
+/// The command's exit code, after the output.
+int print_result(const std::string& text);
+int report_failure(const char* command, const Error& error);
 
 /// Runs the crew; this thread sleeps and shows how far it is.
 Result<void> run_with_progress(BenchCrew& crew, double seconds, const std::string& doing);

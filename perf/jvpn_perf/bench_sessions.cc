@@ -48,7 +48,7 @@ RxInstall rx_of(const BenchBinding& binding) {
 TxInstall tx_of(const BenchBinding& binding) {
   TxInstall tx;
   tx.peer = binding.peer;
-  tx.binding_version = BindingVersion{binding.number + 1U};
+  tx.binding_version = BindingVersion{binding.number + 1ULL};
   tx.key_generation = 1;
   tx.peer_index = binding.index;
   tx.suite = binding.suite;
@@ -60,7 +60,7 @@ TxInstall tx_of(const BenchBinding& binding) {
   return tx;
 }
 
-BenchBinding BenchSessions::binding(uint32_t peer, uint16_t number) const {
+BenchBinding BenchSessions::binding(uint32_t peer, uint32_t number) const {
   BenchBinding binding;
   binding.peer = PeerId{peer};
   binding.number = number;
@@ -75,17 +75,16 @@ BenchBinding BenchSessions::binding(uint32_t peer, uint16_t number) const {
 Result<void> BenchSessions::attach() {
   const auto begun = std::chrono::steady_clock::now();
   index_.reserve(shape_.count);
-  Publisher& publisher = gateway_.publisher();
   for (uint32_t peer = 0; peer < shape_.count; ++peer) {
     if (peer % kLookForInterrupt == 0 && interrupted()) return Error{"interrupted"};
     const auto index = indices_.allocate(PeerId{peer}, static_cast<uint32_t>(random_()));
     if (!index) return Error{"no receiver index is left"};
     index_.push_back(*index);
     const BenchBinding first = binding(peer, 0);
-    publisher.install_rx(rx_of(first));
-    publisher.bind_rx(first.index, outer_of(peer, first.peer_port));
-    publisher.install_tx(tx_of(first), kPeerMac);
-    if (publisher.failures() != 0)
+    publisher_.install_rx(rx_of(first));
+    publisher_.bind_rx(first.index, outer_of(peer, first.peer_port));
+    publisher_.install_tx(tx_of(first), kPeerMac);
+    if (publisher_.failures() != 0)
       return Error{fmt::format("the publisher refused session {}: not enough memory?", peer)};
   }
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begun;

@@ -22,7 +22,7 @@ RawKey key_of(uint32_t session);
 /// A binding of one session, as both ends know it.
 struct BenchBinding {
   PeerId peer;
-  uint16_t number = 0;  ///< of the session's bindings
+  uint32_t number = 0;  ///< of the session's bindings
   Suite suite{};
   ReceiverIndex index;  ///< the gateway's and, for want of another, the peer's
   LaneId first_lane;
@@ -43,21 +43,22 @@ class BenchSessions {
     Suite suite = Suite::kAes128Gcm;
     uint16_t lanes = 1;  ///< of each session, a multiple of the workers
   };
-  BenchSessions(MemoryGateway& gateway, const Shape& shape)
-      : gateway_(gateway), shape_(shape), indices_(gateway.slot_bits()) {}
+  /// `slot_bits`: of the table that `publisher` writes to.
+  BenchSessions(Publisher& publisher, uint32_t slot_bits, const Shape& shape)
+      : publisher_(publisher), shape_(shape), indices_(slot_bits) {}
 
   /// Publishes them all. Fails when the publisher refused one, or at Ctrl-C.
   Result<void> attach();
 
   /// A binding of session `peer` on which the peer has moved to another port.
-  BenchBinding binding(uint32_t peer, uint16_t number) const;
+  BenchBinding binding(uint32_t peer, uint32_t number) const;
 
   const Shape& shape() const { return shape_; }
   ReceiverIndex index(uint32_t session) const { return index_[session]; }
   double attached_per_s() const { return attached_per_s_; }
 
  private:
-  MemoryGateway& gateway_;
+  Publisher& publisher_;
   Shape shape_;
   IndexAllocator indices_;
   std::mt19937 random_{1};

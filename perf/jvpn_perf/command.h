@@ -20,5 +20,7 @@ struct Command {
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
 Command add_pipeline(CLI::App& app);
+Command add_publish(CLI::App& app);
+Command add_scale(CLI::App& app);
 
 }  // namespace jvpn::perf

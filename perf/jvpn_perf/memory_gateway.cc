@@ -62,6 +62,7 @@ Result<void> start_eal(const EalOptions& options) {
   else
     arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size());
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
     return Error{fmt::format("DPDK can't start: {}", rte_strerror(rte_errno))};
@@ -147,6 +148,7 @@ Result<void> MemoryGateway::make_port(uint16_t number) {
   const std::string name = fmt::format("{}{}", number == kWan ? "wan" : "lan", number_);
   const auto pointers = [](const std::vector<Ring>& from) {
     std::vector<rte_ring*> to;
+    to.reserve(from.size());
     for (const Ring& ring : from) to.push_back(ring.get());
     return to;
   };

@@ -65,6 +65,8 @@ class MemoryGateway {
 
   Publisher& publisher() { return *publisher_; }
   Reclaimer& reclaimer() { return *reclaimer_; }
+  std::span<const PortInfo> ports() const { return infos_; }
+  rte_rcu_qsbr* rcu() { return rcu_.get(); }
   uint32_t slot_bits() const { return sessions_->slot_bits(); }
 
   Worker& worker(size_t number = 0) { return *workers_[number]; }

@@ -132,7 +132,12 @@ uint64_t PacketSlices::pass(std::span<const Planned> batch, SpinBarrier* barrier
   if (barrier != nullptr) barrier->meet();
   if (!prepared) return 0;
   if (stages_ != nullptr) stages_->start();
+  if (options_.time != nullptr) options_.time->since.store(rte_rdtsc(), std::memory_order_release);
   const uint64_t cycles = poll_all();
+  if (options_.time != nullptr) {
+    options_.time->spent.fetch_add(cycles, std::memory_order_relaxed);
+    options_.time->since.store(0, std::memory_order_release);
+  }
   take();
   return cycles;
 }

@@ -44,6 +44,19 @@ class SpinBarrier {
   alignas(64) std::atomic<unsigned> turn_{0};
 };
 
+/// Tells another thread when a worker is at work. Writer: the worker's lcore.
+struct alignas(64) WorkerTime {
+  std::atomic<uint64_t> since{0};  ///< TSC; 0: it is not
+  std::atomic<uint64_t> spent{0};  ///< TSC cycles before that
+
+  /// Cycles in all, as seen at `now`.
+  uint64_t at(uint64_t now) const {
+    const uint64_t begun = since.load(std::memory_order_acquire);
+    const uint64_t before = spent.load(std::memory_order_relaxed);
+    return begun == 0 || now < begun ? before : before + now - begun;
+  }
+};
+
 class PacketSlices {
  public:
   struct Options {
@@ -53,6 +66,7 @@ class PacketSlices {
     uint32_t batch = 512;         ///< packets in a ring at once
     unsigned batches = 4;         ///< of a slice
     uint64_t seed = 1;
+    WorkerTime* time = nullptr;  ///< told of pipeline slices
   };
   /// Fails when the CPU can't run the AEADs. `rig` outlives it.
   static Result<std::unique_ptr<PacketSlices>> create(BenchRig& rig, Options options);

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
@@ -26,7 +27,7 @@ struct PipelineResults {
 };
 
 /// For each direction: all workers, and (if that differs) the first of them alone.
-std::vector<BenchCell> cells_of(const PipelineOptions& options) {
+std::vector<BenchCell> pipeline_cells(const PipelineOptions& options) {
   std::vector<BenchCell> cells;
   for (const Direction direction : directions_of(options.direction)) {
     cells.push_back({0, direction, sizes_of(options.size), true});
@@ -35,8 +36,8 @@ std::vector<BenchCell> cells_of(const PipelineOptions& options) {
   return cells;
 }
 
-PipelineResults evaluate(const PipelineOptions& options, const std::vector<BenchCell>& cells,
-                         const BenchCrew& crew) {
+PipelineResults evaluate_pipeline(const PipelineOptions& options,
+                                  const std::vector<BenchCell>& cells, const BenchCrew& crew) {
   PipelineResults results;
   results.tsc_hz = static_cast<double>(rte_get_tsc_hz());
   const CellFacts facts{mean_bytes(sizes_of(options.size)), options.workers, results.tsc_hz};
@@ -51,29 +52,27 @@ PipelineResults evaluate(const PipelineOptions& options, const std::vector<Bench
   return results;
 }
 
-Result<PipelineResults> measure(const PipelineOptions& options) {
+Result<PipelineResults> measure_pipeline(const PipelineOptions& options) {
   const BenchRig::Options shape{
       {options.sessions, options.suite, options.lanes}, options.workers, options.batch};
   auto memory = start_bench(BenchRig::megabytes(shape), options.workers, options.small_pages);
   if (!memory) return memory.error();
   auto rig = BenchRig::create(shape);
   if (!rig) return rig.error();
-  const std::vector<BenchCell> cells = cells_of(options);
-  auto crew = BenchCrew::create({rig->get()}, cells, {.bench = options});
+  const std::vector<BenchCell> cells = pipeline_cells(options);
+  auto crew = BenchCrew::create({rig->get()}, cells, {.bench = options.shared()});
   if (!crew) return crew.error();
   if (auto done = run_with_progress(**crew, options.seconds, "measuring"); !done)
     return done.error();
-  if ((*crew)->lost() != (*rig)->gateway().all_drops())
-    return Error{
-        fmt::format("{} packets neither came out nor were counted as drops", (*crew)->lost())};
-  PipelineResults results = evaluate(options, cells, **crew);
+  if (auto checked = check_lost(**crew, {rig->get()}); !checked) return checked.error();
+  PipelineResults results = evaluate_pipeline(options, cells, **crew);
   results.drops = (*rig)->gateway().all_drops();
   results.memory = *std::move(memory);
   return results;
 }
 
-std::string table_of(const PipelineOptions& options, const PipelineResults& results,
-                     const Environment& environment) {
+std::string pipeline_table(const PipelineOptions& options, const PipelineResults& results,
+                           const Environment& environment) {
   std::string text = fmt::format(
       "{}, inner packets of {} bytes, {} sessions at random, {} worker{}, {} lane{} a session\n\n",
       to_string(options.suite), options.size, options.sessions, options.workers,
@@ -92,8 +91,8 @@ std::string table_of(const PipelineOptions& options, const PipelineResults& resu
   return text + footer_of(options, results.memory, environment);
 }
 
-nlohmann::ordered_json json_of(const PipelineOptions& options, const PipelineResults& results,
-                               const Environment& environment) {
+nlohmann::ordered_json pipeline_json(const PipelineOptions& options, const PipelineResults& results,
+                                     const Environment& environment) {
   std::vector<std::pair<std::string, nlohmann::ordered_json>> directions;
   for (size_t i = 0; i < results.directions.size(); ++i) {
     const auto& [name, figures] = results.directions[i];
@@ -108,19 +107,18 @@ nlohmann::ordered_json json_of(const PipelineOptions& options, const PipelineRes
   return join_directions(std::move(directions), common);
 }
 
-int run(PipelineOptions options) {
+int run_pipeline(PipelineOptions options) {
+  if (options.workers > std::thread::hardware_concurrency()) {
+    std::fputs("jvpn-perf pipeline: more workers than CPUs\n", stderr);
+    return kExitFailed;
+  }
   catch_interrupts();
   options.seed = seed_of(options.seed);
   const Environment environment = describe_environment();
-  const auto results = measure(options);
-  if (!results) {
-    std::fprintf(stderr, "jvpn-perf pipeline: %s\n", results.error().message.c_str());
-    return interrupted() ? kExitInterrupted : kExitFailed;
-  }
-  const std::string text = options.json ? json_of(options, *results, environment).dump(2) + "\n"
-                                        : table_of(options, *results, environment);
-  std::fputs(text.c_str(), stdout);
-  return interrupted() ? kExitInterrupted : 0;
+  const auto results = measure_pipeline(options);
+  if (!results) return report_failure("pipeline", results.error());
+  return print_result(options.json ? pipeline_json(options, *results, environment).dump(2) + "\n"
+                                   : pipeline_table(options, *results, environment));
 }
 
 }  // namespace
@@ -130,7 +128,7 @@ Command add_pipeline(CLI::App& app) {
   CLI::App* parser = app.add_subcommand(
       "pipeline", "What a packet costs in shipping workers, beside the raw AEAD in the same run");
   add_pipeline_options(*parser, *options);
-  return {parser, [options] { return run(*options); }};
+  return {parser, [options] { return run_pipeline(*options); }};
 }
 
 }  // namespace jvpn::perf

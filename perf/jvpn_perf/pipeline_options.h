@@ -28,6 +28,8 @@ struct BenchOptions {
   uint64_t seed = 0;         ///< of sessions, sizes and the slices' order; 0: a fresh one
   bool small_pages = false;  ///< no 2 MB pages, even if there are any
   bool json = false;
+
+  const BenchOptions& shared() const { return *this; }
 };
 
 struct PipelineOptions : BenchOptions {

@@ -24,7 +24,25 @@ std::array<double, kStages> median_stages(std::span<const RunSamples> runs) {
   return medians;
 }
 
+/// Median of the pipeline's cycles in a phase.
+double phase_cycles(const RunSamples& run, size_t phase) {
+  const size_t end = phase + 1 < run.phases.size() ? run.phases[phase + 1] : run.slices.size();
+  std::vector<double> cycles;
+  for (size_t slice = run.phases[phase]; slice < end; ++slice)
+    cycles.push_back(run.slices[slice].pipeline);
+  return median(cycles);
+}
+
 }  // namespace
+
+std::vector<double> lost_percent(const RunSamples& with, const RunSamples& without) {
+  std::vector<double> lost;
+  for (size_t phase = 0; phase < std::min(with.phases.size(), without.phases.size()); ++phase) {
+    const double loaded = phase_cycles(with, phase);
+    if (loaded > 0) lost.push_back(100 * (1 - phase_cycles(without, phase) / loaded));
+  }
+  return lost;
+}
 
 RunFigures figures_of(const RunSamples& run) {
   const auto over_raw = [](const SliceSample& s) { return s.raw > 0 ? s.pipeline / s.raw : 0; };
@@ -56,6 +74,14 @@ CellFigures figures_of(std::span<const RunSamples> runs, const CellFacts& facts)
   figures.gbps = spread(gbps);
   figures.stages = median_stages(runs);
   return figures;
+}
+
+Spread cycles_over(std::span<const RunSamples> runs, std::span<const RunSamples> reference) {
+  std::vector<double> ratios;
+  for (size_t run = 0; run < std::min(runs.size(), reference.size()); ++run)
+    if (!runs[run].slices.empty() && !reference[run].slices.empty())
+      ratios.push_back(figures_of(runs[run]).cycles / figures_of(reference[run]).cycles);
+  return spread(ratios);
 }
 
 Scaling scaling_of(std::span<const RunSamples> alone, std::span<const RunSamples> together,

@@ -20,6 +20,7 @@ struct SliceSample {
 
 struct RunSamples {
   std::vector<SliceSample> slices;
+  std::vector<size_t> phases;  ///< where each phase begins among the slices
   std::vector<std::array<double, kStages>> stages;
   uint64_t packets = 0;  ///< through the worker, in slices that count
 };
@@ -50,6 +51,12 @@ struct CellFacts {
   double tsc_hz = 0;
 };
 CellFigures figures_of(std::span<const RunSamples> runs, const CellFacts& facts);
+
+/// 1 - throughput with ÷ throughput without, in percent, for each two phases of the same round.
+std::vector<double> lost_percent(const RunSamples& with, const RunSamples& without);
+
+/// Cycles of one cell ÷ those of another, run by run.
+Spread cycles_over(std::span<const RunSamples> runs, std::span<const RunSamples> reference);
 
 /// Throughput of all workers ÷ that of one, run by run.
 struct Scaling {

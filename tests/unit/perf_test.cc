@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
 #include "perf/jvpn_perf/jump_load.h"
 #include "perf/jvpn_perf/jump_options.h"
 #include "perf/jvpn_perf/progress.h"
 #include "perf/jvpn_perf/statistics.h"
+#include "tests/unit/parsed_options.h"
 
 namespace jvpn::perf {
 namespace {
@@ -53,6 +53,14 @@ TEST(Statistics, Median) {
   EXPECT_EQ(median(one_to(2)), 1.5);
   EXPECT_EQ(median(one_to(5)), 3);
   EXPECT_EQ(median(std::vector<double>{9, 1, 5, 1'000}), 7);
+}
+
+TEST(Statistics, Spread) {
+  const Spread sum = spread(std::vector<double>{9, 1, 5, 1'000});
+  EXPECT_EQ(sum.median, 7);
+  EXPECT_EQ(sum.min, 1);
+  EXPECT_EQ(sum.max, 1'000);
+  EXPECT_EQ(spread({}).max, 0);
 }
 
 TEST(Statistics, HistogramEdgesAreOneTwoFive) {
@@ -163,26 +171,6 @@ TEST(JumpBound, IsTheDesigns) {
 }
 
 // ---- The command line.
-
-template <typename Options>
-struct Parsed {
-  bool ok = false;
-  Options options;
-};
-
-template <typename Options>
-Parsed<Options> parse_with(void (*add)(CLI::App&, Options&), std::vector<std::string> words) {
-  CLI::App app;
-  Parsed<Options> parsed;
-  add(app, parsed.options);
-  std::ranges::reverse(words);  // as CLI11 wants them
-  try {
-    app.parse(std::move(words));
-    parsed.ok = true;
-  } catch (const CLI::ParseError&) {
-  }
-  return parsed;
-}
 
 Parsed<JumpOptions> parse(const std::vector<std::string>& words) {
   return parse_with(add_jump_options, words);
