@@ -17,6 +17,7 @@ struct Command {
   std::function<int()> run;  ///< gives the program's exit code
 };
 
+Command add_handshake(CLI::App& app);
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include <nlohmann/json.hpp>
 #include <sys/utsname.h>
 
 namespace jvpn::perf {
@@ -39,6 +40,12 @@ Environment describe_environment() {
           kCommit,
           utc_date(),
           load};
+}
+
+nlohmann::ordered_json environment_json(const Environment& environment) {
+  return {{"cpu", environment.cpu},       {"cpus", environment.cpus},
+          {"kernel", environment.kernel}, {"commit", environment.commit},
+          {"date", environment.date},     {"load", environment.load}};
 }
 
 }  // namespace jvpn::perf

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 namespace jvpn::perf {
 
 struct Environment {
@@ -14,6 +16,7 @@ struct Environment {
   double load = 0;     ///< processes that ran or wanted to, over the latest minute
 };
 Environment describe_environment();
+nlohmann::ordered_json environment_json(const Environment& environment);
 
 /// `git describe` of what was built.
 extern const char kCommit[];

@@ -93,17 +93,12 @@ nlohmann::ordered_json jumps_json(const JumpResults& results) {
   return list;
 }
 
-nlohmann::ordered_json environment_json(const Environment& environment,
-                                        const JumpResults& results) {
-  return {{"cpu", environment.cpu},
-          {"cpus", environment.cpus},
-          {"kernel", environment.kernel},
-          {"commit", environment.commit},
-          {"date", environment.date},
-          {"load", environment.load},
-          {"port_driver", results.facts.driver},
-          {"workers", results.facts.workers},
-          {"policy", results.policy}};
+nlohmann::ordered_json lab_environment(const Environment& environment, const JumpResults& results) {
+  auto json = environment_json(environment);
+  json["port_driver"] = results.facts.driver;
+  json["workers"] = results.facts.workers;
+  json["policy"] = results.policy;
+  return json;
 }
 
 }  // namespace
@@ -148,6 +143,7 @@ nlohmann::ordered_json jump_json(const JumpOptions& options, const JumpResults& 
   const Samples samples = blocked_of(results);
   const Summary worse = summarize(samples.worse);
   nlohmann::ordered_json json{
+      {"command", "jump"},
       {"fault", to_string(options.fault)},
       {"cold", options.cold},
       {"count", worse.count},
@@ -174,7 +170,7 @@ nlohmann::ordered_json jump_json(const JumpOptions& options, const JumpResults& 
       {"distribution", distribution_json(samples.worse)},
       {"jumps", jumps_json(results)},
       {"interrupted", results.interrupted},
-      {"environment", environment_json(environment, results)},
+      {"environment", lab_environment(environment, results)},
   };
   json["failure"] = results.failure ? nlohmann::ordered_json(*results.failure) : nullptr;
   return json;
