@@ -42,7 +42,7 @@ Environment describe_environment() {
           load};
 }
 
-nlohmann::ordered_json environment_json(const Environment& environment) {
+nlohmann::ordered_json to_json(const Environment& environment) {
   return {{"cpu", environment.cpu},       {"cpus", environment.cpus},
           {"kernel", environment.kernel}, {"commit", environment.commit},
           {"date", environment.date},     {"load", environment.load}};

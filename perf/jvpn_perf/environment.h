@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
 namespace jvpn::perf {
 
@@ -16,7 +16,7 @@ struct Environment {
   double load = 0;     ///< processes that ran or wanted to, over the latest minute
 };
 Environment describe_environment();
-nlohmann::ordered_json environment_json(const Environment& environment);
+nlohmann::ordered_json to_json(const Environment& environment);
 
 /// `git describe` of what was built.
 extern const char kCommit[];

@@ -11,16 +11,16 @@
 #include "perf/jvpn_perf/handshake_rate.h"
 #include "perf/jvpn_perf/interrupt.h"
 #include "perf/jvpn_perf/progress.h"
-#include "perf/jvpn_perf/spread.h"
+#include "perf/jvpn_perf/statistics.h"
 #include "perf/jvpn_perf/suite_option.h"
 
 namespace jvpn::perf {
 namespace {
 
-Spread spread(const HandshakeResults& results, double HandshakeRun::*figure) {
+Spread spread_of(const HandshakeResults& results, double HandshakeRun::*figure) {
   std::vector<double> values;
   for (const HandshakeRun& run : results.runs) values.push_back(run.*figure);
-  return spread_of(values);
+  return spread(values);
 }
 
 nlohmann::ordered_json side_json(const Spread& rate, const Spread& ratio) {
@@ -31,9 +31,9 @@ nlohmann::ordered_json side_json(const Spread& rate, const Spread& ratio) {
 
 void print_handshake_json(const HandshakeOptions& options, const HandshakeResults& results,
                           const Environment& environment) {
-  const Spread responder = spread(results, &HandshakeRun::responder_per_s);
-  const Spread ratio = spread(results, &HandshakeRun::responder_ratio);
-  const Spread raw = spread(results, &HandshakeRun::raw_x25519_per_s);
+  const Spread responder = spread_of(results, &HandshakeRun::responder_per_s);
+  const Spread ratio = spread_of(results, &HandshakeRun::responder_ratio);
+  const Spread raw = spread_of(results, &HandshakeRun::raw_x25519_per_s);
   const nlohmann::ordered_json json{
       {"command", "handshake"},
       {"handshakes_per_s", responder.median},
@@ -42,12 +42,12 @@ void print_handshake_json(const HandshakeOptions& options, const HandshakeResult
       {"raw_x25519_per_s_max", raw.max},
       {"ratio", ratio.median},
       {"responder", side_json(responder, ratio)},
-      {"both_sides", side_json(spread(results, &HandshakeRun::both_sides_per_s),
-                               spread(results, &HandshakeRun::both_sides_ratio))},
+      {"both_sides", side_json(spread_of(results, &HandshakeRun::both_sides_per_s),
+                               spread_of(results, &HandshakeRun::both_sides_ratio))},
       {"responder_us",
-       {{"x25519", spread(results, &HandshakeRun::x25519_us).median},
-        {"ephemeral_key", spread(results, &HandshakeRun::ephemeral_us).median},
-        {"rest", spread(results, &HandshakeRun::rest_us).median}}},
+       {{"x25519", spread_of(results, &HandshakeRun::x25519_us).median},
+        {"ephemeral_key", spread_of(results, &HandshakeRun::ephemeral_us).median},
+        {"rest", spread_of(results, &HandshakeRun::rest_us).median}}},
       {"counted",
        "responder: all of the engine's work on one core from initiation to confirmed session; "
        "ratio "
@@ -56,7 +56,7 @@ void print_handshake_json(const HandshakeOptions& options, const HandshakeResult
       {"runs", results.runs.size()},
       {"handshakes", results.handshakes},
       {"interrupted", results.interrupted},
-      {"environment", environment_json(environment)}};
+      {"environment", to_json(environment)}};
   std::puts(json.dump(2).c_str());
 }
 
@@ -67,16 +67,16 @@ std::string line(const char* name, const Spread& rate, const Spread& ratio) {
 
 void print_handshake_table(const HandshakeOptions& options, const HandshakeResults& results,
                            const Environment& environment) {
-  const Spread raw = spread(results, &HandshakeRun::raw_x25519_per_s);
+  const Spread raw = spread_of(results, &HandshakeRun::raw_x25519_per_s);
   std::string text = fmt::format(
       "{} handshakes, {}, {} runs\n\n"
       "{:<12}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}\n",
       results.handshakes, to_string(options.suite), results.runs.size(), "per s, core", "median",
       "min", "max", "ratio", "min", "max");
-  text += line("responder", spread(results, &HandshakeRun::responder_per_s),
-               spread(results, &HandshakeRun::responder_ratio));
-  text += line("both sides", spread(results, &HandshakeRun::both_sides_per_s),
-               spread(results, &HandshakeRun::both_sides_ratio));
+  text += line("responder", spread_of(results, &HandshakeRun::responder_per_s),
+               spread_of(results, &HandshakeRun::responder_ratio));
+  text += line("both sides", spread_of(results, &HandshakeRun::both_sides_per_s),
+               spread_of(results, &HandshakeRun::both_sides_ratio));
   text += fmt::format("{:<12}{:>10.0f}{:>10.0f}{:>10.0f}\n\n", "raw X25519", raw.median, raw.min,
                       raw.max);
   text += fmt::format(
@@ -84,9 +84,9 @@ void print_handshake_table(const HandshakeOptions& options, const HandshakeResul
       "rest\n"
       "ratio       to raw X25519 / 4; of both sides, to raw X25519 / 8\n"
       "machine     {}, load {:.1f} before the run\n",
-      spread(results, &HandshakeRun::x25519_us).median,
-      spread(results, &HandshakeRun::ephemeral_us).median,
-      spread(results, &HandshakeRun::rest_us).median, environment.cpu, environment.load);
+      spread_of(results, &HandshakeRun::x25519_us).median,
+      spread_of(results, &HandshakeRun::ephemeral_us).median,
+      spread_of(results, &HandshakeRun::rest_us).median, environment.cpu, environment.load);
   std::fputs(text.c_str(), stdout);
 }
 

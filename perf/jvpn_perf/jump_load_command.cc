@@ -76,7 +76,7 @@ void print_json(const JumpLoadOptions& options, const JumpLoadResults& results,
       {"dropped_packets", results.dropped},
       {"seed", results.seed},
       {"interrupted", results.interrupted},
-      {"environment", environment_json(environment)}};
+      {"environment", to_json(environment)}};
   std::puts(json.dump(2).c_str());
 }
 

@@ -93,8 +93,9 @@ nlohmann::ordered_json jumps_json(const JumpResults& results) {
   return list;
 }
 
-nlohmann::ordered_json lab_environment(const Environment& environment, const JumpResults& results) {
-  auto json = environment_json(environment);
+nlohmann::ordered_json environment_json(const Environment& environment,
+                                        const JumpResults& results) {
+  nlohmann::ordered_json json = to_json(environment);
   json["port_driver"] = results.facts.driver;
   json["workers"] = results.facts.workers;
   json["policy"] = results.policy;
@@ -170,7 +171,7 @@ nlohmann::ordered_json jump_json(const JumpOptions& options, const JumpResults& 
       {"distribution", distribution_json(samples.worse)},
       {"jumps", jumps_json(results)},
       {"interrupted", results.interrupted},
-      {"environment", lab_environment(environment, results)},
+      {"environment", environment_json(environment, results)},
   };
   json["failure"] = results.failure ? nlohmann::ordered_json(*results.failure) : nullptr;
   return json;

@@ -47,6 +47,12 @@ double median(std::span<const double> samples) {
   return (ascending[middle - 1] + ascending[middle]) / 2;
 }
 
+Spread spread(std::span<const double> samples) {
+  if (samples.empty()) return {};
+  const auto [least, most] = std::ranges::minmax(samples);
+  return {median(samples), least, most};
+}
+
 std::vector<Bucket> histogram(std::span<const double> samples) {
   std::vector<Bucket> buckets;
   if (samples.empty()) return buckets;

@@ -24,6 +24,14 @@ Summary summarize(std::span<const double> samples);
 /// The middle sample; the mean of the two in the middle of an even number. 0 without samples.
 double median(std::span<const double> samples);
 
+struct Spread {
+  double median = 0;
+  double min = 0;
+  double max = 0;
+};
+/// Zeros without samples.
+Spread spread(std::span<const double> samples);
+
 /// Samples above `from` and up to `to`. The first bucket holds the zeros alone.
 struct Bucket {
   double from = 0;
