@@ -20,6 +20,8 @@ struct Command {
 Command add_handshake(CLI::App& app);
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
+Command add_ndr(CLI::App& app);
+Command add_peers(CLI::App& app);
 Command add_report(CLI::App& app);
 
 }  // namespace jvpn::perf

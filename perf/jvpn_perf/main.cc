@@ -14,7 +14,8 @@ int run(int argc, char** argv) {
   CLI::App app("Measures Jumping VPN.", "jvpn-perf");
   app.require_subcommand(1);
   const std::array commands{jvpn::perf::add_handshake(app), jvpn::perf::add_jump(app),
-                            jvpn::perf::add_jump_load(app), jvpn::perf::add_report(app)};
+                            jvpn::perf::add_jump_load(app), jvpn::perf::add_ndr(app),
+                            jvpn::perf::add_peers(app),     jvpn::perf::add_report(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
