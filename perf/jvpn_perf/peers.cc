@@ -59,7 +59,7 @@ std::optional<double> jvpn_over(const PeersResults& results, const std::string& 
 }
 
 nlohmann::ordered_json peers_json(const PeersOptions& options, const PeersResults& results,
-                                  const Environment& environment) {
+                                  const nlohmann::ordered_json& environment) {
   nlohmann::ordered_json json{{"command", "peers"},
                               {"seconds", options.seconds},
                               {"rounds", options.rounds},
@@ -70,7 +70,7 @@ nlohmann::ordered_json peers_json(const PeersOptions& options, const PeersResult
     if (const auto ratio = jvpn_over(results, other)) json[key] = *ratio;
   json["interrupted"] = results.interrupted;
   json["failure"] = results.failure ? nlohmann::ordered_json(*results.failure) : nullptr;
-  json["environment"] = to_json(environment);
+  json["environment"] = environment;
   return json;
 }
 

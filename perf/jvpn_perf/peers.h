@@ -43,7 +43,7 @@ struct PeersResults {
 std::optional<double> jvpn_over(const PeersResults& results, const std::string& other);
 
 nlohmann::ordered_json peers_json(const PeersOptions& options, const PeersResults& results,
-                                  const Environment& environment);
+                                  const nlohmann::ordered_json& environment);
 std::string peers_table(const PeersOptions& options, const PeersResults& results,
                         const Environment& environment);
 

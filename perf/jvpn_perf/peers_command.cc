@@ -61,7 +61,7 @@ int run_peers(const PeersOptions& options) {
   results.interrupted = interrupted();
   if (!done && !results.interrupted) results.failure = done.error().message;
   if (options.json)
-    std::puts(peers_json(options, results, environment).dump(2).c_str());
+    std::puts(peers_json(options, results, to_json(environment)).dump(2).c_str());
   else
     std::fputs(peers_table(options, results, environment).c_str(), stdout);
   if (results.failure) std::fprintf(stderr, "jvpn-perf peers: %s\n", results.failure->c_str());
