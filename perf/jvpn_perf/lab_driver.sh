@@ -18,6 +18,7 @@ clean_up() {
   local status=$?
   trap '' INT TERM HUP
   trap - EXIT
+  end_bounded
   if [[ -n $LAB_TOUCHED ]]; then
     ((status == 0)) || lab_logs
     lab_down
