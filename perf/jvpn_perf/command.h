@@ -17,10 +17,14 @@ struct Command {
   std::function<int()> run;  ///< gives the program's exit code
 };
 
+Command add_handshake(CLI::App& app);
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
+Command add_ndr(CLI::App& app);
+Command add_peers(CLI::App& app);
 Command add_pipeline(CLI::App& app);
 Command add_publish(CLI::App& app);
+Command add_report(CLI::App& app);
 Command add_scale(CLI::App& app);
 
 }  // namespace jvpn::perf

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <thread>
 
+#include <nlohmann/json.hpp>
 #include <sys/utsname.h>
 
 #include "common/aead.h"

@@ -59,6 +59,7 @@ void print_json(const JumpLoadOptions& options, const JumpLoadResults& results,
   auto pairs = nlohmann::ordered_json::array();
   for (const SlicePair& pair : results.pairs) pairs.push_back({pair.mpps_with, pair.mpps_without});
   const nlohmann::ordered_json json{
+      {"command", "jump-load"},
       {"throughput_loss_percent", f.loss_percent},
       {"loss_percent_p10", f.loss_p10},
       {"loss_percent_p90", f.loss_p90},

@@ -144,6 +144,7 @@ nlohmann::ordered_json jump_json(const JumpOptions& options, const JumpResults& 
   const Samples samples = blocked_of(results);
   const Summary worse = summarize(samples.worse);
   nlohmann::ordered_json json{
+      {"command", "jump"},
       {"fault", to_string(options.fault)},
       {"cold", options.cold},
       {"count", worse.count},

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <sstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ constexpr seconds kFaultLimit{20};
 constexpr seconds kDownLimit{60};
 constexpr size_t kMessageLines = 30;
 
-Error failure(const char* what) {
+Error lab_error(const char* what) {
   return Error{fmt::format("lab driver: {}: {}", what, std::strerror(errno))};
 }
 
@@ -45,7 +46,7 @@ struct Pipe {
 };
 Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure("pipe");
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return lab_error("pipe");
   return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
@@ -91,10 +92,10 @@ Result<std::unique_ptr<LabDriver>> LabDriver::start() {
   auto commands = make_pipe();
   auto answers = make_pipe();
   FileDescriptor messages(::memfd_create("jvpn-perf-lab", MFD_CLOEXEC));
-  if (!commands || !answers || !messages) return failure("pipes");
+  if (!commands || !answers || !messages) return lab_error("pipes");
   const std::string build = build_directory();
   const pid_t pid = ::fork();
-  if (pid < 0) return failure("fork");
+  if (pid < 0) return lab_error("fork");
   if (pid == 0) become_driver(build, commands->read.get(), answers->write.get(), messages.get());
   return std::unique_ptr<LabDriver>(new LabDriver(pid, std::move(commands->write),
                                                   std::move(answers->read), std::move(messages)));
@@ -181,6 +182,40 @@ Result<double> LabDriver::ping_ms(const std::string& link) {
   const auto answer = ask(fmt::format("ping {} 10", link), kFaultLimit);
   if (!answer) return answer.error();
   return std::strtod(answer->c_str(), nullptr);
+}
+
+Result<std::string> LabDriver::missing_packages(const std::string& peer) {
+  auto answer = ask("installed " + peer, kFaultLimit);
+  if (answer && *answer == "yes") answer->clear();
+  return answer;
+}
+
+Result<void> LabDriver::prepare() {
+  if (auto done = ask(fmt::format("lock {}", kLockLimit.count()), kLockLimit); !done)
+    return done.error();
+  const auto done = ask("prepare", kUpLimit);
+  return done ? Result<void>() : Result<void>(done.error());
+}
+
+Result<void> LabDriver::tunnel(const std::string& peer) {
+  const auto done = ask("tunnel " + peer, kUpLimit);
+  return done ? Result<void>() : Result<void>(done.error());
+}
+
+Result<void> LabDriver::end_tunnel(const std::string& peer) {
+  const auto done = ask("end_tunnel " + peer, kUpLimit);
+  return done ? Result<void>() : Result<void>(done.error());
+}
+
+Result<LabDriver::Stream> LabDriver::stream(const std::string& peer, unsigned length_s) {
+  const auto answer =
+      ask(fmt::format("stream {} {}", peer, length_s), kUpLimit + seconds(length_s));
+  if (!answer) return answer.error();
+  Stream stream;
+  std::istringstream words(*answer);
+  if (!(words >> stream.gbps >> stream.cpu_s))
+    return Error{"the stream's answer is not understood: " + *answer};
+  return stream;
 }
 
 }  // namespace jvpn::perf

@@ -45,6 +45,21 @@ class LabDriver {
   /// The least of some round trips to the gateway, outside the tunnel.
   Result<double> ping_ms(const std::string& link);
 
+  // For `jvpn-perf peers` (peers.sh), instead of up().
+  /// The packages that `peer` lacks; empty: none.
+  Result<std::string> missing_packages(const std::string& peer);
+  /// Waits for whoever else uses the lab, then makes its namespaces, without any tunnel.
+  Result<void> prepare();
+  /// A tunnel of `peer` through which the client reaches the server; one at a time.
+  Result<void> tunnel(const std::string& peer);
+  Result<void> end_tunnel(const std::string& peer);
+  struct Stream {
+    double gbps = 0;
+    double cpu_s = 0;  ///< of the tunnel's two processes
+  };
+  /// One TCP stream from the client to the server.
+  Result<Stream> stream(const std::string& peer, unsigned length_s);
+
  private:
   LabDriver(pid_t pid, FileDescriptor commands, FileDescriptor answers, FileDescriptor messages);
   Result<std::string> ask(const std::string& command, std::chrono::seconds limit);

@@ -9,6 +9,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
 source "$ROOT/tools/lib/lab.sh"
 # shellcheck source=tools/lib/faults.sh
 source "$ROOT/tools/lib/faults.sh"
+# shellcheck source=perf/jvpn_perf/peers.sh
+source "$ROOT/perf/jvpn_perf/peers.sh"
 
 LAB_TOUCHED=''
 
@@ -16,6 +18,7 @@ clean_up() {
   local status=$?
   trap '' INT TERM HUP
   trap - EXIT
+  end_bounded
   if [[ -n $LAB_TOUCHED ]]; then
     ((status == 0)) || lab_logs
     lab_down

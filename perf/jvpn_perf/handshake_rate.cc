@@ -1,0 +1,281 @@
+#include "perf/jvpn_perf/handshake_rate.h"
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <openssl/evp.h>
+#include <sys/random.h>
+
+#include "common/aead.h"
+#include "common/noise.h"
+#include "control/engine.h"
+#include "control/path.h"
+#include "perf/jvpn_perf/interrupt.h"
+
+namespace jvpn::perf {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kInitiators = 64;
+constexpr unsigned kHandshakesPerSlice = 16;
+constexpr unsigned kCallsPerSlice = 48;
+constexpr uint32_t kSlotBits = 12;
+constexpr uint64_t kTaiEpoch = (uint64_t{1} << 62) + 1'700'000'010;
+constexpr PeerId kGatewayPeer{0};
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// A side of the handshake: the engine, and the work of its data path that comes with a session.
+class Node final : public SessionHost {
+ public:
+  explicit Node(Aead& aead) : aead_(aead) {}
+
+  Result<void> start(EngineConfig config, Millis now) {
+    auto made = SessionEngine::create(std::move(config), *this, now);
+    if (!made) return made.error();
+    engine = *std::move(made);
+    return {};
+  }
+  void receive(Millis now, const Path& from, std::span<uint8_t> datagram) {
+    if (wire::MessageType{datagram[0]} != wire::MessageType::kControl)
+      return engine->on_handshake(now, from, datagram, std::nullopt);
+    wire::TransportHeader header;
+    __builtin_memcpy(&header, datagram.data(), sizeof header);
+    if (const auto plaintext = engine->open_control(datagram))
+      engine->on_control(now, from, ReceiverIndex{header.receiver}, header.counter, *plaintext);
+  }
+
+  void send(const Path&, std::span<const uint8_t> datagram) override {
+    sent.emplace_back(datagram.begin(), datagram.end());
+  }
+  void install_rx(const RxInstall& install) override {
+    aead_.expand(install.suite, install.traffic_key, rx_key_);
+  }
+  void retire_rx(ReceiverIndex) override {}
+  void install_tx(const TxInstall& install) override {
+    aead_.expand(install.suite, install.traffic_key, tx_key_);
+    ++sessions;
+  }
+  void withdraw_tx(PeerId) override {}
+  Activity activity(PeerId) override { return {}; }
+  RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  uint16_t inner_mtu(const Path&) override { return 1'400; }
+  void configured(PeerId, const wire::ResponsePayload&) override {}
+  void emit(const Event&) override {}
+  void random(std::span<uint8_t> bytes) override {
+    static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
+  }
+  wire::Timestamp timestamp() override {
+    const uint64_t seconds = __builtin_bswap64(kTaiEpoch + ++stamps_);
+    wire::Timestamp stamp{};
+    __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
+    return stamp;
+  }
+
+  std::unique_ptr<SessionEngine> engine;
+  std::vector<std::vector<uint8_t>> sent;
+  uint64_t sessions = 0;  ///< that got a send side
+
+ private:
+  Aead& aead_;
+  AeadKey rx_key_;
+  AeadKey tx_key_;
+  uint64_t stamps_ = 0;
+};
+
+/// A gateway and its peers, which set up one session after the other.
+class Pair {
+ public:
+  explicit Pair(Aead aead) : aead_(std::move(aead)) {}
+
+  Result<void> start(Suite suite) {
+    const SecretKey gateway_key = generate_secret_key();
+    EngineConfig config = config_for(gateway_key, suite);
+    std::vector<EngineConfig> peers;
+    for (size_t i = 0; i < kInitiators; ++i) {
+      const SecretKey key = generate_secret_key();
+      PresharedKey psk;
+      gateway_.random(psk.span());
+      config.peers.push_back({"peer" + std::to_string(i), public_key_of(key), psk, {}});
+      peers.push_back(config_for(key, suite));
+      peers.back().peers.push_back({"gateway", public_key_of(gateway_key), psk, {}});
+    }
+    if (auto started = gateway_.start(std::move(config), now_); !started) return started;
+    for (EngineConfig& peer : peers) {
+      auto node = std::make_unique<Node>(aead_);
+      if (auto started = node->start(std::move(peer), now_); !started) return started;
+      initiators_.push_back(std::move(node));
+    }
+    return {};
+  }
+
+  /// One session with the next peer, and its end, off the clock. Adds to the slice.
+  Result<void> set_up(HandshakeSlice& slice) {
+    now_ = now_ + Millis{1};
+    const size_t number = next_++ % kInitiators;
+    Node& initiator = *initiators_[number];
+    const Path path{0,
+                    {IpAddress::v4({192, 0, 2, 1}), wire::kDefaultPort},
+                    {IpAddress::v4({198, 51, 100, static_cast<uint8_t>(number)}), 40'000}};
+    const uint64_t before = gateway_.sessions;
+    const auto begin = Clock::now();
+    initiator.engine->dial(now_, kGatewayPeer, path);
+    slice.initiator += seconds_since(begin);
+    settle(initiator, path, &slice);
+    if (gateway_.sessions == before) return Error{"a handshake did not end in a session"};
+    initiator.engine->terminate(now_, kGatewayPeer, Detail::kOperator);
+    settle(initiator, path, nullptr);
+    initiator.engine->advance(now_);
+    gateway_.engine->advance(now_);
+    settle(initiator, path, nullptr);
+    return {};
+  }
+
+ private:
+  static EngineConfig config_for(const SecretKey& key, Suite suite) {
+    EngineConfig config;
+    config.private_key = key;
+    config.suites = {suite};
+    config.slot_bits = kSlotBits;
+    config.handshakes_per_s = 1'000'000;
+    return config;
+  }
+
+  /// Delivers until both sides are silent.
+  void settle(Node& initiator, const Path& path, HandshakeSlice* slice) {
+    double spent[2]{};
+    while (!initiator.sent.empty() || !gateway_.sent.empty()) {
+      deliver(initiator, gateway_, path, spent[0]);
+      deliver(gateway_, initiator, path, spent[1]);
+    }
+    if (slice == nullptr) return;
+    slice->responder += spent[0];
+    slice->initiator += spent[1];
+  }
+  void deliver(Node& from, Node& to, const Path& path, double& spent) {
+    auto datagrams = std::exchange(from.sent, {});
+    const auto begin = Clock::now();
+    for (auto& datagram : datagrams) to.receive(now_, path, datagram);
+    if (!datagrams.empty()) spent += seconds_since(begin);
+  }
+
+  Aead aead_;
+  Millis now_{1'000};
+  Node gateway_{aead_};
+  std::vector<std::unique_ptr<Node>> initiators_;
+  size_t next_ = 0;
+};
+
+template <auto Free>
+struct Freer {
+  template <typename T>
+  void operator()(T* handle) const {
+    Free(handle);
+  }
+};
+
+/// OpenSSL with everything at hand, as `openssl speed ecdhx25519` has it.
+class RawX25519 {
+ public:
+  RawX25519()
+      : ours_(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519")),
+        theirs_(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519")),
+        context_(EVP_PKEY_CTX_new_from_pkey(nullptr, ours_.get(), nullptr)) {}
+
+  bool ready() {
+    return context_ && EVP_PKEY_derive_init(context_.get()) == 1 &&
+           EVP_PKEY_derive_set_peer(context_.get(), theirs_.get()) == 1 && derive();
+  }
+  bool derive() {
+    size_t length = shared_.size();
+    return EVP_PKEY_derive(context_.get(), shared_.data(), &length) == 1;
+  }
+
+ private:
+  std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> ours_;
+  std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> theirs_;
+  std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>> context_;
+  std::array<uint8_t, kDhBytes> shared_{};
+};
+
+template <typename Call>
+double seconds_per_call(Call&& call) {
+  const auto begin = Clock::now();
+  for (unsigned i = 0; i < kCallsPerSlice; ++i) call();
+  return seconds_since(begin) / kCallsPerSlice;
+}
+
+class Measurement {
+ public:
+  static Result<std::unique_ptr<Measurement>> create(Suite suite) {
+    auto aead = Aead::create();
+    if (!aead) return aead.error();
+    std::unique_ptr<Measurement> made(new Measurement(*std::move(aead)));
+    if (!made->raw_.ready()) return Error{"OpenSSL has no X25519"};
+    if (auto started = made->pair_.start(suite); !started) return started.error();
+    return made;
+  }
+
+  /// The raw calls stand between two halves of the handshakes, so that a drift of the machine hits
+  /// both alike.
+  Result<HandshakeSlice> slice() {
+    HandshakeSlice slice;
+    if (auto done = handshakes(slice); !done) return done.error();
+    slice.raw_x25519 = seconds_per_call([this] { raw_.derive(); });
+    slice.product_x25519 =
+        seconds_per_call([this] { static_cast<void>(x25519(secret_, peer_, shared_)); });
+    slice.ephemeral = seconds_per_call([this] { shared_ = public_key_of(secret_); });
+    if (auto done = handshakes(slice); !done) return done.error();
+    slice.responder /= kHandshakesPerSlice;
+    slice.initiator /= kHandshakesPerSlice;
+    return slice;
+  }
+
+ private:
+  explicit Measurement(Aead aead) : pair_(std::move(aead)) {}
+
+  Result<void> handshakes(HandshakeSlice& slice) {
+    for (unsigned i = 0; i < kHandshakesPerSlice / 2; ++i)
+      if (auto done = pair_.set_up(slice); !done) return done;
+    return {};
+  }
+
+  Pair pair_;
+  RawX25519 raw_;
+  SecretKey secret_ = generate_secret_key();
+  PublicKey peer_ = public_key_of(generate_secret_key());
+  PublicKey shared_{};
+};
+
+}  // namespace
+
+Result<HandshakeResults> measure_handshakes(const HandshakeOptions& options,
+                                            const std::function<void(size_t)>& done) {
+  auto measurement = Measurement::create(options.suite);
+  if (!measurement) return measurement.error();
+  if (auto warm = (*measurement)->slice(); !warm) return warm.error();
+  HandshakeResults results;
+  while (results.runs.size() < options.runs && !interrupted()) {
+    std::vector<HandshakeSlice> slices;
+    const auto begin = Clock::now();
+    while (slices.empty() || (seconds_since(begin) < options.seconds && !interrupted())) {
+      const auto slice = (*measurement)->slice();
+      if (!slice) return slice.error();
+      slices.push_back(*slice);
+    }
+    results.handshakes += slices.size() * kHandshakesPerSlice;
+    results.runs.push_back(figures_of(slices));
+    done(results.runs.size());
+  }
+  results.interrupted = interrupted();
+  return results;
+}
+
+}  // namespace jvpn::perf
