@@ -99,23 +99,18 @@ struct InnerBurst {
 
 /// Inner packets that enter the tunnel. The mbuf's data starts at the IP header.
 struct SealBurst {
+  const InnerBurst& inner;  ///< that they are among
   size_t count = 0;
+  uint8_t place[kBurst];  ///< there
   rte_mbuf* packet[kBurst];
-  uint8_t* ip[kBurst];
-  uint32_t bytes[kBurst];
-  PeerId peer[kBurst];    ///< to whom
-  PeerId from[kBurst];    ///< who sent it, when it came out of the tunnel
-  uint16_t port[kBurst];  ///< number of the port it came in by
+  PeerId peer[kBurst];  ///< to whom
   const TxRecord* record[kBurst];
 
   /// Packet `i` of `inner`, for the peer `to`.
-  void add(const InnerBurst& inner, size_t i, PeerId to) {
+  void add(size_t i, PeerId to) {
+    place[count] = static_cast<uint8_t>(i);
     packet[count] = inner.packet[i];
-    ip[count] = inner.ip[i];
-    bytes[count] = inner.bytes[i];
     peer[count] = to;
-    from[count] = inner.peer[i];
-    port[count] = inner.port[i];
     ++count;
   }
 };

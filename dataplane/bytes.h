@@ -27,20 +27,21 @@ inline uint64_t load_u64(const uint8_t* at) {
   return word;
 }
 
-/// Folds a sum of 16- or 32-bit words to 16 bits with end-around carry (RFC 1071).
-inline uint16_t fold_sum(uint64_t sum) {
-  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-  sum = (sum & 0xFFFF) + (sum >> 16);
-  sum = (sum & 0xFFFF) + (sum >> 16);
-  return static_cast<uint16_t>(sum);
-}
-
-/// The Internet checksum of an IPv4 header comes out right. `bytes` is a multiple of 4, ≥ 20.
+/// The Internet checksum of an IPv4 header (RFC 1071) comes out right. `bytes` is a multiple of 4,
+/// ≥ 20.
 inline bool ipv4_header_sums_up(const uint8_t* header, size_t bytes) {
   uint64_t sum = 0;
   for (size_t i = 0; i < bytes; i += 4) sum += load_u32(header + i);
-  return fold_sum(sum) == 0xFFFF;
+  sum = (sum & 0xFFFFFFFF) + (sum >> 32);
+  sum = (sum & 0xFFFF) + (sum >> 16);
+  // At most 0x10000 next: another fold would not make 0xFFFF of anything but itself.
+  return (sum & 0xFFFF) + (sum >> 16) == 0xFFFF;
+}
+
+/// Folds a sum of fewer than 2^15 16-bit words with end-around carry (RFC 1071).
+inline uint16_t fold_words(uint32_t sum) {
+  sum = (sum & 0xFFFF) + (sum >> 16);
+  return static_cast<uint16_t>(sum + (sum >> 16));
 }
 
 }  // namespace jvpn

@@ -73,7 +73,7 @@ inline void dispatch(WorkerContext& worker, const InnerBurst& burst, size_t i, O
     if (!may_forward(worker, burst, i, origin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    return out.add(burst, i, peer);
+    return out.add(i, peer);
   }
   if (kind == Kind::kLocal)
     return punt_inner(worker, about(burst, i, origin, PuntReason::kLocal), packet);
@@ -93,7 +93,7 @@ inline void deliver_burst(WorkerContext& worker, const InnerBurst& burst, Origin
   Target targets[kBurst];
   lookup_routes<Side::kDestination>(worker, burst, targets);
   lap(worker, Stage::kRoute);
-  SealBurst out;
+  SealBurst out{burst};
   for (size_t i = 0; i < burst.count; ++i)
     deliver::dispatch(worker, burst, i, origin, targets[i], out);
   lap(worker, Stage::kDeliver);

@@ -55,6 +55,8 @@ inline bool admit(WorkerContext& worker, const SealBurst& burst, size_t i, Origi
                   uint64_t now_tsc) {
   rte_mbuf* packet = burst.packet[i];
   const TxRecord* record = burst.record[i];
+  const InnerBurst& inner = burst.inner;
+  const size_t place = burst.place[i];
   if (record == nullptr) [[unlikely]] {
     drop(worker, packet, Drop::kNoBinding);
     return false;
@@ -63,8 +65,9 @@ inline bool admit(WorkerContext& worker, const SealBurst& burst, size_t i, Origi
     drop(worker, packet, Drop::kOwnershipExpired);
     return false;
   }
-  if (burst.bytes[i] > record->inner_mtu) [[unlikely]] {
-    refuse(worker, {PuntReason::kTooBig, burst.port[i], burst.from[i], origin, record->inner_mtu},
+  if (inner.bytes[place] > record->inner_mtu) [[unlikely]] {
+    refuse(worker,
+           {PuntReason::kTooBig, inner.port[place], inner.peer[place], origin, record->inner_mtu},
            packet, Drop::kTooBig);
     return false;
   }
@@ -105,8 +108,7 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
   const uint32_t udp_bytes = 8 + bytes + static_cast<uint32_t>(wire::kTransportOverhead);
   const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(kIpv4Bytes + udp_bytes));
-  const auto checksum =
-      static_cast<uint16_t>(~fold_sum(uint64_t{record.ipv4_checksum_base} + total));
+  const auto checksum = static_cast<uint16_t>(~fold_words(record.ipv4_checksum_base + total));
   __builtin_memcpy(frame + kTunnelV4.ip + 2, &total, sizeof total);
   __builtin_memcpy(frame + kTunnelV4.ip + 10, &checksum, sizeof checksum);
   store_be16(frame + kTunnelV4.udp + 4, udp_bytes);
@@ -141,8 +143,9 @@ inline void number(WorkerContext& worker, SealBurst& burst, Origin origin, AeadO
   for (size_t i = 0; i < burst.count; ++i) {
     if (!admit(worker, burst, i, origin, now_tsc)) continue;
     const TxRecord& record = *burst.record[i];
-    const uint32_t bytes = burst.bytes[i];
-    const uint32_t place = lane_place(worker, record, burst.ip[i], bytes);
+    uint8_t* ip = burst.inner.ip[burst.place[i]];
+    const uint32_t bytes = burst.inner.bytes[burst.place[i]];
+    const uint32_t place = lane_place(worker, record, ip, bytes);
     TxLane* lane = record.lanes + place;
     if (lane != run.lane) run.begin(lane);
     if (run.sequence >= lane->quota) [[unlikely]] {
@@ -152,9 +155,9 @@ inline void number(WorkerContext& worker, SealBurst& burst, Origin origin, AeadO
     const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
     const uint64_t counter = wire::make_counter(id, run.sequence++);
     run.bytes += bytes;
-    wrap(burst.packet[i], record, burst.ip[i], bytes, counter);
+    wrap(burst.packet[i], record, ip, bytes, counter);
     ops[kept].key = &record.traffic_key;
-    ops[kept].data = burst.ip[i];
+    ops[kept].data = ip;
     ops[kept].length = bytes;
     ops[kept].nonce = transport_nonce(record.peer_index, counter);
     burst.packet[kept] = burst.packet[i];

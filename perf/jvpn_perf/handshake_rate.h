@@ -24,7 +24,7 @@
 namespace jvpn::perf {
 
 /// X25519 results that one side of IKpsk2 can't do without: es, ss, ee, se. Its ephemeral public
-/// key, which OpenSSL makes from tables in a third of the time, comes on top.
+/// key, which costs OpenSSL about as much as a derivation, comes on top.
 inline constexpr double kDerivationsPerSide = 4;
 
 struct HandshakeOptions {
