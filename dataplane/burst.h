@@ -99,6 +99,8 @@ struct InnerBurst {
 
 /// Inner packets that enter the tunnel. The mbuf's data starts at the IP header.
 struct SealBurst {
+  explicit SealBurst(const InnerBurst& packets) : inner(packets) {}
+
   const InnerBurst& inner;  ///< that they are among
   size_t count = 0;
   uint8_t place[kBurst];  ///< there

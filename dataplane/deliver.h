@@ -93,7 +93,7 @@ inline void deliver_burst(WorkerContext& worker, const InnerBurst& burst, Origin
   Target targets[kBurst];
   lookup_routes<Side::kDestination>(worker, burst, targets);
   lap(worker, Stage::kRoute);
-  SealBurst out{burst};
+  SealBurst out(burst);
   for (size_t i = 0; i < burst.count; ++i)
     deliver::dispatch(worker, burst, i, origin, targets[i], out);
   lap(worker, Stage::kDeliver);

@@ -200,7 +200,7 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
     const Classified frame =
         classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
     if (frame.verdict == Verdict::kInner) [[likely]] {
-      rte_prefetch0_write(ethernet + kEthernetBytes - kMaxTemplate);  // the outer headers' place
+      __builtin_prefetch(ethernet + kEthernetBytes - kMaxTemplate, 1);  // the outer headers' place
       set_data(packet, ethernet + frame.offset, frame.bytes);
       inner.add(packet, ethernet + frame.offset, frame.bytes, PeerId{}, port.number);
     } else if (frame.verdict == Verdict::kFrame) {

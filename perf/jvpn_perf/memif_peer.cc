@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::chrono::seconds kMemifLimit{30};
 constexpr uint32_t kGeneratorPackets = 4 * kMemifRing - 1;
-constexpr uint16_t kPeerPort = 40'000;
+constexpr uint16_t kOuterPort = 40'000;
 constexpr uint16_t kDiscardPort = 9;
 constexpr uint32_t kPeerSlotBits = 8;
 constexpr uint64_t kSampleEvery = 16;
@@ -137,7 +137,7 @@ Result<void> MemifPeer::start_session(const SecretKey& private_key) {
   auto data_path = DataPath::create({Prefix{ends_[kLan].address, 32}}, kPeerSlotBits);
   if (!data_path) return data_path.error();
   data_path_ = *std::move(data_path);
-  path_ = {0, {ends_[kWan].address, kPeerPort}, {ends_[kWan].gateway, wire::kDefaultPort}};
+  path_ = {0, {ends_[kWan].address, kOuterPort}, {ends_[kWan].gateway, wire::kDefaultPort}};
   EngineConfig config;
   config.private_key = private_key;
   config.peers.push_back({"gateway", gateway_.public_key(), std::nullopt, {}});
