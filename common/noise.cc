@@ -156,6 +156,33 @@ bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, k
   return false;
 }
 
+void DhKey::Free::operator()(evp_pkey_ctx_st* context) const {
+  EVP_PKEY_CTX_free(context);
+}
+
+DhKey::DhKey(const SecretKey& secret) {
+  const Key key{
+      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
+  size_t length = public_.size();
+  require(key && EVP_PKEY_get_raw_public_key(key.get(), public_.data(), &length) == 1);
+  context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  require(context_ && EVP_PKEY_derive_init(context_.get()) == 1);
+}
+
+bool DhKey::derive(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
+  const Key theirs{
+      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
+  require(theirs != nullptr);
+  static constexpr PublicKey kZero{};
+  size_t length = shared.size();
+  const bool done = EVP_PKEY_derive_set_peer_ex(context_.get(), theirs.get(), 0) == 1 &&
+                    EVP_PKEY_derive(context_.get(), shared.data(), &length) == 1 &&
+                    length == shared.size();
+  if (done && !equal_constant_time(shared, kZero)) return true;
+  wipe(shared.data(), shared.size());
+  return false;
+}
+
 SecretKey generate_secret_key() {
   SecretKey secret;
   require(RAND_priv_bytes(secret.bytes().data(), kDhBytes) == 1);
@@ -225,6 +252,32 @@ bool NoiseHandshake::Symmetric::mix_dh(const SecretKey& secret, const PublicKey&
   return true;
 }
 
+bool NoiseHandshake::Symmetric::mix_dh(DhKey& secret, const PublicKey& peer) {
+  Secret<kDhBytes> shared;
+  if (!secret.derive(peer, shared.span())) return false;
+  mix_key(shared.span());
+  return true;
+}
+
+/// Our static key with the peer's ephemeral one.
+bool NoiseHandshake::mix_static(Symmetric& symmetric, const PublicKey& peer) const {
+  return memory_.key != nullptr ? symmetric.mix_dh(*memory_.key, peer)
+                                : symmetric.mix_dh(local_static_, peer);
+}
+
+/// Both static keys: the same as last time, if that is known.
+bool NoiseHandshake::mix_both_static(Symmetric& symmetric, const PublicKey& peer) const {
+  auto* place = memory_.secrets == nullptr ? nullptr : memory_.secrets->place_of(peer);
+  if (place == nullptr) return mix_static(symmetric, peer);
+  if (!*place) {
+    Secret<kDhBytes> shared;
+    if (!x25519(local_static_, peer, shared.span())) return false;
+    *place = std::move(shared);
+  }
+  symmetric.mix_key((*place)->span());
+  return true;
+}
+
 void NoiseHandshake::Symmetric::encrypt_and_hash(std::span<const uint8_t> plaintext,
                                                  std::span<uint8_t> out) {
   const CipherContext context{EVP_CIPHER_CTX_new()};
@@ -267,8 +320,10 @@ bool NoiseHandshake::Symmetric::decrypt_and_hash(std::span<const uint8_t> cipher
 }
 
 NoiseHandshake::NoiseHandshake(Stage stage, NoiseCipher cipher, const SecretKey& local_static,
-                               const SecretKey* ephemeral, const PublicKey* local_public)
+                               const SecretKey* ephemeral, const PublicKey* local_public,
+                               const StaticMemory& memory)
     : stage_(stage),
+      memory_(memory),
       local_static_(local_static),
       ephemeral_(ephemeral != nullptr ? *ephemeral : generate_secret_key()),
       local_public_(local_public != nullptr ? *local_public : public_key_of(local_static)) {
@@ -293,8 +348,10 @@ void NoiseHandshake::advance(Symmetric&& symmetric, Stage next) {
 NoiseHandshake NoiseHandshake::initiator(NoiseCipher cipher, std::span<const uint8_t> prologue,
                                          const SecretKey& local_static,
                                          const PublicKey& remote_static, const SecretKey* ephemeral,
-                                         const PublicKey* local_public) {
-  NoiseHandshake handshake(Stage::kWriteMessage1, cipher, local_static, ephemeral, local_public);
+                                         const PublicKey* local_public,
+                                         const StaticMemory& memory) {
+  NoiseHandshake handshake(Stage::kWriteMessage1, cipher, local_static, ephemeral, local_public,
+                           memory);
   handshake.remote_static_ = remote_static;
   handshake.start(prologue, remote_static);
   return handshake;
@@ -302,8 +359,10 @@ NoiseHandshake NoiseHandshake::initiator(NoiseCipher cipher, std::span<const uin
 
 NoiseHandshake NoiseHandshake::responder(NoiseCipher cipher, std::span<const uint8_t> prologue,
                                          const SecretKey& local_static, const SecretKey* ephemeral,
-                                         const PublicKey* local_public) {
-  NoiseHandshake handshake(Stage::kReadMessage1, cipher, local_static, ephemeral, local_public);
+                                         const PublicKey* local_public,
+                                         const StaticMemory& memory) {
+  NoiseHandshake handshake(Stage::kReadMessage1, cipher, local_static, ephemeral, local_public,
+                           memory);
   handshake.start(prologue, handshake.local_public_);
   return handshake;
 }
@@ -311,13 +370,13 @@ NoiseHandshake NoiseHandshake::responder(NoiseCipher cipher, std::span<const uin
 bool NoiseHandshake::write_message1(std::span<const uint8_t> payload, std::span<uint8_t> out) {
   const size_t size = payload.size() + kNoiseMessage1Overhead;
   if (stage_ != Stage::kWriteMessage1 || size > kMaxMessageBytes || out.size() < size) return false;
-  const PublicKey ephemeral = public_key_of(ephemeral_);
+  DhKey ephemeral(ephemeral_);
   Symmetric next = symmetric_;
-  std::copy(ephemeral.begin(), ephemeral.end(), out.begin());
-  next.mix_ephemeral(ephemeral);
-  if (!next.mix_dh(ephemeral_, remote_static_)) return false;  // es
+  std::ranges::copy(ephemeral.public_key(), out.begin());
+  next.mix_ephemeral(ephemeral.public_key());
+  if (!next.mix_dh(ephemeral, remote_static_)) return false;  // es
   next.encrypt_and_hash(local_public_, out.subspan(kDhBytes, kSealedStaticBytes));
-  if (!next.mix_dh(local_static_, remote_static_)) return false;  // ss
+  if (!mix_both_static(next, remote_static_)) return false;  // ss
   next.encrypt_and_hash(payload, out.subspan(kDhBytes + kSealedStaticBytes));
   advance(std::move(next), Stage::kReadMessage2);
   return true;
@@ -333,9 +392,9 @@ bool NoiseHandshake::read_message1(std::span<const uint8_t> message, std::span<u
   PublicKey remote;
   std::copy_n(message.begin(), kDhBytes, ephemeral.begin());
   next.mix_ephemeral(ephemeral);
-  if (!next.mix_dh(local_static_, ephemeral)) return false;  // es
+  if (!mix_static(next, ephemeral)) return false;  // es
   if (!next.decrypt_and_hash(message.subspan(kDhBytes, kSealedStaticBytes), remote)) return false;
-  if (!next.mix_dh(local_static_, remote)) return false;  // ss
+  if (!mix_both_static(next, remote)) return false;  // ss
   if (!next.decrypt_and_hash(message.subspan(kDhBytes + kSealedStaticBytes), payload)) return false;
   remote_ephemeral_ = ephemeral;
   remote_static_ = remote;
@@ -347,12 +406,12 @@ bool NoiseHandshake::write_message2(const PresharedKey& psk, std::span<const uin
                                     std::span<uint8_t> out) {
   const size_t size = payload.size() + kNoiseMessage2Overhead;
   if (stage_ != Stage::kWriteMessage2 || size > kMaxMessageBytes || out.size() < size) return false;
-  const PublicKey ephemeral = public_key_of(ephemeral_);
+  DhKey ephemeral(ephemeral_);
   Symmetric next = symmetric_;
-  std::copy(ephemeral.begin(), ephemeral.end(), out.begin());
-  next.mix_ephemeral(ephemeral);
-  if (!next.mix_dh(ephemeral_, remote_ephemeral_)) return false;  // ee
-  if (!next.mix_dh(ephemeral_, remote_static_)) return false;     // se
+  std::ranges::copy(ephemeral.public_key(), out.begin());
+  next.mix_ephemeral(ephemeral.public_key());
+  if (!next.mix_dh(ephemeral, remote_ephemeral_)) return false;  // ee
+  if (!next.mix_dh(ephemeral, remote_static_)) return false;     // se
   next.mix_key_and_hash(psk.span());
   next.encrypt_and_hash(payload, out.subspan(kDhBytes));
   advance(std::move(next), Stage::kSplit);
@@ -369,8 +428,8 @@ bool NoiseHandshake::read_message2(const PresharedKey& psk, std::span<const uint
   PublicKey ephemeral;
   std::copy_n(message.begin(), kDhBytes, ephemeral.begin());
   next.mix_ephemeral(ephemeral);
-  if (!next.mix_dh(ephemeral_, ephemeral)) return false;     // ee
-  if (!next.mix_dh(local_static_, ephemeral)) return false;  // se
+  if (!next.mix_dh(ephemeral_, ephemeral)) return false;  // ee
+  if (!mix_static(next, ephemeral)) return false;         // se
   next.mix_key_and_hash(psk.span());
   if (!next.decrypt_and_hash(message.subspan(kDhBytes), payload)) return false;
   advance(std::move(next), Stage::kSplit);

@@ -6,10 +6,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
 #include "common/secret.h"
+
+struct evp_pkey_ctx_st;
 
 namespace jvpn {
 
@@ -26,6 +29,39 @@ bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, k
 SecretKey generate_secret_key();
 /// Public key of a clamped-or-not 32-byte secret.
 PublicKey public_key_of(const SecretKey& secret);
+
+/// A secret key made ready for several derivations. OpenSSL wipes its copy at the end. One thread.
+class DhKey {
+ public:
+  /// Computes the public key, too, which costs as much as a derivation.
+  explicit DhKey(const SecretKey& secret);
+
+  const PublicKey& public_key() const { return public_; }
+  /// As x25519().
+  bool derive(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared);
+
+ private:
+  struct Free {
+    void operator()(evp_pkey_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_pkey_ctx_st, Free> context_;
+  PublicKey public_{};
+};
+
+/// Where the static-static secrets of peers are kept, which are the same in every handshake.
+class StaticSecrets {
+ public:
+  virtual ~StaticSecrets() = default;
+  /// Filled by the first handshake. nullptr: not a peer of ours, nothing is kept.
+  virtual std::optional<Secret<kDhBytes>>* place_of(const PublicKey& peer) = 0;
+};
+
+/// What the handshakes of one static key have in common; spares each a part of its work. Both may
+/// be null; what is named outlives the handshakes.
+struct StaticMemory {
+  DhKey* key = nullptr;
+  StaticSecrets* secrets = nullptr;
+};
 
 /// BLAKE2s-256 (RFC 7693), unkeyed.
 std::array<uint8_t, kHashBytes> blake2s(std::span<const uint8_t> data);
@@ -55,11 +91,13 @@ class NoiseHandshake {
   static NoiseHandshake initiator(NoiseCipher cipher, std::span<const uint8_t> prologue,
                                   const SecretKey& local_static, const PublicKey& remote_static,
                                   const SecretKey* ephemeral = nullptr,
-                                  const PublicKey* local_public = nullptr);
+                                  const PublicKey* local_public = nullptr,
+                                  const StaticMemory& memory = {});
   static NoiseHandshake responder(NoiseCipher cipher, std::span<const uint8_t> prologue,
                                   const SecretKey& local_static,
                                   const SecretKey* ephemeral = nullptr,
-                                  const PublicKey* local_public = nullptr);
+                                  const PublicKey* local_public = nullptr,
+                                  const StaticMemory& memory = {});
 
   /// Initiator: `-> e, es, s, ss` and the encrypted payload, into the first payload +
   /// kNoiseMessage1Overhead bytes of `out`. False: wrong call, `out` too small, or a weak remote
@@ -104,17 +142,22 @@ class NoiseHandshake {
     void mix_key_and_hash(std::span<const uint8_t> input);
     void mix_ephemeral(const PublicKey& ephemeral);
     bool mix_dh(const SecretKey& secret, const PublicKey& peer);
+    bool mix_dh(DhKey& secret, const PublicKey& peer);
     void encrypt_and_hash(std::span<const uint8_t> plaintext, std::span<uint8_t> out);
     bool decrypt_and_hash(std::span<const uint8_t> ciphertext, std::span<uint8_t> out);
   };
 
   NoiseHandshake(Stage stage, NoiseCipher cipher, const SecretKey& local_static,
-                 const SecretKey* ephemeral, const PublicKey* local_public);
+                 const SecretKey* ephemeral, const PublicKey* local_public,
+                 const StaticMemory& memory);
+  bool mix_static(Symmetric& symmetric, const PublicKey& peer) const;
+  bool mix_both_static(Symmetric& symmetric, const PublicKey& peer) const;
   void start(std::span<const uint8_t> prologue, const PublicKey& responder_static);
   void advance(Symmetric&& symmetric, Stage next);
 
   Stage stage_;
   Symmetric symmetric_;
+  StaticMemory memory_;
   SecretKey local_static_;
   SecretKey ephemeral_;
   PublicKey local_public_;

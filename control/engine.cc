@@ -35,7 +35,8 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       host(session_host),
       aead(std::move(own_aead)),
       mac(std::move(own_mac)),
-      self{config.private_key, public_key_of(config.private_key)},
+      own_key(config.private_key),
+      self{config.private_key, own_key.public_key(), {&own_key, this}},
       own_macs(ResponderMacKeys::derive(mac, self.public_key)),
       handshakes(config.handshakes_per_s, now),
       verified_handshakes(std::max(config.handshakes_per_s, 1U), now),
@@ -54,6 +55,11 @@ SessionEngine::Impl::~Impl() {
   wipe(&secrets, sizeof secrets);
   wipe(&own_macs.mac1, sizeof own_macs.mac1);
   wipe(&path_secret, sizeof path_secret);
+}
+
+std::optional<Secret<kDhBytes>>* SessionEngine::Impl::place_of(const PublicKey& peer) {
+  const auto at = by_key.find(peer);
+  return at == by_key.end() ? nullptr : &peers[at->second.value].static_secret;
 }
 
 void SessionEngine::Impl::advance(Millis now) {

@@ -30,7 +30,7 @@ inline constexpr Millis kConfirmRepeat{200};           ///< heartbeats until new
 inline constexpr uint64_t kLongestRttUs = 60'000'000;  ///< beyond it an echo is stale
 inline constexpr Millis kPreviousKeyLinger{5'000};     ///< least time that replaced keys still open
 
-struct SessionEngine::Impl {
+struct SessionEngine::Impl : StaticSecrets {
   /// Whether the peer is told that its session ends.
   enum class Farewell : uint8_t { kSend, kSilent };
   /// A session and the generation that one of its indices names.
@@ -323,6 +323,7 @@ struct SessionEngine::Impl {
   void drop_rekey(Session& session);
   void on_rekey_initiation(Millis now, Session& session, const wire::RekeyInitiation& message);
   void on_rekey_response(Millis now, Session& session, const wire::RekeyResponse& message);
+  std::optional<Secret<kDhBytes>>* place_of(const PublicKey& peer) override;
   void adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
              Millis previous_until);
   void keys_confirmed(Millis now, Session& session);
@@ -332,6 +333,7 @@ struct SessionEngine::Impl {
   SessionHost& host;
   Aead aead;
   MessageMac mac;
+  DhKey own_key;
   Identity self;
   ResponderMacKeys own_macs;
   CookieSecrets secrets{};

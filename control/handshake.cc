@@ -60,7 +60,7 @@ template <typename Payload, typename Message>
 std::optional<NoiseHandshake> write_request(const Call& call, Message& out) {
   NoiseHandshake noise =
       NoiseHandshake::initiator(cipher_of(call.suite), prologue(), call.self.secret, call.responder,
-                                &call.ephemeral, &call.self.public_key);
+                                &call.ephemeral, &call.self.public_key, call.self.memory);
   out.sender = call.sender.value;
   const auto payload = request_payload<Payload>(call);
   if (!noise.write_message1(bytes_of(payload), out.noise)) return std::nullopt;
@@ -71,7 +71,7 @@ template <typename Payload, typename Message>
 std::optional<Heard> read_request(const Identity& self, const SecretKey& ephemeral, Suite suite,
                                   const Message& message) {
   NoiseHandshake noise = NoiseHandshake::responder(cipher_of(suite), prologue(), self.secret,
-                                                   &ephemeral, &self.public_key);
+                                                   &ephemeral, &self.public_key, self.memory);
   Payload payload;
   if (!noise.read_message1(message.noise, bytes_of(payload))) return std::nullopt;
   if (!payload_valid(payload, suite) || message.sender == 0) return std::nullopt;

@@ -17,6 +17,7 @@ namespace jvpn {
 struct Identity {
   SecretKey secret;
   PublicKey public_key{};
+  StaticMemory memory{};
 };
 
 /// The suite of a wire number; nullopt for any other number.

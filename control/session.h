@@ -184,6 +184,7 @@ struct PeerState {
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
+  std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
   std::vector<Candidate> candidates;  ///< initiator: by preference
 };
 

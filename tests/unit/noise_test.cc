@@ -87,6 +87,46 @@ TEST_P(Noise, GivenPublicKeyChangesNothing) {
   EXPECT_EQ(write1(computed), write1(given));
 }
 
+struct OnePeer final : StaticSecrets {
+  explicit OnePeer(const PublicKey& known) : peer(known) {}
+  std::optional<Secret<kDhBytes>>* place_of(const PublicKey& key) override {
+    return key == peer ? &place : nullptr;
+  }
+  PublicKey peer;
+  std::optional<Secret<kDhBytes>> place;
+};
+
+TEST_P(Noise, WhatIsRememberedChangesNothing) {
+  DhKey key(server_);
+  EXPECT_EQ(key.public_key(), public_key_of(server_));
+  OnePeer secrets(public_key_of(client_));
+  Secret<kDhBytes> shared;
+  ASSERT_TRUE(x25519(server_, public_key_of(client_), shared.span()));
+  for (int handshake = 0; handshake < 3; ++handshake) {
+    auto initiator = new_initiator();
+    auto responder = NoiseHandshake::responder(GetParam(), kPrologue, server_, nullptr, nullptr,
+                                               {&key, &secrets});
+    ASSERT_TRUE(read1(responder, write1(initiator)));
+    ASSERT_TRUE(secrets.place);
+    EXPECT_EQ(*secrets.place, shared);
+    ASSERT_TRUE(read2(initiator, write2(responder)));
+    expect_same_keys(initiator, responder);
+  }
+  OnePeer another(public_key_of(server_));
+  auto initiator = new_initiator();
+  auto responder =
+      NoiseHandshake::responder(GetParam(), kPrologue, server_, nullptr, nullptr, {&key, &another});
+  ASSERT_TRUE(read1(responder, write1(initiator)));
+  EXPECT_FALSE(another.place);
+}
+
+TEST_P(Noise, AllZeroResultsAreRefused) {
+  DhKey key(server_);
+  std::array<uint8_t, kDhBytes> shared{};
+  EXPECT_FALSE(key.derive(PublicKey{}, shared));
+  EXPECT_TRUE(key.derive(public_key_of(client_), shared)) << "it goes on afterwards";
+}
+
 TEST_P(Noise, EveryHandshakeHasFreshKeys) {
   auto one = new_initiator();
   auto other = new_initiator();
