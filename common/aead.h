@@ -52,9 +52,9 @@ struct AeadOp {
   bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
 };
 
-/// Fetches what sealing or opening `op` will read: the payload's start, round keys (the longer ones' last line
-/// comes with its neighbour), and of the hash key's powers as many as it has blocks. Does nothing
-/// else.
+/// Fetches what sealing or opening `op` will read: the payload's start, round keys (the longer
+/// ones' last line comes with its neighbour), and of the hash key's powers as many as it has
+/// blocks. Does nothing else.
 inline void prefetch(const AeadOp& op) {
   constexpr size_t kLine = 64;
   constexpr size_t kRoundKeyLines = 3;

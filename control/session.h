@@ -185,7 +185,7 @@ struct PeerState {
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
   std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
-  std::vector<Candidate> candidates;  ///< initiator: by preference
+  std::vector<Candidate> candidates;              ///< initiator: by preference
 };
 
 }  // namespace jvpn

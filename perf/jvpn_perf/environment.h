@@ -6,8 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <nlohmann/json.hpp>
-
 namespace jvpn::perf {
 
 struct Environment {

@@ -13,11 +13,10 @@ using jvpn::perf::kExitUsage;
 int run(int argc, char** argv) {
   CLI::App app("Measures Jumping VPN.", "jvpn-perf");
   app.require_subcommand(1);
-  const std::array commands{jvpn::perf::add_pipeline(app),  jvpn::perf::add_publish(app),
-                            jvpn::perf::add_scale(app),     jvpn::perf::add_ndr(app),
-                            jvpn::perf::add_handshake(app), jvpn::perf::add_jump(app),
-                            jvpn::perf::add_jump_load(app), jvpn::perf::add_peers(app),
-                            jvpn::perf::add_report(app)};
+  const std::array commands{
+      jvpn::perf::add_pipeline(app),  jvpn::perf::add_publish(app),   jvpn::perf::add_scale(app),
+      jvpn::perf::add_ndr(app),       jvpn::perf::add_handshake(app), jvpn::perf::add_jump(app),
+      jvpn::perf::add_jump_load(app), jvpn::perf::add_peers(app),     jvpn::perf::add_report(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
