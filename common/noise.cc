@@ -58,7 +58,8 @@ const Algorithms& algorithms() {
 }
 
 void hash_into(std::initializer_list<Bytes> parts, HashOut out) {
-  const DigestContext context{EVP_MD_CTX_new()};
+  // One for each thread: BLAKE2s_Final wipes what it held.
+  static thread_local const DigestContext context{EVP_MD_CTX_new()};
   bool done = EVP_DigestInit_ex2(context.get(), algorithms().blake2s.get(), nullptr) == 1;
   for (const Bytes part : parts)
     done = done && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
