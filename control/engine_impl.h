@@ -61,7 +61,7 @@ struct SessionEngine::Impl : StaticSecrets {
   };
 
   Impl(EngineConfig config, SessionHost& host, Aead aead, MessageMac mac, Millis now);
-  ~Impl();
+  ~Impl() override;
 
   // engine.cc: time, randomness, lookups.
   void advance(Millis now);

@@ -177,11 +177,11 @@ const Publisher::TxLanes* Publisher::choose_lanes(Peer& peer, const TxInstall& i
   if (install.binding_version > tx.version) {
     tx.version = install.binding_version;
     tx.floor = install.first_lane;
-    const auto low = std::ranges::partition(
-        tx.lanes, [&](const TxLanes& each) { return each.first >= tx.floor; });
-    for (const TxLanes& each : low) tx.packets_before += count(each.lanes, each.count).packets;
-    given_up.assign(low.begin(), low.end());
-    tx.lanes.erase(low.begin(), low.end());
+    const auto low = std::partition(tx.lanes.begin(), tx.lanes.end(),
+                                    [&](const TxLanes& each) { return each.first >= tx.floor; });
+    given_up.assign(low, tx.lanes.end());
+    tx.lanes.erase(low, tx.lanes.end());
+    for (const TxLanes& each : given_up) tx.packets_before += count(each.lanes, each.count).packets;
   }
   for (const TxLanes& each : tx.lanes) {
     if (each.first == install.first_lane) return wanted <= each.count ? &each : nullptr;
