@@ -28,9 +28,6 @@ struct RouteKey {
 /// Direct-mapped. Entries hold for one generation of the routes.
 class RouteCache {
  public:
-  /// The line that find() and keep() will touch, for a prefetch.
-  const void* place_of(const RouteKey& key) const { return &entries_[place(key)]; }
-
   /// nullptr when it isn't known under that generation.
   const Target* find(const RouteKey& key, uint32_t generation) const {
     const Entry& entry = entries_[place(key)];
