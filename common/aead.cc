@@ -10,7 +10,6 @@ namespace {
 
 // Jobs in flight at once; far under the manager's ring of IMB_MAX_JOBS.
 constexpr size_t kChunk = 64;
-constexpr size_t kAhead = 3;  // packets between a prefetch and its use
 
 struct GcmScratch {
   GcmScratch() = default;
@@ -61,7 +60,7 @@ bool gcm_open(IMB_MGR* manager, const AeadKey& key, const Nonce& nonce,
 
 struct ChachaJob {
   const AeadKey& key;
-  const Nonce& nonce;
+  const uint8_t* nonce;
   std::span<const uint8_t> aad;
   uint8_t* data;
   size_t length;
@@ -85,7 +84,7 @@ IMB_JOB* submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const C
   slot->msg_len_to_cipher_in_bytes = job.length;
   slot->hash_start_src_offset_in_bytes = 0;
   slot->msg_len_to_hash_in_bytes = job.length;
-  slot->iv = job.nonce.data();
+  slot->iv = job.nonce;
   slot->iv_len_in_bytes = kAeadNonceBytes;
   slot->u.CHACHA20_POLY1305.aad = job.aad.data();
   slot->u.CHACHA20_POLY1305.aad_len_in_bytes = job.aad.size();
@@ -118,21 +117,22 @@ using GcmCall = decltype(IMB_MGR::gcm128_enc);
 /// The bursts' GCM call, straight from the loop: what stands between two calls costs more than it
 /// should, since IPsec-MB overlaps them.
 void call_gcm(GcmCall call, const AeadOp& op, gcm_context_data& context, uint8_t* tag) {
-  call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce.data(), nullptr, 0, tag,
+  call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce, nullptr, 0, tag,
        kAeadTagBytes);
 }
 
-void prefetch_first(std::span<const AeadOp> burst) {
-  for (size_t i = 0; i < std::min(kAhead, burst.size()); ++i) prefetch(burst[i]);
+void prefetch_first(std::span<const AeadOp> burst, size_t ahead) {
+  for (size_t i = 0; i < std::min(ahead, burst.size()); ++i) prefetch(burst[i]);
 }
 
-void seal_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, gcm_context_data& context) {
+void seal_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead,
+                gcm_context_data& context) {
   const GcmCall gcm128 = manager->gcm128_enc;
   const GcmCall gcm256 = manager->gcm256_enc;
   bool jobs = false;
-  prefetch_first(chunk);
+  prefetch_first(chunk, ahead);
   for (size_t i = 0; i < chunk.size(); ++i) {
-    if (i + kAhead < chunk.size()) prefetch(chunk[i + kAhead]);
+    if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
     AeadOp& op = chunk[i];
     if (op.key->suite == Suite::kChaCha20Poly1305) {
       submit_chacha(manager, IMB_DIR_ENCRYPT,
@@ -146,14 +146,15 @@ void seal_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, gcm_context_data& con
   if (jobs) flush_seals(manager);
 }
 
-void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, gcm_context_data& context) {
+void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead,
+                gcm_context_data& context) {
   const GcmCall gcm128 = manager->gcm128_dec;
   const GcmCall gcm256 = manager->gcm256_dec;
   alignas(64) uint8_t tags[kChunk][kAeadTagBytes];
   bool jobs = false;
-  prefetch_first(chunk);
+  prefetch_first(chunk, ahead);
   for (size_t i = 0; i < chunk.size(); ++i) {
-    if (i + kAhead < chunk.size()) prefetch(chunk[i + kAhead]);
+    if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
     AeadOp& op = chunk[i];
     if (op.key->suite == Suite::kChaCha20Poly1305) {
       op.ok = false;
@@ -163,12 +164,16 @@ void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, gcm_context_data& con
     } else {
       const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128 : gcm256;
       call_gcm(call, op, context, tags[i]);
-      op.ok = tags_equal(tags[i], op.data + op.length);
-      if (!op.ok) [[unlikely]]
-        wipe(op.data, op.length);
     }
   }
   if (jobs) flush_opens(manager);
+  for (size_t i = 0; i < chunk.size(); ++i) {
+    AeadOp& op = chunk[i];
+    if (op.key->suite == Suite::kChaCha20Poly1305) continue;
+    op.ok = tags_equal(tags[i], op.data + op.length);
+    if (!op.ok) [[unlikely]]
+      wipe(op.data, op.length);
+  }
   wipe(tags, chunk.size() * kAeadTagBytes);
 }
 
@@ -203,20 +208,22 @@ void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, Aead
 void Aead::seal(std::span<AeadOp> burst) {
   GcmScratch scratch;
   for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), kChunk)))
-    seal_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), scratch.context);
+    seal_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), ahead_,
+               scratch.context);
 }
 
 void Aead::open(std::span<AeadOp> burst) {
   GcmScratch scratch;
   for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), kChunk)))
-    open_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), scratch.context);
+    open_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), ahead_,
+               scratch.context);
 }
 
 void Aead::seal_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,
                     std::span<uint8_t> data, std::span<uint8_t, kAeadTagBytes> tag) {
   if (key.suite == Suite::kChaCha20Poly1305) {
     submit_chacha(manager_.get(), IMB_DIR_ENCRYPT,
-                  {key, nonce, aad, data.data(), data.size(), tag.data(), nullptr});
+                  {key, nonce.data(), aad, data.data(), data.size(), tag.data(), nullptr});
     flush_seals(manager_.get());
     return;
   }
@@ -230,7 +237,7 @@ bool Aead::open_one(const AeadKey& key, const Nonce& nonce, std::span<const uint
   if (key.suite != Suite::kChaCha20Poly1305)
     return gcm_open(manager_.get(), key, nonce, aad, data.data(), data.size(), tag.data(), scratch);
   submit_chacha(manager_.get(), IMB_DIR_DECRYPT,
-                {key, nonce, aad, data.data(), data.size(), scratch.tag, nullptr});
+                {key, nonce.data(), aad, data.data(), data.size(), scratch.tag, nullptr});
   flush_seals(manager_.get());
   if (tags_equal(scratch.tag, tag.data())) return true;
   wipe(data.data(), data.size());

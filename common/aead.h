@@ -11,6 +11,7 @@
 
 #include <intel-ipsec-mb.h>
 
+#include "common/limits.h"
 #include "common/result.h"
 #include "common/types.h"
 
@@ -47,8 +48,8 @@ struct AeadOp {
   const AeadKey* key = nullptr;
   uint8_t* data =
       nullptr;  ///< seal: plaintext of `length`, then room for the tag; open: ciphertext + tag
-  uint32_t length = 0;  ///< bytes of plaintext (= of ciphertext, without the tag)
-  Nonce nonce{};
+  const uint8_t* nonce = nullptr;  ///< kAeadNonceBytes of them
+  uint32_t length = 0;             ///< bytes of plaintext (= of ciphertext, without the tag)
   bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
 };
 
@@ -86,6 +87,9 @@ class Aead {
   /// Opens each packet in place and sets its `ok`. Tags are compared in constant time.
   void open(std::span<AeadOp> burst);
 
+  /// Of the bursts: packets between the prefetch of key and payload and their use.
+  void set_prefetch_ahead(size_t packets) { ahead_ = packets; }
+
   /// Seals one message with associated data: `data` in place, tag to `tag`.
   void seal_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,
                 std::span<uint8_t> data, std::span<uint8_t, kAeadTagBytes> tag);
@@ -102,6 +106,7 @@ class Aead {
   };
   explicit Aead(IMB_MGR* manager) : manager_(manager) {}
   std::unique_ptr<IMB_MGR, FreeManager> manager_;
+  size_t ahead_ = kDefaultAhead;
 };
 
 /// Nonce of JVP/1 transport messages: receiver index ‖ counter, both little-endian.
@@ -110,6 +115,11 @@ inline Nonce transport_nonce(ReceiverIndex receiver, uint64_t counter) {
   __builtin_memcpy(nonce.data(), &receiver.value, 4);
   __builtin_memcpy(nonce.data() + 4, &counter, 8);
   return nonce;
+}
+
+/// An op on a JVP/1 transport message, whose header ends with the nonce, right before `data`.
+inline AeadOp transport_op(const AeadKey& key, uint8_t* data, uint32_t length) {
+  return {&key, data, data - kAeadNonceBytes, length, false};
 }
 
 }  // namespace jvpn

@@ -55,6 +55,8 @@ void read_cores(YamlMap& root, CoresProfile& cores) {
     map.optional("idle",
                  one_of<IdleMode>({{"poll", IdleMode::kPoll}, {"adaptive", IdleMode::kAdaptive}}),
                  cores.idle);
+    map.optional("burst", integer(1, kMaxBurst), cores.tuning.burst);
+    map.optional("prefetch_ahead", integer(0, kMaxAhead), cores.tuning.prefetch_ahead);
   });
 }
 

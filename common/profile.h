@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/ip.h"
+#include "common/limits.h"
 #include "common/noise.h"
 #include "common/policy.h"
 #include "common/result.h"
@@ -69,10 +70,17 @@ struct PortProfile {
 
 enum class IdleMode : uint8_t { kPoll, kAdaptive };
 
+/// Of every worker's bursts.
+struct WorkerTuning {
+  uint16_t burst = kDefaultBurst;           ///< packets taken at once, ≤ kMaxBurst
+  uint16_t prefetch_ahead = kDefaultAhead;  ///< packets between fetching a key and using it
+};
+
 struct CoresProfile {
   uint32_t control = 0;
   std::vector<uint32_t> workers;  ///< CPU of each worker; a CPU may carry several in the lab
   IdleMode idle = IdleMode::kPoll;
+  WorkerTuning tuning;
 };
 
 struct MemoryProfile {

@@ -28,19 +28,22 @@ class ReplayWindow {
   }
 
   /// Checks and marks. Only for authentic packets: it moves the window.
-  ReplayVerdict accept(uint64_t sequence) {
+  ReplayVerdict accept(uint64_t sequence) { return accept(sequence, place_of(sequence)); }
+
+  /// The same with `place` = place_of(sequence).
+  ReplayVerdict accept(uint64_t sequence, uint64_t* place) {
     if (sequence > highest_) [[likely]]
       advance(sequence);
     else if (highest_ - sequence > Bits)
       return ReplayVerdict::kTooOld;
-    uint64_t& word = words_[index(sequence)];
+    uint64_t& word = *place;
     const bool seen = (word & bit(sequence)) != 0;
     word |= bit(sequence);
     return seen ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
   }
 
-  /// Where check() and accept() will look, for a prefetch.
-  const void* place_of(uint64_t sequence) const { return &words_[index(sequence)]; }
+  /// Where check() and accept() will look.
+  uint64_t* place_of(uint64_t sequence) { return &words_[index(sequence)]; }
 
   /// Highest number accepted; 0 also when there is none yet.
   uint64_t highest() const { return highest_; }
@@ -55,13 +58,19 @@ class ReplayWindow {
   static constexpr uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % 64); }
 
   void advance(uint64_t sequence) {
-    const uint64_t steps = std::min<uint64_t>(sequence / 64 - highest_ / 64, kWords);
-    size_t at = steps == 0 ? 0 : index(highest_);
-    for (uint64_t i = 0; i < steps; ++i) {
+    const uint64_t words = sequence / 64 - highest_ / 64;
+    if (words != 0) [[unlikely]]
+      clear(std::min<uint64_t>(words, kWords));
+    highest_ = sequence;
+  }
+
+  /// The next words behind the highest number's.
+  [[gnu::noinline]] void clear(uint64_t words) {
+    size_t at = index(highest_);
+    for (uint64_t i = 0; i < words; ++i) {
       at = at + 1 == kWords ? 0 : at + 1;
       words_[at] = 0;
     }
-    highest_ = sequence;
   }
 
   uint64_t highest_ = 0;

@@ -41,11 +41,18 @@ struct Target {
   static constexpr Target local(uint16_t port) { return {(1U << 20) | (1U << 19) | port}; }
 
   constexpr Kind kind() const {
-    if (!(bits & (1U << 20))) return Kind::kPeer;
-    if (bits == kNoneBits) return Kind::kNone;
-    if (bits & (1U << 19)) return Kind::kLocal;
-    if (bits & (1U << 18)) return Kind::kGlean;
-    return Kind::kNextHop;
+    switch (bits >> 18) {
+      case 4:
+        return Kind::kNextHop;
+      case 5:
+        return Kind::kGlean;
+      case 6:
+        return Kind::kLocal;
+      case 7:
+        return Kind::kNone;
+      default:
+        return Kind::kPeer;
+    }
   }
   /// Peer, next hop or port number, by kind.
   constexpr uint32_t number() const { return bits & (kind() == Kind::kPeer ? 0xFFFFFU : 0x3FFFFU); }

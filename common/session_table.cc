@@ -1,5 +1,6 @@
 #include "common/session_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <string>
 
@@ -24,6 +25,16 @@ uint32_t slot_bits_for(uint32_t peers) {
 }
 
 }  // namespace
+
+void NextHop::set_addresses(const Address& destination, const Address& source) {
+  constexpr uint8_t kTypes[2][2]{{0x08, 0x00}, {0x86, 0xDD}};
+  for (size_t family = 0; family < 2; ++family) {
+    uint8_t* at = link[family] + 2;
+    at = std::copy(destination.begin(), destination.end(), at);
+    at = std::copy(source.begin(), source.end(), at);
+    std::copy(std::begin(kTypes[family]), std::end(kTypes[family]), at);
+  }
+}
 
 SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
     : peers_(peers),

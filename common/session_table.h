@@ -6,11 +6,14 @@
 // with the one writer that its comment names.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+
+#include <rte_prefetch.h>
 
 #include "common/aead.h"
 #include "common/ip.h"
@@ -44,17 +47,16 @@ static_assert(offsetof(RxLane, window) + sizeof(uint64_t) <= kCacheLine);
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.
 struct alignas(kCacheLine) RxRecord {
-  // Line 0: read for every packet.
+  AeadKey traffic_key;  ///< its ends are what short packets read: the lines below are beside one
+  // One line, read for every packet; its lanes' first line is the next.
   ReceiverIndex index;  ///< compared with all 32 bits of the packet's
   PeerId peer;
   LaneId first_lane;
   uint16_t lane_count = 0;
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
-  mutable std::atomic<uint32_t> source{0};
+  mutable std::atomic<uint64_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
   RawKey control_key{};     ///< expanded when a control message comes
-  // Then the traffic key.
-  AeadKey traffic_key;
 };
 
 /// Sending counter of one lane. Writer: the one worker that the lane belongs to.
@@ -70,7 +72,8 @@ inline constexpr size_t kMaxTemplate = 14 + 40 + 8 + sizeof(wire::TransportHeade
 /// All that sending to a peer needs, versioned by (binding_version, revision). Immutable, but for
 /// what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
 struct alignas(kCacheLine) TxRecord {
-  // Line 0.
+  AeadKey traffic_key;
+  // One line.
   BindingVersion binding_version;
   uint64_t revision = 0;
   uint64_t ownership_deadline_tsc = UINT64_MAX;  ///< workers send nothing after it
@@ -85,23 +88,39 @@ struct alignas(kCacheLine) TxRecord {
   /// Sum of the IPv4 header with total length 0 and checksum 0, not folded, its 16-bit words as
   /// they lie in memory (little-endian loads, rte_raw_cksum()'s order).
   uint32_t ipv4_checksum_base = 0;
-  // Line 1, over IPv6 line 2 too: the template as it is copied before each packet; length fields,
+  // One more, over IPv6 two: the template as it is copied before each packet; length fields,
   // counter and (for IPv4) the header checksum are patched. common/tunnel_header.h writes both.
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
-  // Then the traffic key.
-  AeadKey traffic_key;
 };
-static_assert(offsetof(RxRecord, control_key) + sizeof(RawKey) <= kCacheLine);
-static_assert(offsetof(RxRecord, traffic_key) == kCacheLine);
-static_assert(offsetof(TxRecord, header) == kCacheLine);
-static_assert(offsetof(TxRecord, traffic_key) == 3 * kCacheLine);
+
+/// Fetches the lines that every packet of a session reads besides its key; nullptr is fine.
+inline void prefetch_record(const RxRecord* record) {
+  rte_prefetch0(&record->index);
+  rte_prefetch0(record + 1);  // where the first lane stands, if the publisher made the record
+}
+inline void prefetch_record(const TxRecord* record) {
+  rte_prefetch0(&record->binding_version);
+  rte_prefetch0(record->header);
+}
+
+static_assert(sizeof(RxRecord) == sizeof(AeadKey) + kCacheLine);
+static_assert(offsetof(RxRecord, index) == sizeof(AeadKey));
+static_assert(offsetof(TxRecord, binding_version) == sizeof(AeadKey));
+static_assert(offsetof(TxRecord, header) == sizeof(AeadKey) + kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);
 
 /// A resolved inside next hop. Immutable; replaced whole.
 struct alignas(kCacheLine) NextHop {
+  static constexpr size_t kLinkBytes = 16;
+
   uint16_t port = 0;
   uint16_t mtu = 1500;
-  uint8_t ethernet[12] = {};  ///< destination and source address, as copied
+  /// Two bytes of nothing and the Ethernet header, for IPv4 and for IPv6: one copy each.
+  alignas(kLinkBytes) uint8_t link[2][kLinkBytes] = {};
+
+  using Address = std::array<uint8_t, 6>;
+  /// Writes both headers.
+  void set_addresses(const Address& destination, const Address& source);
 };
 
 /// The arrays. Sized once; owned by the gateway's wiring.

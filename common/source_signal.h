@@ -22,26 +22,33 @@ struct SourceSignal {
 };
 static_assert(sizeof(SourceSignal) % 4 == 0, "rte_ring_elem wants whole words");
 
-/// 32 bits that stand for a UDP source; never 0. `address`: 4 or 16 bytes as on the wire. Two
-/// sources in 2^31 look alike, and then a changed NAT is noticed by silence only.
-inline uint32_t source_tag(const uint8_t* address, bool v4, uint16_t port) {
+/// A number that stands for a UDP source; never 0. Exact for IPv4; of IPv6 two sources in 2^62 look
+/// alike, and then a changed NAT is noticed by silence only. `address`: 4 or 16 bytes as on the
+/// wire; `port_be` as there too.
+inline uint64_t source_tag(const uint8_t* address, bool v4, uint16_t port_be) {
+  constexpr uint64_t kIpv4 = uint64_t{1} << 48;
+  constexpr uint64_t kIpv6 = uint64_t{1} << 63;
   constexpr uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;
-  uint64_t high = 0;
-  uint64_t low = 0;
   if (v4) {
     uint32_t word;
     __builtin_memcpy(&word, address, sizeof word);
-    low = word;
-  } else {
-    __builtin_memcpy(&high, address, sizeof high);
-    __builtin_memcpy(&low, address + 8, sizeof low);
+    return kIpv4 | uint64_t{port_be} << 32 | word;
   }
-  const uint64_t mixed = ((high * kOdd) ^ low ^ (uint64_t{port} << 48)) * kOdd;
-  return static_cast<uint32_t>(mixed >> 32) | 1;
+  uint64_t high;
+  uint64_t low;
+  __builtin_memcpy(&high, address, sizeof high);
+  __builtin_memcpy(&low, address + 8, sizeof low);
+  const uint64_t mixed = ((high * kOdd) ^ low ^ (uint64_t{port_be} << 48)) * kOdd;
+  return kIpv6 | mixed >> 1;
 }
 
-inline uint32_t source_tag(const Endpoint& source) {
-  return source_tag(source.address.bytes.data(), source.address.is_v4(), source.port);
+constexpr bool is_ipv4_source(uint64_t tag) {
+  return tag >> 63 == 0;
+}
+
+inline uint64_t source_tag(const Endpoint& source) {
+  return source_tag(source.address.bytes.data(), source.address.is_v4(),
+                    __builtin_bswap16(source.port));
 }
 
 }  // namespace jvpn

@@ -54,6 +54,7 @@ struct TransportHeader {
   uint64_t counter;
 };
 inline constexpr size_t kTransportOverhead = sizeof(TransportHeader) + kAeadTagBytes;
+static_assert(offsetof(TransportHeader, receiver) + kAeadNonceBytes == sizeof(TransportHeader));
 
 /// TAI64N (external TAI64 label of D. J. Bernstein), big-endian as there; compared as bytes.
 using Timestamp = std::array<uint8_t, 12>;

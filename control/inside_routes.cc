@@ -92,8 +92,7 @@ bool InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
   const PortInfo& port = ports_[key.port];
   record->port = key.port;
   record->mtu = port.mtu;
-  std::copy(mac.begin(), mac.end(), record->ethernet);
-  std::copy(port.mac.begin(), port.mac.end(), record->ethernet + mac.size());
+  record->set_addresses(mac, port.mac);
   const NextHop* old = table_.store_next_hop(*number, record);
   hops_[key] = {*number, record};
   if (old == nullptr) {

@@ -3,6 +3,7 @@
 #include "control/publisher.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "common/source_signal.h"
@@ -34,6 +35,10 @@ Counted count(const TxLane* lanes, size_t n) {
     sum.bytes += lanes[i].bytes.load(std::memory_order_relaxed);
   }
   return sum;
+}
+
+size_t bytes_with_lanes(uint16_t lanes) {
+  return sizeof(RxRecord) + lanes * sizeof(RxLane);
 }
 
 void add_rx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
@@ -73,10 +78,7 @@ Publisher::~Publisher() {
   }
   reclaimer_.flush();  // deferred frees point into the slab
   for (auto& [id, peer] : peers_) {
-    for (const RxRecord* record : peer.rx) {
-      slab_.destroy(record->lanes, record->lane_count);
-      slab_.destroy(record);
-    }
+    for (const RxRecord* record : peer.rx) destroy(record);
     slab_.destroy(peer.record);
     for (const TxLanes& each : peer.tx.lanes) slab_.destroy(each.lanes, each.count);
   }
@@ -88,16 +90,28 @@ Publisher::Peer& Publisher::peer_of(PeerId id) {
   return at->second;
 }
 
+/// A record with its lanes behind it; nullptr without memory.
+RxRecord* Publisher::make_rx(uint16_t lanes) {
+  void* memory = slab_.allocate(bytes_with_lanes(lanes));
+  if (memory == nullptr) return nullptr;
+  auto* record = new (memory) RxRecord;
+  record->lane_count = lanes;
+  record->lanes = reinterpret_cast<RxLane*>(record + 1);
+  std::uninitialized_value_construct_n(record->lanes, lanes);
+  return record;
+}
+
+void Publisher::destroy(const RxRecord* record) {
+  slab_.release(const_cast<RxRecord*>(record), bytes_with_lanes(record->lane_count));
+}
+
 void Publisher::install_rx(const RxInstall& install) {
   if (install.lanes == 0 || install.lanes > kMaxLanes || install.peer.value >= table_.peers()) {
     ++failures_;
     return;
   }
-  RxRecord* record = slab_.make<RxRecord>();
-  RxLane* lanes = slab_.make<RxLane>(install.lanes);
-  if (record == nullptr || lanes == nullptr) {
-    slab_.destroy(record);
-    slab_.destroy(lanes, install.lanes);
+  RxRecord* record = make_rx(install.lanes);
+  if (record == nullptr) {
     ++failures_;
     return;
   }
@@ -106,8 +120,6 @@ void Publisher::install_rx(const RxInstall& install) {
   record->index = install.index;
   record->peer = install.peer;
   record->first_lane = install.first_lane;
-  record->lane_count = install.lanes;
-  record->lanes = lanes;
   record->control_key = install.control_key;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
@@ -313,8 +325,7 @@ void Publisher::retire(const RxRecord* record) {
     const auto at = peers_.find(record->peer.value);
     if (at != peers_.end() && at->second.incarnation == incarnation)
       add_rx(at->second.retired, count(record->lanes, record->lane_count), before);
-    slab_.destroy(record->lanes, record->lane_count);
-    slab_.destroy(record);
+    destroy(record);
   });
 }
 

@@ -103,6 +103,8 @@ class Publisher {
             unsigned workers, Aead aead);
   Peer& peer_of(PeerId id);
   const TxLanes* choose_lanes(Peer& peer, const TxInstall& install, std::vector<TxLanes>& given_up);
+  RxRecord* make_rx(uint16_t lanes);
+  void destroy(const RxRecord* record);
   TxRecord* build_tx(const Peer& peer, const TxLanes& lanes, const TxInstall& install);
   void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
   void drop_record(PeerId id, Peer& peer);

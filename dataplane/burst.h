@@ -1,55 +1,74 @@
-// The bursts that stages hand to each other: structures of arrays, where index i is one packet.
-// They live on the worker's stack; nothing is initialised before it is written.
+// The bursts that stages hand to each other. They live on the worker's stack; nothing is
+// initialised before it is written.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <rte_mbuf.h>
 
 #include "common/limits.h"
-#include "common/route_table.h"
 #include "common/session_table.h"
 #include "common/types.h"
 
 namespace jvpn {
 
-static_assert(kBurst <= 64, "bulk lookups take 64 keys at most");
+static_assert(kMaxBurst <= 64, "bulk lookups take 64 keys at most");
+
+/// Up to kMaxBurst of anything plain.
+template <typename Item>
+class Burst {
+  static_assert(std::is_trivially_copyable_v<Item> && std::is_trivially_destructible_v<Item>);
+
+ public:
+  size_t count() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  void add(const Item& item) { items()[count_++] = item; }
+  void truncate(size_t count) { count_ = count; }
+  /// What stands from `end` on is no more.
+  void truncate(const Item* end) { count_ = static_cast<size_t>(end - items()); }
+
+  Item& operator[](size_t i) { return items()[i]; }
+  const Item& operator[](size_t i) const { return items()[i]; }
+  Item* begin() { return items(); }
+  Item* end() { return items() + count_; }
+  const Item* begin() const { return items(); }
+  const Item* end() const { return items() + count_; }
+
+ private:
+  Item* items() { return reinterpret_cast<Item*>(memory_); }
+  const Item* items() const { return reinterpret_cast<const Item*>(memory_); }
+
+  size_t count_ = 0;
+  alignas(kCacheLine) std::byte memory_[kMaxBurst * sizeof(Item)];
+};
+
+/// For loops that drop some: `item` moves to `place`, not behind where it is, which steps on.
+template <typename Item>
+void keep(Item*& place, const Item& item) {
+  if (place != &item) [[unlikely]]
+    *place = item;
+  ++place;
+}
 
 /// Frames as a port gave them.
 struct FrameBurst {
   size_t count = 0;
-  rte_mbuf* packet[kBurst];
+  rte_mbuf* packet[kMaxBurst];
 };
 
-/// JVP data messages on the way from classify to open. The mbuf's data starts at Ethernet.
-struct DataBurst {
-  size_t count = 0;
-  rte_mbuf* packet[kBurst];
-  uint8_t* message[kBurst];  ///< transport header
-  uint32_t bytes[kBurst];    ///< header, ciphertext and tag
-  uint16_t port[kBurst];     ///< number of the port it came in by
-  const RxRecord* record[kBurst];
-  RxLane* lane[kBurst];
-
-  void add(rte_mbuf* m, uint8_t* header, uint32_t length, uint16_t in_port) {
-    packet[count] = m;
-    message[count] = header;
-    bytes[count] = length;
-    port[count] = in_port;
-    ++count;
-  }
-  /// For loops that drop some: packet `from` becomes packet `to` ≤ `from`.
-  void keep(size_t to, size_t from) {
-    if (to == from) return;
-    packet[to] = packet[from];
-    message[to] = message[from];
-    bytes[to] = bytes[from];
-    port[to] = port[from];
-    record[to] = record[from];
-    lane[to] = lane[from];
-  }
+/// A JVP data message on the way from classify to open. The mbuf's data starts at Ethernet.
+struct DataPacket {
+  rte_mbuf* packet;
+  uint8_t* message;  ///< transport header
+  const RxRecord* record;
+  RxLane* lane;
+  uint64_t* window;  ///< place of its number there
+  uint32_t bytes;    ///< header, ciphertext and tag
+  uint16_t port;     ///< number of the port it came in by
 };
+using DataBurst = Burst<DataPacket>;
 
 /// Where inner packets came from; decides what may be done with them.
 enum class Origin : uint8_t {
@@ -58,64 +77,24 @@ enum class Origin : uint8_t {
   kControl,  ///< made by our own control core: spends no hop
 };
 
-/// Inner packets whose header is sound. The mbuf's data starts at the IP header.
-struct InnerBurst {
-  size_t count = 0;
-  rte_mbuf* packet[kBurst];
-  uint8_t* ip[kBurst];
-  uint32_t bytes[kBurst];
-  PeerId peer[kBurst];    ///< kTunnel: who sent it
-  uint16_t port[kBurst];  ///< number of the port it came in by
-
-  void add(rte_mbuf* m, uint8_t* start, uint32_t length, PeerId from, uint16_t in_port) {
-    packet[count] = m;
-    ip[count] = start;
-    bytes[count] = length;
-    peer[count] = from;
-    port[count] = in_port;
-    ++count;
-  }
-  /// Packet `from` of another burst.
-  void take(const InnerBurst& other, size_t from) {
-    add(other.packet[from], other.ip[from], other.bytes[from], other.peer[from], other.port[from]);
-  }
-  /// What was dropped has no packet any more.
-  void close_gaps() {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if (packet[i] != nullptr) keep(kept++, i);
-    }
-    count = kept;
-  }
-  void keep(size_t to, size_t from) {
-    if (to == from) return;
-    packet[to] = packet[from];
-    ip[to] = ip[from];
-    bytes[to] = bytes[from];
-    peer[to] = peer[from];
-    port[to] = port[from];
-  }
+/// An inner packet whose header is sound. What the mbuf says of its data is set when it leaves.
+struct InnerPacket {
+  rte_mbuf* packet;
+  uint8_t* ip;
+  uint32_t bytes;
+  PeerId from;    ///< kTunnel: who sent it
+  uint16_t port;  ///< number of the port it came in by
+  bool ipv4;
 };
+using InnerBurst = Burst<InnerPacket>;
 
-/// Inner packets that enter the tunnel. The mbuf's data starts at the IP header.
-struct SealBurst {
-  explicit SealBurst(const InnerBurst& packets) : inner(packets) {}
-
-  const InnerBurst& inner;  ///< that they are among
-  size_t count = 0;
-  uint8_t place[kBurst];  ///< there
-  rte_mbuf* packet[kBurst];
-  PeerId peer[kBurst];  ///< to whom
-  const TxRecord* record[kBurst];
-
-  /// Packet `i` of `inner`, for the peer `to`.
-  void add(size_t i, PeerId to) {
-    place[count] = static_cast<uint8_t>(i);
-    packet[count] = inner.packet[i];
-    peer[count] = to;
-    ++count;
-  }
+/// One that enters the tunnel.
+struct TunnelPacket {
+  InnerPacket inner;
+  PeerId to;
+  const TxRecord* record;
 };
+using TunnelBurst = Burst<TunnelPacket>;
 
 /// Makes the packet's data the `bytes` from `start`, which lies in its buffer.
 inline void set_data(rte_mbuf* packet, const uint8_t* start, uint32_t bytes) {

@@ -7,12 +7,25 @@
 namespace jvpn {
 
 inline uint16_t load_be16(const uint8_t* at) {
-  return static_cast<uint16_t>(at[0] << 8 | at[1]);
+  uint16_t word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return __builtin_bswap16(word);
 }
 
 inline void store_be16(uint8_t* at, uint32_t value) {
   const uint16_t word = __builtin_bswap16(static_cast<uint16_t>(value));
   __builtin_memcpy(at, &word, sizeof word);
+}
+
+inline void store_u16(uint8_t* at, uint32_t value) {
+  const auto word = static_cast<uint16_t>(value);
+  __builtin_memcpy(at, &word, sizeof word);
+}
+
+inline uint16_t load_u16(const uint8_t* at) {
+  uint16_t word;
+  __builtin_memcpy(&word, at, sizeof word);
+  return word;
 }
 
 inline uint32_t load_u32(const uint8_t* at) {
@@ -36,6 +49,16 @@ inline bool ipv4_header_sums_up(const uint8_t* header, size_t bytes) {
   sum = (sum & 0xFFFF) + (sum >> 16);
   // At most 0x10000 next: another fold would not make 0xFFFF of anything but itself.
   return (sum & 0xFFFF) + (sum >> 16) == 0xFFFF;
+}
+
+/// The same for a header without options, not all of it 0. Modulo 2^16 - 1, 2^64 is 1: carries come
+/// back at the end.
+inline bool ipv4_plain_header_sums_up(const uint8_t* header) {
+  uint64_t sum = 0;
+  const bool first = __builtin_add_overflow(load_u64(header), load_u64(header + 8), &sum);
+  const bool second = __builtin_add_overflow(sum, uint64_t{load_u32(header + 16)} + first, &sum);
+  sum += second;
+  return sum % 0xFFFF == 0;
 }
 
 /// Folds a sum of fewer than 2^15 16-bit words with end-around carry (RFC 1071).

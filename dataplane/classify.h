@@ -18,9 +18,6 @@
 
 namespace jvpn {
 
-inline constexpr uint32_t kEthernetBytes = 14;
-inline constexpr uint32_t kUdpBytes = 8;
-inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4Bytes;
 inline constexpr uint32_t kMinControl = wire::kTransportOverhead + sizeof(wire::ControlHeader);
 inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxPaddedPlaintext;
 
@@ -108,13 +105,13 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
 }
 
 /// A UDP datagram `offset` into the frame, `bytes` of IP payload.
-inline Classified udp(const uint8_t* ethernet, uint16_t offset, uint32_t bytes,
-                      uint16_t listen_port) {
+inline Classified udp(const PortView& port, const uint8_t* ethernet, uint16_t offset,
+                      uint32_t bytes) {
   if (bytes < kUdpBytes) return dropped(Drop::kTruncated);
   const uint8_t* datagram = ethernet + offset;
   const uint32_t length = load_be16(datagram + 4);
   if (length < kUdpBytes || length > bytes) return dropped(Drop::kTruncated);
-  if (load_be16(datagram + 2) != listen_port) return dropped(Drop::kUdpPort);
+  if (load_be16(datagram + 2) != port.listen_port) return dropped(Drop::kUdpPort);
   const auto message = static_cast<uint16_t>(offset + kUdpBytes);
   return jvp(ethernet + message, message, length - kUdpBytes);
 }
@@ -138,8 +135,8 @@ inline Drop check_ipv6(const uint8_t* ip, uint32_t bytes) {
   return kIpv6Bytes + load_be16(ip + 4) > bytes ? Drop::kTruncated : Drop::kCount;
 }
 
-inline Classified outside_ipv4(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
-                               uint32_t length, HeaderSum sum) {
+inline Classified outside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                               HeaderSum sum) {
   const uint8_t* ip = ethernet + kEthernetBytes;
   const Drop unsound = check_ipv4(ip, length - kEthernetBytes, sum);
   if (unsound != Drop::kCount) return dropped(unsound);
@@ -148,11 +145,10 @@ inline Classified outside_ipv4(const PortView& port, uint16_t listen_port, const
   if ((load_be16(ip + 6) & 0x3FFF) != 0) return dropped(Drop::kFragment);
   if (ip[9] == kIcmp) return frame();
   if (ip[9] != kUdp) return dropped(Drop::kProtocol);
-  return udp(ethernet, kEthernetBytes + kIpv4Bytes, load_be16(ip + 2) - kIpv4Bytes, listen_port);
+  return udp(port, ethernet, kEthernetBytes + kIpv4Bytes, load_be16(ip + 2) - kIpv4Bytes);
 }
 
-inline Classified outside_ipv6(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
-                               uint32_t length) {
+inline Classified outside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
   const uint8_t* ip = ethernet + kEthernetBytes;
   const Drop unsound = check_ipv6(ip, length - kEthernetBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
@@ -164,7 +160,7 @@ inline Classified outside_ipv6(const PortView& port, uint16_t listen_port, const
   if (next_header == kFragmentHeader) return dropped(Drop::kFragment);
   if (is_ipv6_extension(next_header)) return dropped(Drop::kIpOptions);
   if (next_header != kUdp) return dropped(Drop::kProtocol);
-  return udp(ethernet, kEthernetBytes + kIpv6Bytes, load_be16(ip + 4), listen_port);
+  return udp(port, ethernet, kEthernetBytes + kIpv6Bytes, load_be16(ip + 4));
 }
 
 inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
@@ -190,70 +186,59 @@ inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uin
 
 }  // namespace classify
 
-namespace classify {
-
 /// What nearly every frame is, decided by one branch: a JVP data message over IPv4 without options
-/// or fragments to the port's first address, nothing behind the datagram. kDrop: it may be
-/// anything.
-inline Classified plain_data(const PortView& port, uint16_t listen_port, const uint8_t* ethernet,
-                             uint32_t length, HeaderSum sum) {
-  constexpr uint32_t kHeaders = kEthernetBytes + kIpv4Bytes + kUdpBytes;
-  constexpr uint32_t kOther = UINT32_MAX;
-  if (length < kHeaders + kMinData || port.ipv4.empty() || sum == HeaderSum::kBad) [[unlikely]]
-    return dropped(Drop::kCount);
+/// or fragments to the port's first address, nothing behind the datagram. Gives the message's
+/// length, which starts at kPlainMessage; 0: it may be anything.
+inline constexpr uint32_t kPlainMessage = kEthernetBytes + kIpv4Bytes + kUdpBytes;
+inline uint32_t plain_data(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                           HeaderSum sum) {
+  if (length < port.least_data) [[unlikely]]
+    return 0;
+  const __m128i differences =
+      _mm_or_si128(_mm_or_si128(port.plain_ipv4.differences(ethernet),
+                                port.plain_udp[0].differences(ethernet + kPlainUdp[0])),
+                   port.plain_udp[1].differences(ethernet + kPlainUdp[1]));
   const uint8_t* ip = ethernet + kEthernetBytes;
   const uint32_t total = load_be16(ip + 2);
-  // Each term is 0 when it fits. Little-endian loads.
-  const uint64_t to_us = (load_u64(ethernet) & 0xFFFF'FFFF'FFFF) ^ port.mac;
-  const uint32_t type = (load_u32(ethernet + 12) & 0x00FF'FFFF) ^ 0x0045'0008;
-  const uint32_t protocol = (load_u32(ip + 6) & 0xFF00'FF3F) ^ 0x1100'0000;
-  const uint32_t address = load_u32(ip + 16) ^ port.ipv4.front();
-  const uint32_t to_port = uint32_t{load_be16(ip + 22)} ^ listen_port;
-  const uint32_t datagram = (load_be16(ip + 24) + kIpv4Bytes) ^ total;
-  const uint32_t preamble = load_u32(ip + 28) ^ static_cast<uint32_t>(wire::MessageType::kData);
-  const uint32_t room =
-      total + kEthernetBytes > length || total < kIpv4Bytes + kUdpBytes + kMinData ? kOther : 0;
-  const uint32_t checksum =
-      sum == HeaderSum::kGood || ipv4_header_sums_up(ip, kIpv4Bytes) ? 0 : kOther;
-  if ((to_us | type | protocol | address | to_port | datagram | preamble | room | checksum) != 0)
-      [[unlikely]]
-    return dropped(Drop::kCount);
-  return {Verdict::kData, Drop::kCount, kHeaders, total - kIpv4Bytes - kUdpBytes};
+  const uint32_t datagram = load_be16(ip + kIpv4Bytes + 4);
+  const bool sized = datagram + kIpv4Bytes == total && total + kEthernetBytes <= length &&
+                     datagram >= kUdpBytes + kMinData;
+  const bool sums_up =
+      sum == HeaderSum::kGood || (sum == HeaderSum::kUnknown && ipv4_plain_header_sums_up(ip));
+  if (!sized || !sums_up || _mm_test_all_zeros(differences, differences) == 0) [[unlikely]]
+    return 0;
+  return datagram - kUdpBytes;
 }
 
 /// The same for an inside port: an IPv4 packet without options that isn't for the port itself.
-inline Classified plain_inner(const PortView& port, const uint8_t* ethernet, uint32_t length,
-                              HeaderSum sum) {
-  if (length < kEthernetBytes + kIpv4Bytes || sum == HeaderSum::kBad) [[unlikely]]
-    return dropped(Drop::kCount);
+/// Gives its length; 0: it may be anything.
+inline uint32_t plain_inner(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                            HeaderSum sum) {
+  if (length < kEthernetBytes + kIpv4Bytes) [[unlikely]]
+    return 0;
+  const __m128i differences = port.plain_ipv4.differences(ethernet);
   const uint8_t* ip = ethernet + kEthernetBytes;
   const uint32_t total = load_be16(ip + 2);
-  const uint64_t to_us = (load_u64(ethernet) & 0xFFFF'FFFF'FFFF) ^ port.mac;
-  const uint32_t type = (load_u32(ethernet + 12) & 0x00FF'FFFF) ^ 0x0045'0008;
   const bool sized = total >= kIpv4Bytes && total + kEthernetBytes <= length;
-  const bool sums_up = sum == HeaderSum::kGood || ipv4_header_sums_up(ip, kIpv4Bytes);
-  const bool plain = (to_us | type) == 0 && sized && sums_up && !port.owns_ipv4(ip + 16);
-  if (!plain) [[unlikely]]
-    return dropped(Drop::kCount);
-  return {Verdict::kInner, Drop::kCount, kEthernetBytes, total};
+  const bool sums_up =
+      sum == HeaderSum::kGood || (sum == HeaderSum::kUnknown && ipv4_plain_header_sums_up(ip));
+  if (!sized || !sums_up || _mm_test_all_zeros(differences, differences) == 0 ||
+      port.owns_ipv4(ip + 16)) [[unlikely]]
+    return 0;
+  return total;
 }
 
-}  // namespace classify
-
 /// A frame from an outside port, `length` bytes from Ethernet.
-inline Classified classify_outside(const PortView& port, uint16_t listen_port,
-                                   const uint8_t* ethernet, uint32_t length, HeaderSum sum) {
-  const Classified plain = classify::plain_data(port, listen_port, ethernet, length, sum);
-  if (plain.verdict == Verdict::kData) [[likely]]
-    return plain;
+inline Classified classify_outside(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                                   HeaderSum sum) {
   if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
   if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
     return classify::dropped(Drop::kNotForUs);
   switch (load_be16(ethernet + 12)) {
     case classify::kEtherIpv4:
-      return classify::outside_ipv4(port, listen_port, ethernet, length, sum);
+      return classify::outside_ipv4(port, ethernet, length, sum);
     case classify::kEtherIpv6:
-      return classify::outside_ipv6(port, listen_port, ethernet, length);
+      return classify::outside_ipv6(port, ethernet, length);
     case classify::kEtherArp:
       return classify::frame();
     default:
@@ -264,9 +249,6 @@ inline Classified classify_outside(const PortView& port, uint16_t listen_port,
 /// A frame from an inside port, `length` bytes from Ethernet.
 inline Classified classify_inside(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                   HeaderSum sum) {
-  const Classified plain = classify::plain_inner(port, ethernet, length, sum);
-  if (plain.verdict == Verdict::kInner) [[likely]]
-    return plain;
   if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
   if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
     return classify::dropped(Drop::kNotForUs);

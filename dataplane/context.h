@@ -27,7 +27,7 @@ namespace jvpn {
 struct WorkerContext {
   uint32_t number = 0;  ///< of this worker; owner value of the lanes that it claims
   uint32_t workers = 1;
-  uint16_t listen_port = 0;
+  uint16_t burst = kMaxBurst;    ///< packets taken at once
   const SessionTable& sessions;  ///< written by control
   const RouteTable& routes;      ///< written by control
   const WorkerRings& rings;
@@ -56,7 +56,7 @@ inline void count_drop(WorkerContext& worker, Drop reason) {
 }
 
 /// Counts and frees.
-inline void drop(WorkerContext& worker, rte_mbuf* packet, Drop reason) {
+[[gnu::noinline]] inline void drop(WorkerContext& worker, rte_mbuf* packet, Drop reason) {
   count_drop(worker, reason);
   rte_pktmbuf_free(packet);
 }
@@ -104,44 +104,45 @@ inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* pa
   punt(worker, PuntClass::kSlowPath, packet);
 }
 
-/// What control must know of an inner packet that it answers or delivers.
+/// Why an inner packet goes to control. What takes one takes it by value, as it takes the packet:
+/// so the fast path keeps both in registers.
 struct InnerPunt {
   PuntReason reason;
-  uint16_t port;  ///< that it came in by
-  PeerId peer;
   Origin origin;
-  uint16_t mtu = 0;
+  uint16_t mtu = 0;  ///< kTooBig: what would have fit
 };
 
-/// Offers an inner packet to control; data starts at IP. Anything but what is for ourselves leaves
-/// half of the ring to others.
-inline bool offer_inner(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet) {
-  const bool ours = about.reason == PuntReason::kLocal;
+/// Offers an inner packet to control; its data then starts at IP. Anything but what is for
+/// ourselves leaves half of the ring to others.
+inline bool offer_inner(WorkerContext& worker, InnerPacket inner, InnerPunt why) {
+  const bool ours = why.reason == PuntReason::kLocal;
   if (!ours && slow_path_half_full(worker)) [[unlikely]]
     return false;
-  PacketNote& note = note_of(packet);
+  set_data(inner.packet, inner.ip, inner.bytes);
+  PacketNote& note = note_of(inner.packet);
   note = PacketNote{};
-  note.port = about.port;
-  note.peer = about.peer;
-  note.reason = about.reason;
-  note.from_tunnel = about.origin == Origin::kTunnel;
-  note.mtu = about.mtu;
+  note.port = inner.port;
+  note.peer = inner.from;
+  note.reason = why.reason;
+  note.from_tunnel = why.origin == Origin::kTunnel;
+  note.mtu = why.mtu;
   note.tsc = worker.now_tsc;
-  return offer(worker, PuntClass::kSlowPath, packet);
+  return offer(worker, PuntClass::kSlowPath, inner.packet);
 }
 
 /// An inner packet that control delivers or holds; dropped by name when control can't take it.
-inline void punt_inner(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet) {
-  if (!offer_inner(worker, about, packet)) [[unlikely]]
-    drop(worker, packet, Drop::kControlRingFull);
+inline void punt_inner(WorkerContext& worker, InnerPacket inner, InnerPunt why) {
+  if (!offer_inner(worker, inner, why)) [[unlikely]]
+    drop(worker, inner.packet, Drop::kControlRingFull);
 }
 
 /// An inner packet that ends here and is counted as `reason`; control gets it for the ICMP error,
 /// as far as its ring allows, unless it is control's own.
-inline void refuse(WorkerContext& worker, const InnerPunt& about, rte_mbuf* packet, Drop reason) {
+[[gnu::noinline]] inline void refuse(WorkerContext& worker, InnerPacket inner, InnerPunt why,
+                                     Drop reason) {
   count_drop(worker, reason);
-  if (about.origin == Origin::kControl || !offer_inner(worker, about, packet))
-    rte_pktmbuf_free(packet);
+  if (why.origin == Origin::kControl || !offer_inner(worker, inner, why))
+    rte_pktmbuf_free(inner.packet);
 }
 
 }  // namespace jvpn

@@ -235,6 +235,7 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     config.cookies = &cookies;
     config.listen_port = profile.listen_port;
     config.idle = profile.cores.idle;
+    config.tuning = profile.cores.tuning;
     auto worker = Worker::create(config);
     if (!worker) return worker.error();
     workers.push_back(*std::move(worker));

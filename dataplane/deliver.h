@@ -1,5 +1,6 @@
 // Stage 5: deliver inner packets by their routes. Worker core.
-//   1. Look all destinations up.
+//   1. The route of the destination: from the worker's cache at once; the others of a burst are
+//      looked up together. A flow's packets all go one of these ways, so none overtakes another.
 //   2. Forwarded packets spend a hop; the last hop is answered by control.
 //   3. Peer: seal. Next hop on an inside port: Ethernet header, transmit. Our own address, or a
 //      neighbour not known yet: control. No route: dropped by name.
@@ -20,84 +21,101 @@
 #include "dataplane/seal.h"
 
 namespace jvpn {
+
+/// The inner packets of one burst on their way out.
+struct Delivery {
+  Delivery(const WorkerContext& worker, Origin from)
+      : origin(from), generation(worker.routes.generation()) {}
+
+  const Origin origin;
+  const uint32_t generation;  ///< of the routes
+  InnerBurst unrouted;        ///< their routes have to be looked up
+  TunnelBurst to_peers;
+};
+
 namespace deliver {
 
-inline constexpr uint32_t kLinkHeader = 14;
-
-inline InnerPunt about(const InnerBurst& burst, size_t i, Origin origin, PuntReason reason) {
-  return {reason, burst.port[i], burst.peer[i], origin, 0};
-}
-
-inline void write_ethernet(const NextHop& hop, uint8_t* frame, bool ipv4) {
-  __builtin_memcpy(frame, hop.ethernet, sizeof hop.ethernet);
-  store_be16(frame + sizeof hop.ethernet, ipv4 ? 0x0800 : 0x86DD);
+/// The Ethernet header, and the two bytes before it, which nobody reads.
+inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
+  __builtin_memcpy(ip - NextHop::kLinkBytes, hop.link[ipv4 ? 0 : 1], NextHop::kLinkBytes);
 }
 
 /// Out of an inside port.
-inline void to_next_hop(WorkerContext& worker, const InnerBurst& burst, size_t i, Origin origin,
-                        uint32_t number) {
-  rte_mbuf* packet = burst.packet[i];
+[[gnu::always_inline]] inline void to_next_hop(WorkerContext& worker, const InnerPacket& inner,
+                                               Origin origin, uint32_t number) {
+  rte_mbuf* packet = inner.packet;
   const NextHop* hop = worker.sessions.next_hop(number);
   if (hop == nullptr) [[unlikely]]
     return drop(worker, packet, Drop::kNextHopUnresolved);
-  if (burst.bytes[i] > hop->mtu) [[unlikely]] {
-    InnerPunt too_big = about(burst, i, origin, PuntReason::kTooBig);
-    too_big.mtu = hop->mtu;
-    return refuse(worker, too_big, packet, Drop::kTooBig);
-  }
-  if (packet->data_off < kLinkHeader) [[unlikely]]
+  if (inner.bytes > hop->mtu) [[unlikely]]
+    return refuse(worker, inner, {PuntReason::kTooBig, origin, hop->mtu}, Drop::kTooBig);
+  if (inner.ip - NextHop::kLinkBytes < packet->buf_addr) [[unlikely]]
     return drop(worker, packet, Drop::kNoRoom);
-  uint8_t* frame = burst.ip[i] - kLinkHeader;
-  write_ethernet(*hop, frame, is_ipv4(burst.ip[i]));
-  set_data(packet, frame, burst.bytes[i] + kLinkHeader);
+  write_link(*hop, inner.ip, inner.ipv4);
+  set_data(packet, inner.ip - kEthernetBytes, inner.bytes + kEthernetBytes);
   packet->ol_flags = 0;
   worker.tx.add(hop->port, packet);
 }
 
 /// A forwarded packet spends a hop; control's own don't. False: the packet was refused.
-inline bool may_forward(WorkerContext& worker, const InnerBurst& burst, size_t i, Origin origin) {
-  if (origin == Origin::kControl || spend_hop(burst.ip[i])) [[likely]]
+[[gnu::always_inline]] inline bool may_forward(WorkerContext& worker, const InnerPacket& inner,
+                                               Origin origin) {
+  if (origin == Origin::kControl || spend_hop(inner.ip, inner.ipv4)) [[likely]]
     return true;
-  refuse(worker, about(burst, i, origin, PuntReason::kTtlExpired), burst.packet[i],
-         Drop::kTtlExpired);
+  refuse(worker, inner, {PuntReason::kTtlExpired, origin}, Drop::kTtlExpired);
   return false;
 }
 
-/// Steps 2 to 4 for packet `i`; what is for a peer is added to `out`.
-inline void dispatch(WorkerContext& worker, const InnerBurst& burst, size_t i, Origin origin,
-                     Target target, SealBurst& out) {
+/// What goes neither to a peer nor to a known neighbour.
+[[gnu::noinline]] inline void end_here(WorkerContext& worker, InnerPacket inner, Origin origin,
+                                       Target::Kind kind) {
+  if (kind == Target::Kind::kLocal) return punt_inner(worker, inner, {PuntReason::kLocal, origin});
+  if (kind == Target::Kind::kNone || origin == Origin::kInside)
+    return refuse(worker, inner, {PuntReason::kNoRoute, origin}, Drop::kNoRoute);
+  if (may_forward(worker, inner, origin)) punt_inner(worker, inner, {PuntReason::kGlean, origin});
+}
+
+/// Steps 2 to 4.
+[[gnu::always_inline]] inline void dispatch(WorkerContext& worker, const InnerPacket& inner,
+                                            Target target, Delivery& delivery) {
   using Kind = Target::Kind;
-  rte_mbuf* packet = burst.packet[i];
   const Kind kind = target.kind();
+  const Origin origin = delivery.origin;
   if (kind == Kind::kPeer) [[likely]] {
-    if (!may_forward(worker, burst, i, origin)) return;
+    if (!may_forward(worker, inner, origin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    return out.add(i, peer);
+    return delivery.to_peers.add({inner, peer, nullptr});
   }
-  if (kind == Kind::kLocal)
-    return punt_inner(worker, about(burst, i, origin, PuntReason::kLocal), packet);
-  if (kind == Kind::kNone || origin == Origin::kInside)
-    return refuse(worker, about(burst, i, origin, PuntReason::kNoRoute), packet, Drop::kNoRoute);
-  if (!may_forward(worker, burst, i, origin)) return;
-  if (kind == Kind::kGlean)
-    return punt_inner(worker, about(burst, i, origin, PuntReason::kGlean), packet);
-  to_next_hop(worker, burst, i, origin, target.number());
+  if (kind != Kind::kNextHop || origin == Origin::kInside) [[unlikely]]
+    return end_here(worker, inner, origin, kind);
+  if (may_forward(worker, inner, origin)) to_next_hop(worker, inner, origin, target.number());
+}
+
+[[gnu::noinline]] inline void dispatch_unrouted(WorkerContext& worker, Delivery& delivery) {
+  Burst<Target> targets;
+  ask_routes(worker, delivery.unrouted, Side::kDestination, delivery.generation, targets);
+  for (size_t i = 0; i < delivery.unrouted.count(); ++i)
+    dispatch(worker, delivery.unrouted[i], targets[i], delivery);
 }
 
 }  // namespace deliver
 
-/// Sends every inner packet on its way.
-inline void deliver_burst(WorkerContext& worker, const InnerBurst& burst, Origin origin) {
-  if (burst.count == 0) return;
-  Target targets[kBurst];
-  lookup_routes<Side::kDestination>(worker, burst, targets);
+/// One packet of the burst, if its route is known; else it waits for finish().
+[[gnu::always_inline]] inline void deliver_packet(WorkerContext& worker, const InnerPacket& inner,
+                                                  Delivery& delivery) {
+  const Target* target = known_route(worker, inner, Side::kDestination, delivery.generation);
+  if (target != nullptr) [[likely]]
+    deliver::dispatch(worker, inner, *target, delivery);
+  else
+    delivery.unrouted.add(inner);
+}
+
+/// The rest of the burst, and all that goes to peers.
+inline void finish(WorkerContext& worker, Delivery& delivery) {
+  if (!delivery.unrouted.empty()) deliver::dispatch_unrouted(worker, delivery);
   lap(worker, Stage::kRoute);
-  SealBurst out(burst);
-  for (size_t i = 0; i < burst.count; ++i)
-    deliver::dispatch(worker, burst, i, origin, targets[i], out);
-  lap(worker, Stage::kDeliver);
-  if (out.count != 0) seal_burst(worker, out, origin);
+  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, delivery.origin);
 }
 
 }  // namespace jvpn

@@ -13,15 +13,13 @@
 
 namespace jvpn {
 
-/// Hands packet `i` of the burst to the worker that owns its lane; a full ring is a counted drop.
-inline void hand_off(WorkerContext& worker, const DataBurst& burst, size_t i, uint32_t owner,
-                     bool opened) {
-  rte_mbuf* packet = burst.packet[i];
+/// Hands a message to the worker that owns its lane; a full ring is a counted drop.
+inline void hand_off(WorkerContext& worker, const DataPacket& data, uint32_t owner, bool opened) {
+  rte_mbuf* packet = data.packet;
   PacketNote& note = note_of(packet);
-  note.outer_bytes =
-      static_cast<uint16_t>(burst.message[i] - rte_pktmbuf_mtod(packet, const uint8_t*));
-  note.payload_bytes = static_cast<uint16_t>(burst.bytes[i]);
-  note.port = burst.port[i];
+  note.outer_bytes = static_cast<uint16_t>(data.message - rte_pktmbuf_mtod(packet, const uint8_t*));
+  note.payload_bytes = static_cast<uint16_t>(data.bytes);
+  note.port = data.port;
   note.opened = opened;
   note.tsc = worker.now_tsc;
   rte_ring* ring = owner < kMaxWorkers ? worker.handoff_to[owner] : nullptr;
@@ -36,13 +34,14 @@ inline size_t take_handed_off(WorkerContext& worker, size_t from, DataBurst& sea
                               DataBurst& opened) {
   rte_ring* ring = worker.rings.handoff[from];
   if (ring == nullptr) return 0;
-  void* packets[kBurst];
-  const unsigned taken = rte_ring_sc_dequeue_burst(ring, packets, kBurst, nullptr);
+  void* packets[kMaxBurst];
+  const unsigned taken = rte_ring_sc_dequeue_burst(ring, packets, worker.burst, nullptr);
   for (unsigned i = 0; i < taken; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const PacketNote& note = note_of(packet);
     uint8_t* message = rte_pktmbuf_mtod_offset(packet, uint8_t*, note.outer_bytes);
-    (note.opened ? opened : sealed).add(packet, message, note.payload_bytes, note.port);
+    (note.opened ? opened : sealed)
+        .add({packet, message, nullptr, nullptr, nullptr, note.payload_bytes, note.port});
   }
   return taken;
 }

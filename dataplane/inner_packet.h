@@ -6,12 +6,17 @@
 
 #include <rte_hash_crc.h>
 
+#include "common/wire.h"
 #include "dataplane/bytes.h"
 
 namespace jvpn {
 
+inline constexpr uint32_t kEthernetBytes = 14;
 inline constexpr uint32_t kIpv4Bytes = 20;
 inline constexpr uint32_t kIpv6Bytes = 40;
+inline constexpr uint32_t kUdpBytes = 8;
+/// A data message with the least inner packet.
+inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4Bytes;
 
 inline bool is_ipv4(const uint8_t* ip) {
   return ip[0] >> 4 == 4;
@@ -38,15 +43,25 @@ inline uint32_t sound_inner_bytes(const uint8_t* ip, uint32_t available) {
   return total <= available ? total : 0;
 }
 
+/// The same, but 0 also for what is neither IPv4 nor without options.
+inline uint32_t plain_inner_bytes(const uint8_t* ip, uint32_t available) {
+  const uint32_t total = load_be16(ip + 2);
+  const bool sound = available >= kIpv4Bytes && ip[0] == 0x45 && total >= kIpv4Bytes &&
+                     total <= available && ipv4_plain_header_sums_up(ip);
+  return sound ? total : 0;
+}
+
 /// Spends one hop, the IPv4 checksum adjusted (RFC 1624). False, and no change, when it was the
 /// last.
-inline bool spend_hop(uint8_t* ip) {
-  uint8_t& hops = is_ipv4(ip) ? ip[8] : ip[7];
-  if (hops <= 1) return false;
+inline bool spend_hop(uint8_t* ip, bool ipv4) {
+  uint8_t& hops = ipv4 ? ip[8] : ip[7];
+  if (hops <= 1) [[unlikely]]
+    return false;
   --hops;
-  if (!is_ipv4(ip)) return true;
-  const uint32_t sum = load_be16(ip + 10) + 0x0100U;
-  store_be16(ip + 10, sum + (sum >= 0xFFFF));
+  if (!ipv4) return true;
+  const uint32_t sum =
+      load_u16(ip + 10) + 1U;  // words as they lie in memory: the hops' byte is low
+  store_u16(ip + 10, sum + (sum >= 0xFFFF));
   return true;
 }
 

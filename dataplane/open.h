@@ -1,10 +1,12 @@
 // Stage 4, inward: open. Worker core.
-//   1. Open the burst in place; wrong tags are dropped by name.
+//   1. Messages of our lanes whose counters look fresh are opened in place; wrong tags are dropped
+//   by
+//      name.
 //   2. Claim lanes that nobody owns by one compare-exchange; the loser hands its opened packet on.
-//   3. Accept each counter in the lane's window, and count, once per run of one lane's packets. A
-//   run
-//      from elsewhere than the binding's remote is delivered too; control is told, once a second.
+//   3. Accept each counter in the lane's window, and count. A packet from elsewhere than the
+//      binding's remote is delivered too; control is told, once a second.
 //   4. Check the inner packet: sound header, and a source that routes to this very peer.
+//   5. Deliver it at once, unless its routes have to be looked up.
 // Session-control messages are opened one by one and go to control with their note.
 #pragma once
 
@@ -20,6 +22,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
 #include "dataplane/context.h"
+#include "dataplane/deliver.h"
 #include "dataplane/handoff.h"
 #include "dataplane/inner_packet.h"
 #include "dataplane/lookup.h"
@@ -29,27 +32,23 @@ namespace open {
 
 inline constexpr unsigned kQuietShift = 20;  ///< of the TSC, to a lane's own clock: under 1 ms
 
-/// The header after its type is the nonce: receiver index ‖ counter.
-inline void fill(AeadOp& op, const AeadKey& key, uint8_t* message, uint32_t bytes) {
-  op.key = &key;
-  op.data = message + sizeof(wire::TransportHeader);
-  op.length = bytes - static_cast<uint32_t>(wire::kTransportOverhead);
-  __builtin_memcpy(op.nonce.data(), message + 4, kAeadNonceBytes);
+inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
+  return transport_op(key, message + sizeof(wire::TransportHeader),
+                      bytes - static_cast<uint32_t>(wire::kTransportOverhead));
 }
 
-inline void decrypt(WorkerContext& worker, DataBurst& burst) {
-  AeadOp ops[kBurst];
-  for (size_t i = 0; i < burst.count; ++i)
-    fill(ops[i], burst.record[i]->traffic_key, burst.message[i], burst.bytes[i]);
-  worker.aead.open({ops, burst.count});
-  size_t kept = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    if (ops[i].ok) [[likely]]
-      burst.keep(kept++, i);
-    else
-      drop(worker, burst.packet[i], Drop::kBadTag);
+/// What is ours to open, and its ops by place.
+inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
+  DataPacket* kept = burst.begin();
+  AeadOp* op = ops.begin();
+  for (DataPacket& data : burst) {
+    if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
+      continue;
+    *op++ = op_of(data.record->traffic_key, data.message, data.bytes);
+    keep(kept, data);
   }
-  burst.count = kept;
+  burst.truncate(kept);
+  ops.truncate(op);
 }
 
 /// The owner of the lane, after trying to become it.
@@ -62,19 +61,19 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   return owner;
 }
 
-/// Control hears where packet `i` came from, unless it just did.
-inline void signal_source(WorkerContext& worker, const DataBurst& burst, size_t i) {
-  RxLane& lane = *burst.lane[i];
+/// Control hears where a packet came from, unless it just did.
+[[gnu::noinline]] inline void signal_source(WorkerContext& worker, const DataPacket& data) {
+  RxLane& lane = *data.lane;
   const auto now = static_cast<uint32_t>(worker.now_tsc >> kQuietShift);
   const bool quiet = lane.quiet_until != 0 && static_cast<int32_t>(now - lane.quiet_until) < 0;
   if (worker.rings.sources == nullptr || quiet) return;
   const uint64_t next = (worker.now_tsc + worker.tsc_per_signal) >> kQuietShift;
   lane.quiet_until = std::max(static_cast<uint32_t>(next), 1U);
-  const uint8_t* udp = burst.message[i] - kUdpBytes;
-  const uint8_t* ip = rte_pktmbuf_mtod(burst.packet[i], const uint8_t*) + kEthernetBytes;
+  const uint8_t* udp = data.message - kUdpBytes;
+  const uint8_t* ip = rte_pktmbuf_mtod(data.packet, const uint8_t*) + kEthernetBytes;
   SourceSignal signal;
-  signal.receiver = lookup::receiver_of(burst.message[i]);
-  signal.port = burst.port[i];
+  signal.receiver = lookup::receiver_of(data.message);
+  signal.port = data.port;
   signal.remote_port = load_be16(udp);
   signal.local_port = load_be16(udp + 2);
   const bool v4 = is_ipv4(ip);
@@ -86,133 +85,153 @@ inline void signal_source(WorkerContext& worker, const DataBurst& burst, size_t 
     WorkerCounters::add(worker.counters.signals_lost, 1);
 }
 
-/// The first packet of a run stands for all of it.
-inline void check_source(WorkerContext& worker, const DataBurst& burst, size_t i) {
-  const uint32_t bound = burst.record[i]->source.load(std::memory_order_relaxed);
+/// Where the outer header of the binding's family has its source; in another family's something
+/// else stands there.
+inline void check_source(WorkerContext& worker, const DataPacket& data) {
+  const uint64_t bound = data.record->source.load(std::memory_order_relaxed);
   if (bound == 0) return;
-  const uint8_t* ip = rte_pktmbuf_mtod(burst.packet[i], const uint8_t*) + kEthernetBytes;
-  const uint16_t port = load_be16(burst.message[i] - kUdpBytes);
-  if (source_tag(source_of(ip), is_ipv4(ip), port) != bound) [[unlikely]]
-    signal_source(worker, burst, i);
+  const uint8_t* udp = data.message - kUdpBytes;
+  const bool v4 = is_ipv4_source(bound);
+  const uint8_t* address = udp - (v4 ? 8 : 32);
+  if (source_tag(address, v4, load_u16(udp)) != bound) [[unlikely]]
+    signal_source(worker, data);
 }
 
-/// What a run of packets of one lane counted.
-struct LaneRun {
-  RxLane* lane = nullptr;
-  uint64_t packets = 0;
-  uint64_t bytes = 0;
-
-  void flush(uint64_t now_tsc) const {
-    if (packets == 0) return;
-    WorkerCounters::add(lane->packets, packets);
-    WorkerCounters::add(lane->bytes, bytes);
-    lane->expected.store(lane->window.highest() + 1, std::memory_order_relaxed);
-    lane->last_tsc.store(now_tsc, std::memory_order_relaxed);
-  }
-};
-
-/// The lane's latest inner source, if it is still known to route to the lane's peer.
-inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generation) {
-  return lane.source_generation == generation && is_ipv4(ip) &&
-         lane.source_v4 == load_u32(source_of(ip));
+inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
+  WorkerCounters::add(lane.packets, 1);
+  WorkerCounters::add(lane.bytes, inner_bytes);
+  lane.expected.store(lane.window.highest() + 1, std::memory_order_relaxed);
+  lane.last_tsc.store(now_tsc, std::memory_order_relaxed);
 }
 
-/// Packets whose source has to be looked up.
-struct Unproven {
-  size_t count = 0;
-  uint8_t place[kBurst];  ///< in the burst of inner packets
-  RxLane* lane[kBurst];
-};
+/// What came out of a burst.
+struct Opened {
+  explicit Opened(WorkerContext& worker) : delivery(worker, Origin::kTunnel) {}
 
-/// Step 4: strips packet `i`, whose lane is ours, to its inner one; an unsound one is dropped.
-inline void unwrap(WorkerContext& worker, const DataBurst& burst, size_t i, InnerBurst& inner,
-                   uint32_t generation, Unproven& unproven) {
-  rte_mbuf* packet = burst.packet[i];
-  uint8_t* ip = burst.message[i] + sizeof(wire::TransportHeader);
-  const auto payload = burst.bytes[i] - static_cast<uint32_t>(wire::kTransportOverhead);
-  const uint32_t bytes = sound_inner_bytes(ip, payload);
-  if (bytes == 0) [[unlikely]]
-    return drop(worker, packet, Drop::kInnerHeader);
-  set_data(packet, ip, bytes);
-  if (!knows_source(*burst.lane[i], ip, generation)) {
-    unproven.place[unproven.count] = static_cast<uint8_t>(inner.count);
-    unproven.lane[unproven.count++] = burst.lane[i];
-  }
-  inner.add(packet, ip, bytes, burst.record[i]->peer, burst.port[i]);
-}
-
-/// Steps 2 to 4: authentic and fresh packets are counted, and stripped to inner ones.
-inline void accept(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner,
-                   uint32_t generation, Unproven& unproven) {
-  LaneRun run;
+  Delivery delivery;
   uint64_t accepted = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    RxLane* lane = burst.lane[i];
-    if (lane != run.lane) {
-      run.flush(worker.now_tsc);
-      run = {lane, 0, 0};
-    }
-    const uint32_t owner = claim(worker, *lane);
-    if (owner != worker.number) [[unlikely]] {
-      hand_off(worker, burst, i, owner, true);
-      continue;
-    }
-    const uint64_t counter = lookup::counter_of(burst.message[i]);
-    const ReplayVerdict verdict = lane->window.accept(wire::sequence_of(counter));
-    if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
-      drop(worker, burst.packet[i], lookup::drop_of(verdict));
-      continue;
-    }
-    if (run.packets == 0) check_source(worker, burst, i);
-    ++run.packets;
-    ++accepted;
-    run.bytes += burst.bytes[i] - wire::kTransportOverhead;
-    unwrap(worker, burst, i, inner, generation, unproven);
+  InnerBurst unproven;      ///< their sources have to be looked up
+  RxLane* lane[kMaxBurst];  ///< of those
+};
+
+/// The lane's latest inner IPv4 source, if it is still known to route to the lane's peer.
+inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generation) {
+  return lane.source_generation == generation && lane.source_v4 == load_u32(ip + 12);
+}
+
+/// Steps 2 and 3 for an opened message. False: it is no longer ours.
+[[gnu::always_inline]] inline bool take(WorkerContext& worker, const DataPacket& data) {
+  RxLane& lane = *data.lane;
+  const uint32_t owner = claim(worker, lane);
+  if (owner != worker.number) [[unlikely]] {
+    hand_off(worker, data, owner, true);
+    return false;
   }
-  run.flush(worker.now_tsc);
-  WorkerCounters::add(worker.counters.opened, accepted);
+  const uint64_t sequence = wire::sequence_of(lookup::counter_of(data.message));
+  const ReplayVerdict verdict = lane.window.accept(sequence, data.window);
+  if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
+    drop(worker, data.packet, lookup::drop_of(verdict));
+    return false;
+  }
+  check_source(worker, data);
+  return true;
+}
+
+/// Step 4 for what the lane can't vouch for.
+[[gnu::noinline]] inline void examine(WorkerContext& worker, const DataPacket& data,
+                                      Opened& opened) {
+  uint8_t* ip = data.message + sizeof(wire::TransportHeader);
+  const uint32_t bytes =
+      sound_inner_bytes(ip, data.bytes - static_cast<uint32_t>(wire::kTransportOverhead));
+  if (bytes == 0) return drop(worker, data.packet, Drop::kInnerHeader);
+  opened.lane[opened.unproven.count()] = data.lane;
+  opened.unproven.add({data.packet, ip, bytes, data.record->peer, data.port, is_ipv4(ip)});
+}
+
+/// Steps 2 to 5 for an opened message. False: it is no longer ours.
+[[gnu::always_inline]] inline bool accept(WorkerContext& worker, const DataPacket& data,
+                                          Opened& opened) {
+  if (!take(worker, data)) [[unlikely]]
+    return false;
+  const auto payload = data.bytes - static_cast<uint32_t>(wire::kTransportOverhead);
+  count(*data.lane, payload, worker.now_tsc);
+  uint8_t* ip = data.message + sizeof(wire::TransportHeader);
+  const uint32_t bytes = plain_inner_bytes(ip, payload);
+  if (bytes != 0 && knows_source(*data.lane, ip, opened.delivery.generation)) [[likely]]
+    deliver_packet(worker, {data.packet, ip, bytes, data.record->peer, data.port, true},
+                   opened.delivery);
+  else
+    examine(worker, data, opened);
+  return true;
 }
 
 /// A peer may only use sources that route to it.
-inline void check_sources(WorkerContext& worker, InnerBurst& inner, uint32_t generation,
-                          const Unproven& unproven) {
-  InnerBurst asked;
-  for (size_t i = 0; i < unproven.count; ++i) asked.take(inner, unproven.place[i]);
-  Target targets[kBurst];
-  lookup_routes<Side::kSource>(worker, asked, targets);
-  size_t refused = 0;
-  for (size_t i = 0; i < unproven.count; ++i) {
-    const size_t place = unproven.place[i];
-    if (targets[i] != Target::peer(inner.peer[place])) [[unlikely]] {
-      drop(worker, inner.packet[place], Drop::kInnerSource);
-      inner.packet[place] = nullptr;
-      ++refused;
-    } else if (is_ipv4(inner.ip[place])) {
-      unproven.lane[i]->source_v4 = load_u32(source_of(inner.ip[place]));
-      unproven.lane[i]->source_generation = generation;
-    }
+inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane& lane,
+                         Target target, Delivery& delivery) {
+  if (target != Target::peer(inner.from)) [[unlikely]]
+    return drop(worker, inner.packet, Drop::kInnerSource);
+  if (inner.ipv4) {
+    lane.source_v4 = load_u32(inner.ip + 12);
+    lane.source_generation = delivery.generation;
   }
-  if (refused != 0) [[unlikely]]
-    inner.close_gaps();
+  deliver_packet(worker, inner, delivery);
+}
+
+/// Looks up the sources that no lane remembers: in the worker's cache, the others in bulk.
+[[gnu::noinline]] inline void prove_sources(WorkerContext& worker, Opened& opened) {
+  Delivery& delivery = opened.delivery;
+  InnerBurst asked;
+  RxLane* lane[kMaxBurst];
+  for (size_t i = 0; i < opened.unproven.count(); ++i) {
+    const InnerPacket& inner = opened.unproven[i];
+    const Target* known = known_route(worker, inner, Side::kSource, delivery.generation);
+    if (known != nullptr) {
+      check_proven(worker, inner, *opened.lane[i], *known, delivery);
+      continue;
+    }
+    lane[asked.count()] = opened.lane[i];
+    asked.add(inner);
+  }
+  if (asked.empty()) return;
+  Burst<Target> targets;
+  ask_routes(worker, asked, Side::kSource, delivery.generation, targets);
+  for (size_t i = 0; i < asked.count(); ++i)
+    check_proven(worker, asked[i], *lane[i], targets[i], delivery);
 }
 
 }  // namespace open
 
-/// Opened messages (from a handoff, or from open_burst()) to inner packets.
-inline void accept_burst(WorkerContext& worker, const DataBurst& burst, InnerBurst& inner) {
-  const uint32_t generation = worker.routes.generation();
-  open::Unproven unproven;
-  open::accept(worker, burst, inner, generation, unproven);
-  lap(worker, Stage::kAccept);
-  if (unproven.count != 0) open::check_sources(worker, inner, generation, unproven);
-  lap(worker, Stage::kSource);
+/// Opens what is ours of a burst whose records are loaded.
+inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
+  Burst<AeadOp> ops;
+  open::admit(worker, burst, ops);
+  lap(worker, Stage::kReplay);
+  worker.aead.open({ops.begin(), ops.count()});
+  lap(worker, Stage::kOpen);
+  uint64_t accepted = 0;
+  const AeadOp* op = ops.begin();
+  for (const DataPacket& data : burst) {
+    if (op++->ok) [[likely]]
+      accepted += open::accept(worker, data, opened);
+    else
+      drop(worker, data.packet, Drop::kBadTag);
+  }
+  opened.accepted += accepted;
 }
 
-/// Admitted messages to inner packets.
-inline void open_burst(WorkerContext& worker, DataBurst& burst, InnerBurst& inner) {
-  open::decrypt(worker, burst);
-  lap(worker, Stage::kOpen);
-  accept_burst(worker, burst, inner);
+/// The same for messages that another worker opened.
+inline void take_opened(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
+  for (DataPacket& data : burst)
+    if (lookup::find_lane(worker, data)) opened.accepted += open::accept(worker, data, opened);
+}
+
+/// What opened messages have become goes on its way.
+inline void finish(WorkerContext& worker, open::Opened& opened) {
+  WorkerCounters::add(worker.counters.opened, opened.accepted);
+  lap(worker, Stage::kAccept);
+  if (!opened.unproven.empty()) open::prove_sources(worker, opened);
+  lap(worker, Stage::kSource);
+  finish(worker, opened.delivery);
 }
 
 /// Opens one session-control message in place and hands it to control. `message` stands in the
@@ -226,8 +245,7 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
 
   AeadKey key;
   worker.aead.expand(record->traffic_key.suite, record->control_key, key);
-  AeadOp op;
-  open::fill(op, key, message, bytes);
+  AeadOp op = open::op_of(key, message, bytes);
   worker.aead.open({&op, 1});
   wipe(&key, sizeof key);
   if (!op.ok) return drop(worker, packet, Drop::kBadTag);

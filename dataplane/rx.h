@@ -1,6 +1,6 @@
 // Stage 1: receive. Worker core.
 //   1. Take a burst of frames from one receive queue.
-//   2. Prefetch the first lines of each: classify reads headers and the message's index there.
+//   2. Prefetch the first line of each: classify reads headers and the message's index there.
 //   3. Drop what lies in more than one segment.
 #pragma once
 
@@ -23,9 +23,7 @@ struct RxQueue {
 namespace rx {
 
 inline void prefetch_frame(const rte_mbuf* packet) {
-  const auto* data = rte_pktmbuf_mtod(packet, const uint8_t*);
-  rte_prefetch0(data);
-  rte_prefetch0(data + 64);
+  rte_prefetch0(rte_pktmbuf_mtod(packet, const uint8_t*));
 }
 
 inline void drop_scattered(WorkerContext& worker, FrameBurst& frames) {
@@ -47,7 +45,7 @@ inline void drop_scattered(WorkerContext& worker, FrameBurst& frames) {
 /// Frames of `queue`, none when it is empty. Returns how many were taken from the port.
 inline size_t receive(WorkerContext& worker, const RxQueue& queue, FrameBurst& frames) {
   const uint16_t taken =
-      rte_eth_rx_burst(worker.ports[queue.port].dpdk_id, queue.queue, frames.packet, kBurst);
+      rte_eth_rx_burst(worker.ports[queue.port].dpdk_id, queue.queue, frames.packet, worker.burst);
   frames.count = taken;
   if (taken == 0) return 0;
   WorkerCounters::add(worker.counters.rx_packets, taken);

@@ -3,7 +3,6 @@
 //   tear.
 //   2. Admit: a binding, ownership not expired, within the tunnel's MTU, room for the headers.
 //   3. Number: one of this worker's lanes by the packet's flow; its next sequence, below the quota.
-//      The lane's counters are read and written once per run of one lane's packets.
 //   4. Write the outer headers: template by vector stores, then lengths, checksum and counter.
 //   5. Seal the burst in place, and give it to the port's transmit buffer.
 #pragma once
@@ -26,53 +25,43 @@
 namespace jvpn {
 namespace seal {
 
-inline void load_records(const WorkerContext& worker, SealBurst& burst) {
-  for (size_t i = 0; i < burst.count; ++i) {
-    burst.record[i] = worker.sessions.tx(burst.peer[i]);
-    rte_prefetch0(burst.record[i]);
-    rte_prefetch0(reinterpret_cast<const uint8_t*>(burst.record[i]) + kCacheLine);
+inline void load_records(const WorkerContext& worker, TunnelBurst& burst) {
+  for (TunnelPacket& out : burst) {
+    out.record = worker.sessions.tx(out.to);
+    prefetch_record(out.record);
   }
 }
 
-/// What stands behind the records' first lines.
-inline void prefetch_lanes(const WorkerContext& worker, const SealBurst& burst) {
-  for (size_t i = 0; i < burst.count; ++i) {
-    const TxRecord* record = burst.record[i];
-    if (record == nullptr) [[unlikely]]
-      continue;
-    rte_prefetch0(record->lanes + worker.number);
-    if (record->outer == Family::kIpv6) rte_prefetch0(&record->header[kCacheLine]);
-  }
+inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst) {
+  for (const TunnelPacket& out : burst)
+    if (out.record != nullptr) [[likely]]
+      rte_prefetch0(out.record->lanes + worker.number);
 }
 
-inline bool has_room(const rte_mbuf* packet, const TxRecord& record) {
-  return packet->nb_segs == 1 && packet->data_off >= record.template_bytes &&
-         rte_pktmbuf_tailroom(packet) >= kAeadTagBytes;
+inline bool has_room(const InnerPacket& inner, const TxRecord& record) {
+  const auto* room = static_cast<const uint8_t*>(inner.packet->buf_addr);
+  const uint8_t* end = inner.ip + inner.bytes + kAeadTagBytes;
+  return inner.ip >= room + record.template_bytes && end <= room + inner.packet->buf_len;
 }
 
-/// Step 2 for packet `i`. False: it was dropped or refused.
-inline bool admit(WorkerContext& worker, const SealBurst& burst, size_t i, Origin origin,
-                  uint64_t now_tsc) {
-  rte_mbuf* packet = burst.packet[i];
-  const TxRecord* record = burst.record[i];
-  const InnerBurst& inner = burst.inner;
-  const size_t place = burst.place[i];
+/// Step 2. False: the packet was dropped or refused.
+inline bool admit(WorkerContext& worker, const TunnelPacket& out, Origin origin, uint64_t now_tsc) {
+  const InnerPacket& inner = out.inner;
+  const TxRecord* record = out.record;
   if (record == nullptr) [[unlikely]] {
-    drop(worker, packet, Drop::kNoBinding);
+    drop(worker, inner.packet, Drop::kNoBinding);
     return false;
   }
   if (now_tsc > record->ownership_deadline_tsc) [[unlikely]] {
-    drop(worker, packet, Drop::kOwnershipExpired);
+    drop(worker, inner.packet, Drop::kOwnershipExpired);
     return false;
   }
-  if (inner.bytes[place] > record->inner_mtu) [[unlikely]] {
-    refuse(worker,
-           {PuntReason::kTooBig, inner.port[place], inner.peer[place], origin, record->inner_mtu},
-           packet, Drop::kTooBig);
+  if (inner.bytes > record->inner_mtu) [[unlikely]] {
+    refuse(worker, inner, {PuntReason::kTooBig, origin, record->inner_mtu}, Drop::kTooBig);
     return false;
   }
-  if (!has_room(packet, *record)) [[unlikely]] {
-    drop(worker, packet, Drop::kNoRoom);
+  if (!has_room(inner, *record)) [[unlikely]] {
+    drop(worker, inner.packet, Drop::kNoRoom);
     return false;
   }
   return true;
@@ -85,23 +74,6 @@ inline uint32_t lane_place(const WorkerContext& worker, const TxRecord& record, 
     return worker.number;
   return worker.number + worker.workers * (flow_hash(ip, bytes) % record.lanes_per_worker);
 }
-
-/// The sequence numbers of one lane, taken in a run.
-struct LaneRun {
-  TxLane* lane = nullptr;
-  uint64_t sequence = 0;
-  uint64_t bytes = 0;
-
-  void flush() const {
-    if (lane == nullptr) return;
-    lane->next_sequence.store(sequence, std::memory_order_relaxed);
-    WorkerCounters::add(lane->bytes, bytes);
-  }
-  void begin(TxLane* next) {
-    flush();
-    *this = {next, next->next_sequence.load(std::memory_order_relaxed), 0};
-  }
-};
 
 /// IPv4 outer headers in front of an inner packet of `bytes`.
 inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
@@ -124,48 +96,40 @@ inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame,
 }
 
 /// Step 4: the packet becomes the whole frame.
-inline void wrap(rte_mbuf* packet, const TxRecord& record, uint8_t* ip, uint32_t bytes,
-                 uint64_t counter) {
-  uint8_t* frame = ip - record.template_bytes;
+inline void wrap(const InnerPacket& inner, const TxRecord& record, uint64_t counter) {
+  uint8_t* frame = inner.ip - record.template_bytes;
   if (record.outer == Family::kIpv4) [[likely]]
-    write_ipv4(record, counter, frame, bytes);
+    write_ipv4(record, counter, frame, inner.bytes);
   else
-    write_ipv6(record, counter, frame, bytes);
-  set_data(packet, frame, record.template_bytes + bytes + static_cast<uint32_t>(kAeadTagBytes));
-  packet->ol_flags = 0;
+    write_ipv6(record, counter, frame, inner.bytes);
+  set_data(inner.packet, frame,
+           record.template_bytes + inner.bytes + static_cast<uint32_t>(kAeadTagBytes));
+  inner.packet->ol_flags = 0;
 }
 
-/// Steps 2 to 4: what is left is a frame to be sealed, by `ops` of its place.
-inline void number(WorkerContext& worker, SealBurst& burst, Origin origin, AeadOp* ops) {
+/// Steps 2 to 4: what is left is a frame to be sealed, by the op of its place.
+inline void number(WorkerContext& worker, TunnelBurst& burst, Origin origin, Burst<AeadOp>& ops) {
   const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
-  LaneRun run;
-  size_t kept = 0;
-  for (size_t i = 0; i < burst.count; ++i) {
-    if (!admit(worker, burst, i, origin, now_tsc)) continue;
-    const TxRecord& record = *burst.record[i];
-    uint8_t* ip = burst.inner.ip[burst.place[i]];
-    const uint32_t bytes = burst.inner.bytes[burst.place[i]];
-    const uint32_t place = lane_place(worker, record, ip, bytes);
-    TxLane* lane = record.lanes + place;
-    if (lane != run.lane) run.begin(lane);
-    if (run.sequence >= lane->quota) [[unlikely]] {
-      drop(worker, burst.packet[i], Drop::kKeyExhausted);
+  TunnelPacket* kept = burst.begin();
+  for (const TunnelPacket& out : burst) {
+    if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
+      continue;
+    const TxRecord& record = *out.record;
+    const uint32_t place = lane_place(worker, record, out.inner.ip, out.inner.bytes);
+    TxLane& lane = record.lanes[place];
+    const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
+    if (sequence >= lane.quota) [[unlikely]] {
+      drop(worker, out.inner.packet, Drop::kKeyExhausted);
       continue;
     }
+    lane.next_sequence.store(sequence + 1, std::memory_order_relaxed);
+    WorkerCounters::add(lane.bytes, out.inner.bytes);
     const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
-    const uint64_t counter = wire::make_counter(id, run.sequence++);
-    run.bytes += bytes;
-    wrap(burst.packet[i], record, ip, bytes, counter);
-    ops[kept].key = &record.traffic_key;
-    ops[kept].data = ip;
-    ops[kept].length = bytes;
-    ops[kept].nonce = transport_nonce(record.peer_index, counter);
-    burst.packet[kept] = burst.packet[i];
-    burst.record[kept] = &record;
-    ++kept;
+    wrap(out.inner, record, wire::make_counter(id, sequence));
+    ops.add(transport_op(record.traffic_key, out.inner.ip, out.inner.bytes));
+    keep(kept, out);
   }
-  run.flush();
-  burst.count = kept;
+  burst.truncate(kept);
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
@@ -188,20 +152,21 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
 }  // namespace seal
 
 /// Seals every packet to its peer and gives it to transmit.
-inline void seal_burst(WorkerContext& worker, SealBurst& burst, Origin origin) {
+inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   seal::load_records(worker, burst);
   seal::prefetch_lanes(worker, burst);
-  AeadOp ops[kBurst];
+  Burst<AeadOp> ops;
   seal::number(worker, burst, origin, ops);
   lap(worker, Stage::kNumber);
-  worker.aead.seal({ops, burst.count});
+  worker.aead.seal({ops.begin(), ops.count()});
   lap(worker, Stage::kSeal);
-  for (size_t i = 0; i < burst.count; ++i) {
-    const TxRecord& record = *burst.record[i];
-    if (record.outer == Family::kIpv6) seal::checksum_udp(worker, burst.packet[i], record.port);
-    worker.tx.add(record.port, burst.packet[i]);
+  for (const TunnelPacket& out : burst) {
+    const TxRecord& record = *out.record;
+    rte_mbuf* packet = out.inner.packet;
+    if (record.outer == Family::kIpv6) seal::checksum_udp(worker, packet, record.port);
+    worker.tx.add(record.port, packet);
   }
-  WorkerCounters::add(worker.counters.sealed, burst.count);
+  WorkerCounters::add(worker.counters.sealed, burst.count());
   lap(worker, Stage::kTx);
 }
 

@@ -10,28 +10,27 @@
 
 namespace jvpn {
 
-/// In the order in which a packet meets them. Opened packets: the upper half, then route and
-/// deliver. Packets to be sealed: rx, classify, route, deliver, then the lower half.
+/// In the order in which a packet meets them. Opened packets: down to route. Packets to be sealed:
+/// rx, classify, then from route.
 enum class Stage : uint8_t {
   kRx,
-  kClassify,
-  kLookup,  ///< receiver index → record and lane
-  kReplay,  ///< the window, before the cipher
-  kOpen,    ///< AEAD
-  kAccept,  ///< lane claimed, window moved, counted, source compared, inner header
-  kSource,  ///< route of the inner source, unless the lane knows it
-  kRoute,   ///< of the destination
-  kDeliver,
-  kNumber,  ///< TxRecord, admission, lane and sequence, outer headers
-  kSeal,    ///< AEAD
+  kClassify,  ///< headers; from the inside also delivery, where the route is at hand
+  kLookup,    ///< receiver index → record
+  kReplay,    ///< lane, its owner and its window, before the cipher
+  kOpen,      ///< AEAD
+  kAccept,    ///< lane claimed, window moved, counted, inner header; delivery, as above
+  kSource,    ///< route of the inner source, where the lane doesn't know it
+  kRoute,     ///< of the destination, where it isn't at hand; delivery of those
+  kNumber,    ///< TxRecord, admission, lane and sequence, outer headers
+  kSeal,      ///< AEAD
   kTx,
   kRest,  ///< other rings, RCU, counters
   kCount
 };
 inline constexpr size_t kStages = static_cast<size_t>(Stage::kCount);
 inline constexpr std::array<const char*, kStages> kStageNames{
-    "rx",    "classify", "lookup", "replay", "open", "accept", "source",
-    "route", "deliver",  "number", "seal",   "tx",   "rest"};
+    "rx",     "classify", "lookup", "replay", "open", "accept",
+    "source", "route",    "number", "seal",   "tx",   "rest"};
 
 /// TSC cycles and laps, per stage.
 struct StageClock {

@@ -33,8 +33,10 @@ class TxBuffers {
   /// Takes a finished frame for the port of this number (has_port()).
   void add(uint16_t port, rte_mbuf* frame) {
     Buffer& buffer = buffers_[port];
-    buffer.frames[buffer.count++] = frame;
-    if (buffer.count == kFrames) [[unlikely]]
+    const uint16_t place = buffer.count;
+    buffer.frames[place] = frame;
+    buffer.count = place + 1;
+    if (place + 1 == kFrames) [[unlikely]]
       send(buffer);
   }
 
@@ -45,15 +47,15 @@ class TxBuffers {
   }
 
  private:
-  static constexpr uint16_t kFrames = 64;
+  static constexpr uint16_t kFrames = kMaxBurst;
 
-  struct Buffer {
+  struct alignas(1'024) Buffer {
     uint16_t dpdk_id = 0;
     uint16_t count = 0;
     std::array<rte_mbuf*, kFrames> frames;
   };
 
-  void send(Buffer& buffer) {
+  [[gnu::noinline]] void send(Buffer& buffer) {
     const uint16_t sent =
         rte_eth_tx_burst(buffer.dpdk_id, queue_, buffer.frames.data(), buffer.count);
     WorkerCounters::add(counters_.tx_packets, sent);

@@ -43,6 +43,20 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
   return check_mac1(worker.mac, worker.mac1, message) ? MacVerdict::kMac1 : MacVerdict::kBad;
 }
 
+[[gnu::always_inline]] inline void take_data(WorkerContext& worker, const PortView& port,
+                                             rte_mbuf* packet, uint8_t* message, uint32_t bytes,
+                                             DataBurst& burst) {
+  rte_prefetch0(worker.sessions.rx_slot_address(lookup::receiver_of(message)));
+  burst.add({packet, message, nullptr, nullptr, nullptr, bytes, port.number});
+}
+
+[[gnu::always_inline]] inline void take_inner(WorkerContext& worker, const PortView& port,
+                                              rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
+                                              bool ipv4, Delivery& delivery) {
+  __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
+  deliver_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, delivery);
+}
+
 bool is_cookie_reply(const uint8_t* message) {
   return message[0] == static_cast<uint8_t>(wire::MessageType::kCookieReply);
 }
@@ -54,13 +68,14 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config) {
   if (!aead) return aead.error();
   auto mac = MessageMac::create();
   if (!mac) return mac.error();
+  aead->set_prefetch_ahead(config.tuning.prefetch_ahead);
   return std::unique_ptr<Worker>(new Worker(config, *std::move(aead), *std::move(mac)));
 }
 
 Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
     : context_{.number = config.number,
                .workers = config.workers,
-               .listen_port = config.listen_port,
+               .burst = config.tuning.burst,
                .sessions = *config.sessions,
                .routes = *config.routes,
                .rings = config.rings[config.number],
@@ -75,7 +90,7 @@ Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
       idle_(config.idle) {
   for (size_t owner = 0; owner < config.rings.size(); ++owner)
     context_.handoff_to[owner] = config.rings[owner].handoff[config.number];
-  for (const PortInfo& port : config.ports) context_.ports.emplace_back(port);
+  for (const PortInfo& port : config.ports) context_.ports.emplace_back(port, config.listen_port);
 }
 
 void Worker::enter() {
@@ -141,25 +156,32 @@ size_t Worker::poll_queue(const RxQueue& queue) {
 
 void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   DataBurst data;
-  for (size_t i = 0; i < frames.count; ++i) take_outside_frame(port, frames.packet[i], data);
+  for (size_t i = 0; i < frames.count; ++i) {
+    rte_mbuf* packet = frames.packet[i];
+    auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
+    const uint32_t bytes =
+        plain_data(port, ethernet, packet->data_len, header_sum_of(port, packet));
+    if (bytes != 0) [[likely]]
+      take_data(context_, port, packet, ethernet + kPlainMessage, bytes, data);
+    else
+      take_outside_frame(port, packet, data);
+  }
   lap(context_, Stage::kClassify);
-  if (data.count == 0) return;
-  lookup_sessions(context_, data);
-  admit_burst(context_, data);
-  InnerBurst inner;
-  open_burst(context_, data, inner);
-  deliver_burst(context_, inner, Origin::kTunnel);
+  if (data.empty()) return;
+  lookup::load_records(context_, data);
+  open::Opened opened(context_);
+  open_burst(context_, data, opened);
+  finish(context_, opened);
 }
 
 void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data) {
   auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
-  const Classified frame = classify_outside(port, context_.listen_port, ethernet, packet->data_len,
-                                            header_sum_of(port, packet));
+  const Classified frame =
+      classify_outside(port, ethernet, packet->data_len, header_sum_of(port, packet));
   uint8_t* message = ethernet + frame.offset;
   switch (frame.verdict) {
     case Verdict::kData:
-      rte_prefetch0(context_.sessions.rx_slot_address(lookup::receiver_of(message)));
-      return data.add(packet, message, frame.bytes, port.number);
+      return take_data(context_, port, packet, message, frame.bytes, data);
     case Verdict::kControl:
       return open_control(context_, port, packet, message, frame.bytes);
     case Verdict::kHandshake:
@@ -193,24 +215,33 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
 }
 
 void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
-  InnerBurst inner;
+  Delivery delivery(context_, Origin::kInside);
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
-    const Classified frame =
-        classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
-    if (frame.verdict == Verdict::kInner) [[likely]] {
-      __builtin_prefetch(ethernet + kEthernetBytes - kMaxTemplate, 1);  // the outer headers' place
-      set_data(packet, ethernet + frame.offset, frame.bytes);
-      inner.add(packet, ethernet + frame.offset, frame.bytes, PeerId{}, port.number);
-    } else if (frame.verdict == Verdict::kFrame) {
-      punt_frame(context_, port, packet);
-    } else {
-      drop(context_, packet, frame.reason);
-    }
+    const uint32_t bytes =
+        plain_inner(port, ethernet, packet->data_len, header_sum_of(port, packet));
+    if (bytes != 0) [[likely]]
+      take_inner(context_, port, packet, ethernet + kEthernetBytes, bytes, true, delivery);
+    else
+      take_inside_frame(port, packet, delivery);
   }
   lap(context_, Stage::kClassify);
-  deliver_burst(context_, inner, Origin::kInside);
+  finish(context_, delivery);
+}
+
+void Worker::take_inside_frame(const PortView& port, rte_mbuf* packet, Delivery& delivery) {
+  auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
+  const Classified frame =
+      classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
+  if (frame.verdict == Verdict::kInner) {
+    take_inner(context_, port, packet, ethernet + frame.offset, frame.bytes,
+               is_ipv4(ethernet + frame.offset), delivery);
+  } else if (frame.verdict == Verdict::kFrame) {
+    punt_frame(context_, port, packet);
+  } else {
+    drop(context_, packet, frame.reason);
+  }
 }
 
 /// Messages that other workers found to be ours, one burst from each.
@@ -222,22 +253,23 @@ size_t Worker::drain_handoff() {
     const size_t packets = take_handed_off(context_, from, sealed, opened);
     if (packets == 0) continue;
     taken += packets;
-    InnerBurst inner;
-    lookup_sessions(context_, opened);
-    accept_burst(context_, opened, inner);
-    lookup_sessions(context_, sealed);
-    admit_burst(context_, sealed);
-    open_burst(context_, sealed, inner);
-    deliver_burst(context_, inner, Origin::kTunnel);
+    open::Opened out(context_);
+    lookup::load_records(context_, opened);
+    take_opened(context_, opened, out);
+    lookup::load_records(context_, sealed);
+    open_burst(context_, sealed, out);
+    finish(context_, out);
   }
   return taken;
 }
 
 /// One burst of what control sends.
 size_t Worker::drain_inject() {
-  void* packets[kBurst];
-  const unsigned taken = rte_ring_sc_dequeue_burst(context_.rings.inject, packets, kBurst, nullptr);
-  InnerBurst inner;
+  void* packets[kMaxBurst];
+  const unsigned taken =
+      rte_ring_sc_dequeue_burst(context_.rings.inject, packets, context_.burst, nullptr);
+  if (taken == 0) return 0;
+  Delivery delivery(context_, Origin::kControl);
   for (unsigned i = 0; i < taken; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const PacketNote& note = note_of(packet);
@@ -246,15 +278,18 @@ size_t Worker::drain_inject() {
       const uint32_t bytes = sound_inner_bytes(start, packet->data_len);
       if (bytes == 0)
         drop(context_, packet, Drop::kInnerHeader);
+      else if (packet->nb_segs != 1)
+        drop(context_, packet, Drop::kNoRoom);
       else
-        inner.add(packet, start, bytes, note.peer, note.port);
+        deliver_packet(context_, {packet, start, bytes, note.peer, note.port, is_ipv4(start)},
+                       delivery);
     } else if (context_.tx.has_port(note.port)) {
       context_.tx.add(note.port, packet);
     } else {
       drop(context_, packet, Drop::kTxFull);
     }
   }
-  deliver_burst(context_, inner, Origin::kControl);
+  finish(context_, delivery);
   return taken;
 }
 

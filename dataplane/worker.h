@@ -24,6 +24,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/context.h"
+#include "dataplane/deliver.h"
 #include "dataplane/rx.h"
 
 namespace jvpn {
@@ -42,6 +43,7 @@ struct WorkerConfig {
   const MacKey* mac1 = nullptr;
   const SharedCookieSecrets* cookies = nullptr;
   uint16_t listen_port = 0;
+  WorkerTuning tuning{};
   IdleMode idle = IdleMode::kPoll;
 };
 
@@ -71,6 +73,7 @@ class alignas(kCacheLine) Worker {
   void take_outside(const PortView& port, const FrameBurst& frames);
   void take_inside(const PortView& port, const FrameBurst& frames);
   void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data);
+  void take_inside_frame(const PortView& port, rte_mbuf* packet, Delivery& delivery);
   void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                       uint32_t bytes);
   size_t drain_handoff();

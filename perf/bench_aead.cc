@@ -19,7 +19,7 @@ constexpr size_t kPacketRoom = 2048;
 class Packets {
  public:
   Packets(Aead& aead, Suite suite, size_t length, size_t count, size_t key_count)
-      : keys_(key_count), memory_(count * kPacketRoom), ops_(count) {
+      : keys_(key_count), memory_(count * kPacketRoom), ops_(count), nonces_(count) {
     std::mt19937 random(1);
     for (AeadKey& key : keys_) {
       RawKey raw;
@@ -30,7 +30,8 @@ class Packets {
       ops_[i].key = &keys_[random() % key_count];
       ops_[i].data = memory_.data() + i * kPacketRoom;
       ops_[i].length = static_cast<uint32_t>(length);
-      ops_[i].nonce = transport_nonce(ReceiverIndex{1}, i);
+      nonces_[i] = transport_nonce(ReceiverIndex{1}, i);
+      ops_[i].nonce = nonces_[i].data();
     }
   }
   /// The next `count` packets, round and round.
@@ -45,6 +46,7 @@ class Packets {
   std::vector<AeadKey> keys_;
   std::vector<uint8_t> memory_;
   std::vector<AeadOp> ops_;
+  std::vector<Nonce> nonces_;
   size_t at_ = 0;
 };
 

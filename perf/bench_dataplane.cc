@@ -78,17 +78,17 @@ uint32_t be32_of(uint32_t number) {
 template <typename Record, typename Load>
 void look_up(benchmark::State& state, uint32_t sessions, Load load) {
   const std::vector<uint32_t> numbers = draws(sessions);
-  std::array<const Record*, kBurst> found{};
+  std::array<const Record*, kDefaultBurst> found{};
   size_t at = 0;
   for ([[maybe_unused]] auto _ : state) {
-    for (size_t i = 0; i < kBurst; ++i) {
+    for (size_t i = 0; i < kDefaultBurst; ++i) {
       found[i] = load(numbers[at + i]);
       rte_prefetch0(found[i]);
     }
     for (const Record* record : found) benchmark::DoNotOptimize(record->lanes);
-    at = (at + kBurst) % kDraws;
+    at = (at + kDefaultBurst) % kDraws;
   }
-  count_items(state, kBurst);
+  count_items(state, kDefaultBurst);
 }
 
 void receive_slot(benchmark::State& state) {
@@ -132,14 +132,14 @@ void route_hosts(benchmark::State& state) {
   const std::vector<uint32_t> numbers = draws(hosts);
   std::vector<uint32_t> addresses(kDraws);
   for (size_t i = 0; i < kDraws; ++i) addresses[i] = be32_of(numbers[i]);
-  std::array<Target, kBurst> targets;
+  std::array<Target, kDefaultBurst> targets;
   size_t at = 0;
   for ([[maybe_unused]] auto _ : state) {
-    routes->lookup_v4(std::span(addresses).subspan(at, kBurst), targets);
+    routes->lookup_v4(std::span(addresses).subspan(at, kDefaultBurst), targets);
     benchmark::DoNotOptimize(targets);
-    at = (at + kBurst) % kDraws;
+    at = (at + kDefaultBurst) % kDraws;
   }
-  count_items(state, kBurst);
+  count_items(state, kDefaultBurst);
 }
 
 /// /24 networks; the hosts' table is asked first, as always.
@@ -153,14 +153,14 @@ void route_prefixes(benchmark::State& state) {
   const std::vector<uint32_t> numbers = draws(prefixes << 8);
   std::vector<uint32_t> addresses(kDraws);
   for (size_t i = 0; i < kDraws; ++i) addresses[i] = be32_of(numbers[i]);
-  std::array<Target, kBurst> targets;
+  std::array<Target, kDefaultBurst> targets;
   size_t at = 0;
   for ([[maybe_unused]] auto _ : state) {
-    routes->lookup_v4(std::span(addresses).subspan(at, kBurst), targets);
+    routes->lookup_v4(std::span(addresses).subspan(at, kDefaultBurst), targets);
     benchmark::DoNotOptimize(targets);
-    at = (at + kBurst) % kDraws;
+    at = (at + kDefaultBurst) % kDraws;
   }
-  count_items(state, kBurst);
+  count_items(state, kDefaultBurst);
 }
 
 TunnelEnds ends_of(bool v4) {

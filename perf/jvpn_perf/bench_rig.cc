@@ -34,7 +34,8 @@ Result<std::unique_ptr<BenchRig>> BenchRig::create(const Options& options) {
   auto gateway = MemoryGateway::create({.peers = options.sessions.count,
                                         .workers = options.workers,
                                         .port_ring = std::max(kLeastRing, options.batch),
-                                        .packets = packets_of(options)});
+                                        .packets = packets_of(options),
+                                        .tuning = options.tuning});
   if (!gateway) return gateway.error();
   rig->gateway_ = *std::move(gateway);
   rig->sessions_ = std::make_unique<BenchSessions>(rig->gateway_->publisher(),

@@ -21,6 +21,7 @@ class BenchRig {
     BenchSessions::Shape sessions;
     uint16_t workers = 1;
     uint32_t batch = 512;  ///< packets in a ring at once
+    WorkerTuning tuning{};
   };
   /// Megabytes of DPDK's memory that it takes, generously.
   static size_t megabytes(const Options& options);

@@ -80,6 +80,8 @@ nlohmann::ordered_json bench_json(const BenchOptions& options, const BenchMemory
           {"runs", options.runs},
           {"batch", options.batch},
           {"batches", options.batches},
+          {"burst", options.tuning.burst},
+          {"prefetch_ahead", options.tuning.prefetch_ahead},
           {"seed", options.seed},
           {"pages", memory.pages},
           {"pages_note", memory.note},

@@ -35,19 +35,19 @@ void LoadTraffic::give() {
 }
 
 void LoadTraffic::give_to_lan() {
-  std::array<rte_mbuf*, kBurst> burst;
-  if (rte_pktmbuf_alloc_bulk(gateway_.pool(), burst.data(), kBurst) != 0) return;
+  std::array<rte_mbuf*, kDefaultBurst> burst;
+  if (rte_pktmbuf_alloc_bulk(gateway_.pool(), burst.data(), kDefaultBurst) != 0) return;
   for (rte_mbuf* packet : burst) frames_.write_to_peer(packet, next_peer(next_to_peer_));
-  rte_ring_sp_enqueue_bulk(gateway_.received(kLan), reinterpret_cast<void**>(burst.data()), kBurst,
-                           nullptr);
+  rte_ring_sp_enqueue_bulk(gateway_.received(kLan), reinterpret_cast<void**>(burst.data()),
+                           kDefaultBurst, nullptr);
 }
 
 /// Sealed as the peers would, on the binding that each of them has just now.
 void LoadTraffic::give_to_wan() {
-  std::array<rte_mbuf*, kBurst> burst;
-  std::array<AeadOp, kBurst> ops;
-  if (rte_pktmbuf_alloc_bulk(gateway_.pool(), burst.data(), kBurst) != 0) return;
-  for (size_t i = 0; i < kBurst; ++i) {
+  std::array<rte_mbuf*, kDefaultBurst> burst;
+  std::array<AeadOp, kDefaultBurst> ops;
+  if (rte_pktmbuf_alloc_bulk(gateway_.pool(), burst.data(), kDefaultBurst) != 0) return;
+  for (size_t i = 0; i < kDefaultBurst; ++i) {
     const uint32_t number = next_peer(next_to_lan_);
     const uint64_t told = peers_[number].binding.load(std::memory_order_acquire);
     const ReceiverIndex index{static_cast<uint32_t>(told >> 32)};
@@ -57,16 +57,16 @@ void LoadTraffic::give_to_wan() {
     sender.binding = binding;
     const uint64_t counter = wire::make_counter(LaneId{binding}, sender.sequence++);
     uint8_t* inner = frames_.write_to_lan(burst[i], {number, port_on(binding), index, counter});
-    ops[i] = {&sender.key, inner, frames_.inner_bytes(), transport_nonce(index, counter)};
+    ops[i] = transport_op(sender.key, inner, frames_.inner_bytes());
   }
   aead_.seal(ops);
-  rte_ring_sp_enqueue_bulk(gateway_.received(kWan), reinterpret_cast<void**>(burst.data()), kBurst,
-                           nullptr);
+  rte_ring_sp_enqueue_bulk(gateway_.received(kWan), reinterpret_cast<void**>(burst.data()),
+                           kDefaultBurst, nullptr);
 }
 
 size_t LoadTraffic::take() {
   size_t taken = 0;
-  std::array<void*, 2 * kBurst> packets;
+  std::array<void*, 2 * kDefaultBurst> packets;
   for (const uint16_t port : {kWan, kLan}) {
     unsigned got = 0;
     while ((got = rte_ring_sc_dequeue_burst(gateway_.sent(port), packets.data(), packets.size(),

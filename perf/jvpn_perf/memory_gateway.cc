@@ -176,7 +176,7 @@ Result<void> MemoryGateway::add_routes() {
   routes_ = *std::move(routes);
   lan_host_.port = kLan;
   lan_host_.mtu = kMtu;
-  std::copy(kLanHostMac.begin(), kLanHostMac.end(), lan_host_.ethernet);
+  lan_host_.set_addresses(kLanHostMac, infos_[kLan].mac);
   sessions_->store_next_hop(0, &lan_host_);
   if (auto added = routes_->add({lan_host(), 32}, Target::next_hop(0)); !added) return added;
   for (uint32_t peer = 0; peer < options_.peers; ++peer) {
@@ -220,6 +220,7 @@ Result<void> MemoryGateway::make_worker(uint16_t number) {
   config.mac1 = &mac1_;
   config.cookies = &cookies_;
   config.listen_port = kListenPort;
+  config.tuning = options_.tuning;
   auto worker = Worker::create(config);
   if (!worker) return worker.error();
   workers_.push_back(*std::move(worker));

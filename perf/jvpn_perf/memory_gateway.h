@@ -57,6 +57,7 @@ class MemoryGateway {
     uint16_t workers = 1;
     uint32_t port_ring = 1'024;  ///< frames that a ring holds
     uint32_t packets = 16'383;   ///< mbufs
+    WorkerTuning tuning{};
   };
   /// Without a session yet. There may be several at once.
   static Result<std::unique_ptr<MemoryGateway>> create(const Options& options);

@@ -40,6 +40,7 @@ PacketSlices::PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead ra
       plan_(size_t{options_.batch} * options_.batches),
       packets_(options_.batch),
       ops_(options_.batch),
+      nonces_(options_.batch),
       lap_cycles_(cycles_of_lap()) {
   for (const uint16_t bytes : options_.sizes) templates_.emplace_back(bytes);
   for (size_t i = 0; i < plan_.size(); ++i)
@@ -78,8 +79,8 @@ bool PacketSlices::prepare(std::span<const Planned> batch) {
     }
     const FrameTemplates& frames = templates_[planned.template_index];
     uint8_t* ip = frames.write_to_peer(packets_[i], planned.session, planned.flow);
-    ops_[i] = {rig_.raw_key(planned.session), ip, frames.inner_bytes(),
-               transport_nonce(rig_.sessions().index(planned.session), planned.counter)};
+    nonces_[i] = transport_nonce(rig_.sessions().index(planned.session), planned.counter);
+    ops_[i] = {rig_.raw_key(planned.session), ip, nonces_[i].data(), frames.inner_bytes(), false};
   }
   return true;
 }
@@ -92,7 +93,7 @@ AeadOp PacketSlices::write_message(rte_mbuf* packet, const Planned& planned) {
       frames.write_to_lan(packet, {planned.session, kPeerPort, index, planned.counter});
   AeadKey key;
   aead_.expand(rig_.sessions().shape().suite, key_of(planned.session), key);
-  AeadOp op{&key, plain, frames.inner_bytes(), transport_nonce(index, planned.counter)};
+  AeadOp op = transport_op(key, plain, frames.inner_bytes());
   aead_.seal({&op, 1});
   op.key = rig_.raw_key(planned.session);
   return op;

@@ -53,8 +53,10 @@ PipelineResults evaluate_pipeline(const PipelineOptions& options,
 }
 
 Result<PipelineResults> measure_pipeline(const PipelineOptions& options) {
-  const BenchRig::Options shape{
-      {options.sessions, options.suite, options.lanes}, options.workers, options.batch};
+  const BenchRig::Options shape{{options.sessions, options.suite, options.lanes},
+                                options.workers,
+                                options.batch,
+                                options.tuning};
   auto memory = start_bench(BenchRig::megabytes(shape), options.workers, options.small_pages);
   if (!memory) return memory.error();
   auto rig = BenchRig::create(shape);

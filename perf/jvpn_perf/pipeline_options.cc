@@ -37,11 +37,19 @@ void add_bench_options(CLI::App& parser, BenchOptions& options) {
       ->check(CLI::Range(1U, 1'000U))
       ->capture_default_str();
   parser.add_option("--batch", options.batch, "packets prepared at once")
-      ->check(CLI::Range(uint32_t{kBurst}, kMostRing))
+      ->check(CLI::Range(uint32_t{kMaxBurst}, kMostRing))
       ->capture_default_str();
   parser
       .add_option("--batches", options.batches, "of a slice, before raw and pipeline change over")
       ->check(CLI::Range(1U, 1'000U))
+      ->capture_default_str();
+  parser.add_option("--burst", options.tuning.burst, "packets that a worker takes at once")
+      ->check(CLI::Range(size_t{1}, kMaxBurst))
+      ->capture_default_str();
+  parser
+      .add_option("--prefetch-ahead", options.tuning.prefetch_ahead,
+                  "packets between fetching a key and using it")
+      ->check(CLI::Range(uint16_t{0}, kMaxAhead))
       ->capture_default_str();
   parser.add_option("--seed", options.seed, "of sessions and slices' order; 0: a fresh one");
   parser.add_flag("--small-pages", options.small_pages, "no 2 MB pages, even if there are any");

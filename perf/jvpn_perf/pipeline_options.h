@@ -28,6 +28,7 @@ struct BenchOptions {
   uint64_t seed = 0;         ///< of sessions, sizes and the slices' order; 0: a fresh one
   bool small_pages = false;  ///< no 2 MB pages, even if there are any
   bool json = false;
+  WorkerTuning tuning{};
 
   const BenchOptions& shared() const { return *this; }
 };

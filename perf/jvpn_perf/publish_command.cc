@@ -77,7 +77,8 @@ std::vector<PublishDirection> evaluate_publish(const PublishOptions& options,
 }
 
 Result<PublishResults> measure_publish(const PublishOptions& options) {
-  const BenchRig::Options shape{{options.sessions, options.suite, 1}, 1, options.batch};
+  const BenchRig::Options shape{
+      {options.sessions, options.suite, 1}, 1, options.batch, options.tuning};
   auto memory = start_bench(BenchRig::megabytes(shape) + BindingUpdates::megabytes(shape), 1,
                             options.small_pages);
   if (!memory) return memory.error();

@@ -18,8 +18,8 @@ void run_gcm(GcmCall call, std::span<const AeadOp> ops, TagOf tag_of) {
   for (size_t i = 0; i < ops.size(); ++i) {
     if (i + kAhead < ops.size()) prefetch(ops[i + kAhead]);
     const AeadOp& op = ops[i];
-    call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce.data(), nullptr, 0,
-         tag_of(op), kAeadTagBytes);
+    call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce, nullptr, 0, tag_of(op),
+         kAeadTagBytes);
   }
 }
 
@@ -70,7 +70,7 @@ void RawAead::run_chacha(std::span<const AeadOp> ops, IMB_CIPHER_DIRECTION direc
     job->src = job->dst = op.data;
     job->cipher_start_src_offset_in_bytes = job->hash_start_src_offset_in_bytes = 0;
     job->msg_len_to_cipher_in_bytes = job->msg_len_to_hash_in_bytes = op.length;
-    job->iv = op.nonce.data();
+    job->iv = op.nonce;
     job->iv_len_in_bytes = kAeadNonceBytes;
     job->u.CHACHA20_POLY1305.aad = nullptr;
     job->u.CHACHA20_POLY1305.aad_len_in_bytes = 0;

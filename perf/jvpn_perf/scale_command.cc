@@ -45,7 +45,7 @@ struct ScaleResults {
 using Rigs = std::vector<std::unique_ptr<BenchRig>>;
 
 BenchRig::Options rig_of(const ScaleOptions& options, uint32_t sessions) {
-  return {{sessions, options.suite, 1}, 1, options.batch};
+  return {{sessions, options.suite, 1}, 1, options.batch, options.tuning};
 }
 
 size_t scale_megabytes(const ScaleOptions& options) {

@@ -74,8 +74,10 @@ TEST_F(NeighborsTest, ResolvesQueuesAndFlushes) {
   const NextHop* hop = table_->next_hop(target.number());
   ASSERT_NE(hop, nullptr);
   EXPECT_EQ(hop->port, 1);
-  EXPECT_EQ(Bytes(hop->ethernet, hop->ethernet + 6), Bytes(kHostMac.begin(), kHostMac.end()));
-  EXPECT_EQ(Bytes(hop->ethernet + 6, hop->ethernet + 12), Bytes(kLanMac.begin(), kLanMac.end()));
+  NextHop expected;
+  expected.set_addresses(kHostMac, kLanMac);
+  EXPECT_TRUE(std::ranges::equal(std::span(&hop->link[0][0], sizeof hop->link),
+                                 std::span(&expected.link[0][0], sizeof expected.link)));
 }
 
 TEST_F(NeighborsTest, ResolvesIpv6BySolicitation) {

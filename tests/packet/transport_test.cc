@@ -120,6 +120,17 @@ TEST_P(EveryTransport, opens_what_openssl_sealed) {
   EXPECT_EQ(session.rx_lane(0).owner.load(), RxLane::kUnclaimed);
 }
 
+/// Frames of different hosts may overtake each other within a burst, those of one never.
+std::vector<Bytes> by_flow(std::vector<Bytes> frames) {
+  const auto source = [](const Bytes& frame) {
+    const bool v4 = frame[14] >> 4 == 4;
+    const auto from = frame.begin() + (v4 ? 26 : 22);
+    return Bytes(from, from + (v4 ? 4 : 16));
+  };
+  std::ranges::stable_sort(frames, {}, source);
+  return frames;
+}
+
 TEST(Transport, bursts_mix_sessions_suites_and_families) {
   Lab lab;
   std::vector<std::unique_ptr<TestSession>> sessions;
@@ -138,7 +149,7 @@ TEST(Transport, bursts_mix_sessions_suites_and_families) {
       lab.receive(kWan, session.seal_at_peer(packet, 0, round * 32 + static_cast<uint64_t>(n)));
     }
     lab.poll();
-    EXPECT_EQ(lab.sent(kLan), expected) << lab.drop_text();
+    EXPECT_EQ(by_flow(lab.sent(kLan)), by_flow(std::move(expected))) << lab.drop_text();
   }
 }
 

@@ -148,7 +148,7 @@ void Lab::make_workers() {
 void Lab::add_inside_routes() {
   lan_host_.port = kLan;
   lan_host_.mtu = 1500;
-  std::copy(kHostMac.begin(), kHostMac.end(), lan_host_.ethernet);
+  lan_host_.set_addresses(kHostMac, {});
   sessions_->store_next_hop(0, &lan_host_);
   const auto add = [&](const char* to, Target target) {
     EXPECT_TRUE(routes_->add(prefix(to), target).ok());

@@ -59,8 +59,8 @@ struct Packet {
   AeadOp op() {
     return {.key = &key,
             .data = buffer.data(),
-            .length = static_cast<uint32_t>(plaintext.size()),
-            .nonce = nonce};
+            .nonce = nonce.data(),
+            .length = static_cast<uint32_t>(plaintext.size())};
   }
 };
 
@@ -196,7 +196,7 @@ TEST_F(AeadTest, RefusesWrongNonceAndKey) {
     AeadOp op = p.op();
     aead_->seal({&op, 1});
     const Bytes sealed = p.buffer;
-    op.nonce[11] ^= 1;
+    p.nonce[11] ^= 1;
     aead_->open({&op, 1});
     EXPECT_FALSE(op.ok);
     p.buffer = sealed;

@@ -58,8 +58,8 @@ class AeadCaseRunner {
   static AeadOp operation(const AeadKey& key, const AeadCase& c, Bytes& packet) {
     return {.key = &key,
             .data = packet.data(),
-            .length = static_cast<uint32_t>(packet.size() - kAeadTagBytes),
-            .nonce = array_of<kAeadNonceBytes>(c.nonce)};
+            .nonce = c.nonce.data(),
+            .length = static_cast<uint32_t>(packet.size() - kAeadTagBytes)};
   }
 
   bool open_by_every_call(const AeadCase& c, bool expected) {
