@@ -23,11 +23,10 @@
 namespace jvpn {
 
 /// The inner packets of one burst on their way out.
+template <Origin kOrigin>
 struct Delivery {
-  Delivery(const WorkerContext& worker, Origin from)
-      : origin(from), generation(worker.routes.generation()) {}
+  explicit Delivery(const WorkerContext& worker) : generation(worker.routes.generation()) {}
 
-  const Origin origin;
   const uint32_t generation;  ///< of the routes
   InnerBurst unrouted;        ///< their routes have to be looked up
   TunnelBurst to_peers;
@@ -76,23 +75,24 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
 }
 
 /// Steps 2 to 4.
+template <Origin kOrigin>
 [[gnu::always_inline]] inline void dispatch(WorkerContext& worker, const InnerPacket& inner,
-                                            Target target, Delivery& delivery) {
+                                            Target target, Delivery<kOrigin>& delivery) {
   using Kind = Target::Kind;
   const Kind kind = target.kind();
-  const Origin origin = delivery.origin;
-  if (kind == Kind::kPeer) [[likely]] {
-    if (!may_forward(worker, inner, origin)) return;
+  if (kind == Kind::kPeer) {
+    if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
     return delivery.to_peers.add({inner, peer, nullptr});
   }
-  if (kind != Kind::kNextHop || origin == Origin::kInside) [[unlikely]]
-    return end_here(worker, inner, origin, kind);
-  if (may_forward(worker, inner, origin)) to_next_hop(worker, inner, origin, target.number());
+  if (kind != Kind::kNextHop || kOrigin == Origin::kInside) [[unlikely]]
+    return end_here(worker, inner, kOrigin, kind);
+  if (may_forward(worker, inner, kOrigin)) to_next_hop(worker, inner, kOrigin, target.number());
 }
 
-[[gnu::noinline]] inline void dispatch_unrouted(WorkerContext& worker, Delivery& delivery) {
+template <Origin kOrigin>
+[[gnu::noinline]] void dispatch_unrouted(WorkerContext& worker, Delivery<kOrigin>& delivery) {
   Burst<Target> targets;
   ask_routes(worker, delivery.unrouted, Side::kDestination, delivery.generation, targets);
   for (size_t i = 0; i < delivery.unrouted.count(); ++i)
@@ -102,8 +102,9 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
 }  // namespace deliver
 
 /// One packet of the burst, if its route is known; else it waits for finish().
+template <Origin kOrigin>
 [[gnu::always_inline]] inline void deliver_packet(WorkerContext& worker, const InnerPacket& inner,
-                                                  Delivery& delivery) {
+                                                  Delivery<kOrigin>& delivery) {
   const Target* target = known_route(worker, inner, Side::kDestination, delivery.generation);
   if (target != nullptr) [[likely]]
     deliver::dispatch(worker, inner, *target, delivery);
@@ -112,10 +113,11 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
 }
 
 /// The rest of the burst, and all that goes to peers.
-inline void finish(WorkerContext& worker, Delivery& delivery) {
+template <Origin kOrigin>
+void finish(WorkerContext& worker, Delivery<kOrigin>& delivery) {
   if (!delivery.unrouted.empty()) deliver::dispatch_unrouted(worker, delivery);
   lap(worker, Stage::kRoute);
-  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, delivery.origin);
+  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, kOrigin);
 }
 
 }  // namespace jvpn

@@ -106,9 +106,9 @@ inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
 
 /// What came out of a burst.
 struct Opened {
-  explicit Opened(WorkerContext& worker) : delivery(worker, Origin::kTunnel) {}
+  explicit Opened(WorkerContext& worker) : delivery(worker) {}
 
-  Delivery delivery;
+  Delivery<Origin::kTunnel> delivery;
   uint64_t accepted = 0;
   InnerBurst unproven;      ///< their sources have to be looked up
   RxLane* lane[kMaxBurst];  ///< of those
@@ -167,7 +167,7 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
 
 /// A peer may only use sources that route to it.
 inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane& lane,
-                         Target target, Delivery& delivery) {
+                         Target target, Delivery<Origin::kTunnel>& delivery) {
   if (target != Target::peer(inner.from)) [[unlikely]]
     return drop(worker, inner.packet, Drop::kInnerSource);
   if (inner.ipv4) {
@@ -179,7 +179,7 @@ inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane
 
 /// Looks up the sources that no lane remembers: in the worker's cache, the others in bulk.
 [[gnu::noinline]] inline void prove_sources(WorkerContext& worker, Opened& opened) {
-  Delivery& delivery = opened.delivery;
+  Delivery<Origin::kTunnel>& delivery = opened.delivery;
   InnerBurst asked;
   RxLane* lane[kMaxBurst];
   for (size_t i = 0; i < opened.unproven.count(); ++i) {

@@ -52,7 +52,7 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
 
 [[gnu::always_inline]] inline void take_inner(WorkerContext& worker, const PortView& port,
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
-                                              bool ipv4, Delivery& delivery) {
+                                              bool ipv4, Delivery<Origin::kInside>& delivery) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
   deliver_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, delivery);
 }
@@ -161,7 +161,7 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
         plain_data(port, ethernet, packet->data_len, header_sum_of(port, packet));
-    if (bytes != 0) [[likely]]
+    if (bytes != 0 && packet->nb_segs == 1) [[likely]]
       take_data(context_, port, packet, ethernet + kPlainMessage, bytes, data);
     else
       take_outside_frame(port, packet, data);
@@ -175,6 +175,7 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
 }
 
 void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data) {
+  if (packet->nb_segs != 1) return drop(context_, packet, Drop::kNoRoom);
   auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
   const Classified frame =
       classify_outside(port, ethernet, packet->data_len, header_sum_of(port, packet));
@@ -215,13 +216,13 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
 }
 
 void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
-  Delivery delivery(context_, Origin::kInside);
+  Delivery<Origin::kInside> delivery(context_);
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
         plain_inner(port, ethernet, packet->data_len, header_sum_of(port, packet));
-    if (bytes != 0) [[likely]]
+    if (bytes != 0 && packet->nb_segs == 1) [[likely]]
       take_inner(context_, port, packet, ethernet + kEthernetBytes, bytes, true, delivery);
     else
       take_inside_frame(port, packet, delivery);
@@ -230,7 +231,9 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
   finish(context_, delivery);
 }
 
-void Worker::take_inside_frame(const PortView& port, rte_mbuf* packet, Delivery& delivery) {
+void Worker::take_inside_frame(const PortView& port, rte_mbuf* packet,
+                               Delivery<Origin::kInside>& delivery) {
+  if (packet->nb_segs != 1) return drop(context_, packet, Drop::kNoRoom);
   auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
   const Classified frame =
       classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
@@ -269,7 +272,7 @@ size_t Worker::drain_inject() {
   const unsigned taken =
       rte_ring_sc_dequeue_burst(context_.rings.inject, packets, context_.burst, nullptr);
   if (taken == 0) return 0;
-  Delivery delivery(context_, Origin::kControl);
+  Delivery<Origin::kControl> delivery(context_);
   for (unsigned i = 0; i < taken; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const PacketNote& note = note_of(packet);

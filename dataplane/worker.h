@@ -73,7 +73,8 @@ class alignas(kCacheLine) Worker {
   void take_outside(const PortView& port, const FrameBurst& frames);
   void take_inside(const PortView& port, const FrameBurst& frames);
   void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data);
-  void take_inside_frame(const PortView& port, rte_mbuf* packet, Delivery& delivery);
+  void take_inside_frame(const PortView& port, rte_mbuf* packet,
+                         Delivery<Origin::kInside>& delivery);
   void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                       uint32_t bytes);
   size_t drain_handoff();
