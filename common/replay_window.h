@@ -1,9 +1,11 @@
-// Sliding window against replays (RFC 6479): a ring of 64-bit words with one word more than the
-// window, so that moving forward clears whole words and shifts nothing.
+// Sliding window against replays (RFC 4303, §3.4.3): a ring of bits, one for each number in the
+// window. Moving on by one clears nothing: the number that comes takes the place of the one that
+// leaves.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,65 +13,61 @@ namespace jvpn {
 
 enum class ReplayVerdict : uint8_t { kFresh, kDuplicate, kTooOld };
 
-/// Accepts each sequence number once, anything up to `Bits` behind the highest accepted. The first
-/// number may be 0. One writer; trivially copyable; never allocates. A jump ahead of any size costs
-/// at most one pass over the ring.
+/// Accepts each sequence number once, among the latest `Bits`: the highest accepted and those
+/// behind it. The first number may be 0. One writer; trivially copyable; never allocates. A jump
+/// ahead of any size costs at most one pass over the ring.
 template <size_t Bits>
 class ReplayWindow {
-  static_assert(Bits > 0 && Bits % 64 == 0);
+  static_assert(Bits >= 64 && std::has_single_bit(Bits));
 
  public:
   /// What accept() would say. Call it before the tag is checked, accept() afterwards.
   ReplayVerdict check(uint64_t sequence) const {
     if (sequence > highest_) return ReplayVerdict::kFresh;
-    if (highest_ - sequence > Bits) return ReplayVerdict::kTooOld;
+    if (highest_ - sequence >= Bits) return ReplayVerdict::kTooOld;
     return (words_[index(sequence)] & bit(sequence)) != 0 ? ReplayVerdict::kDuplicate
                                                           : ReplayVerdict::kFresh;
   }
 
   /// Checks and marks. Only for authentic packets: it moves the window.
-  ReplayVerdict accept(uint64_t sequence) { return accept(sequence, place_of(sequence)); }
-
-  /// The same with `place` = place_of(sequence).
-  ReplayVerdict accept(uint64_t sequence, uint64_t* place) {
-    if (sequence > highest_) [[likely]]
-      advance(sequence);
-    else if (highest_ - sequence > Bits)
-      return ReplayVerdict::kTooOld;
-    uint64_t& word = *place;
+  ReplayVerdict accept(uint64_t sequence) {
+    uint64_t& word = words_[index(sequence)];
+    if (sequence > highest_) [[likely]] {
+      if (sequence - highest_ != 1) [[unlikely]]
+        forget(highest_ + 1, sequence);
+      word |= bit(sequence);
+      __atomic_store_n(&highest_, sequence, __ATOMIC_RELAXED);
+      return ReplayVerdict::kFresh;
+    }
+    if (highest_ - sequence >= Bits) return ReplayVerdict::kTooOld;
     const bool seen = (word & bit(sequence)) != 0;
     word |= bit(sequence);
     return seen ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
   }
 
-  /// Where check() and accept() will look.
-  uint64_t* place_of(uint64_t sequence) { return &words_[index(sequence)]; }
+  /// Where check() and accept() will look, for a prefetch.
+  const void* place_of(uint64_t sequence) const { return &words_[index(sequence)]; }
 
-  /// Highest number accepted; 0 also when there is none yet.
-  uint64_t highest() const { return highest_; }
+  /// Highest number accepted; 0 also when there is none yet. Any thread.
+  uint64_t highest() const { return __atomic_load_n(&highest_, __ATOMIC_RELAXED); }
 
   /// As new.
   void reset() { *this = ReplayWindow{}; }
 
  private:
-  static constexpr size_t kWords = Bits / 64 + 1;
+  static constexpr size_t kWords = Bits / 64;
 
   static constexpr size_t index(uint64_t sequence) { return (sequence / 64) % kWords; }
   static constexpr uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % 64); }
 
-  void advance(uint64_t sequence) {
-    const uint64_t words = sequence / 64 - highest_ / 64;
-    if (words != 0) [[unlikely]]
-      clear(std::min<uint64_t>(words, kWords));
-    highest_ = sequence;
-  }
-
-  /// The next words behind the highest number's.
-  [[gnu::noinline]] void clear(uint64_t words) {
-    size_t at = index(highest_);
-    for (uint64_t i = 0; i < words; ++i) {
-      at = at + 1 == kWords ? 0 : at + 1;
-      words_[at] = 0;
+  /// The numbers from `first` to before `end` were not seen.
+  [[gnu::noinline]] void forget(uint64_t first, uint64_t end) {
+    if (end - first >= Bits) return words_.fill(0);
+    while (first < end) {
+      const uint64_t count = std::min(64 - first % 64, end - first);
+      const uint64_t bits = count == 64 ? ~uint64_t{0} : bit(count) - 1;
+      words_[index(first)] &= ~(bits << (first % 64));
+      first += count;
     }
   }
 

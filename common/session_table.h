@@ -36,7 +36,6 @@ struct alignas(kCacheLine) RxLane {
   uint32_t quiet_until = 0;           ///< no foreign source is told of before; worker's own clock
   uint32_t source_v4 = 0;             ///< inner source that routed to this peer; worker's own
   uint32_t source_generation = 0;     ///< of the routes then; 0: none is known
-  std::atomic<uint64_t> expected{0};  ///< one more than the highest sequence accepted; relaxed
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
   std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed

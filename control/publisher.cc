@@ -309,8 +309,9 @@ LaneTotals Publisher::lane_totals(ReceiverIndex index) const {
   for (size_t i = 0; i < record->lane_count; ++i) {
     // Packets first: a lane's worker may move on meanwhile, and what has come was expected.
     const RxLane& lane = record->lanes[i];
-    totals.received += lane.packets.load(std::memory_order_relaxed);
-    totals.expected += lane.expected.load(std::memory_order_relaxed);
+    const uint64_t received = lane.packets.load(std::memory_order_relaxed);
+    totals.received += received;
+    if (received != 0) totals.expected += lane.window.highest() + 1;
     totals.last_rx_tsc =
         std::max(totals.last_rx_tsc, lane.last_tsc.load(std::memory_order_relaxed));
   }

@@ -25,6 +25,8 @@ class Burst {
   size_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
   void add(const Item& item) { items()[count_++] = item; }
+  /// One more, to be written.
+  Item& next() { return items()[count_++]; }
   void truncate(size_t count) { count_ = count; }
   /// What stands from `end` on is no more.
   void truncate(const Item* end) { count_ = static_cast<size_t>(end - items()); }
@@ -64,9 +66,8 @@ struct DataPacket {
   uint8_t* message;  ///< transport header
   const RxRecord* record;
   RxLane* lane;
-  uint64_t* window;  ///< place of its number there
-  uint32_t bytes;    ///< header, ciphertext and tag
-  uint16_t port;     ///< number of the port it came in by
+  uint32_t bytes;  ///< header, ciphertext and tag
+  uint16_t port;   ///< number of the port it came in by
 };
 using DataBurst = Burst<DataPacket>;
 

@@ -74,12 +74,20 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
   if (may_forward(worker, inner, origin)) punt_inner(worker, inner, {PuntReason::kGlean, origin});
 }
 
+[[gnu::noinline]] inline void put_aside(InnerBurst& burst, InnerPacket inner) {
+  burst.add(inner);
+}
+
 /// Steps 2 to 4.
 template <Origin kOrigin>
 [[gnu::always_inline]] inline void dispatch(WorkerContext& worker, const InnerPacket& inner,
                                             Target target, Delivery<kOrigin>& delivery) {
   using Kind = Target::Kind;
   const Kind kind = target.kind();
+  if (kOrigin == Origin::kTunnel && kind == Kind::kNextHop) [[likely]] {
+    if (may_forward(worker, inner, kOrigin)) to_next_hop(worker, inner, kOrigin, target.number());
+    return;
+  }
   if (kind == Kind::kPeer) {
     if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
@@ -109,7 +117,7 @@ template <Origin kOrigin>
   if (target != nullptr) [[likely]]
     deliver::dispatch(worker, inner, *target, delivery);
   else
-    delivery.unrouted.add(inner);
+    deliver::put_aside(delivery.unrouted, inner);
 }
 
 /// The rest of the burst, and all that goes to peers.

@@ -48,8 +48,7 @@ inline void load_records(WorkerContext& worker, DataBurst& burst) {
     return false;
   }
   data.lane = record->lanes + place;
-  data.window = data.lane->window.place_of(wire::sequence_of(counter));
-  rte_prefetch0(data.window);
+  rte_prefetch0(data.lane->window.place_of(wire::sequence_of(counter)));
   return true;
 }
 

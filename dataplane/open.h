@@ -44,7 +44,9 @@ inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
   for (DataPacket& data : burst) {
     if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
-    *op++ = op_of(data.record->traffic_key, data.message, data.bytes);
+    *op = op_of(data.record->traffic_key, data.message, data.bytes);
+    if (op - ops.begin() < worker.first_keys) prefetch(*op);
+    ++op;
     keep(kept, data);
   }
   burst.truncate(kept);
@@ -54,8 +56,9 @@ inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
 /// The owner of the lane, after trying to become it.
 inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   uint32_t owner = lane.owner.load(std::memory_order_relaxed);
-  if (owner != RxLane::kUnclaimed) [[likely]]
+  if (owner == worker.number) [[likely]]
     return owner;
+  if (owner != RxLane::kUnclaimed) return owner;
   if (lane.owner.compare_exchange_strong(owner, worker.number, std::memory_order_acq_rel))
     return worker.number;
   return owner;
@@ -100,7 +103,6 @@ inline void check_source(WorkerContext& worker, const DataPacket& data) {
 inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
   WorkerCounters::add(lane.packets, 1);
   WorkerCounters::add(lane.bytes, inner_bytes);
-  lane.expected.store(lane.window.highest() + 1, std::memory_order_relaxed);
   lane.last_tsc.store(now_tsc, std::memory_order_relaxed);
 }
 
@@ -128,7 +130,7 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
     return false;
   }
   const uint64_t sequence = wire::sequence_of(lookup::counter_of(data.message));
-  const ReplayVerdict verdict = lane.window.accept(sequence, data.window);
+  const ReplayVerdict verdict = lane.window.accept(sequence);
   if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
     drop(worker, data.packet, lookup::drop_of(verdict));
     return false;

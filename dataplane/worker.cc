@@ -47,7 +47,11 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
                                              rte_mbuf* packet, uint8_t* message, uint32_t bytes,
                                              DataBurst& burst) {
   rte_prefetch0(worker.sessions.rx_slot_address(lookup::receiver_of(message)));
-  burst.add({packet, message, nullptr, nullptr, nullptr, bytes, port.number});
+  DataPacket& data = burst.next();
+  data.packet = packet;
+  data.message = message;
+  data.bytes = bytes;
+  data.port = port.number;
 }
 
 [[gnu::always_inline]] inline void take_inner(WorkerContext& worker, const PortView& port,

@@ -12,8 +12,8 @@
 namespace jvpn {
 namespace {
 
-constexpr uint64_t kWindow = 8192;
-using Window = ReplayWindow<kWindow>;
+constexpr uint64_t kReach = 8191;  // furthest behind the highest that is still in the window
+using Window = ReplayWindow<kReach + 1>;
 
 static_assert(std::is_trivially_copyable_v<Window>);
 
@@ -41,42 +41,42 @@ constexpr Step kSteps[] = {
     {9, 64, kFresh},
     {10, 63, kFresh},
     {11, 64, kDuplicate},
-    {12, kWindow, kFresh},
+    {12, kReach, kFresh},
     {13, 2, kFresh},      // an edge: 8190 behind
     {14, 0, kDuplicate},  // exactly the window behind
-    {15, kWindow + 1, kFresh},
+    {15, kReach + 1, kFresh},
     {16, 0, kTooOld},  // the window and one behind
     {17, 1, kDuplicate},
     {18, 3, kFresh},
-    {19, kWindow + 63, kFresh},
+    {19, kReach + 63, kFresh},
     {20, 62, kTooOld},
     {21, 63, kDuplicate},
     {22, 65, kFresh},
-    {23, kWindow + 64, kFresh},  // a new word: the oldest one is cleared
+    {23, kReach + 64, kFresh},  // a new word: the oldest one is cleared
     {24, 63, kTooOld},
     {25, 64, kDuplicate},
     {26, 66, kFresh},
-    {27, 3 * kWindow, kFresh},  // a jump over the whole ring
-    {28, 3 * kWindow, kDuplicate},
-    {29, 2 * kWindow - 1, kTooOld},
-    {30, 2 * kWindow, kFresh},
-    {31, 2 * kWindow, kDuplicate},
-    {32, 2 * kWindow + 64, kFresh},
-    {33, 3 * kWindow - 1, kFresh},
-    {34, 100 * kWindow + 17, kFresh},
-    {35, 99 * kWindow + 17, kFresh},
-    {36, 99 * kWindow + 16, kTooOld},
+    {27, 3 * kReach, kFresh},  // a jump over the whole ring
+    {28, 3 * kReach, kDuplicate},
+    {29, 2 * kReach - 1, kTooOld},
+    {30, 2 * kReach, kFresh},
+    {31, 2 * kReach, kDuplicate},
+    {32, 2 * kReach + 64, kFresh},
+    {33, 3 * kReach - 1, kFresh},
+    {34, 100 * kReach + 17, kFresh},
+    {35, 99 * kReach + 17, kFresh},
+    {36, 99 * kReach + 16, kTooOld},
     {37, uint64_t{1} << 47, kFresh},
     {38, (uint64_t{1} << 48) - 1, kFresh},
-    {39, (uint64_t{1} << 48) - 1 - kWindow, kFresh},
-    {40, (uint64_t{1} << 48) - 2 - kWindow, kTooOld},
+    {39, (uint64_t{1} << 48) - 1 - kReach, kFresh},
+    {40, (uint64_t{1} << 48) - 2 - kReach, kTooOld},
     {41, 0, kTooOld},
     {42, kMax - 1, kFresh},
     {43, kMax, kFresh},
     {44, kMax, kDuplicate},
     {45, kMax - 1, kDuplicate},
-    {46, kMax - kWindow, kFresh},
-    {47, kMax - kWindow - 1, kTooOld},
+    {46, kMax - kReach, kFresh},
+    {47, kMax - kReach - 1, kTooOld},
     {48, 0, kTooOld},
 };
 
@@ -90,16 +90,16 @@ TEST(ReplayWindow, Edges) {
 
 TEST(ReplayWindow, WholeWindowBackwards) {
   Window window;
-  for (uint64_t sequence = kWindow + 1; sequence-- > 0;)
+  for (uint64_t sequence = kReach + 1; sequence-- > 0;)
     ASSERT_EQ(window.accept(sequence), kFresh) << sequence;
-  for (uint64_t sequence = 0; sequence <= kWindow; ++sequence)
+  for (uint64_t sequence = 0; sequence <= kReach; ++sequence)
     ASSERT_EQ(window.accept(sequence), kDuplicate) << sequence;
 }
 
 TEST(ReplayWindow, FirstNumberMayBeLarge) {
   Window window;
   EXPECT_EQ(window.accept(1'000'000), kFresh);
-  EXPECT_EQ(window.accept(1'000'000 - kWindow), kFresh);
+  EXPECT_EQ(window.accept(1'000'000 - kReach), kFresh);
   EXPECT_EQ(window.accept(0), kTooOld);
   EXPECT_EQ(window.highest(), 1'000'000U);
 }
@@ -118,7 +118,7 @@ TEST(ReplayWindow, ResetIsAsNew) {
 class Model {
  public:
   ReplayVerdict accept(uint64_t sequence) {
-    if (!seen_.empty() && sequence < *seen_.rbegin() && *seen_.rbegin() - sequence > kWindow)
+    if (!seen_.empty() && sequence < *seen_.rbegin() && *seen_.rbegin() - sequence > kReach)
       return kTooOld;
     return seen_.insert(sequence).second ? kFresh : kDuplicate;
   }
@@ -128,14 +128,14 @@ class Model {
 };
 
 uint64_t next_sequence(std::mt19937_64& random, uint64_t highest) {
-  const uint64_t back = random() % (kWindow + kWindow / 8);
+  const uint64_t back = random() % (kReach + kReach / 8);
   switch (random() % 16) {
     case 0:
-      return highest + random() % (3 * kWindow);
+      return highest + random() % (3 * kReach);
     case 1:
       return highest + 60 + random() % 10;
     case 2:
-      return highest - std::min(highest, kWindow - 1 + random() % 3);
+      return highest - std::min(highest, kReach - 1 + random() % 3);
     case 3:
     case 4:
     case 5:
