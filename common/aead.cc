@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <emmintrin.h>
-
 #include "common/ipsec_mb.h"
 #include "common/secret.h"
 
@@ -22,13 +20,6 @@ struct GcmScratch {
   gcm_context_data context;
   alignas(16) uint8_t tag[kAeadTagBytes];
 };
-
-/// In constant time: all of both is read and compared at once.
-bool tags_equal(const uint8_t* a, const uint8_t* b) {
-  const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
-  const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
-  return _mm_movemask_epi8(_mm_cmpeq_epi8(first, second)) == 0xFFFF;
-}
 
 void gcm_seal(IMB_MGR* manager, const AeadKey& key, const Nonce& nonce,
               std::span<const uint8_t> aad, uint8_t* data, size_t length, uint8_t* tag,
@@ -65,11 +56,9 @@ struct ChachaJob {
   uint8_t* data;
   size_t length;
   uint8_t* tag;
-  AeadOp* op;
 };
 
-// Returns a finished job, which may be an earlier one, or null.
-IMB_JOB* submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const ChachaJob& job) {
+void submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const ChachaJob& job) {
   IMB_JOB* slot = IMB_GET_NEXT_JOB(manager);
   slot->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
   slot->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
@@ -90,26 +79,12 @@ IMB_JOB* submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const C
   slot->u.CHACHA20_POLY1305.aad_len_in_bytes = job.aad.size();
   slot->auth_tag_output = job.tag;
   slot->auth_tag_output_len_in_bytes = kAeadTagBytes;
-  slot->user_data = job.op;
-  return IMB_SUBMIT_JOB_NOCHECK(manager);
+  IMB_SUBMIT_JOB_NOCHECK(manager);  // gives back a finished one; all are, after a flush
 }
 
-void finish_open(const IMB_JOB* job) {
-  if (job == nullptr) return;
-  AeadOp& op = *static_cast<AeadOp*>(job->user_data);
-  op.ok =
-      job->status == IMB_STATUS_COMPLETED && tags_equal(job->auth_tag_output, op.data + op.length);
-  if (!op.ok) [[unlikely]]
-    wipe(op.data, op.length);
-}
-
-void flush_seals(IMB_MGR* manager) {
+void flush(IMB_MGR* manager) {
   while (IMB_FLUSH_JOB(manager) != nullptr) {
   }
-}
-
-void flush_opens(IMB_MGR* manager) {
-  while (const IMB_JOB* job = IMB_FLUSH_JOB(manager)) finish_open(job);
 }
 
 using GcmCall = decltype(IMB_MGR::gcm128_enc);
@@ -121,60 +96,44 @@ void call_gcm(GcmCall call, const AeadOp& op, gcm_context_data& context, uint8_t
        kAeadTagBytes);
 }
 
-void prefetch_first(std::span<const AeadOp> burst, size_t ahead) {
-  for (size_t i = 0; i < std::min(ahead, burst.size()); ++i) prefetch(burst[i]);
-}
-
 void seal_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead,
                 gcm_context_data& context) {
   const GcmCall gcm128 = manager->gcm128_enc;
   const GcmCall gcm256 = manager->gcm256_enc;
   bool jobs = false;
-  prefetch_first(chunk, ahead);
   for (size_t i = 0; i < chunk.size(); ++i) {
     if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
     AeadOp& op = chunk[i];
     if (op.key->suite == Suite::kChaCha20Poly1305) {
       submit_chacha(manager, IMB_DIR_ENCRYPT,
-                    {*op.key, op.nonce, {}, op.data, op.length, op.data + op.length, &op});
+                    {*op.key, op.nonce, {}, op.data, op.length, op.data + op.length});
       jobs = true;
     } else {
       const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128 : gcm256;
       call_gcm(call, op, context, op.data + op.length);
     }
   }
-  if (jobs) flush_seals(manager);
+  if (jobs) flush(manager);
 }
 
-void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead,
+void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead, AeadTag* tags,
                 gcm_context_data& context) {
   const GcmCall gcm128 = manager->gcm128_dec;
   const GcmCall gcm256 = manager->gcm256_dec;
-  alignas(64) uint8_t tags[kChunk][kAeadTagBytes];
   bool jobs = false;
-  prefetch_first(chunk, ahead);
   for (size_t i = 0; i < chunk.size(); ++i) {
     if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
-    AeadOp& op = chunk[i];
+    const AeadOp& op = chunk[i];
     if (op.key->suite == Suite::kChaCha20Poly1305) {
-      op.ok = false;
-      finish_open(submit_chacha(manager, IMB_DIR_DECRYPT,
-                                {*op.key, op.nonce, {}, op.data, op.length, tags[i], &op}));
+      submit_chacha(manager, IMB_DIR_DECRYPT,
+                    {*op.key, op.nonce, {}, op.data, op.length, tags[i].data()});
       jobs = true;
     } else {
       const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128 : gcm256;
-      call_gcm(call, op, context, tags[i]);
+      call_gcm(call, op, context, tags[i].data());
     }
   }
-  if (jobs) flush_opens(manager);
-  for (size_t i = 0; i < chunk.size(); ++i) {
-    AeadOp& op = chunk[i];
-    if (jobs && op.key->suite == Suite::kChaCha20Poly1305) continue;
-    op.ok = tags_equal(tags[i], op.data + op.length);
-    if (!op.ok) [[unlikely]]
-      wipe(op.data, op.length);
-  }
-  wipe(tags, chunk.size() * kAeadTagBytes);
+  if (jobs) flush(manager);
 }
 
 }  // namespace
@@ -212,19 +171,37 @@ void Aead::seal(std::span<AeadOp> burst) {
                scratch.context);
 }
 
-void Aead::open(std::span<AeadOp> burst) {
+void Aead::open(std::span<AeadOp> burst, AeadTag* tags) {
   GcmScratch scratch;
-  for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), kChunk)))
-    open_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), ahead_,
-               scratch.context);
+  while (!burst.empty()) {
+    const size_t count = std::min(burst.size(), kChunk);
+    open_chunk(manager_.get(), burst.first(count), ahead_, tags, scratch.context);
+    burst = burst.subspan(count);
+    tags += count;
+  }
+}
+
+void Aead::open(std::span<AeadOp> burst) {
+  alignas(64) std::array<AeadTag, kChunk> tags;
+  while (!burst.empty()) {
+    const std::span<AeadOp> chunk = burst.first(std::min(burst.size(), kChunk));
+    open(chunk, tags.data());
+    for (size_t i = 0; i < chunk.size(); ++i) {
+      AeadOp& op = chunk[i];
+      op.ok = tags_equal(tags[i].data(), op.data + op.length);
+      if (!op.ok) wipe(op.data, op.length);
+    }
+    burst = burst.subspan(chunk.size());
+  }
+  wipe(tags.data(), sizeof tags);
 }
 
 void Aead::seal_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,
                     std::span<uint8_t> data, std::span<uint8_t, kAeadTagBytes> tag) {
   if (key.suite == Suite::kChaCha20Poly1305) {
     submit_chacha(manager_.get(), IMB_DIR_ENCRYPT,
-                  {key, nonce.data(), aad, data.data(), data.size(), tag.data(), nullptr});
-    flush_seals(manager_.get());
+                  {key, nonce.data(), aad, data.data(), data.size(), tag.data()});
+    flush(manager_.get());
     return;
   }
   GcmScratch scratch;
@@ -237,8 +214,8 @@ bool Aead::open_one(const AeadKey& key, const Nonce& nonce, std::span<const uint
   if (key.suite != Suite::kChaCha20Poly1305)
     return gcm_open(manager_.get(), key, nonce, aad, data.data(), data.size(), tag.data(), scratch);
   submit_chacha(manager_.get(), IMB_DIR_DECRYPT,
-                {key, nonce.data(), aad, data.data(), data.size(), scratch.tag, nullptr});
-  flush_seals(manager_.get());
+                {key, nonce.data(), aad, data.data(), data.size(), scratch.tag});
+  flush(manager_.get());
   if (tags_equal(scratch.tag, tag.data())) return true;
   wipe(data.data(), data.size());
   return false;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include <emmintrin.h>
 #include <intel-ipsec-mb.h>
 
 #include "common/limits.h"
@@ -23,6 +24,7 @@ inline constexpr size_t kAeadTagBytes = 16;
 
 using RawKey = std::array<uint8_t, kAeadKeyBytes>;
 using Nonce = std::array<uint8_t, kAeadNonceBytes>;
+using AeadTag = std::array<uint8_t, kAeadTagBytes>;
 
 /// Raw key bytes that the suite reads: 16 or 32.
 constexpr size_t key_bytes(Suite suite) {
@@ -72,6 +74,13 @@ inline void prefetch(const AeadOp& op) {
   lines(key + powers, key + sizeof(AeadKey));
 }
 
+/// In constant time: all of both is read and compared at once.
+inline bool tags_equal(const uint8_t* a, const uint8_t* b) {
+  const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+  const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+  return _mm_movemask_epi8(_mm_cmpeq_epi8(first, second)) == 0xFFFF;
+}
+
 /// One thread's IPsec-MB manager. Not shared between threads. Never allocates after creation.
 class Aead {
  public:
@@ -86,8 +95,14 @@ class Aead {
   void seal(std::span<AeadOp> burst);
   /// Opens each packet in place and sets its `ok`. Tags are compared in constant time.
   void open(std::span<AeadOp> burst);
+  /// The same, but for the comparison, which is the caller's when it next looks at the packet:
+  /// `tags[i]` is what the packet's tag must be (tags_equal()); if it isn't, the data is to be
+  /// wiped.
+  void open(std::span<AeadOp> burst, AeadTag* tags);
 
-  /// Of the bursts: packets between the prefetch of key and payload and their use.
+  /// Of the bursts: packets between the prefetch() of an op and its use. The first ones of a burst
+  /// are the caller's to prefetch, as early as it can.
+  size_t prefetch_ahead() const { return ahead_; }
   void set_prefetch_ahead(size_t packets) { ahead_ = packets; }
 
   /// Seals one message with associated data: `data` in place, tag to `tag`.

@@ -22,33 +22,32 @@ struct SourceSignal {
 };
 static_assert(sizeof(SourceSignal) % 4 == 0, "rte_ring_elem wants whole words");
 
-/// A number that stands for a UDP source; never 0. Exact for IPv4; of IPv6 two sources in 2^62 look
-/// alike, and then a changed NAT is noticed by silence only. `address`: 4 or 16 bytes as on the
-/// wire; `port_be` as there too.
-inline uint64_t source_tag(const uint8_t* address, bool v4, uint16_t port_be) {
-  constexpr uint64_t kIpv4 = uint64_t{1} << 48;
-  constexpr uint64_t kIpv6 = uint64_t{1} << 63;
+// A tag is a number that stands for a UDP source. Exact for IPv4; of IPv6 two sources in 2^62 look
+// alike, and then a changed NAT is noticed by silence only. Ports as on the wire.
+
+/// Never 0: no packet comes from port 0.
+inline uint64_t source_tag_v4(uint32_t address_be, uint16_t port_be) {
+  return uint64_t{port_be} << 32 | address_be;
+}
+
+inline constexpr uint64_t kIpv6Source = uint64_t{1} << 63;
+inline uint64_t source_tag_v6(const uint8_t* address, uint16_t port_be) {
   constexpr uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;
-  if (v4) {
-    uint32_t word;
-    __builtin_memcpy(&word, address, sizeof word);
-    return kIpv4 | uint64_t{port_be} << 32 | word;
-  }
   uint64_t high;
   uint64_t low;
   __builtin_memcpy(&high, address, sizeof high);
   __builtin_memcpy(&low, address + 8, sizeof low);
   const uint64_t mixed = ((high * kOdd) ^ low ^ (uint64_t{port_be} << 48)) * kOdd;
-  return kIpv6 | mixed >> 1;
-}
-
-constexpr bool is_ipv4_source(uint64_t tag) {
-  return tag >> 63 == 0;
+  return kIpv6Source | mixed >> 1;
 }
 
 inline uint64_t source_tag(const Endpoint& source) {
-  return source_tag(source.address.bytes.data(), source.address.is_v4(),
-                    __builtin_bswap16(source.port));
+  const uint16_t port_be = __builtin_bswap16(source.port);
+  const uint8_t* address = source.address.bytes.data();
+  if (!source.address.is_v4()) return source_tag_v6(address, port_be);
+  uint32_t word;
+  __builtin_memcpy(&word, address, sizeof word);
+  return source_tag_v4(word, port_be);
 }
 
 }  // namespace jvpn

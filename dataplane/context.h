@@ -39,7 +39,6 @@ struct WorkerContext {
   Aead aead;
   MessageMac mac;
   TxBuffers tx;
-  ptrdiff_t first_keys = 3;
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
   std::unique_ptr<RouteCache> route_cache = std::make_unique<RouteCache>();

@@ -37,6 +37,12 @@ inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
                       bytes - static_cast<uint32_t>(wire::kTransportOverhead));
 }
 
+/// A wrong tag: what came out of the cipher is nobody's.
+[[gnu::noinline]] inline void refuse(WorkerContext& worker, const DataPacket& data) {
+  wipe(data.message + sizeof(wire::TransportHeader), data.bytes - wire::kTransportOverhead);
+  drop(worker, data.packet, Drop::kBadTag);
+}
+
 /// What is ours to open, and its ops by place.
 inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
   DataPacket* kept = burst.begin();
@@ -45,7 +51,7 @@ inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
     if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
     *op = op_of(data.record->traffic_key, data.message, data.bytes);
-    if (op - ops.begin() < worker.first_keys) prefetch(*op);
+    if (op < ops.begin() + worker.aead.prefetch_ahead()) prefetch(*op);
     ++op;
     keep(kept, data);
   }
@@ -88,16 +94,21 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
     WorkerCounters::add(worker.counters.signals_lost, 1);
 }
 
-/// Where the outer header of the binding's family has its source; in another family's something
-/// else stands there.
-inline void check_source(WorkerContext& worker, const DataPacket& data) {
+/// A source that is not the binding's IPv4 remote: the binding may be an IPv6 one.
+[[gnu::noinline]] inline void examine_source(WorkerContext& worker, const DataPacket& data) {
   const uint64_t bound = data.record->source.load(std::memory_order_relaxed);
   if (bound == 0) return;
   const uint8_t* udp = data.message - kUdpBytes;
-  const bool v4 = is_ipv4_source(bound);
-  const uint8_t* address = udp - (v4 ? 8 : 32);
-  if (source_tag(address, v4, load_u16(udp)) != bound) [[unlikely]]
-    signal_source(worker, data);
+  const bool v6 = (bound & kIpv6Source) != 0;
+  if (!v6 || source_tag_v6(udp - 32, load_u16(udp)) != bound) signal_source(worker, data);
+}
+
+/// Reads the source where an IPv4 header has it; in another header something else stands there.
+inline void check_source(WorkerContext& worker, const DataPacket& data) {
+  const uint8_t* udp = data.message - kUdpBytes;
+  const uint64_t source = source_tag_v4(load_u32(udp - 8), load_u16(udp));
+  if (source != data.record->source.load(std::memory_order_relaxed)) [[unlikely]]
+    examine_source(worker, data);
 }
 
 inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
@@ -208,17 +219,19 @@ inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& op
   Burst<AeadOp> ops;
   open::admit(worker, burst, ops);
   lap(worker, Stage::kReplay);
-  worker.aead.open({ops.begin(), ops.count()});
+  Burst<AeadTag> tags;
+  worker.aead.open({ops.begin(), ops.count()}, tags.begin());
   lap(worker, Stage::kOpen);
   uint64_t accepted = 0;
-  const AeadOp* op = ops.begin();
+  const AeadTag* tag = tags.begin();
   for (const DataPacket& data : burst) {
-    if (op++->ok) [[likely]]
+    if (tags_equal(tag++->data(), data.message + data.bytes - kAeadTagBytes)) [[likely]]
       accepted += open::accept(worker, data, opened);
     else
-      drop(worker, data.packet, Drop::kBadTag);
+      open::refuse(worker, data);
   }
   opened.accepted += accepted;
+  wipe(tags.begin(), burst.count() * sizeof(AeadTag));
 }
 
 /// The same for messages that another worker opened.

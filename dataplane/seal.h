@@ -126,7 +126,9 @@ inline void number(WorkerContext& worker, TunnelBurst& burst, Origin origin, Bur
     WorkerCounters::add(lane.bytes, out.inner.bytes);
     const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
     wrap(out.inner, record, wire::make_counter(id, sequence));
-    ops.add(transport_op(record.traffic_key, out.inner.ip, out.inner.bytes));
+    AeadOp& op = ops.next();
+    op = transport_op(record.traffic_key, out.inner.ip, out.inner.bytes);
+    if (ops.count() <= worker.aead.prefetch_ahead()) prefetch(op);
     keep(kept, out);
   }
   burst.truncate(kept);
