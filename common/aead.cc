@@ -8,8 +8,7 @@
 namespace jvpn {
 namespace {
 
-// Jobs in flight at once; far under the manager's ring of IMB_MAX_JOBS.
-constexpr size_t kChunk = 64;
+static_assert(kMaxBurst < IMB_MAX_JOBS, "the manager's ring holds the jobs of a burst");
 
 struct GcmScratch {
   GcmScratch() = default;
@@ -87,55 +86,6 @@ void flush(IMB_MGR* manager) {
   }
 }
 
-using GcmCall = decltype(IMB_MGR::gcm128_enc);
-
-/// The bursts' GCM call, straight from the loop: what stands between two calls costs more than it
-/// should, since IPsec-MB overlaps them.
-void call_gcm(GcmCall call, const AeadOp& op, gcm_context_data& context, uint8_t* tag) {
-  call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce, nullptr, 0, tag,
-       kAeadTagBytes);
-}
-
-void seal_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead,
-                gcm_context_data& context) {
-  const GcmCall gcm128 = manager->gcm128_enc;
-  const GcmCall gcm256 = manager->gcm256_enc;
-  bool jobs = false;
-  for (size_t i = 0; i < chunk.size(); ++i) {
-    if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
-    AeadOp& op = chunk[i];
-    if (op.key->suite == Suite::kChaCha20Poly1305) {
-      submit_chacha(manager, IMB_DIR_ENCRYPT,
-                    {*op.key, op.nonce, {}, op.data, op.length, op.data + op.length});
-      jobs = true;
-    } else {
-      const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128 : gcm256;
-      call_gcm(call, op, context, op.data + op.length);
-    }
-  }
-  if (jobs) flush(manager);
-}
-
-void open_chunk(IMB_MGR* manager, std::span<AeadOp> chunk, size_t ahead, AeadTag* tags,
-                gcm_context_data& context) {
-  const GcmCall gcm128 = manager->gcm128_dec;
-  const GcmCall gcm256 = manager->gcm256_dec;
-  bool jobs = false;
-  for (size_t i = 0; i < chunk.size(); ++i) {
-    if (i + ahead < chunk.size()) prefetch(chunk[i + ahead]);
-    const AeadOp& op = chunk[i];
-    if (op.key->suite == Suite::kChaCha20Poly1305) {
-      submit_chacha(manager, IMB_DIR_DECRYPT,
-                    {*op.key, op.nonce, {}, op.data, op.length, tags[i].data()});
-      jobs = true;
-    } else {
-      const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128 : gcm256;
-      call_gcm(call, op, context, tags[i].data());
-    }
-  }
-  if (jobs) flush(manager);
-}
-
 }  // namespace
 
 void Aead::FreeManager::operator()(IMB_MGR* manager) const {
@@ -164,36 +114,46 @@ void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, Aead
   }
 }
 
-void Aead::seal(std::span<AeadOp> burst) {
-  GcmScratch scratch;
-  for (; !burst.empty(); burst = burst.subspan(std::min(burst.size(), kChunk)))
-    seal_chunk(manager_.get(), burst.first(std::min(burst.size(), kChunk)), ahead_,
-               scratch.context);
+void Aead::submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag) {
+  submit_chacha(manager_.get(), direction, {*op.key, op.nonce, {}, op.data, op.length, tag});
 }
 
-void Aead::open(std::span<AeadOp> burst, AeadTag* tags) {
-  GcmScratch scratch;
+void Aead::finish_jobs() {
+  flush(manager_.get());
+}
+
+/// `tag_of(i)`: where packet i's tag goes.
+template <bool kSeals, typename TagOf>
+void Aead::work(std::span<const AeadOp> burst, TagOf tag_of) {
+  AeadRun<kSeals> run(*this);
+  for (size_t i = 0; i < burst.size(); ++i) {
+    if (i + ahead_ < burst.size()) prefetch(burst[i + ahead_]);
+    run.work(burst[i], tag_of(i));
+  }
+  run.finish();
+}
+
+void Aead::seal(std::span<AeadOp> burst) {
   while (!burst.empty()) {
-    const size_t count = std::min(burst.size(), kChunk);
-    open_chunk(manager_.get(), burst.first(count), ahead_, tags, scratch.context);
-    burst = burst.subspan(count);
-    tags += count;
+    const std::span<AeadOp> part = burst.first(std::min(burst.size(), kMaxBurst));
+    work<true>(part, [&](size_t i) { return part[i].data + part[i].length; });
+    burst = burst.subspan(part.size());
   }
 }
 
 void Aead::open(std::span<AeadOp> burst) {
-  alignas(64) std::array<AeadTag, kChunk> tags;
   while (!burst.empty()) {
-    const std::span<AeadOp> chunk = burst.first(std::min(burst.size(), kChunk));
-    open(chunk, tags.data());
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      AeadOp& op = chunk[i];
+    const std::span<AeadOp> part = burst.first(std::min(burst.size(), kMaxBurst));
+    Burst<AeadTag> tags;
+    work<false>(part, [&](size_t i) { return tags[i].data(); });
+    for (size_t i = 0; i < part.size(); ++i) {
+      AeadOp& op = part[i];
       op.ok = tags_equal(tags[i].data(), op.data + op.length);
       if (!op.ok) wipe(op.data, op.length);
     }
-    burst = burst.subspan(chunk.size());
+    wipe(tags.begin(), part.size() * sizeof(AeadTag));
+    burst = burst.subspan(part.size());
   }
-  wipe(tags.data(), sizeof tags);
 }
 
 void Aead::seal_one(const AeadKey& key, const Nonce& nonce, std::span<const uint8_t> aad,

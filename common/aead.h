@@ -12,8 +12,10 @@
 #include <emmintrin.h>
 #include <intel-ipsec-mb.h>
 
+#include "common/burst.h"
 #include "common/limits.h"
 #include "common/result.h"
+#include "common/secret.h"
 #include "common/types.h"
 
 namespace jvpn {
@@ -95,10 +97,6 @@ class Aead {
   void seal(std::span<AeadOp> burst);
   /// Opens each packet in place and sets its `ok`. Tags are compared in constant time.
   void open(std::span<AeadOp> burst);
-  /// The same, but for the comparison, which is the caller's when it next looks at the packet:
-  /// `tags[i]` is what the packet's tag must be (tags_equal()); if it isn't, the data is to be
-  /// wiped.
-  void open(std::span<AeadOp> burst, AeadTag* tags);
 
   /// Of the bursts: packets between the prefetch() of an op and its use. The first ones of a burst
   /// are the caller's to prefetch, as early as it can.
@@ -116,12 +114,61 @@ class Aead {
   const char* architecture() const;
 
  private:
+  template <bool kSeals>
+  friend class AeadRun;
   struct FreeManager {
     void operator()(IMB_MGR* manager) const;
   };
+  void submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag);
+  void finish_jobs();
+  template <bool kSeals, typename TagOf>
+  void work(std::span<const AeadOp> burst, TagOf tag_of);
   explicit Aead(IMB_MGR* manager) : manager_(manager) {}
   std::unique_ptr<IMB_MGR, FreeManager> manager_;
   size_t ahead_ = kDefaultAhead;
+};
+
+/// A burst sealed or opened packet by packet, so that the caller's other work can stand in between:
+/// it costs less there, for the cipher mostly waits for itself. Up to kMaxBurst packets. Whoever
+/// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before.
+template <bool kSeals>
+class AeadRun {
+ public:
+  explicit AeadRun(Aead& aead)
+      : aead_(aead),
+        gcm128_(kSeals ? aead.manager_->gcm128_enc : aead.manager_->gcm128_dec),
+        gcm256_(kSeals ? aead.manager_->gcm256_enc : aead.manager_->gcm256_dec) {}
+  AeadRun(const AeadRun&) = delete;
+  AeadRun& operator=(const AeadRun&) = delete;
+  ~AeadRun() { wipe(&context_, sizeof context_); }
+
+  /// Seals or opens the packet, unless it has to wait for finish(): then waits() from now on.
+  /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
+  /// the data. Key, nonce and `tag` stay in place until then.
+  [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
+    if (op.key->suite == Suite::kChaCha20Poly1305) {
+      aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, op, tag);
+      waits_ = true;
+      return;
+    }
+    const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128_ : gcm256_;
+    call(&op.key->gcm, &context_, op.data, op.data, op.length, op.nonce, nullptr, 0, tag,
+         kAeadTagBytes);
+  }
+  /// Some packets are not done: ChaCha20-Poly1305 works on several at once.
+  bool waits() const { return waits_; }
+  void finish() {
+    if (waits_) aead_.finish_jobs();
+  }
+
+ private:
+  using GcmCall = decltype(IMB_MGR::gcm128_enc);
+
+  Aead& aead_;
+  const GcmCall gcm128_;
+  const GcmCall gcm256_;
+  bool waits_ = false;
+  gcm_context_data context_;
 };
 
 /// Nonce of JVP/1 transport messages: receiver index ‖ counter, both little-endian.

@@ -4,55 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include <rte_mbuf.h>
 
+#include "common/burst.h"
 #include "common/limits.h"
 #include "common/session_table.h"
 #include "common/types.h"
 
 namespace jvpn {
-
-static_assert(kMaxBurst <= 64, "bulk lookups take 64 keys at most");
-
-/// Up to kMaxBurst of anything plain.
-template <typename Item>
-class Burst {
-  static_assert(std::is_trivially_copyable_v<Item> && std::is_trivially_destructible_v<Item>);
-
- public:
-  size_t count() const { return count_; }
-  bool empty() const { return count_ == 0; }
-  void add(const Item& item) { items()[count_++] = item; }
-  /// One more, to be written.
-  Item& next() { return items()[count_++]; }
-  void truncate(size_t count) { count_ = count; }
-  /// What stands from `end` on is no more.
-  void truncate(const Item* end) { count_ = static_cast<size_t>(end - items()); }
-
-  Item& operator[](size_t i) { return items()[i]; }
-  const Item& operator[](size_t i) const { return items()[i]; }
-  Item* begin() { return items(); }
-  Item* end() { return items() + count_; }
-  const Item* begin() const { return items(); }
-  const Item* end() const { return items() + count_; }
-
- private:
-  Item* items() { return reinterpret_cast<Item*>(memory_); }
-  const Item* items() const { return reinterpret_cast<const Item*>(memory_); }
-
-  size_t count_ = 0;
-  alignas(kCacheLine) std::byte memory_[kMaxBurst * sizeof(Item)];
-};
-
-/// For loops that drop some: `item` moves to `place`, not behind where it is, which steps on.
-template <typename Item>
-void keep(Item*& place, const Item& item) {
-  if (place != &item) [[unlikely]]
-    *place = item;
-  ++place;
-}
 
 /// Frames as a port gave them.
 struct FrameBurst {

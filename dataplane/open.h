@@ -47,16 +47,18 @@ inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
 inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
   DataPacket* kept = burst.begin();
   AeadOp* op = ops.begin();
+  const AeadOp* keys = op + worker.aead.prefetch_ahead();
   for (DataPacket& data : burst) {
     if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
     *op = op_of(data.record->traffic_key, data.message, data.bytes);
-    if (op < ops.begin() + worker.aead.prefetch_ahead()) prefetch(*op);
+    if (op < keys) prefetch(*op);  // those that the cipher begins with
     ++op;
     keep(kept, data);
   }
   burst.truncate(kept);
   ops.truncate(op);
+  lap(worker, Stage::kReplay);
 }
 
 /// The owner of the lane, after trying to become it.
@@ -133,7 +135,7 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
 }
 
 /// Steps 2 and 3 for an opened message. False: it is no longer ours.
-[[gnu::always_inline]] inline bool take(WorkerContext& worker, const DataPacket& data) {
+[[gnu::always_inline]] inline bool is_fresh(WorkerContext& worker, const DataPacket& data) {
   RxLane& lane = *data.lane;
   const uint32_t owner = claim(worker, lane);
   if (owner != worker.number) [[unlikely]] {
@@ -164,7 +166,7 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
 /// Steps 2 to 5 for an opened message. False: it is no longer ours.
 [[gnu::always_inline]] inline bool accept(WorkerContext& worker, const DataPacket& data,
                                           Opened& opened) {
-  if (!take(worker, data)) [[unlikely]]
+  if (!is_fresh(worker, data)) [[unlikely]]
     return false;
   const auto payload = data.bytes - static_cast<uint32_t>(wire::kTransportOverhead);
   count(*data.lane, payload, worker.now_tsc);
@@ -176,6 +178,15 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   else
     examine(worker, data, opened);
   return true;
+}
+
+/// An opened message whose tag must be `tag`. False: it was not authentic, or is no longer ours.
+[[gnu::always_inline]] inline bool take(WorkerContext& worker, const DataPacket& data,
+                                        const AeadTag& tag, Opened& opened) {
+  if (tags_equal(tag.data(), data.message + data.bytes - kAeadTagBytes)) [[likely]]
+    return accept(worker, data, opened);
+  refuse(worker, data);
+  return false;
 }
 
 /// A peer may only use sources that route to it.
@@ -214,36 +225,41 @@ inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane
 
 }  // namespace open
 
-/// Opens what is ours of a burst whose records are loaded.
+/// Opens what is ours of a burst whose records are loaded. Packets are accepted while the cipher is
+/// at the next ones.
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   Burst<AeadOp> ops;
-  open::admit(worker, burst, ops);
-  lap(worker, Stage::kReplay);
   Burst<AeadTag> tags;
-  worker.aead.open({ops.begin(), ops.count()}, tags.begin());
-  lap(worker, Stage::kOpen);
+  open::admit(worker, burst, ops);
+  AeadRun<false> run(worker.aead);
+  const size_t count = ops.count();
+  const size_t ahead = worker.aead.prefetch_ahead();
+  size_t taken = 0;
   uint64_t accepted = 0;
-  const AeadTag* tag = tags.begin();
-  for (const DataPacket& data : burst) {
-    if (tags_equal(tag++->data(), data.message + data.bytes - kAeadTagBytes)) [[likely]]
-      accepted += open::accept(worker, data, opened);
-    else
-      open::refuse(worker, data);
+  for (size_t i = 0; i < count; ++i) {
+    if (i + ahead < count) prefetch(ops[i + ahead]);
+    run.work(ops[i], tags[i].data());
+    if (i == 0 || run.waits()) continue;
+    accepted += open::take(worker, burst[taken], tags[taken], opened);  // one behind: no wait
+    ++taken;
   }
+  run.finish();
+  for (; taken < count; ++taken) accepted += open::take(worker, burst[taken], tags[taken], opened);
   opened.accepted += accepted;
-  wipe(tags.begin(), burst.count() * sizeof(AeadTag));
+  wipe(tags.begin(), count * sizeof(AeadTag));
+  lap(worker, Stage::kOpen);
 }
 
 /// The same for messages that another worker opened.
 inline void take_opened(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   for (DataPacket& data : burst)
     if (lookup::find_lane(worker, data)) opened.accepted += open::accept(worker, data, opened);
+  lap(worker, Stage::kOpen);
 }
 
 /// What opened messages have become goes on its way.
 inline void finish(WorkerContext& worker, open::Opened& opened) {
   WorkerCounters::add(worker.counters.opened, opened.accepted);
-  lap(worker, Stage::kAccept);
   if (!opened.unproven.empty()) open::prove_sources(worker, opened);
   lap(worker, Stage::kSource);
   finish(worker, opened.delivery);

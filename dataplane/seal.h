@@ -25,6 +25,10 @@
 namespace jvpn {
 namespace seal {
 
+inline AeadOp op_of(const TunnelPacket& out) {
+  return transport_op(out.record->traffic_key, out.inner.ip, out.inner.bytes);
+}
+
 inline void load_records(const WorkerContext& worker, TunnelBurst& burst) {
   for (TunnelPacket& out : burst) {
     out.record = worker.sessions.tx(out.to);
@@ -32,10 +36,15 @@ inline void load_records(const WorkerContext& worker, TunnelBurst& burst) {
   }
 }
 
+/// Lanes, and the keys that the cipher begins with.
 inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst) {
-  for (const TunnelPacket& out : burst)
-    if (out.record != nullptr) [[likely]]
-      rte_prefetch0(out.record->lanes + worker.number);
+  const TunnelPacket* keys = burst.begin() + worker.aead.prefetch_ahead();
+  for (const TunnelPacket& out : burst) {
+    if (out.record == nullptr) [[unlikely]]
+      continue;
+    rte_prefetch0(out.record->lanes + worker.number);
+    if (&out < keys) prefetch(op_of(out));
+  }
 }
 
 inline bool has_room(const InnerPacket& inner, const TxRecord& record) {
@@ -107,31 +116,40 @@ inline void wrap(const InnerPacket& inner, const TxRecord& record, uint64_t coun
   inner.packet->ol_flags = 0;
 }
 
+/// Steps 2 to 4 for one packet. False: it was dropped or refused.
+[[gnu::always_inline]] inline bool number(WorkerContext& worker, const TunnelPacket& out,
+                                          Origin origin, uint64_t now_tsc) {
+  if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
+    return false;
+  const TxRecord& record = *out.record;
+  const uint32_t place = lane_place(worker, record, out.inner.ip, out.inner.bytes);
+  TxLane& lane = record.lanes[place];
+  const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
+  if (sequence >= lane.quota) [[unlikely]] {
+    drop(worker, out.inner.packet, Drop::kKeyExhausted);
+    return false;
+  }
+  lane.next_sequence.store(sequence + 1, std::memory_order_relaxed);
+  WorkerCounters::add(lane.bytes, out.inner.bytes);
+  const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
+  wrap(out.inner, record, wire::make_counter(id, sequence));
+  return true;
+}
+
 /// Steps 2 to 4: what is left is a frame to be sealed, by the op of its place.
-inline void number(WorkerContext& worker, TunnelBurst& burst, Origin origin, Burst<AeadOp>& ops) {
+inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin,
+                         Burst<AeadOp>& ops) {
   const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
   TunnelPacket* kept = burst.begin();
+  AeadOp* op = ops.begin();
   for (const TunnelPacket& out : burst) {
-    if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
+    if (!number(worker, out, origin, now_tsc)) [[unlikely]]
       continue;
-    const TxRecord& record = *out.record;
-    const uint32_t place = lane_place(worker, record, out.inner.ip, out.inner.bytes);
-    TxLane& lane = record.lanes[place];
-    const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
-    if (sequence >= lane.quota) [[unlikely]] {
-      drop(worker, out.inner.packet, Drop::kKeyExhausted);
-      continue;
-    }
-    lane.next_sequence.store(sequence + 1, std::memory_order_relaxed);
-    WorkerCounters::add(lane.bytes, out.inner.bytes);
-    const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
-    wrap(out.inner, record, wire::make_counter(id, sequence));
-    AeadOp& op = ops.next();
-    op = transport_op(record.traffic_key, out.inner.ip, out.inner.bytes);
-    if (ops.count() <= worker.aead.prefetch_ahead()) prefetch(op);
+    *op++ = op_of(out);
     keep(kept, out);
   }
   burst.truncate(kept);
+  ops.truncate(op);
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
@@ -157,8 +175,9 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
 inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   seal::load_records(worker, burst);
   seal::prefetch_lanes(worker, burst);
+  lap(worker, Stage::kLookup);
   Burst<AeadOp> ops;
-  seal::number(worker, burst, origin, ops);
+  seal::number_burst(worker, burst, origin, ops);
   lap(worker, Stage::kNumber);
   worker.aead.seal({ops.begin(), ops.count()});
   lap(worker, Stage::kSeal);

@@ -10,18 +10,16 @@
 
 namespace jvpn {
 
-/// In the order in which a packet meets them. Opened packets: down to route. Packets to be sealed:
-/// rx, classify, then from route.
+/// In the order in which a packet meets them.
 enum class Stage : uint8_t {
   kRx,
-  kClassify,  ///< headers; from the inside also delivery, where the route is at hand
-  kLookup,    ///< receiver index → record
-  kReplay,    ///< lane, its owner and its window, before the cipher
-  kOpen,      ///< AEAD
-  kAccept,    ///< lane claimed, window moved, counted, inner header; delivery, as above
-  kSource,    ///< route of the inner source, where the lane doesn't know it
+  kClassify,  ///< headers; from the inside also the route, where it is at hand
+  kSource,    ///< route of an opened packet's inner source, where the lane doesn't know it
   kRoute,     ///< of the destination, where it isn't at hand; delivery of those
-  kNumber,    ///< TxRecord, admission, lane and sequence, outer headers
+  kLookup,    ///< receiver index or peer → record
+  kReplay,    ///< lane, its owner and its window, before the cipher
+  kOpen,      ///< AEAD, and meanwhile: window moved, counted, inner header, delivery
+  kNumber,    ///< admission, lane and sequence, outer headers
   kSeal,      ///< AEAD
   kTx,
   kRest,  ///< other rings, RCU, counters
@@ -29,8 +27,8 @@ enum class Stage : uint8_t {
 };
 inline constexpr size_t kStages = static_cast<size_t>(Stage::kCount);
 inline constexpr std::array<const char*, kStages> kStageNames{
-    "rx",     "classify", "lookup", "replay", "open", "accept",
-    "source", "route",    "number", "seal",   "tx",   "rest"};
+    "rx",   "classify", "source", "route", "lookup", "replay",
+    "open", "number",   "seal",   "tx",    "rest"};
 
 /// TSC cycles and laps, per stage.
 struct StageClock {
