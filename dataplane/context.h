@@ -45,6 +45,9 @@ struct WorkerContext {
   StageClock* stages = nullptr;  ///< the harness', if it wants to know
 };
 
+/// Packets between the prefetch of a session's slot and the prefetch of its record.
+inline constexpr size_t kSlotAhead = 8;
+
 /// `stage` is done for this burst.
 inline void lap(WorkerContext& worker, Stage stage) {
   if (worker.stages != nullptr) [[unlikely]]

@@ -30,6 +30,7 @@ struct Delivery {
   const uint32_t generation;  ///< of the routes
   InnerBurst unrouted;        ///< their routes have to be looked up
   TunnelBurst to_peers;
+  size_t loaded = 0;  ///< so many of those have their records
 };
 
 namespace deliver {
@@ -92,7 +93,10 @@ template <Origin kOrigin>
     if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    return delivery.to_peers.add({inner, peer, nullptr});
+    delivery.to_peers.add({inner, peer, nullptr});
+    if (delivery.to_peers.count() > delivery.loaded + kSlotAhead)
+      seal::load_record(worker, delivery.to_peers[delivery.loaded++]);
+    return;
   }
   if (kind != Kind::kNextHop || kOrigin == Origin::kInside) [[unlikely]]
     return end_here(worker, inner, kOrigin, kind);
@@ -125,7 +129,7 @@ template <Origin kOrigin>
 void finish(WorkerContext& worker, Delivery<kOrigin>& delivery) {
   if (!delivery.unrouted.empty()) deliver::dispatch_unrouted(worker, delivery);
   lap(worker, Stage::kRoute);
-  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, kOrigin);
+  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, delivery.loaded, kOrigin);
 }
 
 }  // namespace jvpn

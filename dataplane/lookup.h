@@ -26,11 +26,14 @@ inline uint64_t counter_of(const uint8_t* message) {
   return load_u64(message + 8);
 }
 
-inline void load_records(WorkerContext& worker, DataBurst& burst) {
-  for (DataPacket& data : burst) {
-    data.record = worker.sessions.rx(receiver_of(data.message));
-    prefetch_record(data.record);
-  }
+inline void load_record(const WorkerContext& worker, DataPacket& data) {
+  data.record = worker.sessions.rx(receiver_of(data.message));
+  prefetch_record(data.record);
+}
+
+/// Of the packets from number `first` on.
+inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first = 0) {
+  for (size_t i = first; i < burst.count(); ++i) load_record(worker, burst[i]);
   lap(worker, Stage::kLookup);
 }
 

@@ -29,11 +29,9 @@ inline AeadOp op_of(const TunnelPacket& out) {
   return transport_op(out.record->traffic_key, out.inner.ip, out.inner.bytes);
 }
 
-inline void load_records(const WorkerContext& worker, TunnelBurst& burst) {
-  for (TunnelPacket& out : burst) {
-    out.record = worker.sessions.tx(out.to);
-    prefetch_record(out.record);
-  }
+inline void load_record(const WorkerContext& worker, TunnelPacket& out) {
+  out.record = worker.sessions.tx(out.to);
+  prefetch_record(out.record);
 }
 
 /// Lanes, and the keys that the cipher begins with.
@@ -171,9 +169,9 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
 
 }  // namespace seal
 
-/// Seals every packet to its peer and gives it to transmit.
-inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
-  seal::load_records(worker, burst);
+/// Seals every packet to its peer and gives it to transmit. The first `loaded` have their records.
+inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded, Origin origin) {
+  for (size_t i = loaded; i < burst.count(); ++i) seal::load_record(worker, burst[i]);
   seal::prefetch_lanes(worker, burst);
   lap(worker, Stage::kLookup);
   Burst<AeadOp> ops;

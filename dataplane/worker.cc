@@ -160,8 +160,10 @@ size_t Worker::poll_queue(const RxQueue& queue) {
 
 void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   DataBurst data;
+  size_t loaded = 0;
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
+    if (data.count() > loaded + kSlotAhead) lookup::load_record(context_, data[loaded++]);
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
         plain_data(port, ethernet, packet->data_len, header_sum_of(port, packet));
@@ -172,7 +174,7 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   }
   lap(context_, Stage::kClassify);
   if (data.empty()) return;
-  lookup::load_records(context_, data);
+  lookup::load_records(context_, data, loaded);
   open::Opened opened(context_);
   open_burst(context_, data, opened);
   finish(context_, opened);
