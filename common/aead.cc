@@ -126,8 +126,9 @@ void Aead::finish_jobs() {
 template <bool kSeals, typename TagOf>
 void Aead::work(std::span<const AeadOp> burst, TagOf tag_of) {
   AeadRun<kSeals> run(*this);
+  const size_t ahead = prefetch_ahead(burst.front().length);
   for (size_t i = 0; i < burst.size(); ++i) {
-    if (i + ahead_ < burst.size()) prefetch(burst[i + ahead_]);
+    if (i + ahead < burst.size()) prefetch(burst[i + ahead]);
     run.work(burst[i], tag_of(i));
   }
   run.finish();

@@ -100,7 +100,12 @@ class Aead {
 
   /// Of the bursts: packets between the prefetch() of an op and its use. The first ones of a burst
   /// are the caller's to prefetch, as early as it can.
-  size_t prefetch_ahead() const { return ahead_; }
+  /// `length`: of a packet that stands for the burst; the longer, the more time passes with each.
+  size_t prefetch_ahead(size_t length) const {
+    constexpr size_t kLong = 512;
+    constexpr size_t kLongAhead = 3;
+    return length > kLong ? std::min(ahead_, kLongAhead) : ahead_;
+  }
   void set_prefetch_ahead(size_t packets) { ahead_ = packets; }
 
   /// Seals one message with associated data: `data` in place, tag to `tag`.

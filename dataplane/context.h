@@ -41,7 +41,7 @@ struct WorkerContext {
   TxBuffers tx;
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
-  std::unique_ptr<RouteCache> route_cache = std::make_unique<RouteCache>();
+  std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
   StageClock* stages = nullptr;  ///< the harness', if it wants to know
 };
 

@@ -28,6 +28,7 @@ struct Delivery {
   explicit Delivery(const WorkerContext& worker) : generation(worker.routes.generation()) {}
 
   const uint32_t generation;  ///< of the routes
+  InnerBurst waiting;         ///< for the prefetch of their routes
   InnerBurst unrouted;        ///< their routes have to be looked up
   TunnelBurst to_peers;
   size_t loaded = 0;  ///< so many of those have their records

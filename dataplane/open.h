@@ -44,10 +44,10 @@ inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
 }
 
 /// What is ours to open, and its ops by place.
-inline void admit(WorkerContext& worker, DataBurst& burst, Burst<AeadOp>& ops) {
+inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead, Burst<AeadOp>& ops) {
   DataPacket* kept = burst.begin();
   AeadOp* op = ops.begin();
-  const AeadOp* keys = op + worker.aead.prefetch_ahead();
+  const AeadOp* keys = op + ahead;
   for (DataPacket& data : burst) {
     if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
@@ -230,10 +230,11 @@ inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   Burst<AeadOp> ops;
   Burst<AeadTag> tags;
-  open::admit(worker, burst, ops);
+  if (burst.empty()) return;
+  const size_t ahead = worker.aead.prefetch_ahead(burst[0].bytes);
+  open::admit(worker, burst, ahead, ops);
   AeadRun<false> run(worker.aead);
   const size_t count = ops.count();
-  const size_t ahead = worker.aead.prefetch_ahead();
   size_t taken = 0;
   uint64_t accepted = 0;
   for (size_t i = 0; i < count; ++i) {

@@ -1,20 +1,57 @@
 // What the route table answered lately, for one worker: most packets go where others just went.
 #pragma once
 
-#include <array>
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <vector>
 
 #include <nmmintrin.h>
+#include <rte_prefetch.h>
+#include <sys/mman.h>
 
 #include "common/route_table.h"
 #include "dataplane/bytes.h"
 
 namespace jvpn {
 
+/// Memory that the kernel backs by large pages where it can.
+template <typename T>
+struct HugeAllocator {
+  using value_type = T;
+  static constexpr size_t kPage = size_t{2} << 20;
+
+  HugeAllocator() = default;
+  template <typename Other>
+  explicit HugeAllocator(const HugeAllocator<Other>&) {}
+  T* allocate(size_t count) {
+    const size_t bytes = (count * sizeof(T) + kPage - 1) / kPage * kPage;
+    void* memory = std::aligned_alloc(kPage, bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    madvise(memory, bytes, MADV_HUGEPAGE);  // a wish
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* memory, size_t) { std::free(memory); }
+  bool operator==(const HugeAllocator&) const = default;
+};
+
 /// Direct-mapped, one table for each family. Entries hold for one generation of the routes.
 class RouteCache {
  public:
+  /// For that many peers, each with a host route; 48 bytes an entry of both families. Throws
+  /// std::bad_alloc.
+  explicit RouteCache(uint32_t peers)
+      : mask_(std::clamp<size_t>(std::bit_ceil(2 * size_t{peers}), kLeast, kMost) - 1),
+        v4_(mask_ + 1),
+        v6_(mask_ + 1) {}
+
+  /// More than the core's second cache holds: entries are worth a prefetch a burst before.
+  bool is_large() const { return mask_ >= kLarge; }
+  void prefetch_v4(uint32_t address_be) const { rte_prefetch0(&v4_[place_v4(address_be)]); }
+
   /// nullptr when it isn't known under that generation.
   const Target* find_v4(uint32_t address_be, uint32_t generation) const {
     const EntryV4& entry = v4_[place_v4(address_be)];
@@ -34,7 +71,9 @@ class RouteCache {
   }
 
  private:
-  static constexpr size_t kEntries = 4'096;  // 192 KiB both: a share of the core's second cache
+  static constexpr size_t kLeast = 4'096;
+  static constexpr size_t kMost = size_t{1} << 18;  // 12 MiB
+  static constexpr size_t kLarge = size_t{1} << 16;
   struct alignas(16) EntryV4 {
     uint64_t key = 0;
     Target target;
@@ -50,13 +89,14 @@ class RouteCache {
   static uint64_t key_v4(uint32_t address_be, uint32_t generation) {
     return uint64_t{generation} << 32 | address_be;
   }
-  static size_t place_v4(uint32_t address_be) { return _mm_crc32_u32(0, address_be) % kEntries; }
-  static size_t place_v6(const uint8_t* address) {
-    return _mm_crc32_u64(_mm_crc32_u64(0, load_u64(address)), load_u64(address + 8)) % kEntries;
+  size_t place_v4(uint32_t address_be) const { return _mm_crc32_u32(0, address_be) & mask_; }
+  size_t place_v6(const uint8_t* address) const {
+    return _mm_crc32_u64(_mm_crc32_u64(0, load_u64(address)), load_u64(address + 8)) & mask_;
   }
 
-  std::array<EntryV4, kEntries> v4_{};
-  std::array<EntryV6, kEntries> v6_{};
+  size_t mask_;
+  std::vector<EntryV4, HugeAllocator<EntryV4>> v4_;
+  std::vector<EntryV6, HugeAllocator<EntryV6>> v6_;
 };
 
 }  // namespace jvpn

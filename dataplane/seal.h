@@ -36,7 +36,7 @@ inline void load_record(const WorkerContext& worker, TunnelPacket& out) {
 
 /// Lanes, and the keys that the cipher begins with.
 inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst) {
-  const TunnelPacket* keys = burst.begin() + worker.aead.prefetch_ahead();
+  const TunnelPacket* keys = burst.begin() + worker.aead.prefetch_ahead(burst[0].inner.bytes);
   for (const TunnelPacket& out : burst) {
     if (out.record == nullptr) [[unlikely]]
       continue;

@@ -58,7 +58,11 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
                                               bool ipv4, Delivery<Origin::kInside>& delivery) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
-  deliver_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, delivery);
+  const InnerPacket inner{packet, ip, bytes, PeerId{}, port.number, ipv4};
+  if (!ipv4 || !worker.route_cache->is_large()) [[likely]]
+    return deliver_packet(worker, inner, delivery);
+  worker.route_cache->prefetch_v4(load_u32(ip + 16));
+  delivery.waiting.add(inner);
 }
 
 bool is_cookie_reply(const uint8_t* message) {
@@ -233,6 +237,7 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
     else
       take_inside_frame(port, packet, delivery);
   }
+  for (const InnerPacket& inner : delivery.waiting) deliver_packet(context_, inner, delivery);
   lap(context_, Stage::kClassify);
   finish(context_, delivery);
 }
