@@ -1,6 +1,6 @@
-// Sliding window against replays (RFC 4303, §3.4.3): a ring of bits, one for each number in the
-// window. Moving on by one clears nothing: the number that comes takes the place of the one that
-// leaves.
+// Sliding window against replays (RFC 4303, §3.4.3; RFC 6479): a ring of words of bits, one for
+// each number in the window. The word that moves is kept beside the highest number: packets in
+// sequence touch no other line.
 #pragma once
 
 #include <algorithm>
@@ -25,27 +25,28 @@ class ReplayWindow {
   ReplayVerdict check(uint64_t sequence) const {
     if (sequence > highest_) return ReplayVerdict::kFresh;
     if (highest_ - sequence >= Bits) return ReplayVerdict::kTooOld;
-    return (words_[index(sequence)] & bit(sequence)) != 0 ? ReplayVerdict::kDuplicate
-                                                          : ReplayVerdict::kFresh;
+    const uint64_t word = is_latest(sequence) ? latest_ : words_[index(sequence)];
+    return (word & bit(sequence)) != 0 ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
   }
 
   /// Checks and marks. Only for authentic packets: it moves the window.
   ReplayVerdict accept(uint64_t sequence) {
-    uint64_t& word = words_[index(sequence)];
     if (sequence > highest_) [[likely]] {
-      if (sequence - highest_ != 1) [[unlikely]]
-        forget(highest_ + 1, sequence);
-      word |= bit(sequence);
+      if (!is_latest(sequence)) [[unlikely]]
+        move_to(sequence / 64);
+      latest_ |= bit(sequence);
       __atomic_store_n(&highest_, sequence, __ATOMIC_RELAXED);
       return ReplayVerdict::kFresh;
     }
     if (highest_ - sequence >= Bits) return ReplayVerdict::kTooOld;
+    uint64_t& word = is_latest(sequence) ? latest_ : words_[index(sequence)];
     const bool seen = (word & bit(sequence)) != 0;
     word |= bit(sequence);
     return seen ? ReplayVerdict::kDuplicate : ReplayVerdict::kFresh;
   }
 
-  /// Where check() and accept() will look, for a prefetch.
+  /// Its bit stands beside the highest number; those of others at place_of(), for a prefetch.
+  bool is_latest(uint64_t sequence) const { return sequence / 64 == highest_ / 64; }
   const void* place_of(uint64_t sequence) const { return &words_[index(sequence)]; }
 
   /// Highest number accepted; 0 also when there is none yet. Any thread.
@@ -60,18 +61,18 @@ class ReplayWindow {
   static constexpr size_t index(uint64_t sequence) { return (sequence / 64) % kWords; }
   static constexpr uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % 64); }
 
-  /// The numbers from `first` to before `end` were not seen.
-  [[gnu::noinline]] void forget(uint64_t first, uint64_t end) {
-    if (end - first >= Bits) return words_.fill(0);
-    while (first < end) {
-      const uint64_t count = std::min(64 - first % 64, end - first);
-      const uint64_t bits = count == 64 ? ~uint64_t{0} : bit(count) - 1;
-      words_[index(first)] &= ~(bits << (first % 64));
-      first += count;
-    }
+  /// To the word of a higher number. The words in between are of numbers not seen; what stands in
+  /// their places, and in the latest one's, has left the window.
+  [[gnu::noinline]] void move_to(uint64_t word) {
+    const uint64_t before = highest_ / 64;
+    words_[before % kWords] = latest_;
+    const uint64_t between = std::min<uint64_t>(word - before - 1, kWords);
+    for (uint64_t i = 1; i <= between; ++i) words_[(before + i) % kWords] = 0;
+    latest_ = 0;
   }
 
   uint64_t highest_ = 0;
+  uint64_t latest_ = 0;  ///< bits of the highest number's word
   std::array<uint64_t, kWords> words_{};
 };
 

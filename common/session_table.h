@@ -31,7 +31,7 @@ inline constexpr size_t kCacheLine = 64;
 /// counters.
 struct alignas(kCacheLine) RxLane {
   static constexpr uint32_t kUnclaimed = UINT32_MAX;
-  // Line 0: all that a packet in sequence needs, but for its bit of the window.
+  // Line 0: all that a packet in sequence needs.
   std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
   uint32_t quiet_until = 0;           ///< no foreign source is told of before; worker's own clock
   uint32_t source_v4 = 0;             ///< inner source that routed to this peer; worker's own
@@ -39,9 +39,9 @@ struct alignas(kCacheLine) RxLane {
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
   std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed
-  ReplayWindow<kReplayWindowBits> window;  ///< its highest number still in line 0
+  ReplayWindow<kReplayWindowBits> window;  ///< its highest number and that one's word in line 0
 };
-static_assert(offsetof(RxLane, window) + sizeof(uint64_t) <= kCacheLine);
+static_assert(offsetof(RxLane, window) + 2 * sizeof(uint64_t) <= kCacheLine);
 
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.

@@ -51,7 +51,9 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
     return false;
   }
   data.lane = record->lanes + place;
-  rte_prefetch0(data.lane->window.place_of(wire::sequence_of(counter)));
+  const uint64_t sequence = wire::sequence_of(counter);
+  if (!data.lane->window.is_latest(sequence)) [[unlikely]]
+    rte_prefetch0(data.lane->window.place_of(sequence));
   return true;
 }
 
