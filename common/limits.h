@@ -8,7 +8,7 @@ namespace jvpn {
 
 inline constexpr size_t kMaxBurst = 64;        ///< packets that a worker takes at once
 inline constexpr uint16_t kDefaultBurst = 32;  ///< cores.burst of the profile
-inline constexpr uint16_t kDefaultAhead = 8;   ///< cores.prefetch_ahead
+inline constexpr uint16_t kDefaultAhead = 5;   ///< cores.prefetch_ahead
 inline constexpr uint16_t kMaxAhead = 16;
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxPorts = 16;

@@ -142,6 +142,37 @@ void route_hosts(benchmark::State& state) {
   count_items(state, kDefaultBurst);
 }
 
+/// Sparse host routes: what they cost to add and to keep.
+void add_routes(benchmark::State& state) {
+  const Rcu rcu = make_rcu();
+  const bool v4 = state.range(0) == 4;
+  const auto count = static_cast<uint32_t>(state.range(1));
+  const auto routes = [&] {
+    std::mt19937_64 random(1);
+    std::vector<Prefix> prefixes(count);
+    for (Prefix& prefix : prefixes) {
+      prefix.address.family = v4 ? Family::kIpv4 : Family::kIpv6;
+      const uint64_t words[2]{random(), random()};
+      __builtin_memcpy(prefix.address.bytes.data(), words, v4 ? 4 : 16);
+      prefix.length = v4 ? 32 : 128;
+    }
+    return prefixes;
+  }();
+  rte_malloc_socket_stats before{};
+  rte_malloc_socket_stats after{};
+  for ([[maybe_unused]] auto _ : state) {
+    rte_malloc_get_socket_stats(0, &before);
+    const auto table = *RouteTable::create({v4 ? count : 8, v4 ? 8 : count, 0, 0}, rcu.get());
+    for (uint32_t i = 0; i < count; ++i)
+      if (!table->add(routes[i], Target::peer(PeerId{i % kMaxPeers})))
+        return state.SkipWithError("a route was refused");
+    rte_malloc_get_socket_stats(0, &after);
+  }
+  count_items(state, count);
+  state.counters["bytes_per_route"] =
+      static_cast<double>(after.heap_allocsz_bytes - before.heap_allocsz_bytes) / count;
+}
+
 /// /24 networks; the hosts' table is asked first, as always.
 void route_prefixes(benchmark::State& state) {
   const Rcu rcu = make_rcu();
@@ -232,6 +263,12 @@ BENCHMARK(receive_slot)->ArgName("sessions")->Arg(1)->Arg(1'000)->Arg(100'000);
 BENCHMARK(transmit_slot)->ArgName("sessions")->Arg(1)->Arg(1'000)->Arg(100'000);
 BENCHMARK(replay_window)->ArgName("swapped")->Arg(0)->Arg(1);
 BENCHMARK(route_hosts)->ArgName("hosts")->Arg(1)->Arg(1'000)->Arg(100'000);
+BENCHMARK(add_routes)
+    ->ArgNames({"ip", "routes"})
+    ->Args({4, 1'000'000})
+    ->Args({6, 1'000'000})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(route_prefixes)->ArgName("prefixes")->Arg(1)->Arg(1'000)->Arg(50'000);
 BENCHMARK(build_header)->ArgName("outer")->Arg(4)->Arg(6);
 BENCHMARK(publish_binding)->ArgName("sessions")->Arg(1)->Arg(1'000)->Arg(100'000);

@@ -105,6 +105,10 @@ constexpr BadCase kBadKeysAndValues[] = {
      "  - edge", "p:33:5: peers[1]: expected a map got edge"},
     {"word unknown to a choice", kGateway, "idle: adaptive", "idle: sleepy",
      "p:3:44: cores.idle: expected one of poll, adaptive got sleepy"},
+    {"burst over the limit", kGateway, "idle: adaptive", "burst: 65",
+     "p:3:45: cores.burst: expected an integer from 1 to 64 got 65"},
+    {"prefetch over the limit", kGateway, "idle: adaptive", "prefetch_ahead: 17",
+     "p:3:54: cores.prefetch_ahead: expected an integer from 0 to 16 got 17"},
     {"unknown suite", kGateway, "chacha20-poly1305]", "rot13]",
      "p:23:25: crypto.suites[1]: expected one of aes-128-gcm, aes-256-gcm, chacha20-poly1305 got "
      "rot13"},

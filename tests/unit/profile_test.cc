@@ -112,12 +112,24 @@ policy: {version: 1}
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->listen_port, 51'900);
   EXPECT_EQ(parsed->cores.idle, IdleMode::kPoll);
+  EXPECT_EQ(parsed->cores.tuning.burst, kDefaultBurst);
+  EXPECT_EQ(parsed->cores.tuning.prefetch_ahead, kDefaultAhead);
   EXPECT_EQ(parsed->memory.megabytes, 512u);
   EXPECT_EQ(parsed->crypto.suites, std::vector{Suite::kAes128Gcm});
   EXPECT_EQ(parsed->crypto.rekey_after, Millis{120'000});
   EXPECT_EQ(parsed->policy.volatility.transport_dead, Millis{2'000});
   EXPECT_FALSE(parsed->policy.switching.failback_when_stable);
   EXPECT_EQ(parsed->admin.socket, "/run/jvpn/jvpnd.sock");
+}
+
+TEST(GatewayProfile, TunesItsWorkers) {
+  std::string text(kGoodGateway);
+  const std::string_view idle = "idle: adaptive";
+  text.replace(text.find(idle), idle.size(), "burst: 64, prefetch_ahead: 0");
+  const auto parsed = parse_gateway_profile(text, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->cores.tuning.burst, 64);
+  EXPECT_EQ(parsed->cores.tuning.prefetch_ahead, 0);
 }
 
 TEST(EventsProfile, TakesEveryKindOfSink) {
