@@ -119,14 +119,19 @@ inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
   lane.last_tsc.store(now_tsc, std::memory_order_relaxed);
 }
 
+/// An inner packet whose source has to be looked up.
+struct Unproven {
+  InnerPacket inner;
+  RxLane* lane;  ///< that it came by
+};
+
 /// What came out of a burst.
 struct Opened {
   explicit Opened(WorkerContext& worker) : delivery(worker) {}
 
   Delivery<Origin::kTunnel> delivery;
   uint64_t accepted = 0;
-  InnerBurst unproven;      ///< their sources have to be looked up
-  RxLane* lane[kMaxBurst];  ///< of those
+  Burst<Unproven> unproven;
 };
 
 /// The lane's latest inner IPv4 source, if it is still known to route to the lane's peer.
@@ -159,8 +164,8 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   const uint32_t bytes =
       sound_inner_bytes(ip, data.bytes - static_cast<uint32_t>(wire::kTransportOverhead));
   if (bytes == 0) return drop(worker, data.packet, Drop::kInnerHeader);
-  opened.lane[opened.unproven.count()] = data.lane;
-  opened.unproven.add({data.packet, ip, bytes, data.record->peer, data.port, is_ipv4(ip)});
+  const InnerPacket inner{data.packet, ip, bytes, data.record->peer, data.port, is_ipv4(ip)};
+  opened.unproven.add({inner, data.lane});
 }
 
 /// Steps 2 to 5 for an opened message. False: it is no longer ours.
@@ -190,13 +195,14 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
 }
 
 /// A peer may only use sources that route to it.
-inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane& lane,
-                         Target target, Delivery<Origin::kTunnel>& delivery) {
+inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
+                  Delivery<Origin::kTunnel>& delivery) {
+  const InnerPacket& inner = packet.inner;
   if (target != Target::peer(inner.from)) [[unlikely]]
     return drop(worker, inner.packet, Drop::kInnerSource);
   if (inner.ipv4) {
-    lane.source_v4 = load_u32(inner.ip + 12);
-    lane.source_generation = delivery.generation;
+    packet.lane->source_v4 = load_u32(inner.ip + 12);
+    packet.lane->source_generation = delivery.generation;
   }
   deliver_packet(worker, inner, delivery);
 }
@@ -205,22 +211,21 @@ inline void check_proven(WorkerContext& worker, const InnerPacket& inner, RxLane
 [[gnu::noinline]] inline void prove_sources(WorkerContext& worker, Opened& opened) {
   Delivery<Origin::kTunnel>& delivery = opened.delivery;
   InnerBurst asked;
-  RxLane* lane[kMaxBurst];
-  for (size_t i = 0; i < opened.unproven.count(); ++i) {
-    const InnerPacket& inner = opened.unproven[i];
-    const Target* known = known_route(worker, inner, Side::kSource, delivery.generation);
+  Unproven* kept = opened.unproven.begin();
+  for (const Unproven& packet : opened.unproven) {
+    const Target* known = known_route(worker, packet.inner, Side::kSource, delivery.generation);
     if (known != nullptr) {
-      check_proven(worker, inner, *opened.lane[i], *known, delivery);
+      judge(worker, packet, *known, delivery);
       continue;
     }
-    lane[asked.count()] = opened.lane[i];
-    asked.add(inner);
+    asked.add(packet.inner);
+    keep(kept, packet);
   }
   if (asked.empty()) return;
   Burst<Target> targets;
   ask_routes(worker, asked, Side::kSource, delivery.generation, targets);
   for (size_t i = 0; i < asked.count(); ++i)
-    check_proven(worker, asked[i], *lane[i], targets[i], delivery);
+    judge(worker, opened.unproven[i], targets[i], delivery);
 }
 
 }  // namespace open

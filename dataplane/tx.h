@@ -49,7 +49,7 @@ class TxBuffers {
  private:
   static constexpr uint16_t kFrames = kMaxBurst;
 
-  struct alignas(1'024) Buffer {
+  struct alignas(64) Buffer {
     uint16_t dpdk_id = 0;
     uint16_t count = 0;
     std::array<rte_mbuf*, kFrames> frames;

@@ -143,8 +143,8 @@ void DataPath::seal(SealBatch& batch) {
     const wire::TransportHeader header{wire::MessageType::kData, {}, peer_index_.value, counter};
     __builtin_memcpy(packet.data(), &header, sizeof header);
     const size_t inner_bytes = packet.size() - wire::kTransportOverhead;
-    ops_[sealed] = transport_op(tx_key_, packet.data() + sizeof header,
-                                static_cast<uint32_t>(inner_bytes));
+    ops_[sealed] =
+        transport_op(tx_key_, packet.data() + sizeof header, static_cast<uint32_t>(inner_bytes));
     activity_.tx_bytes += inner_bytes;
   }
   if (sealed < packets.size())
@@ -173,9 +173,8 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;
   if (verdict == ReplayVerdict::kTooOld) return Drop::kReplayTooOld;
 
-  ops_.push_back(
-      transport_op(record->key, message.data() + sizeof header,
-                   static_cast<uint32_t>(message.size() - wire::kTransportOverhead)));
+  ops_.push_back(transport_op(record->key, message.data() + sizeof header,
+                              static_cast<uint32_t>(message.size() - wire::kTransportOverhead)));
   opening_.push_back({record, &window, sequence});
   return std::nullopt;
 }
