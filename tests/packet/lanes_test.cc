@@ -41,6 +41,9 @@ class Wire {
     }
   }
 
+  /// From now on lower lanes are stale.
+  void expect_from(uint16_t lane) { least_lane_ = lane; }
+  uint64_t stale() const { return stale_; }
   uint64_t packets() const { return packets_; }
   uint64_t repeats() const { return repeats_; }
   /// Which workers sent on each (peer index, lane).
@@ -59,6 +62,7 @@ class Wire {
     repeats_ += seen[sequence];
     seen[sequence] = true;
     senders_[{header.receiver, lane}].insert(queue);
+    stale_ += lane < least_lane_;
     ++packets_;
   }
 
@@ -67,6 +71,8 @@ class Wire {
   std::map<std::pair<uint32_t, uint16_t>, std::set<uint16_t>> senders_;
   uint64_t packets_ = 0;
   uint64_t repeats_ = 0;
+  uint64_t stale_ = 0;
+  uint16_t least_lane_ = 0;
 };
 
 class Lanes : public testing::Test {
@@ -160,6 +166,65 @@ TEST_F(Lanes, never_repeat_a_counter_while_records_are_replaced) {
   wire.watch();
   expect_unique(wire);
   EXPECT_GT(published, 1'000U);
+  for (uint32_t peer = 0; peer < kSessions; ++peer) lab_.sessions().store_tx(PeerId{peer}, nullptr);
+}
+
+/// Bindings that follow each other: lanes of their own, another source port on the path.
+class Jumps {
+ public:
+  Jumps(Lab& lab, const std::vector<std::unique_ptr<TestSession>>& sessions)
+      : lab_(lab), sessions_(sessions) {}
+
+  /// All sessions to the next binding. Returns its first lane.
+  uint16_t jump() {
+    first_lane_ = static_cast<uint16_t>(first_lane_ + kLanes);
+    for (uint32_t peer = 0; peer < kSessions; ++peer) {
+      lanes_.push_back(std::make_unique<std::array<TxLane, kLanes>>());
+      for (TxLane& lane : *lanes_.back()) lane.quota = kPacketsPerWorker;
+      auto record = sessions_[peer]->next_revision();
+      record->binding_version = BindingVersion{first_lane_};
+      record->first_lane = LaneId{first_lane_};
+      record->lanes = lanes_.back()->data();
+      record->header[kTunnelV4.udp + 1] ^= static_cast<uint8_t>(first_lane_);
+      lab_.sessions().store_tx(PeerId{peer}, record.get());
+      records_.push_back(std::move(record));
+    }
+    token_ = rte_rcu_qsbr_start(lab_.rcu());
+    return first_lane_;
+  }
+  /// No worker is at the binding before.
+  bool settled() const { return rte_rcu_qsbr_check(lab_.rcu(), token_, false) == 1; }
+
+ private:
+  static constexpr uint16_t kLanes = kLanesPerWorker * kWorkers;
+
+  Lab& lab_;
+  const std::vector<std::unique_ptr<TestSession>>& sessions_;
+  std::vector<std::unique_ptr<std::array<TxLane, kLanes>>> lanes_;
+  std::vector<std::unique_ptr<TxRecord>> records_;
+  uint16_t first_lane_ = 0;
+  uint64_t token_ = 0;
+};
+
+TEST_F(Lanes, jump_under_full_load_without_a_loss) {
+  Wire wire(lab_);
+  Jumps jumps(lab_, sessions_);
+  uint16_t first_lane = 0;
+  uint64_t told = 0;
+  offer(wire, [&] {
+    if (first_lane != 0 && !jumps.settled()) return;
+    wire.watch();  // what was sealed before the workers had seen it
+    wire.expect_from(first_lane);
+    ++told;
+    first_lane = jumps.jump();
+  });
+  join();
+  wire.watch();
+  EXPECT_GT(told, 20U);
+  EXPECT_EQ(wire.stale(), 0U);
+  EXPECT_EQ(wire.repeats(), 0U);
+  EXPECT_EQ(wire.packets(), kWorkers * kPacketsPerWorker - lab_.drops(Drop::kTxFull));
+  EXPECT_EQ(lab_.all_drops(), lab_.drops(Drop::kTxFull)) << lab_.drop_text();
   for (uint32_t peer = 0; peer < kSessions; ++peer) lab_.sessions().store_tx(PeerId{peer}, nullptr);
 }
 
