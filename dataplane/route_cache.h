@@ -1,52 +1,24 @@
 // What the route table answered lately, for one worker: most packets go where others just went.
 #pragma once
 
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
-#include <vector>
+#include <memory>
 
 #include <nmmintrin.h>
 #include <rte_prefetch.h>
-#include <sys/mman.h>
 
 #include "common/route_table.h"
 #include "dataplane/bytes.h"
 
 namespace jvpn {
 
-/// Memory that the kernel backs by large pages where it can.
-template <typename T>
-struct HugeAllocator {
-  using value_type = T;
-  static constexpr size_t kPage = size_t{2} << 20;
-
-  HugeAllocator() = default;
-  template <typename Other>
-  explicit HugeAllocator(const HugeAllocator<Other>&) {}
-  T* allocate(size_t count) {
-    const size_t bytes = (count * sizeof(T) + kPage - 1) / kPage * kPage;
-    void* memory = std::aligned_alloc(kPage, bytes);
-    if (memory == nullptr) throw std::bad_alloc();
-    madvise(memory, bytes, MADV_HUGEPAGE);  // a wish
-    return static_cast<T*>(memory);
-  }
-  void deallocate(T* memory, size_t) { std::free(memory); }
-  bool operator==(const HugeAllocator&) const = default;
-};
-
 /// Direct-mapped, one table for each family. Entries hold for one generation of the routes.
 class RouteCache {
  public:
   /// For that many peers, each with a host route; 48 bytes an entry of both families. Throws
   /// std::bad_alloc.
-  explicit RouteCache(uint32_t peers)
-      : mask_(std::clamp<size_t>(std::bit_ceil(2 * size_t{peers}), kLeast, kMost) - 1),
-        v4_(mask_ + 1),
-        v6_(mask_ + 1) {}
+  explicit RouteCache(uint32_t peers);
 
   /// More than the core's second cache holds: entries are worth a prefetch a burst before.
   bool is_large() const { return mask_ >= kLarge; }
@@ -94,9 +66,13 @@ class RouteCache {
     return _mm_crc32_u64(_mm_crc32_u64(0, load_u64(address)), load_u64(address + 8)) & mask_;
   }
 
-  size_t mask_;
-  std::vector<EntryV4, HugeAllocator<EntryV4>> v4_;
-  std::vector<EntryV6, HugeAllocator<EntryV6>> v6_;
+  struct Free {
+    void operator()(void* memory) const;
+  };
+
+  size_t mask_;  ///< of the entries' number, a power of two
+  std::unique_ptr<EntryV4[], Free> v4_;
+  std::unique_ptr<EntryV6[], Free> v6_;
 };
 
 }  // namespace jvpn
