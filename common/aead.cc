@@ -57,7 +57,8 @@ struct ChachaJob {
   uint8_t* tag;
 };
 
-void submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const ChachaJob& job) {
+// True when nothing is left in the manager: jobs come back in their order, so this one is done.
+bool submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const ChachaJob& job) {
   IMB_JOB* slot = IMB_GET_NEXT_JOB(manager);
   slot->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
   slot->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
@@ -78,7 +79,7 @@ void submit_chacha(IMB_MGR* manager, IMB_CIPHER_DIRECTION direction, const Chach
   slot->u.CHACHA20_POLY1305.aad_len_in_bytes = job.aad.size();
   slot->auth_tag_output = job.tag;
   slot->auth_tag_output_len_in_bytes = kAeadTagBytes;
-  IMB_SUBMIT_JOB_NOCHECK(manager);  // gives back a finished one; all are, after a flush
+  return IMB_SUBMIT_JOB_NOCHECK(manager) == slot;
 }
 
 void flush(IMB_MGR* manager) {
@@ -114,8 +115,8 @@ void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, Aead
   }
 }
 
-void Aead::submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag) {
-  submit_chacha(manager_.get(), direction, {*op.key, op.nonce, {}, op.data, op.length, tag});
+bool Aead::submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag) {
+  return submit_chacha(manager_.get(), direction, {*op.key, op.nonce, {}, op.data, op.length, tag});
 }
 
 void Aead::finish_jobs() {

@@ -124,7 +124,8 @@ class Aead {
   struct FreeManager {
     void operator()(IMB_MGR* manager) const;
   };
-  void submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag);
+  /// True when the job is done at once, as those before it.
+  bool submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag);
   void finish_jobs();
   template <bool kSeals, typename TagOf>
   void work(std::span<const AeadOp> burst, TagOf tag_of);
@@ -152,15 +153,14 @@ class AeadRun {
   /// the data. Key, nonce and `tag` stay in place until then.
   [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
     if (op.key->suite == Suite::kChaCha20Poly1305) {
-      aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, op, tag);
-      waits_ = true;
+      waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, op, tag);
       return;
     }
     const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128_ : gcm256_;
     call(&op.key->gcm, &context_, op.data, op.data, op.length, op.nonce, nullptr, 0, tag,
          kAeadTagBytes);
   }
-  /// Some packets are not done: ChaCha20-Poly1305 works on several at once.
+  /// Some packets are not done: of ChaCha20-Poly1305, where IPsec-MB works on several at once.
   bool waits() const { return waits_; }
   void finish() {
     if (waits_) aead_.finish_jobs();

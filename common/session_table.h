@@ -94,10 +94,14 @@ struct alignas(kCacheLine) TxRecord {
 
 /// Fetches the lines that every packet of a session reads besides its key; nullptr is fine.
 inline void prefetch_record(const RxRecord* record) {
+  if (record == nullptr) [[unlikely]]
+    return;
   rte_prefetch0(&record->index);
   rte_prefetch0(record + 1);  // where the first lane stands, if the publisher made the record
 }
 inline void prefetch_record(const TxRecord* record) {
+  if (record == nullptr) [[unlikely]]
+    return;
   rte_prefetch0(&record->binding_version);
   rte_prefetch0(record->header);
 }
