@@ -328,7 +328,10 @@ bool MemifPeer::take_wan(std::span<uint8_t> frame, LatencyHistogram& latency) {
     take_message(message);
     return false;
   }
-  if (data_frames_++ % kSampleEvery == 0) open_sample(message, latency);
+  if (data_frames_++ % kSampleEvery == 0)
+    open_sample(message, latency);
+  else
+    ++unopened_;
   return !options_.open;
 }
 
