@@ -13,14 +13,25 @@ namespace jvpn {
 
 enum class ReplayVerdict : uint8_t { kFresh, kDuplicate, kTooOld };
 
+/// Words of a window that lie somewhere else: whoever makes the window gives them, zeroed.
+struct FarWords {
+  uint64_t* first = nullptr;
+  uint64_t& operator[](size_t i) const { return first[i]; }
+};
+
 /// Accepts each sequence number once, among the latest `Bits`: the highest accepted and those
 /// behind it. The first number may be 0. One writer; trivially copyable; never allocates. A jump
 /// ahead of any size costs at most one pass over the ring.
-template <size_t Bits>
+template <size_t Bits, typename Words = std::array<uint64_t, Bits / 64>>
 class ReplayWindow {
   static_assert(Bits >= 64 && std::has_single_bit(Bits));
 
  public:
+  static constexpr size_t kWords = Bits / 64;
+
+  ReplayWindow() = default;
+  explicit ReplayWindow(Words words) : words_(words) {}
+
   /// What accept() would say. Call it before the tag is checked, accept() afterwards.
   ReplayVerdict check(uint64_t sequence) const {
     if (sequence > highest_) return ReplayVerdict::kFresh;
@@ -52,12 +63,9 @@ class ReplayWindow {
   /// Highest number accepted; 0 also when there is none yet. Any thread.
   uint64_t highest() const { return __atomic_load_n(&highest_, __ATOMIC_RELAXED); }
 
-  /// As new.
-  void reset() { *this = ReplayWindow{}; }
+  const Words& words() const { return words_; }
 
  private:
-  static constexpr size_t kWords = Bits / 64;
-
   static constexpr size_t index(uint64_t sequence) { return (sequence / 64) % kWords; }
   static constexpr uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % 64); }
 
@@ -73,7 +81,7 @@ class ReplayWindow {
 
   uint64_t highest_ = 0;
   uint64_t latest_ = 0;  ///< bits of the highest number's word
-  std::array<uint64_t, kWords> words_{};
+  Words words_{};
 };
 
 }  // namespace jvpn

@@ -27,11 +27,15 @@ namespace jvpn {
 
 inline constexpr size_t kCacheLine = 64;
 
-/// Receive state of one lane. Writer: the worker that claimed it, alone. Control reads the
-/// counters.
+using LaneWindow = ReplayWindow<kReplayWindowBits, FarWords>;
+struct alignas(kCacheLine) LaneWords {
+  std::array<uint64_t, LaneWindow::kWords> words{};
+};
+
+/// Receive state of one lane: all that a packet in sequence needs, in one line. Writer: the worker
+/// that claimed it, alone. Control reads the counters.
 struct alignas(kCacheLine) RxLane {
   static constexpr uint32_t kUnclaimed = UINT32_MAX;
-  // Line 0: all that a packet in sequence needs.
   std::atomic<uint32_t> owner{kUnclaimed};  ///< worker number; set once by compare-exchange
   uint32_t quiet_until = 0;           ///< no foreign source is told of before; worker's own clock
   uint32_t source_v4 = 0;             ///< inner source that routed to this peer; worker's own
@@ -39,9 +43,11 @@ struct alignas(kCacheLine) RxLane {
   std::atomic<uint64_t> packets{0};   ///< authentic and fresh; relaxed
   std::atomic<uint64_t> bytes{0};     ///< inner bytes of those; relaxed
   std::atomic<uint64_t> last_tsc{0};  ///< TSC of the burst with the latest of them; relaxed
-  ReplayWindow<kReplayWindowBits> window;  ///< its highest number and that one's word in line 0
+  LaneWindow window;                  ///< has words before its first packet
+
+  void keep_window_in(LaneWords& words) { window = LaneWindow({words.words.data()}); }
 };
-static_assert(offsetof(RxLane, window) + 2 * sizeof(uint64_t) <= kCacheLine);
+static_assert(sizeof(RxLane) == kCacheLine);
 
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.
@@ -92,18 +98,21 @@ struct alignas(kCacheLine) TxRecord {
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
 };
 
-/// Fetches the lines that every packet of a session reads besides its key; nullptr is fine.
-inline void prefetch_record(const RxRecord* record) {
+/// Fetches the lines that every packet of a session reads besides its key, and of a key that is far
+/// away what prefetch_early() does; nullptr is fine.
+inline void prefetch_record(const RxRecord* record, bool far) {
   if (record == nullptr) [[unlikely]]
     return;
   rte_prefetch0(&record->index);
   rte_prefetch0(record + 1);  // where the first lane stands, if the publisher made the record
+  if (far) prefetch_early(record->traffic_key);
 }
-inline void prefetch_record(const TxRecord* record) {
+inline void prefetch_record(const TxRecord* record, bool far) {
   if (record == nullptr) [[unlikely]]
     return;
   rte_prefetch0(&record->binding_version);
   rte_prefetch0(record->header);
+  if (far) prefetch_early(record->traffic_key);
 }
 
 static_assert(sizeof(RxRecord) == sizeof(AeadKey) + kCacheLine);

@@ -40,6 +40,9 @@ Counted count(const TxLane* lanes, size_t n) {
 size_t bytes_with_lanes(uint16_t lanes) {
   return sizeof(RxRecord) + lanes * sizeof(RxLane);
 }
+LaneWords* words_of(const RxRecord& record) {
+  return reinterpret_cast<LaneWords*>(record.lanes->window.words().first);
+}
 
 void add_rx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
   totals.rx_packets += now.packets - before.packets;
@@ -90,18 +93,26 @@ Publisher::Peer& Publisher::peer_of(PeerId id) {
   return at->second;
 }
 
-/// A record with its lanes behind it; nullptr without memory.
+/// A record with its lanes behind it; nullptr without memory. The lanes' words lie elsewhere: few
+/// packets read them, and records that lie close share pages.
 RxRecord* Publisher::make_rx(uint16_t lanes) {
+  LaneWords* words = slab_.make<LaneWords>(lanes);
+  if (words == nullptr) return nullptr;
   void* memory = slab_.allocate(bytes_with_lanes(lanes));
-  if (memory == nullptr) return nullptr;
+  if (memory == nullptr) {
+    slab_.destroy(words, lanes);
+    return nullptr;
+  }
   auto* record = new (memory) RxRecord;
   record->lane_count = lanes;
   record->lanes = reinterpret_cast<RxLane*>(record + 1);
   std::uninitialized_value_construct_n(record->lanes, lanes);
+  for (uint16_t i = 0; i < lanes; ++i) record->lanes[i].keep_window_in(words[i]);
   return record;
 }
 
 void Publisher::destroy(const RxRecord* record) {
+  slab_.destroy(words_of(*record), record->lane_count);
   slab_.release(const_cast<RxRecord*>(record), bytes_with_lanes(record->lane_count));
 }
 

@@ -7,6 +7,12 @@
 #include "common/secret.h"
 
 namespace jvpn {
+namespace {
+
+constexpr size_t kPageBytes = 4'096;
+constexpr size_t kPageLines = kPageBytes / kCacheLine;
+
+}  // namespace
 
 Slab::~Slab() {
   for (void* chunk : chunks_) rte_free(chunk);
@@ -15,13 +21,14 @@ Slab::~Slab() {
 void* Slab::allocate(size_t bytes) {
   const size_t lines = lines_of(bytes);
   if (lines == 0) return nullptr;
-  void* memory = nullptr;
-  if (lines < free_.size() && free_[lines] != nullptr) {
-    memory = free_[lines];
-    free_[lines] = free_[lines]->next;
+  if (lines >= shelves_.size()) shelves_.resize(lines + 1);
+  Shelf& shelf = shelves_[lines];
+  void* memory = shelf.free;
+  if (memory != nullptr) {
+    shelf.free = shelf.free->next;
     wipe(memory, sizeof(Free));
   } else {
-    memory = carve(lines);
+    memory = carve(shelf, lines);
   }
   if (memory != nullptr) in_use_ += lines * kCacheLine;
   return memory;
@@ -31,34 +38,36 @@ void Slab::release(void* memory, size_t bytes) {
   if (memory == nullptr) return;
   const size_t lines = lines_of(bytes);
   wipe(memory, lines * kCacheLine);
-  push(memory, lines);
+  Shelf& shelf = shelves_[lines];
+  shelf.free = new (memory) Free{shelf.free};
   in_use_ -= lines * kCacheLine;
 }
 
-void* Slab::carve(size_t lines) {
-  if (left_ < lines && !grow(lines)) return nullptr;
-  uint8_t* memory = next_;
-  next_ += lines * kCacheLine;
-  left_ -= lines;
+void* Slab::carve(Shelf& shelf, size_t lines) {
+  const size_t in_page = shelf.left % kPageLines;  // chunks end where a page does
+  const bool small = lines <= kPageLines;
+  if (small && in_page < lines) shelf.skip(in_page);
+  if (shelf.left < lines && !grow(shelf, lines)) return nullptr;
+  if (small && in_page < lines) shelf.skip(shelf.pages++ % (kPageLines % lines + 1));
+  uint8_t* memory = shelf.next;
+  shelf.skip(lines);
   return memory;
 }
 
-bool Slab::grow(size_t lines) {
-  const size_t bytes = std::max(kChunkBytes, lines * kCacheLine);
-  void* chunk = rte_zmalloc("jvpn_slab", bytes, kCacheLine);
-  if (chunk == nullptr) return false;
-  if (left_ > 0) push(next_, left_);
-  chunks_.push_back(chunk);
-  next_ = static_cast<uint8_t*>(chunk);
-  left_ = bytes / kCacheLine;
-  return true;
+void Slab::Shelf::skip(size_t lines) {
+  next += lines * kCacheLine;
+  left -= lines;
 }
 
-void Slab::push(void* memory, size_t lines) {
-  if (lines >= free_.size()) free_.resize(lines + 1, nullptr);
-  Free* entry = static_cast<Free*>(memory);
-  entry->next = free_[lines];
-  free_[lines] = entry;
+bool Slab::grow(Shelf& shelf, size_t lines) {
+  const size_t pages = (lines + kPageLines - 1) / kPageLines;
+  const size_t bytes = std::max(kChunkBytes, pages * kPageBytes);
+  void* chunk = rte_zmalloc("jvpn_slab", bytes, kPageBytes);
+  if (chunk == nullptr) return false;
+  chunks_.push_back(chunk);
+  shelf.next = static_cast<uint8_t*>(chunk);
+  shelf.left = bytes / kCacheLine;
+  return true;
 }
 
 }  // namespace jvpn

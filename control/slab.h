@@ -1,5 +1,7 @@
 // Memory for the records that workers read: objects of whole cache lines, carved from chunks of
-// DPDK's heap, kept on free lists by exact size. Released memory is wiped.
+// DPDK's heap that hold one size each, kept on free lists by that size. No object that fits into a
+// page of 4 kB lies across two: whatever pages stand behind the heap, and behind those of a virtual
+// machine, each object costs a packet one entry of the TLB. Released memory is wiped.
 //
 // Control thread only. Chunks return to the heap with the slab.
 #pragma once
@@ -51,15 +53,21 @@ class Slab {
   struct Free {
     Free* next;
   };
-  static size_t lines_of(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine; }
-  void* carve(size_t lines);
-  bool grow(size_t lines);
-  void push(void* memory, size_t lines);
+  /// Of the objects of one size.
+  struct Shelf {
+    Free* free = nullptr;
+    uint8_t* next = nullptr;  ///< unused rest of the newest chunk
+    size_t left = 0;          ///< its cache lines
+    size_t pages = 0;         ///< begun; they begin at differing lines, for the cache's sets
 
-  std::vector<Free*> free_;  ///< by number of cache lines
+    void skip(size_t lines);
+  };
+  static size_t lines_of(size_t bytes) { return (bytes + kCacheLine - 1) / kCacheLine; }
+  void* carve(Shelf& shelf, size_t lines);
+  bool grow(Shelf& shelf, size_t lines);
+
+  std::vector<Shelf> shelves_;  ///< by number of cache lines
   std::vector<void*> chunks_;
-  uint8_t* next_ = nullptr;  ///< unused rest of the newest chunk
-  size_t left_ = 0;          ///< its cache lines
   size_t in_use_ = 0;
 };
 

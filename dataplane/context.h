@@ -25,6 +25,9 @@
 namespace jvpn {
 
 struct WorkerContext {
+  static constexpr uint32_t kManyPeers = 8'192;
+  static constexpr size_t kSlotAhead = 2;  ///< packets
+
   uint32_t number = 0;  ///< of this worker; owner value of the lanes that it claims
   uint32_t workers = 1;
   uint16_t burst = kMaxBurst;    ///< packets taken at once
@@ -42,11 +45,12 @@ struct WorkerContext {
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
+  /// Many sessions: their slots, records and keys don't come from the core's caches.
+  const bool sessions_are_far = sessions.peers() >= kManyPeers;
+  /// Packets between the prefetch of a session's slot and that of its record; far: a whole burst.
+  const size_t slot_ahead = sessions_are_far ? kMaxBurst : kSlotAhead;
   StageClock* stages = nullptr;  ///< the harness', if it wants to know
 };
-
-/// Packets between the prefetch of a session's slot and the prefetch of its record.
-inline constexpr size_t kSlotAhead = 8;
 
 /// `stage` is done for this burst.
 inline void lap(WorkerContext& worker, Stage stage) {

@@ -95,7 +95,7 @@ template <Origin kOrigin>
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
     delivery.to_peers.add({inner, peer, nullptr});
-    if (delivery.to_peers.count() > delivery.loaded + kSlotAhead)
+    if (delivery.to_peers.count() > delivery.loaded + worker.slot_ahead)
       seal::load_record(worker, delivery.to_peers[delivery.loaded++]);
     return;
   }

@@ -28,7 +28,7 @@ inline uint64_t counter_of(const uint8_t* message) {
 
 inline void load_record(const WorkerContext& worker, DataPacket& data) {
   data.record = worker.sessions.rx(receiver_of(data.message));
-  prefetch_record(data.record);
+  prefetch_record(data.record, worker.sessions_are_far);
 }
 
 /// Of the packets from number `first` on.

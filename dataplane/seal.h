@@ -31,7 +31,7 @@ inline AeadOp op_of(const TunnelPacket& out) {
 
 inline void load_record(const WorkerContext& worker, TunnelPacket& out) {
   out.record = worker.sessions.tx(out.to);
-  prefetch_record(out.record);
+  prefetch_record(out.record, worker.sessions_are_far);
 }
 
 /// Lanes, and the keys that the cipher begins with.
@@ -134,20 +134,28 @@ inline void wrap(const InnerPacket& inner, const TxRecord& record, uint64_t coun
   return true;
 }
 
-/// Steps 2 to 4: what is left is a frame to be sealed, by the op of its place.
-inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin,
-                         Burst<AeadOp>& ops) {
+/// Steps 2 to 4: what is left is a frame to be sealed.
+inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
   TunnelPacket* kept = burst.begin();
-  AeadOp* op = ops.begin();
-  for (const TunnelPacket& out : burst) {
-    if (!number(worker, out, origin, now_tsc)) [[unlikely]]
-      continue;
-    *op++ = op_of(out);
-    keep(kept, out);
-  }
+  for (const TunnelPacket& out : burst)
+    if (number(worker, out, origin, now_tsc)) [[likely]]
+      keep(kept, out);
   burst.truncate(kept);
-  ops.truncate(op);
+}
+
+/// Step 5, but for the port.
+[[gnu::noinline]] inline void encrypt(WorkerContext& worker, const TunnelBurst& burst) {
+  if (burst.empty()) return;
+  AeadRun<true> run(worker.aead);
+  const size_t count = burst.count();
+  const size_t ahead = worker.aead.prefetch_ahead(burst[0].inner.bytes);
+  for (size_t i = 0; i < count; ++i) {
+    if (i + ahead < count) prefetch(op_of(burst[i + ahead]));
+    const AeadOp op = op_of(burst[i]);
+    run.work(op, op.data + op.length);
+  }
+  run.finish();
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
@@ -174,10 +182,9 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   for (size_t i = loaded; i < burst.count(); ++i) seal::load_record(worker, burst[i]);
   seal::prefetch_lanes(worker, burst);
   lap(worker, Stage::kLookup);
-  Burst<AeadOp> ops;
-  seal::number_burst(worker, burst, origin, ops);
+  seal::number_burst(worker, burst, origin);
   lap(worker, Stage::kNumber);
-  worker.aead.seal({ops.begin(), ops.count()});
+  seal::encrypt(worker, burst);
   lap(worker, Stage::kSeal);
   for (const TunnelPacket& out : burst) {
     const TxRecord& record = *out.record;

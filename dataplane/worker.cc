@@ -167,7 +167,7 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   size_t loaded = 0;
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
-    if (data.count() > loaded + kSlotAhead) lookup::load_record(context_, data[loaded++]);
+    if (data.count() > loaded + context_.slot_ahead) lookup::load_record(context_, data[loaded++]);
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
         plain_data(port, ethernet, packet->data_len, header_sum_of(port, packet));

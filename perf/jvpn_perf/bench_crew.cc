@@ -97,7 +97,7 @@ void BenchCrew::work(uint16_t worker) {
 void BenchCrew::lead() {
   std::vector<size_t> order(cells_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  for (const size_t cell : order) run_phase(cell, false);
+  for (const size_t cell : order) warm(cell);
   const auto begun = BenchClock::now();
   const double run_ms = options_.bench.seconds * 1'000 / options_.bench.runs;
   for (run_ = 0; run_ < options_.bench.runs && !interrupted(); ++run_) {
@@ -130,7 +130,21 @@ void BenchCrew::give_order(const Order& order) {
   orders_.notify_all();
 }
 
-void BenchCrew::run_phase(size_t cell, bool counts) {
+/// Until nearly every session has had a packet: what a worker learns by a flow's first one is
+/// known.
+void BenchCrew::warm(size_t cell) {
+  constexpr size_t kPacketsPerSession = 3;
+  const BenchCell& here = cells_[cell];
+  const bool known = std::any_of(
+      cells_.begin(), cells_.begin() + static_cast<ptrdiff_t>(cell), [&](const BenchCell& before) {
+        return before.rig == here.rig && before.direction == here.direction;
+      });
+  const size_t wanted = known ? 1 : kPacketsPerSession * rigs_[here.rig]->sessions().shape().count;
+  for (size_t packets = 0; packets < wanted && !interrupted();) packets += run_phase(cell, false);
+}
+
+/// Packets that each worker had.
+size_t BenchCrew::run_phase(size_t cell, bool counts) {
   const double pair_ms = pair_ms_[cell];
   const double fit = pair_ms > 0 ? options_.phase_ms / pair_ms : 1;
   const Order order{cell, static_cast<unsigned>(std::max(fit, 1.0)), random_(), false};
@@ -144,6 +158,7 @@ void BenchCrew::run_phase(size_t cell, bool counts) {
   pair_ms_[cell] = ms_since(begun) / (order.pairs + options_.warm_up);
   if (options_.after) options_.after(cells_[cell]);
   if (counts) keep(cell, order);
+  return (options_.warm_up + size_t{order.pairs}) * slices_[cell].front()->packets();
 }
 
 /// What the phase gave; then its slice with the stage clock.

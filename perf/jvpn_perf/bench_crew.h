@@ -73,7 +73,8 @@ class BenchCrew {
   void work(uint16_t worker);
   void lead();
   void follow(uint16_t worker);
-  void run_phase(size_t cell, bool counts);
+  void warm(size_t cell);
+  size_t run_phase(size_t cell, bool counts);
   void keep(size_t cell, const Order& order);
   void do_order(uint16_t worker, const Order& order);
   void give_order(const Order& order);

@@ -21,11 +21,11 @@ uint32_t packets_of(const BenchRig::Options& options) {
 size_t BenchRig::megabytes(const Options& options) {
   const BenchSessions::Shape& sessions = options.sessions;
   const size_t session = sizeof(RxRecord) + sizeof(TxRecord) + sizeof(AeadKey) + kBytesOfRoute +
-                         sessions.lanes * (sizeof(RxLane) + sizeof(TxLane));
+                         sessions.lanes * (sizeof(RxLane) + sizeof(LaneWords) + sizeof(TxLane));
   const size_t slots = std::bit_ceil(size_t{sessions.count} * kIndicesPerSession) * sizeof(void*);
   const size_t bytes =
       sessions.count * session + slots + size_t{packets_of(options)} * kBytesOfPacket + kFixedBytes;
-  return (bytes + bytes / 16) >> 20;
+  return (bytes + bytes / 8) >> 20;  // records keep within pages
 }
 
 Result<std::unique_ptr<BenchRig>> BenchRig::create(const Options& options) {

@@ -1,6 +1,10 @@
 // Packets through the shipping worker, both ways, with OpenSSL as the peer: contents, order,
 // replays, routes between peers, and the slow path.
 #include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -131,25 +135,82 @@ std::vector<Bytes> by_flow(std::vector<Bytes> frames) {
   return frames;
 }
 
-TEST(Transport, bursts_mix_sessions_suites_and_families) {
-  Lab lab;
-  std::vector<std::unique_ptr<TestSession>> sessions;
-  for (uint32_t peer = 0; peer < 12; ++peer)
-    sessions.push_back(std::make_unique<TestSession>(
-        lab,
-        SessionSpec{
-            .peer = PeerId{peer}, .suite = kSuites[peer % 3], .outer = kFamilies[peer / 3 % 2]}));
-  std::mt19937_64 random(run_seed());
+/// Tables for few sessions and for very many: workers fetch ahead in other ways.
+class MixedBursts : public testing::TestWithParam<uint32_t> {
+ protected:
+  MixedBursts() : lab_({.peers = GetParam()}) {
+    for (uint32_t peer = 0; peer < 12; ++peer)
+      sessions_.push_back(std::make_unique<TestSession>(
+          lab_,
+          SessionSpec{
+              .peer = PeerId{peer}, .suite = kSuites[peer % 3], .outer = kFamilies[peer / 3 % 2]}));
+  }
+  const TestSession& any() { return *sessions_[random_() % sessions_.size()]; }
+  /// A data message to a receiver that nobody is.
+  Bytes stray() {
+    wire::TransportHeader header{};
+    header.type = wire::MessageType::kData;
+    header.receiver = static_cast<uint32_t>(random_());
+    Bytes message(sizeof header + 80);
+    std::memcpy(message.data(), &header, sizeof header);
+    return message;
+  }
+  /// By the receiver that the frame is for.
+  const TestSession& session_of(const Bytes& frame) const {
+    const bool v4 = get16(frame, 12) == kIpv4Type;
+    wire::TransportHeader header;
+    std::memcpy(&header, &frame[(v4 ? kTunnelV4 : kTunnelV6).transport], sizeof header);
+    return *sessions_.at(header.receiver & 0xFFFF);
+  }
+
+  Lab lab_;
+  std::vector<std::unique_ptr<TestSession>> sessions_;
+  std::mt19937_64 random_{run_seed()};
+};
+INSTANTIATE_TEST_SUITE_P(Peers, MixedBursts, testing::Values(64, 65'536));
+
+TEST_P(MixedBursts, are_opened) {
+  uint64_t strays = 0;
   for (uint64_t round = 0; round < 50; ++round) {
     std::vector<Bytes> expected;
-    for (int n = 0; n < 32; ++n) {
-      const TestSession& session = *sessions[random() % sessions.size()];
-      const Bytes packet = from_peer(session, kFamilies[random() % 2], random() % 1'300);
+    for (uint64_t n = 0; n < 32; ++n) {
+      const TestSession& session = any();
+      if (random_() % 8 == 0) {
+        lab_.receive(kWan, session.frame_at_peer(stray()));
+        ++strays;
+        continue;
+      }
+      const Bytes packet = from_peer(session, kFamilies[random_() % 2], random_() % 1'300);
       expected.push_back(ip_frame(kHostMac, Mac48{}, forwarded(packet)));
-      lab.receive(kWan, session.seal_at_peer(packet, 0, round * 32 + static_cast<uint64_t>(n)));
+      lab_.receive(kWan, session.seal_at_peer(packet, 0, round * 32 + n));
     }
-    lab.poll();
-    EXPECT_EQ(by_flow(lab.sent(kLan)), by_flow(std::move(expected))) << lab.drop_text();
+    lab_.poll();
+    EXPECT_EQ(by_flow(lab_.sent(kLan)), by_flow(std::move(expected))) << lab_.drop_text();
+  }
+  EXPECT_EQ(lab_.drops(Drop::kUnknownIndex), strays);
+  EXPECT_EQ(lab_.all_drops(), strays);
+}
+
+TEST_P(MixedBursts, are_sealed) {
+  for (int round = 0; round < 50; ++round) {
+    std::map<const TestSession*, std::vector<Bytes>> expected;
+    for (int n = 0; n < 32; ++n) {
+      const TestSession& session = any();
+      const Bytes packet = from_host(session, kFamilies[random_() % 2], random_() % 1'300);
+      expected[&session].push_back(forwarded(packet));
+      lab_.receive(kLan, lan_frame(packet));
+    }
+    lab_.poll();
+    std::map<const TestSession*, std::vector<Bytes>> opened;
+    for (const Bytes& frame : lab_.sent(kWan)) {
+      const TestSession& session = session_of(frame);
+      const auto packet = session.open_at_peer(frame);
+      ASSERT_TRUE(packet.has_value());
+      opened[&session].push_back(packet->inner);
+    }
+    for (auto* packets : {&expected, &opened})
+      for (auto& [session, list] : *packets) std::ranges::sort(list);
+    EXPECT_EQ(opened, expected) << lab_.drop_text();
   }
 }
 

@@ -257,6 +257,7 @@ TestSession::TestSession(Lab& lab, const SessionSpec& spec)
     : lab_(lab),
       spec_(spec),
       rx_lanes_(spec.rx_lanes),
+      rx_words_(spec.rx_lanes),
       tx_lanes_(lab.workers() * spec.lanes_per_worker),
       rx_(std::make_unique<RxRecord>()),
       tx_(std::make_unique<TxRecord>()) {
@@ -266,6 +267,7 @@ TestSession::TestSession(Lab& lab, const SessionSpec& spec)
   rx_->first_lane = LaneId{spec.rx_first_lane};
   rx_->lane_count = spec.rx_lanes;
   rx_->lanes = rx_lanes_.data();
+  for (size_t i = 0; i < rx_lanes_.size(); ++i) rx_lanes_[i].keep_window_in(rx_words_[i]);
   for (TxLane& lane : tx_lanes_) lane.quota = spec.quota;
   tx_->lanes = tx_lanes_.data();
   tx_->peer_index = ReceiverIndex{0x12340000U | spec.peer.value};

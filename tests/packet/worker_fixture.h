@@ -202,6 +202,7 @@ class TestSession {
   RawKey control_{};
   RawKey outbound_{};
   std::vector<RxLane> rx_lanes_;
+  std::vector<LaneWords> rx_words_;
   std::vector<TxLane> tx_lanes_;
   std::unique_ptr<RxRecord> rx_;
   std::unique_ptr<TxRecord> tx_;

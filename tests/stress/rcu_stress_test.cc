@@ -187,6 +187,8 @@ TEST_F(RcuStress, records_are_whole_while_they_are_replaced) {
 TEST_F(RcuStress, lanes_are_claimed_once) {
   constexpr size_t kLanes = 1'000;
   std::vector<RxLane> lanes(kLanes);
+  std::vector<LaneWords> words(kLanes);
+  for (size_t i = 0; i < kLanes; ++i) lanes[i].keep_window_in(words[i]);
   std::array<std::vector<uint8_t>, kReaders> won;
   std::vector<std::thread> claimers;
   for (uint32_t number = 0; number < kReaders; ++number) {

@@ -104,16 +104,6 @@ TEST(ReplayWindow, FirstNumberMayBeLarge) {
   EXPECT_EQ(window.highest(), 1'000'000U);
 }
 
-TEST(ReplayWindow, ResetIsAsNew) {
-  Window window;
-  window.accept(5);
-  window.accept(70'000);
-  window.reset();
-  EXPECT_EQ(window.highest(), 0U);
-  EXPECT_EQ(window.accept(5), kFresh);
-  EXPECT_EQ(window.accept(0), kFresh);
-}
-
 /// Remembers everything.
 class Model {
  public:
