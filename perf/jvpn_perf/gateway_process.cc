@@ -23,8 +23,8 @@
 namespace jvpn::perf {
 namespace {
 
-constexpr unsigned kMegabytes = 256;
-constexpr unsigned kPagesNeeded = kMegabytes / 2 + 8;
+constexpr unsigned kMegabytes = 320;
+constexpr unsigned kMoreMegabytes = 16;
 constexpr std::chrono::milliseconds kStartLimit{30'000};
 constexpr std::chrono::seconds kEndLimit{10};
 constexpr int kPriority = -20;  // of both processes: what others do on these CPUs isn't measured
@@ -44,7 +44,7 @@ ports:
      tx_descriptors: {ring}}}
 crypto: {{private_key_file: {folder}/gateway.key, suites: [{suite}]}}
 lanes: 1
-limits: {{sessions: 16, mbufs: 16384}}
+limits: {{sessions: 16, mbufs: {mbufs}}}
 peers:
   - {{name: generator, public_key: "{peer}", allowed_ips: [10.77.0.2/32]}}
 policy:
@@ -58,12 +58,6 @@ std::string program_path() {
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   return (self.parent_path().parent_path() / "tools/jvpnd").string();
-}
-
-bool free_hugepages() {
-  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-  unsigned pages = 0;
-  return file >> pages && pages >= kPagesNeeded;
 }
 
 Result<void> write_private(const std::string& path, const std::string& text) {
@@ -94,19 +88,20 @@ Policy lasting_policy() {
   return policy;
 }
 
-Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const PublicKey& peer, Suite suite) {
+Result<std::unique_ptr<GatewayProcess>> GatewayProcess::start(const GatewayOptions& options) {
   std::unique_ptr<GatewayProcess> gateway(new GatewayProcess);
-  if (auto written = gateway->write_files(peer, suite); !written) return written.error();
+  if (auto written = gateway->write_files(options); !written) return written.error();
   if (auto launched = gateway->launch(); !launched) return launched.error();
   if (auto ready = gateway->wait_ready(); !ready) return ready.error();
   return gateway;
 }
 
-Result<void> GatewayProcess::write_files(const PublicKey& peer, Suite suite) {
+Result<void> GatewayProcess::write_files(const GatewayOptions& options) {
   std::string name = "/tmp/jvpn-perf.XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) return errno_error("a folder in /tmp");
   folder_ = name;
-  hugepages_ = free_hugepages();
+  if (auto pages = HugepageReservation::make(kMegabytes + kMoreMegabytes))
+    hugepages_ = *std::move(pages);
   const SecretKey secret = generate_secret_key();
   public_key_ = public_key_of(secret);
   if (auto key = write_private(folder_ + "/gateway.key", key_to_base64(secret.bytes()) + "\n");
@@ -114,10 +109,11 @@ Result<void> GatewayProcess::write_files(const PublicKey& peer, Suite suite) {
     return key;
   return write_private(
       folder_ + "/gateway.yaml",
-      fmt::format(fmt::runtime(kProfile), fmt::arg("hugepages", hugepages_),
+      fmt::format(fmt::runtime(kProfile), fmt::arg("hugepages", hugepages()),
                   fmt::arg("megabytes", kMegabytes), fmt::arg("folder", folder_),
-                  fmt::arg("ring", kMemifRing), fmt::arg("suite", to_string(suite)),
-                  fmt::arg("peer", key_to_base64(peer))));
+                  fmt::arg("ring", options.ring), fmt::arg("mbufs", 4 * options.ring),
+                  fmt::arg("suite", to_string(options.suite)),
+                  fmt::arg("peer", key_to_base64(options.peer))));
 }
 
 Result<void> GatewayProcess::launch() {

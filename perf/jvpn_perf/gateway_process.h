@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <sys/types.h>
@@ -14,24 +15,28 @@
 #include "common/policy.h"
 #include "common/result.h"
 #include "common/types.h"
+#include "perf/jvpn_perf/hugepages.h"
 
 namespace jvpn::perf {
 
-/// Of the memif ring, in either direction. Deep: a pause of a few milliseconds is the machine's.
-inline constexpr unsigned kMemifRingLog2 = 12;
-inline constexpr unsigned kMemifRing = 1U << kMemifRingLog2;
+struct GatewayOptions {
+  PublicKey peer{};  ///< who may have a session
+  Suite suite = Suite::kAes128Gcm;
+  unsigned ring = 0;  ///< packets in a port's ring, either direction: a power of two ≤ 16384
+};
 
 class GatewayProcess {
  public:
   /// Starts it, one worker that polls on CPU 1, control on CPU 0, and waits until it answers: a
-  /// memif client that comes earlier is turned away for good. `peer`: who may have a session.
-  static Result<std::unique_ptr<GatewayProcess>> start(const PublicKey& peer, Suite suite);
+  /// memif client that comes earlier is turned away for good. On 2 MB pages that it asks of the
+  /// kernel, if it gets them.
+  static Result<std::unique_ptr<GatewayProcess>> start(const GatewayOptions& options);
   ~GatewayProcess();
   GatewayProcess(const GatewayProcess&) = delete;
   GatewayProcess& operator=(const GatewayProcess&) = delete;
 
   const PublicKey& public_key() const { return public_key_; }
-  bool hugepages() const { return hugepages_; }
+  bool hugepages() const { return hugepages_.has_value(); }
   /// Of port `wan0` or `lan`.
   std::string memif_socket(const std::string& port) const;
   /// False once it has ended, and what it said last.
@@ -40,13 +45,13 @@ class GatewayProcess {
 
  private:
   GatewayProcess() = default;
-  Result<void> write_files(const PublicKey& peer, Suite suite);
+  Result<void> write_files(const GatewayOptions& options);
   Result<void> launch();
   Result<void> wait_ready();
 
   std::string folder_;
   PublicKey public_key_{};
-  bool hugepages_ = false;
+  std::optional<HugepageReservation> hugepages_;  ///< goes back when the process has ended
   pid_t pid_ = -1;
 };
 

@@ -1,6 +1,7 @@
 #include "perf/jvpn_perf/memif_peer.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 #include <string>
@@ -20,7 +21,6 @@ namespace jvpn::perf {
 namespace {
 
 constexpr std::chrono::seconds kMemifLimit{30};
-constexpr uint32_t kGeneratorPackets = 4 * kMemifRing - 1;
 constexpr uint16_t kOuterPort = 40'000;
 constexpr uint16_t kDiscardPort = 9;
 constexpr uint32_t kPeerSlotBits = 8;
@@ -48,14 +48,14 @@ Error dpdk_error(const std::string& what, int error) {
   return Error{fmt::format("{}: {}", what, rte_strerror(error < 0 ? -error : error))};
 }
 
-Result<void> start_dpdk(const GatewayProcess& gateway) {
+Result<void> start_dpdk(const GatewayProcess& gateway, unsigned ring) {
   std::vector<std::string> arguments{
       "jvpn-perf",    "--no-huge",      "--no-shconf", "--no-pci", "--no-telemetry",
-      "--lcores=0@0", "--iova-mode=va", "-m",          "256",      "--log-level=*:4"};
+      "--lcores=0@0", "--iova-mode=va", "-m",          "512",      "--log-level=*:4"};
   for (const char* port : {"wan0", "lan"})
     arguments.push_back(fmt::format(
         "--vdev=net_memif_{},role=client,socket={},socket-abstract=no,rsize={},bsize=2048", port,
-        gateway.memif_socket(port), kMemifRingLog2));
+        gateway.memif_socket(port), std::countr_zero(ring)));
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
@@ -92,7 +92,7 @@ void MemifPeer::FreePool::operator()(rte_mempool* pool) const {
 Result<std::unique_ptr<MemifPeer>> MemifPeer::create(const NdrOptions& options,
                                                      const SecretKey& private_key,
                                                      GatewayProcess& gateway) {
-  if (auto started = start_dpdk(gateway); !started) return started.error();
+  if (auto started = start_dpdk(gateway, options.ring); !started) return started.error();
   std::unique_ptr<MemifPeer> peer(new MemifPeer(options, gateway));
   if (auto started = peer->start_ports(); !started) return started.error();
   if (auto started = peer->start_session(private_key); !started) return started.error();
@@ -107,7 +107,7 @@ MemifPeer::~MemifPeer() {
 }
 
 Result<void> MemifPeer::start_ports() {
-  pool_.reset(rte_pktmbuf_pool_create("generator", kGeneratorPackets, 256, 0,
+  pool_.reset(rte_pktmbuf_pool_create("generator", 4 * options_.ring - 1, 256, 0,
                                       RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY));
   if (!pool_) return dpdk_error("packet pool", rte_errno);
   ends_[kWan].address = IpAddress::v4({192, 0, 2, 2});
@@ -121,11 +121,12 @@ Result<void> MemifPeer::start_ports() {
 Result<void> MemifPeer::start_port(End& end, const char* name) {
   if (rte_eth_dev_get_port_by_name(name, &end.port) != 0)
     return Error{fmt::format("DPDK has no device {}: is its memif driver installed?", name)};
+  const auto ring = static_cast<uint16_t>(options_.ring);
   const rte_eth_conf configuration{};
   rte_ether_addr mac{};
   int error = rte_eth_dev_configure(end.port, 1, 1, &configuration);
-  if (error == 0) error = rte_eth_rx_queue_setup(end.port, 0, kMemifRing, 0, nullptr, pool_.get());
-  if (error == 0) error = rte_eth_tx_queue_setup(end.port, 0, kMemifRing, 0, nullptr);
+  if (error == 0) error = rte_eth_rx_queue_setup(end.port, 0, ring, 0, nullptr, pool_.get());
+  if (error == 0) error = rte_eth_tx_queue_setup(end.port, 0, ring, 0, nullptr);
   if (error == 0) error = rte_eth_dev_start(end.port);
   if (error == 0) error = rte_eth_macaddr_get(end.port, &mac);
   if (error != 0) return dpdk_error(name, error);

@@ -56,7 +56,7 @@ nlohmann::ordered_json trials_json(const NdrResults& results) {
 void print_ndr_json(const NdrOptions& options, const NdrResults& results, bool hugepages,
                     const Environment& environment) {
   nlohmann::ordered_json stated = to_json(environment);
-  stated["ports"] = "memif between two processes, rings of " + std::to_string(kMemifRing);
+  stated["ports"] = "memif between two processes, rings of " + std::to_string(options.ring);
   stated["hugepages"] = hugepages;
   const nlohmann::ordered_json json{{"command", "ndr"},
                                     {"direction", options.direction()},
@@ -106,7 +106,7 @@ void print_ndr_table(const NdrOptions& options, const NdrResults& results, bool 
 
 Result<NdrResults> measure(const NdrOptions& options, bool& hugepages) {
   const SecretKey key = generate_secret_key();
-  auto gateway = GatewayProcess::start(public_key_of(key), options.suite);
+  auto gateway = GatewayProcess::start({public_key_of(key), options.suite, options.ring});
   if (!gateway) return gateway.error();
   hugepages = (*gateway)->hugepages();
   auto peer = MemifPeer::create(options, key, **gateway);

@@ -1,6 +1,7 @@
 #include "perf/jvpn_perf/ndr_options.h"
 
 #include <map>
+#include <set>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,12 @@ void add_ndr_options(CLI::App& parser, NdrOptions& options) {
       ->capture_default_str();
   parser.add_option("--width", options.width_percent, "percent of the rate at which a search ends")
       ->check(CLI::Range(0.1, 20.0))
+      ->capture_default_str();
+  const std::set<unsigned> rings{1'024, 2'048, 4'096, 8'192, 16'384};
+  parser
+      .add_option("--ring", options.ring,
+                  "packets in each ring of the ports; what a pause of the machine may not fill")
+      ->check(CLI::IsMember(rings))
       ->capture_default_str();
   add_suite_option(parser, options.suite);
   parser.add_flag("--json", options.json, "one JSON object on stdout");

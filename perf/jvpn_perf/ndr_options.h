@@ -16,6 +16,7 @@ struct NdrOptions {
   unsigned size = 64;  ///< of inner IP packets
   double trial_s = 2;
   double width_percent = 1;  ///< of the rate: how close the search goes
+  unsigned ring = 16'384;    ///< packets in each of the ports' rings; a power of two
   Suite suite = Suite::kAes128Gcm;
   bool json = false;
 

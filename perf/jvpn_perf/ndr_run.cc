@@ -133,7 +133,7 @@ Result<double> NdrRun::search(double low, double high, double goal, const char* 
   return search.found();
 }
 
-/// At NDR nothing may be lost; as long as something is, NDR was too high.
+/// At NDR nothing may be lost; as long as something is, NDR was too high, by more each time.
 Result<void> NdrRun::confirm() {
   for (unsigned i = 0; i < kMostConfirmations && !interrupted(); ++i) {
     progress_(results_.trials.size(), expected_trials_,
@@ -144,7 +144,8 @@ Result<void> NdrRun::confirm() {
     results_.lost_below_ndr = done->lost();
     results_.confirmed_packets = done->lost() == 0 ? done->offered : 0;
     if (done->lost() == 0) break;
-    results_.ndr_mpps *= 1 - options_.width_percent / 100;
+    results_.ndr_mpps *=
+        std::max(0.5, 1 - std::ldexp(options_.width_percent / 100, static_cast<int>(i)));
   }
   return {};
 }

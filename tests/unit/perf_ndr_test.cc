@@ -123,7 +123,8 @@ TEST(NdrCommandLine, OptionsAndBounds) {
   EXPECT_FALSE(parse("").open);
   EXPECT_EQ(std::string(parse("--direction open").direction()), "open");
   EXPECT_EQ(parse("--size 1400 --trial 0.5").size, 1'400U);
-  for (const char* bad : {"--size 63", "--size 1401", "--trial 0", "--width 50",
+  EXPECT_EQ(parse("--ring 4096").ring, 4'096U);
+  for (const char* bad : {"--ring 5000", "--size 63", "--size 1401", "--trial 0", "--width 50",
                           "--direction sideways", "--suite des"})
     EXPECT_THROW(parse(bad), CLI::ParseError) << bad;
 }
