@@ -61,10 +61,11 @@ void Slab::Shelf::skip(size_t lines) {
 
 bool Slab::grow(Shelf& shelf, size_t lines) {
   const size_t pages = (lines + kPageLines - 1) / kPageLines;
-  const size_t bytes = std::max(kChunkBytes, pages * kPageBytes);
+  const size_t bytes = std::max(shelf.chunk_bytes, pages * kPageBytes);
   void* chunk = rte_zmalloc("jvpn_slab", bytes, kPageBytes);
   if (chunk == nullptr) return false;
   chunks_.push_back(chunk);
+  shelf.chunk_bytes = std::min(2 * shelf.chunk_bytes, kLargestChunk);
   shelf.next = static_cast<uint8_t*>(chunk);
   shelf.left = bytes / kCacheLine;
   return true;

@@ -19,8 +19,6 @@ namespace jvpn {
 
 class Slab {
  public:
-  static constexpr size_t kChunkBytes = size_t{256} << 10;
-
   Slab() = default;
   ~Slab();
   Slab(const Slab&) = delete;
@@ -50,6 +48,8 @@ class Slab {
   size_t in_use() const { return in_use_; }
 
  private:
+  static constexpr size_t kFirstChunk = size_t{16} << 10;
+  static constexpr size_t kLargestChunk = size_t{256} << 10;
   struct Free {
     Free* next;
   };
@@ -59,6 +59,7 @@ class Slab {
     uint8_t* next = nullptr;  ///< unused rest of the newest chunk
     size_t left = 0;          ///< its cache lines
     size_t pages = 0;         ///< begun; they begin at differing lines, for the cache's sets
+    size_t chunk_bytes = kFirstChunk;  ///< of the next one: twice the last, up to kLargestChunk
 
     void skip(size_t lines);
   };

@@ -25,7 +25,7 @@ size_t BenchRig::megabytes(const Options& options) {
   const size_t slots = std::bit_ceil(size_t{sessions.count} * kIndicesPerSession) * sizeof(void*);
   const size_t bytes =
       sessions.count * session + slots + size_t{packets_of(options)} * kBytesOfPacket + kFixedBytes;
-  return (bytes + bytes / 8) >> 20;  // records keep within pages
+  return (bytes + bytes / 4) >> 20;  // records keep within pages
 }
 
 Result<std::unique_ptr<BenchRig>> BenchRig::create(const Options& options) {

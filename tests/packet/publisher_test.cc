@@ -239,9 +239,13 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   publisher_->install_rx(rx());
   const RxRecord* record = table_->rx(kIndex.value);
   const RxLane* lanes = record->lanes;
+  const uint64_t* words = lanes->window.words().first;
+  record->lanes[0].window.accept(64);
+  record->lanes[0].window.accept(1'000);  // the first one's word now stands among the others
   publisher_->retire_rx(kIndex);
   reclaimer_->reclaim();
   EXPECT_EQ(reclaimer_->pending(), 1U);
+  EXPECT_EQ(words[1], 1U);
   EXPECT_EQ(record->index, kIndex);
   EXPECT_EQ(record->control_key[0], 0xC1);
   const size_t before = publisher_->bytes_in_use();
@@ -255,6 +259,7 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   const auto* lane_bytes = reinterpret_cast<const uint8_t*>(lanes);
   EXPECT_TRUE(std::all_of(lane_bytes + sizeof(void*), lane_bytes + sizeof *lanes,
                           [](uint8_t b) { return b == 0; }));
+  EXPECT_EQ(words[1], 0U);
 }
 
 TEST_F(PublisherTest, TotalsOutliveGenerations) {

@@ -23,7 +23,7 @@ TEST_P(SlabSizes, objects_are_apart_zeroed_and_within_pages) {
   const size_t bytes = GetParam();
   Slab slab;
   std::vector<uint8_t*> objects;
-  for (int n = 0; n < (bytes <= kPage ? 300 : 5); ++n) {
+  for (int n = 0; n < (bytes <= 2 * kPage ? 300 : 5); ++n) {
     auto* memory = static_cast<uint8_t*>(slab.allocate(bytes));
     ASSERT_NE(memory, nullptr);
     EXPECT_EQ(at(memory) % kCacheLine, 0U);

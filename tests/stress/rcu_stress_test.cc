@@ -198,7 +198,7 @@ TEST_F(RcuStress, lanes_are_claimed_once) {
         uint32_t owner = RxLane::kUnclaimed;
         won[number][lane] =
             lanes[lane].owner.compare_exchange_strong(owner, number, std::memory_order_acq_rel);
-        if (won[number][lane] != 0) lanes[lane].window.accept(number);
+        if (won[number][lane] != 0) lanes[lane].window.accept(1'000 + number);
       }
     });
   }
