@@ -115,8 +115,9 @@ void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, Aead
   }
 }
 
-bool Aead::submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag) {
-  return submit_chacha(manager_.get(), direction, {*op.key, op.nonce, {}, op.data, op.length, tag});
+bool Aead::submit_job(IMB_CIPHER_DIRECTION direction, const AeadKey& key, const uint8_t* nonce,
+                      uint8_t* data, uint32_t length, uint8_t* tag) {
+  return submit_chacha(manager_.get(), direction, {key, nonce, {}, data, length, tag});
 }
 
 void Aead::finish_jobs() {

@@ -62,18 +62,22 @@ struct AeadOp {
 /// blocks. Does nothing else.
 inline void prefetch(const AeadOp& op) {
   constexpr size_t kLine = 64;
-  constexpr size_t kRoundKeyLines = 3;
+  constexpr size_t kLines = sizeof(AeadKey) / kLine;
+  constexpr size_t kShort = 95;          // bytes, whose powers stand in the last two lines
   constexpr size_t kPayloadAhead = 256;  // bytes; the CPU's own prefetching does the rest better
-  const auto lines = [](const uint8_t* from, const uint8_t* to) {
-    // GCC 12 takes a loop of __builtin_prefetch for one without effect and drops it.
-    for (; from < to; from += kLine) __asm__ volatile("prefetcht0 %0" : : "m"(*from));
-  };
-  lines(op.data, op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead));
+  // GCC 12 takes a loop of __builtin_prefetch for one without effect and drops it.
+  const auto fetch = [](const uint8_t* at) { __asm__ volatile("prefetcht0 %0" : : "m"(*at)); };
   const auto* key = reinterpret_cast<const uint8_t*>(op.key);
+  fetch(op.data);
+  fetch(op.data + kLine);
+  for (const size_t line : {size_t{0}, size_t{1}, size_t{2}, kLines - 2, kLines - 1})
+    fetch(key + line * kLine);
+  if (op.length <= kShort) return;
+  const uint8_t* end = op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead);
+  for (const uint8_t* at = op.data + 2 * kLine; at < end; at += kLine) fetch(at);
   const size_t blocks = std::min<size_t>(op.length / AeadKey::kBlock + 2, AeadKey::kHashPowers);
-  const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine * kLine;
-  lines(key, key + kRoundKeyLines * kLine);
-  lines(key + powers, key + sizeof(AeadKey));
+  const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine;
+  for (size_t line = powers; line < kLines - 2; ++line) fetch(key + line * kLine);
 }
 
 /// Fetches a key's ends (round keys and lowest powers), which every packet reads, into the
@@ -113,7 +117,7 @@ class Aead {
   /// `length`: of a packet that stands for the burst; the longer, the more time passes with each.
   size_t prefetch_ahead(size_t length) const {
     constexpr size_t kLong = 512;
-    constexpr size_t kLongAhead = 3;
+    constexpr size_t kLongAhead = 2;
     return length > kLong ? std::min(ahead_, kLongAhead) : ahead_;
   }
   void set_prefetch_ahead(size_t packets) { ahead_ = packets; }
@@ -134,8 +138,10 @@ class Aead {
   struct FreeManager {
     void operator()(IMB_MGR* manager) const;
   };
-  /// True when the job is done at once, as those before it.
-  bool submit_job(IMB_CIPHER_DIRECTION direction, const AeadOp& op, uint8_t* tag);
+  /// Takes an op's parts, so that whoever made it keeps them in registers. True when the job is
+  /// done at once, as those before it.
+  bool submit_job(IMB_CIPHER_DIRECTION direction, const AeadKey& key, const uint8_t* nonce,
+                  uint8_t* data, uint32_t length, uint8_t* tag);
   void finish_jobs();
   template <bool kSeals, typename TagOf>
   void work(std::span<const AeadOp> burst, TagOf tag_of);
@@ -162,8 +168,9 @@ class AeadRun {
   /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
   /// the data. Key, nonce and `tag` stay in place until then.
   [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
-    if (op.key->suite == Suite::kChaCha20Poly1305) {
-      waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, op, tag);
+    if (op.key->suite == Suite::kChaCha20Poly1305) [[unlikely]] {
+      waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, op.nonce,
+                                  op.data, op.length, tag);
       return;
     }
     const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128_ : gcm256_;

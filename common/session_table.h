@@ -90,9 +90,8 @@ struct alignas(kCacheLine) TxRecord {
   uint16_t port = 0;            ///< outside port
   uint16_t template_bytes = 0;  ///< 58 (IPv4) or 78 (IPv6)
   Family outer = Family::kNone;
-  /// Sum of the IPv4 header with total length 0 and checksum 0, not folded, its 16-bit words as
-  /// they lie in memory (little-endian loads, rte_raw_cksum()'s order).
-  uint32_t ipv4_checksum_base = 0;
+  /// rte_raw_cksum() of the IPv4 header with total length 0 and checksum 0.
+  uint16_t ipv4_checksum_base = 0;
   // One more, over IPv6 two: the template as it is copied before each packet; length fields,
   // counter and (for IPv4) the header checksum are patched. common/tunnel_header.h writes both.
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <rte_ip.h>
+
 namespace jvpn {
 namespace {
 
@@ -37,16 +39,6 @@ void write_ipv6(const TunnelEnds& ends, uint8_t* at) {
   std::copy_n(ends.remote.address.bytes.begin(), 16, at + 24);
 }
 
-uint32_t sum_of_words(const uint8_t* header, size_t bytes) {
-  uint32_t sum = 0;
-  for (size_t i = 0; i < bytes; i += 2) {
-    uint16_t word;
-    __builtin_memcpy(&word, header + i, sizeof word);
-    sum += word;
-  }
-  return sum;
-}
-
 }  // namespace
 
 void write_tunnel_header(const TunnelEnds& ends, TxRecord& record) {
@@ -60,7 +52,7 @@ void write_tunnel_header(const TunnelEnds& ends, TxRecord& record) {
   uint8_t* ip = record.header + layout.ip;
   if (v4) {
     write_ipv4(ends, ip);
-    record.ipv4_checksum_base = sum_of_words(ip, 20);
+    record.ipv4_checksum_base = rte_raw_cksum(ip, 20);
   } else {
     write_ipv6(ends, ip);
     record.ipv4_checksum_base = 0;

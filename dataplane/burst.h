@@ -49,10 +49,17 @@ struct InnerPacket {
 };
 using InnerBurst = Burst<InnerPacket>;
 
+/// The same, put together where it is asked for: what rarely is needed whole stays in registers.
+[[gnu::always_inline]] inline InnerPacket whole(const InnerPacket& inner) {
+  return {inner.packet, inner.ip, inner.bytes, inner.from, inner.port, inner.ipv4};
+}
+
 /// One that enters the tunnel.
 struct TunnelPacket {
   InnerPacket inner;
   PeerId to;
+  uint16_t out_port;  ///< this and `outer` are the record's, which has left the first cache when
+  Family outer;       ///< the burst is sealed
   const TxRecord* record;
 };
 using TunnelBurst = Burst<TunnelPacket>;

@@ -61,9 +61,9 @@ inline bool ipv4_plain_header_sums_up(const uint8_t* header) {
   return sum % 0xFFFF == 0;
 }
 
-/// Folds a sum of fewer than 2^15 16-bit words with end-around carry (RFC 1071).
-inline uint16_t fold_words(uint32_t sum) {
-  sum = (sum & 0xFFFF) + (sum >> 16);
+/// Sum of two 16-bit words with end-around carry (RFC 1071).
+inline uint16_t add_words(uint16_t a, uint16_t b) {
+  const uint32_t sum = uint32_t{a} + b;
   return static_cast<uint16_t>(sum + (sum >> 16));
 }
 

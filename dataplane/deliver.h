@@ -28,7 +28,6 @@ struct Delivery {
   explicit Delivery(const WorkerContext& worker) : generation(worker.routes.generation()) {}
 
   const uint32_t generation;  ///< of the routes
-  InnerBurst waiting;         ///< for the prefetch of their routes
   InnerBurst unrouted;        ///< their routes have to be looked up
   TunnelBurst to_peers;
   size_t loaded = 0;  ///< so many of those have their records
@@ -49,7 +48,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
   if (hop == nullptr) [[unlikely]]
     return drop(worker, packet, Drop::kNextHopUnresolved);
   if (inner.bytes > hop->mtu) [[unlikely]]
-    return refuse(worker, inner, {PuntReason::kTooBig, origin, hop->mtu}, Drop::kTooBig);
+    return refuse(worker, whole(inner), {PuntReason::kTooBig, origin, hop->mtu}, Drop::kTooBig);
   if (inner.ip - NextHop::kLinkBytes < packet->buf_addr) [[unlikely]]
     return drop(worker, packet, Drop::kNoRoom);
   write_link(*hop, inner.ip, inner.ipv4);
@@ -63,7 +62,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
                                                Origin origin) {
   if (origin == Origin::kControl || spend_hop(inner.ip, inner.ipv4)) [[likely]]
     return true;
-  refuse(worker, inner, {PuntReason::kTtlExpired, origin}, Drop::kTtlExpired);
+  refuse(worker, whole(inner), {PuntReason::kTtlExpired, origin}, Drop::kTtlExpired);
   return false;
 }
 
@@ -94,13 +93,13 @@ template <Origin kOrigin>
     if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    delivery.to_peers.add({inner, peer, nullptr});
+    delivery.to_peers.add({inner, peer, {}, {}, nullptr});
     if (delivery.to_peers.count() > delivery.loaded + worker.slot_ahead)
       seal::load_record(worker, delivery.to_peers[delivery.loaded++]);
     return;
   }
   if (kind != Kind::kNextHop || kOrigin == Origin::kInside) [[unlikely]]
-    return end_here(worker, inner, kOrigin, kind);
+    return end_here(worker, whole(inner), kOrigin, kind);
   if (may_forward(worker, inner, kOrigin)) to_next_hop(worker, inner, kOrigin, target.number());
 }
 
@@ -122,7 +121,7 @@ template <Origin kOrigin>
   if (target != nullptr) [[likely]]
     deliver::dispatch(worker, inner, *target, delivery);
   else
-    deliver::put_aside(delivery.unrouted, inner);
+    deliver::put_aside(delivery.unrouted, whole(inner));
 }
 
 /// The rest of the burst, and all that goes to peers.

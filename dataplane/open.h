@@ -36,6 +36,9 @@ inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
   return transport_op(key, message + sizeof(wire::TransportHeader),
                       bytes - static_cast<uint32_t>(wire::kTransportOverhead));
 }
+inline AeadOp op_of(const DataPacket& data) {
+  return op_of(data.record->traffic_key, data.message, data.bytes);
+}
 
 /// A wrong tag: what came out of the cipher is nobody's.
 [[gnu::noinline]] inline void refuse(WorkerContext& worker, const DataPacket& data) {
@@ -43,21 +46,17 @@ inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
   drop(worker, data.packet, Drop::kBadTag);
 }
 
-/// What is ours to open, and its ops by place.
-inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead, Burst<AeadOp>& ops) {
+/// What is ours to open; the keys of the first `ahead` of them are fetched.
+inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead) {
   DataPacket* kept = burst.begin();
-  AeadOp* op = ops.begin();
-  const AeadOp* keys = op + ahead;
+  const DataPacket* keys = kept + ahead;
   for (DataPacket& data : burst) {
     if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
-    *op = op_of(data.record->traffic_key, data.message, data.bytes);
-    if (op < keys) prefetch(*op);  // those that the cipher begins with
-    ++op;
+    if (kept < keys) prefetch(op_of(data));
     keep(kept, data);
   }
   burst.truncate(kept);
-  ops.truncate(op);
   lap(worker, Stage::kReplay);
 }
 
@@ -233,18 +232,18 @@ inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
 /// Opens what is ours of a burst whose records are loaded. Packets are accepted while the cipher is
 /// at the next ones.
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
-  Burst<AeadOp> ops;
   Burst<AeadTag> tags;
   if (burst.empty()) return;
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].bytes);
-  open::admit(worker, burst, ahead, ops);
+  open::admit(worker, burst, ahead);
   AeadRun<false> run(worker.aead);
-  const size_t count = ops.count();
+  const size_t count = burst.count();
+  const DataPacket* next = burst.begin() + std::min(ahead, count);
   size_t taken = 0;
   uint64_t accepted = 0;
   for (size_t i = 0; i < count; ++i) {
-    if (i + ahead < count) prefetch(ops[i + ahead]);
-    run.work(ops[i], tags[i].data());
+    if (next != burst.end()) prefetch(open::op_of(*next++));
+    run.work(open::op_of(burst[i]), tags[i].data());
     if (i == 0 || run.waits()) continue;
     accepted += open::take(worker, burst[taken], tags[taken], opened);  // one behind: no wait
     ++taken;

@@ -20,9 +20,8 @@ class RouteCache {
   /// std::bad_alloc.
   explicit RouteCache(uint32_t peers);
 
-  /// More than the core's second cache holds: entries are worth a prefetch a burst before.
-  bool is_large() const { return mask_ >= kLarge; }
   void prefetch_v4(uint32_t address_be) const { rte_prefetch0(&v4_[place_v4(address_be)]); }
+  void prefetch_v6(const uint8_t* address) const { rte_prefetch0(&v6_[place_v6(address)]); }
 
   /// nullptr when it isn't known under that generation.
   const Target* find_v4(uint32_t address_be, uint32_t generation) const {
@@ -45,7 +44,6 @@ class RouteCache {
  private:
   static constexpr size_t kLeast = 4'096;
   static constexpr size_t kMost = size_t{1} << 18;  // 12 MiB
-  static constexpr size_t kLarge = size_t{1} << 16;
   struct alignas(16) EntryV4 {
     uint64_t key = 0;
     Target target;

@@ -45,92 +45,90 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
   }
 }
 
-inline bool has_room(const InnerPacket& inner, const TxRecord& record) {
-  const auto* room = static_cast<const uint8_t*>(inner.packet->buf_addr);
-  const uint8_t* end = inner.ip + inner.bytes + kAeadTagBytes;
-  return inner.ip >= room + record.template_bytes && end <= room + inner.packet->buf_len;
-}
-
 /// Step 2. False: the packet was dropped or refused.
-inline bool admit(WorkerContext& worker, const TunnelPacket& out, Origin origin, uint64_t now_tsc) {
-  const InnerPacket& inner = out.inner;
+[[gnu::always_inline]] inline bool admit(WorkerContext& worker, const TunnelPacket& out,
+                                         Origin origin, uint64_t now_tsc) {
   const TxRecord* record = out.record;
   if (record == nullptr) [[unlikely]] {
-    drop(worker, inner.packet, Drop::kNoBinding);
+    drop(worker, out.inner.packet, Drop::kNoBinding);
     return false;
   }
   if (now_tsc > record->ownership_deadline_tsc) [[unlikely]] {
-    drop(worker, inner.packet, Drop::kOwnershipExpired);
+    drop(worker, out.inner.packet, Drop::kOwnershipExpired);
     return false;
   }
-  if (inner.bytes > record->inner_mtu) [[unlikely]] {
-    refuse(worker, inner, {PuntReason::kTooBig, origin, record->inner_mtu}, Drop::kTooBig);
-    return false;
-  }
-  if (!has_room(inner, *record)) [[unlikely]] {
-    drop(worker, inner.packet, Drop::kNoRoom);
+  if (out.inner.bytes > record->inner_mtu) [[unlikely]] {
+    refuse(worker, out.inner, {PuntReason::kTooBig, origin, record->inner_mtu}, Drop::kTooBig);
     return false;
   }
   return true;
 }
 
-/// Place of a lane among the record's: this worker's own, the same for all packets of a flow.
-inline uint32_t lane_place(const WorkerContext& worker, const TxRecord& record, const uint8_t* ip,
-                           uint32_t bytes) {
-  if (record.lanes_per_worker == 1) [[likely]]
-    return worker.number;
-  return worker.number + worker.workers * (flow_hash(ip, bytes) % record.lanes_per_worker);
+/// Place among the record's lanes of one of this worker's, the same for all packets of a flow.
+[[gnu::noinline]] inline uint32_t lane_of_flow(const WorkerContext& worker, const TxRecord& record,
+                                               const InnerPacket& inner) {
+  return worker.number +
+         worker.workers * (flow_hash(inner.ip, inner.bytes) % record.lanes_per_worker);
 }
 
-/// IPv4 outer headers in front of an inner packet of `bytes`.
+/// IPv4 outer headers; the frame, tag included, has `bytes`.
 inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
   __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
-  const uint32_t udp_bytes = 8 + bytes + static_cast<uint32_t>(wire::kTransportOverhead);
-  const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(kIpv4Bytes + udp_bytes));
-  const auto checksum = static_cast<uint16_t>(~fold_words(record.ipv4_checksum_base + total));
+  const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(bytes - kTunnelV4.ip));
+  const auto checksum = static_cast<uint16_t>(~add_words(record.ipv4_checksum_base, total));
   __builtin_memcpy(frame + kTunnelV4.ip + 2, &total, sizeof total);
   __builtin_memcpy(frame + kTunnelV4.ip + 10, &checksum, sizeof checksum);
-  store_be16(frame + kTunnelV4.udp + 4, udp_bytes);
+  store_be16(frame + kTunnelV4.udp + 4, bytes - kTunnelV4.udp);
   __builtin_memcpy(frame + kTunnelV4.transport + 8, &counter, sizeof counter);
 }
 
-inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
+[[gnu::noinline]] inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame,
+                                         uint32_t bytes) {
   __builtin_memcpy(frame, record.header, kTunnelV6.bytes);
-  const uint32_t udp_bytes = 8 + bytes + static_cast<uint32_t>(wire::kTransportOverhead);
-  store_be16(frame + kTunnelV6.ip + 4, udp_bytes);
-  store_be16(frame + kTunnelV6.udp + 4, udp_bytes);
+  store_be16(frame + kTunnelV6.ip + 4, bytes - kTunnelV6.udp);
+  store_be16(frame + kTunnelV6.udp + 4, bytes - kTunnelV6.udp);
   __builtin_memcpy(frame + kTunnelV6.transport + 8, &counter, sizeof counter);
 }
 
-/// Step 4: the packet becomes the whole frame.
-inline void wrap(const InnerPacket& inner, const TxRecord& record, uint64_t counter) {
-  uint8_t* frame = inner.ip - record.template_bytes;
-  if (record.outer == Family::kIpv4) [[likely]]
-    write_ipv4(record, counter, frame, inner.bytes);
-  else
-    write_ipv6(record, counter, frame, inner.bytes);
-  set_data(inner.packet, frame,
-           record.template_bytes + inner.bytes + static_cast<uint32_t>(kAeadTagBytes));
-  inner.packet->ol_flags = 0;
-}
-
 /// Steps 2 to 4 for one packet. False: it was dropped or refused.
-[[gnu::always_inline]] inline bool number(WorkerContext& worker, const TunnelPacket& out,
-                                          Origin origin, uint64_t now_tsc) {
+[[gnu::always_inline]] inline bool number(WorkerContext& worker, TunnelPacket& out, Origin origin,
+                                          uint64_t now_tsc) {
   if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
     return false;
   const TxRecord& record = *out.record;
-  const uint32_t place = lane_place(worker, record, out.inner.ip, out.inner.bytes);
+  rte_mbuf* packet = out.inner.packet;
+  const uint32_t inner_bytes = out.inner.bytes;
+  const uint32_t template_bytes = record.template_bytes;
+  const uint32_t bytes = template_bytes + inner_bytes + static_cast<uint32_t>(kAeadTagBytes);
+  auto* room = static_cast<uint8_t*>(packet->buf_addr);
+  const int64_t start = out.inner.ip - room - template_bytes;
+  if (start < 0 || start + bytes > packet->buf_len) [[unlikely]] {
+    drop(worker, packet, Drop::kNoRoom);
+    return false;
+  }
+  uint32_t place = worker.number;
+  if (record.lanes_per_worker != 1) [[unlikely]]
+    place = lane_of_flow(worker, record, out.inner);
   TxLane& lane = record.lanes[place];
   const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
   if (sequence >= lane.quota) [[unlikely]] {
-    drop(worker, out.inner.packet, Drop::kKeyExhausted);
+    drop(worker, packet, Drop::kKeyExhausted);
     return false;
   }
   lane.next_sequence.store(sequence + 1, std::memory_order_relaxed);
-  WorkerCounters::add(lane.bytes, out.inner.bytes);
+  WorkerCounters::add(lane.bytes, inner_bytes);
   const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
-  wrap(out.inner, record, wire::make_counter(id, sequence));
+  const uint64_t counter = wire::make_counter(id, sequence);
+  out.out_port = record.port;
+  out.outer = record.outer;
+  if (record.outer == Family::kIpv4) [[likely]]
+    write_ipv4(record, counter, room + start, bytes);
+  else
+    write_ipv6(record, counter, room + start, bytes);
+  packet->data_off = static_cast<uint16_t>(start);
+  packet->data_len = static_cast<uint16_t>(bytes);
+  packet->pkt_len = bytes;
+  packet->ol_flags = 0;
   return true;
 }
 
@@ -138,7 +136,7 @@ inline void wrap(const InnerPacket& inner, const TxRecord& record, uint64_t coun
 inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
   TunnelPacket* kept = burst.begin();
-  for (const TunnelPacket& out : burst)
+  for (TunnelPacket& out : burst)
     if (number(worker, out, origin, now_tsc)) [[likely]]
       keep(kept, out);
   burst.truncate(kept);
@@ -148,11 +146,11 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
 [[gnu::noinline]] inline void encrypt(WorkerContext& worker, const TunnelBurst& burst) {
   if (burst.empty()) return;
   AeadRun<true> run(worker.aead);
-  const size_t count = burst.count();
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].inner.bytes);
-  for (size_t i = 0; i < count; ++i) {
-    if (i + ahead < count) prefetch(op_of(burst[i + ahead]));
-    const AeadOp op = op_of(burst[i]);
+  const TunnelPacket* next = burst.begin() + std::min(ahead, burst.count());
+  for (const TunnelPacket& out : burst) {
+    if (next != burst.end()) prefetch(op_of(*next++));
+    const AeadOp op = op_of(out);
     run.work(op, op.data + op.length);
   }
   run.finish();
@@ -187,10 +185,8 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   seal::encrypt(worker, burst);
   lap(worker, Stage::kSeal);
   for (const TunnelPacket& out : burst) {
-    const TxRecord& record = *out.record;
-    rte_mbuf* packet = out.inner.packet;
-    if (record.outer == Family::kIpv6) seal::checksum_udp(worker, packet, record.port);
-    worker.tx.add(record.port, packet);
+    if (out.outer == Family::kIpv6) seal::checksum_udp(worker, out.inner.packet, out.out_port);
+    worker.tx.add(out.out_port, out.inner.packet);
   }
   WorkerCounters::add(worker.counters.sealed, burst.count());
   lap(worker, Stage::kTx);

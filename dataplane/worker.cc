@@ -22,6 +22,7 @@
 namespace jvpn {
 namespace {
 
+constexpr size_t kRouteAhead = 16;             ///< packets between a route's prefetch and its use
 constexpr unsigned kPollsBeforeSleep = 2'048;  ///< adaptive: about as long as a busy gap lasts
 constexpr long kFirstSleepNs = 1'000;
 constexpr long kLongestSleepNs = 200'000;
@@ -58,11 +59,17 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
                                               bool ipv4, Delivery<Origin::kInside>& delivery) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
-  const InnerPacket inner{packet, ip, bytes, PeerId{}, port.number, ipv4};
-  if (!ipv4 || !worker.route_cache->is_large()) [[likely]]
-    return deliver_packet(worker, inner, delivery);
-  worker.route_cache->prefetch_v4(load_u32(ip + 16));
-  delivery.waiting.add(inner);
+  deliver_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, delivery);
+}
+
+/// Where the worker remembers the route of a frame that may be anything.
+[[gnu::always_inline]] inline void prefetch_route(const WorkerContext& worker,
+                                                  const rte_mbuf* packet) {
+  const uint8_t* ip = rte_pktmbuf_mtod_offset(packet, const uint8_t*, kEthernetBytes);
+  if (is_ipv4(ip)) [[likely]]
+    worker.route_cache->prefetch_v4(load_u32(ip + 16));
+  else
+    worker.route_cache->prefetch_v6(ip + 24);
 }
 
 bool is_cookie_reply(const uint8_t* message) {
@@ -227,8 +234,12 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
 
 void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
   Delivery<Origin::kInside> delivery(context_);
+  rte_mbuf* const* const end = frames.packet + frames.count;
+  rte_mbuf* const* next = frames.packet;
+  while (next != end && next != frames.packet + kRouteAhead) prefetch_route(context_, *next++);
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
+    if (next != end) prefetch_route(context_, *next++);
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
         plain_inner(port, ethernet, packet->data_len, header_sum_of(port, packet));
@@ -237,7 +248,6 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
     else
       take_inside_frame(port, packet, delivery);
   }
-  for (const InnerPacket& inner : delivery.waiting) deliver_packet(context_, inner, delivery);
   lap(context_, Stage::kClassify);
   finish(context_, delivery);
 }

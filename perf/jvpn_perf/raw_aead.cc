@@ -10,13 +10,29 @@ namespace {
 constexpr size_t kAhead = 3;
 using GcmCall = decltype(IMB_MGR::gcm128_enc);
 
+/// The lines that prefetch() fetches, line by line: a loop with nothing else in it is faster so.
+void fetch(const AeadOp& op) {
+  constexpr size_t kLine = 64;
+  constexpr size_t kRoundKeyLines = 3;
+  constexpr size_t kPayloadAhead = 256;
+  const auto lines = [](const uint8_t* from, const uint8_t* to) {
+    for (; from < to; from += kLine) __asm__ volatile("prefetcht0 %0" : : "m"(*from));
+  };
+  lines(op.data, op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead));
+  const auto* key = reinterpret_cast<const uint8_t*>(op.key);
+  const size_t blocks = std::min<size_t>(op.length / AeadKey::kBlock + 2, AeadKey::kHashPowers);
+  const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine * kLine;
+  lines(key, key + kRoundKeyLines * kLine);
+  lines(key + powers, key + sizeof(AeadKey));
+}
+
 /// `tag_of(op)`: where its tag goes.
 template <typename TagOf>
 void run_gcm(GcmCall call, std::span<const AeadOp> ops, TagOf tag_of) {
   gcm_context_data context;
-  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch(ops[i]);
+  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) fetch(ops[i]);
   for (size_t i = 0; i < ops.size(); ++i) {
-    if (i + kAhead < ops.size()) prefetch(ops[i + kAhead]);
+    if (i + kAhead < ops.size()) fetch(ops[i + kAhead]);
     const AeadOp& op = ops[i];
     call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce, nullptr, 0, tag_of(op),
          kAeadTagBytes);
@@ -56,9 +72,9 @@ void RawAead::run_chacha(std::span<const AeadOp> ops, IMB_CIPHER_DIRECTION direc
   IMB_MGR* manager = manager_.get();
   const bool seals = direction == IMB_DIR_ENCRYPT;
   tags_.resize(std::max(tags_.size(), ops.size() * kAeadTagBytes));
-  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) prefetch(ops[i]);
+  for (size_t i = 0; i < std::min(kAhead, ops.size()); ++i) fetch(ops[i]);
   for (size_t i = 0; i < ops.size(); ++i) {
-    if (i + kAhead < ops.size()) prefetch(ops[i + kAhead]);
+    if (i + kAhead < ops.size()) fetch(ops[i + kAhead]);
     const AeadOp& op = ops[i];
     IMB_JOB* job = IMB_GET_NEXT_JOB(manager);
     job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
