@@ -27,6 +27,7 @@ Entry* make_entries(size_t count) {
 
 RouteCache::RouteCache(uint32_t peers)
     : mask_(std::clamp(std::bit_ceil(2 * size_t{peers}), kLeast, kMost) - 1),
+      shift_(32 - static_cast<unsigned>(std::bit_width(mask_))),
       v4_(make_entries<EntryV4>(mask_ + 1)),
       v6_(make_entries<EntryV6>(mask_ + 1)) {}
 
