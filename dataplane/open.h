@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <rte_prefetch.h>
 #include <rte_ring_elem.h>
 
 #include "common/aead.h"
@@ -242,7 +243,11 @@ inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& op
   size_t taken = 0;
   uint64_t accepted = 0;
   for (size_t i = 0; i < count; ++i) {
-    if (next != burst.end()) prefetch(open::op_of(*next++));
+    if (next != burst.end()) {
+      prefetch(open::op_of(*next));
+      rte_prefetch0(next->lane);  // long packets have pushed it out
+      ++next;
+    }
     run.work(open::op_of(burst[i]), tags[i].data());
     if (i == 0 || run.waits()) continue;
     accepted += open::take(worker, burst[taken], tags[taken], opened);  // one behind: no wait
