@@ -14,7 +14,7 @@ using GcmCall = decltype(IMB_MGR::gcm128_enc);
 void fetch(const AeadOp& op) {
   constexpr size_t kLine = 64;
   constexpr size_t kRoundKeyLines = 3;
-  constexpr size_t kPayloadAhead = 256;
+  constexpr size_t kPayloadAhead = 512;
   const auto lines = [](const uint8_t* from, const uint8_t* to) {
     for (; from < to; from += kLine) __asm__ volatile("prefetcht0 %0" : : "m"(*from));
   };
