@@ -7,6 +7,7 @@
 //   5. Seal the burst in place, and give it to the port's transmit buffer.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <rte_cycles.h>

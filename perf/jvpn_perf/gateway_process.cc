@@ -24,7 +24,7 @@ namespace jvpn::perf {
 namespace {
 
 constexpr unsigned kMegabytes = 320;
-constexpr unsigned kMoreMegabytes = 16;
+constexpr unsigned kMoreMegabytes = 16;  // of pages: heaps are cut from whole ones
 constexpr std::chrono::milliseconds kStartLimit{30'000};
 constexpr std::chrono::seconds kEndLimit{10};
 constexpr int kPriority = -20;  // of both processes: what others do on these CPUs isn't measured

@@ -79,19 +79,27 @@ void print_ndr_json(const NdrOptions& options, const NdrResults& results, bool h
   std::puts(json.dump(2).c_str());
 }
 
+std::string confirmation(const NdrResults& results) {
+  if (results.confirmed_packets != 0)
+    return fmt::format("0 of {} packets lost in the confirming trial", results.confirmed_packets);
+  if (results.lost_below_ndr != 0)
+    return fmt::format("not confirmed, {} packets lost in the last trial", results.lost_below_ndr);
+  return "not confirmed";
+}
+
 void print_ndr_table(const NdrOptions& options, const NdrResults& results, bool hugepages,
                      const Environment& environment) {
   std::string text = fmt::format(
       "{}, {}, inner packets of {} bytes, trials of {} s\n\n"
-      "NDR        {:.3f} Mpps, {:.2f} Gbit/s; {} of {} packets lost in the confirming trial\n"
+      "NDR        {:.3f} Mpps, {:.2f} Gbit/s; {}\n"
       "PDR        {:.3f} Mpps, {:.2f} Gbit/s with at most {} % lost\n"
       "flat out   {:.3f} Mpps of {:.3f} offered\n\n"
       "{:<12}{:>8}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}   latency, us\n",
       options.direction(), to_string(options.suite), options.size, options.trial_s,
-      results.ndr_mpps, inner_gbps(results.ndr_mpps, options.size), results.lost_below_ndr,
-      results.confirmed_packets, results.pdr_mpps, inner_gbps(results.pdr_mpps, options.size),
-      100 * kPdrLoss, results.flat_out_mpps, results.generator_mpps, "% of PDR", "Mpps", "p50",
-      "p90", "p99", "p99.9", "max", "lost");
+      results.ndr_mpps, inner_gbps(results.ndr_mpps, options.size), confirmation(results),
+      results.pdr_mpps, inner_gbps(results.pdr_mpps, options.size), 100 * kPdrLoss,
+      results.flat_out_mpps, results.generator_mpps, "% of PDR", "Mpps", "p50", "p90", "p99",
+      "p99.9", "max", "lost");
   for (const auto& [load, trial] : results.latency) {
     text += fmt::format("{:<12}{:>8.3f}", load, trial.mpps);
     for (const auto& reported : kReported)
