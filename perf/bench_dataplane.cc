@@ -15,8 +15,8 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "common/tunnel_header.h"
-#include "control/publisher.h"
-#include "control/reclaimer.h"
+#include "control/publish/publisher.h"
+#include "control/publish/reclaimer.h"
 #include "dataplane/seal.h"
 
 namespace jvpn {
@@ -227,8 +227,8 @@ PortInfo outside_port() {
   return port;
 }
 
-TxInstall update_of(uint32_t session, uint64_t version) {
-  TxInstall install;
+session::TxInstall update_of(uint32_t session, uint64_t version) {
+  session::TxInstall install;
   install.peer = PeerId{session};
   install.binding_version = BindingVersion{version};
   install.key_generation = 1;
@@ -245,10 +245,10 @@ void publish_binding(benchmark::State& state) {
   const Rcu rcu = make_rcu();
   const auto sessions = static_cast<uint32_t>(state.range(0));
   SessionTable table(sessions);
-  Reclaimer reclaimer(rcu.get());
+  publish::Reclaimer reclaimer(rcu.get());
   const std::vector<PortInfo> ports{outside_port()};
-  const auto publisher = *Publisher::create(table, reclaimer, ports, 1);
-  const EtherAddress next_hop{2, 0, 0, 0, 0, 1};
+  const auto publisher = *publish::Publisher::create(table, reclaimer, ports, 1);
+  const neighbor::EtherAddress next_hop{2, 0, 0, 0, 0, 1};
   uint64_t version = 0;
   for ([[maybe_unused]] auto _ : state) {
     publisher->install_tx(update_of(static_cast<uint32_t>(version % sessions), version), next_hop);

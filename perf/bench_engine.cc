@@ -3,21 +3,22 @@
 
 #include <benchmark/benchmark.h>
 
-#include "control/engine.h"
-#include "control/timer_wheel.h"
+#include "control/engine/engine.h"
+#include "control/engine/timer_wheel.h"
 
 namespace jvpn {
 namespace {
 
 void fsm_step(benchmark::State& state) {
   const Policy policy;
-  SessionRecord birth;
+  session::SessionRecord birth;
   birth.born = birth.entered = Millis{1'000};
   uint64_t steps = 0;
   for (auto _ : state) {
-    const Step attached = step(birth, {Trigger::kKeyConfirmed}, policy, Millis{1'001});
-    const Step ended =
-        step(attached.record, {Trigger::kTerminate, Detail::kOperator}, policy, Millis{1'002});
+    const session::Step attached =
+        step(birth, {session::Trigger::kKeyConfirmed}, policy, Millis{1'001});
+    const session::Step ended = step(
+        attached.record, {session::Trigger::kTerminate, Detail::kOperator}, policy, Millis{1'002});
     benchmark::DoNotOptimize(ended);
     steps += 2;
   }
@@ -27,11 +28,12 @@ BENCHMARK(fsm_step);
 
 void fsm_idle_tick(benchmark::State& state) {
   const Policy policy;
-  SessionRecord birth;
+  session::SessionRecord birth;
   birth.born = birth.entered = Millis{1'000};
-  const SessionRecord record = step(birth, {Trigger::kKeyConfirmed}, policy, Millis{1'001}).record;
+  const session::SessionRecord record =
+      step(birth, {session::Trigger::kKeyConfirmed}, policy, Millis{1'001}).record;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(step(record, {Trigger::kTick}, policy, Millis{1'500}));
+    benchmark::DoNotOptimize(step(record, {session::Trigger::kTick}, policy, Millis{1'500}));
   }
   state.SetItemsProcessed(state.iterations());
 }
@@ -40,7 +42,7 @@ BENCHMARK(fsm_idle_tick);
 // Every timer half a second ahead, again and again: a gateway full of idle sessions.
 void timer_wheel(benchmark::State& state) {
   const auto timers = static_cast<uint32_t>(state.range(0));
-  TimerWheel wheel(timers, Millis{0});
+  engine::TimerWheel wheel(timers, Millis{0});
   for (uint32_t i = 0; i < timers; ++i) wheel.arm(i, Millis{1 + i % 500});
   uint64_t now = 0;
   uint64_t fired = 0;
@@ -56,20 +58,20 @@ void timer_wheel(benchmark::State& state) {
 BENCHMARK(timer_wheel)->Arg(1'000)->Arg(1'000'000);
 
 /// Keeps the latest datagram; installs go nowhere.
-class Wire : public SessionHost {
+class Wire : public session::SessionHost {
  public:
   void send(const Path&, std::span<const uint8_t> datagram) override {
     sent.emplace_back(datagram.begin(), datagram.end());
   }
-  void install_rx(const RxInstall&) override {}
+  void install_rx(const session::RxInstall&) override {}
   void retire_rx(ReceiverIndex) override {}
-  void install_tx(const TxInstall&) override {}
+  void install_tx(const session::TxInstall&) override {}
   void withdraw_tx(PeerId) override {}
-  Activity activity(PeerId) override { return {}; }
-  RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  session::Activity activity(PeerId) override { return {}; }
+  session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const Event&) override {}
+  void emit(const session::Event&) override {}
   void random(std::span<uint8_t> bytes) override {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(state_ = state_ * 69'069 + 1);
   }
@@ -87,12 +89,12 @@ struct Pair {
     for (size_t i = 0; i < 2; ++i) wires[i].random(keys[i].span());
     keys[1].bytes()[5] ^= 1;
     for (size_t i = 0; i < 2; ++i) {
-      EngineConfig config;
+      engine::EngineConfig config;
       config.private_key = keys[i];
       config.suites = {Suite::kAes128Gcm};
       config.handshakes_per_s = 1'000'000;
       config.peers.push_back({"peer", public_key_of(keys[1 - i]), {}, {}});
-      engines[i] = std::move(*SessionEngine::create(std::move(config), wires[i], now));
+      engines[i] = std::move(*engine::SessionEngine::create(std::move(config), wires[i], now));
     }
   }
 
@@ -120,7 +122,7 @@ struct Pair {
   }
 
   Wire wires[2];
-  std::unique_ptr<SessionEngine> engines[2];
+  std::unique_ptr<engine::SessionEngine> engines[2];
   Millis now{1'000};
   Path path;
 };
@@ -134,7 +136,7 @@ void session_setup(benchmark::State& state) {
     pair.settle();
   }
   uint64_t attached = 0;
-  pair.engines[1]->for_each_session([&](const SessionView&) { ++attached; });
+  pair.engines[1]->for_each_session([&](const engine::SessionView&) { ++attached; });
   if (attached != 1) state.SkipWithError("no session came of it");
   state.SetItemsProcessed(state.iterations());
 }

@@ -1,24 +1,25 @@
 // What the state machine costs beside its shortest way (bench_engine.cc): jumps and outages.
 #include <benchmark/benchmark.h>
 
-#include "control/session_fsm.h"
+#include "control/session/state_machine.h"
 
 namespace jvpn {
 namespace {
 
 constexpr Millis kStart{1'000};
 
-SessionRecord attached(const Policy& policy) {
-  SessionRecord birth;
+session::SessionRecord attached(const Policy& policy) {
+  session::SessionRecord birth;
   birth.born = birth.entered = kStart;
-  return step(birth, {Trigger::kKeyConfirmed}, policy, kStart).record;
+  return step(birth, {session::Trigger::kKeyConfirmed}, policy, kStart).record;
 }
 
 // Both rows of a planned jump, in one step.
 void fsm_planned_jump(benchmark::State& state) {
   const Policy policy;
-  const SessionRecord record = attached(policy);
-  const SessionEvent event{.trigger = Trigger::kReattachCommitted, .planned = true};
+  const session::SessionRecord record = attached(policy);
+  const session::SessionEvent event{.trigger = session::Trigger::kReattachCommitted,
+                                    .planned = true};
   for (auto _ : state) {
     benchmark::DoNotOptimize(step(record, event, policy, kStart + Millis{100}));
   }
@@ -29,11 +30,12 @@ BENCHMARK(fsm_planned_jump);
 // Attached → recovering → attached: a link dies and a request is committed.
 void fsm_outage(benchmark::State& state) {
   const Policy policy;
-  const SessionRecord record = attached(policy);
+  const session::SessionRecord record = attached(policy);
   const Millis now = kStart + Millis{100};
   for (auto _ : state) {
-    const Step dead = step(record, {Trigger::kTransportDead}, policy, now);
-    benchmark::DoNotOptimize(step(dead.record, {Trigger::kReattachCommitted}, policy, now));
+    const session::Step dead = step(record, {session::Trigger::kTransportDead}, policy, now);
+    benchmark::DoNotOptimize(
+        step(dead.record, {session::Trigger::kReattachCommitted}, policy, now));
   }
   state.SetItemsProcessed(2 * state.iterations());
 }

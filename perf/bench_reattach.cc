@@ -14,9 +14,9 @@
 #include <benchmark/benchmark.h>
 #include <sys/random.h>
 
-#include "control/engine.h"
-#include "control/event_log.h"
-#include "control/handshake.h"
+#include "control/engine/engine.h"
+#include "control/events/event_log.h"
+#include "control/protocol/handshake.h"
 
 namespace jvpn {
 namespace {
@@ -37,7 +37,7 @@ Path path_of(uint32_t session, uint64_t jump) {
 }
 
 /// Keeps what the initiators' end of the benchmark has to know, and the latest datagram.
-class RecordingHost : public SessionHost {
+class RecordingHost : public session::SessionHost {
  public:
   explicit RecordingHost(uint32_t seed) : state_(seed) {}
   void send(const Path&, std::span<const uint8_t> datagram) override {
@@ -45,23 +45,23 @@ class RecordingHost : public SessionHost {
     std::ranges::copy(datagram, sent.begin());
     ++sends;
   }
-  void install_rx(const RxInstall& install) override {
+  void install_rx(const session::RxInstall& install) override {
     control_key = install.control_key;
     installed.emplace_back(install.index, install.first_lane.value);
   }
   void retire_rx(ReceiverIndex) override {}
-  void install_tx(const TxInstall& install) override {
+  void install_tx(const session::TxInstall& install) override {
     binding_version = install.binding_version;
     binding = install.first_lane.value;
   }
   void withdraw_tx(PeerId) override {}
-  Activity activity(PeerId) override { return {}; }
-  RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  session::Activity activity(PeerId) override { return {}; }
+  session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return kTunnelMtu; }
   void configured(PeerId, const wire::ResponsePayload& answer) override {
     id = {answer.session_id};
   }
-  void emit(const Event& event) override {
+  void emit(const session::Event& event) override {
     if (log) log->add(event);
   }
   void random(std::span<uint8_t> bytes) override {
@@ -80,7 +80,7 @@ class RecordingHost : public SessionHost {
   BindingVersion binding_version;
   uint16_t binding = 0;
   SessionId id;
-  std::unique_ptr<EventLog> log;
+  std::unique_ptr<events::EventLog> log;
 
  private:
   uint32_t state_;
@@ -99,8 +99,8 @@ struct Initiator {
   uint64_t jumps = 0;
 };
 
-EngineConfig config_for(const SecretKey& key) {
-  EngineConfig config;
+engine::EngineConfig config_for(const SecretKey& key) {
+  engine::EngineConfig config;
   config.private_key = key;
   config.suites = {Suite::kAes128Gcm};
   config.slot_bits = kSlotBits;
@@ -122,13 +122,13 @@ class Gateway {
   explicit Gateway(uint32_t sessions) : initiators_(sessions) {
     SecretKey own;
     host_.random(own.span());
-    EngineConfig config = config_for(own);
+    engine::EngineConfig config = config_for(own);
     std::vector<SecretKey> keys(sessions);
     for (SecretKey& key : keys) {
       host_.random(key.span());
       config.peers.push_back({"peer", public_key_of(key), {}, {}});
     }
-    engine_ = std::move(*SessionEngine::create(std::move(config), host_, now));
+    engine_ = std::move(*engine::SessionEngine::create(std::move(config), host_, now));
     for (uint32_t i = 0; i < sessions; ++i) connect(i, keys[i], public_key_of(own));
   }
 
@@ -142,7 +142,7 @@ class Gateway {
   void probe(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::PathProbe message{};
-    message.header = control_header(wire::ControlType::kPathProbe);
+    message.header = protocol::control_header(wire::ControlType::kPathProbe);
     message.nonce = ++peer.nonce;
     message.receiver = 1'000 + static_cast<uint32_t>(peer.nonce);
     message.lanes = 1;
@@ -151,7 +151,7 @@ class Gateway {
   void answer_probe(uint32_t session) {
     const auto asked = opened<wire::PathChallenge>(session);
     wire::PathResponse message{};
-    message.header = control_header(wire::ControlType::kPathResponse);
+    message.header = protocol::control_header(wire::ControlType::kPathResponse);
     message.nonce = asked.nonce;
     std::ranges::copy(asked.token, message.token);
     give(session, initiators_[session].spares.front().first, message, kTunnelMtu);
@@ -159,7 +159,7 @@ class Gateway {
   void request(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::ReattachRequest message{};
-    message.header = control_header(wire::ControlType::kReattachRequest);
+    message.header = protocol::control_header(wire::ControlType::kReattachRequest);
     message.session_id = peer.id.bytes;
     message.nonce = ++peer.nonce;
     message.clock_ms = now.value;
@@ -173,7 +173,7 @@ class Gateway {
   void answer_challenge(uint32_t session) {
     const auto asked = opened<wire::ReattachChallenge>(session);
     wire::ReattachResponse message{};
-    message.header = control_header(wire::ControlType::kReattachResponse);
+    message.header = protocol::control_header(wire::ControlType::kReattachResponse);
     message.nonce = asked.nonce;
     std::ranges::copy(asked.token, message.token);
     give(session, initiators_[session].spares.front().first, message);
@@ -194,14 +194,14 @@ class Gateway {
   void heartbeat(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::Heartbeat message{};
-    message.header = control_header(wire::ControlType::kHeartbeat);
+    message.header = protocol::control_header(wire::ControlType::kHeartbeat);
     message.binding_version = peer.binding_version.value;
     give(session, peer.active, message);
   }
   void advance() { engine_->advance(now); }
   void tell() {
-    host_.log =
-        std::make_unique<EventLog>(EventLogOptions{.node = "gw1", .sinks = {}, .report = {}});
+    host_.log = std::make_unique<events::EventLog>(
+        events::EventLogOptions{.node = "gw1", .sinks = {}, .report = {}});
     host_.log->start();
   }
 
@@ -211,9 +211,9 @@ class Gateway {
   /// By a real engine, of which only the keys are kept.
   void connect(uint32_t session, const SecretKey& key, const PublicKey& gateway) {
     RecordingHost host(session + 7);
-    EngineConfig config = config_for(key);
+    engine::EngineConfig config = config_for(key);
     config.peers.push_back({"gateway", gateway, {}, {}});
-    const auto engine = std::move(*SessionEngine::create(std::move(config), host, now));
+    const auto engine = std::move(*engine::SessionEngine::create(std::move(config), host, now));
     const Path here = path_of(session, 0);
     engine->dial(now, PeerId{0}, {here.interface, here.remote, here.local});
     engine->advance(now);
@@ -273,7 +273,7 @@ class Gateway {
   Aead aead_{*Aead::create()};
   Millis born_ = now;
   std::vector<Initiator> initiators_;
-  std::unique_ptr<SessionEngine> engine_;
+  std::unique_ptr<engine::SessionEngine> engine_;
 };
 
 /// Adds up the time of the calls that it is given.

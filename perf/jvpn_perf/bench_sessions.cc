@@ -33,8 +33,8 @@ RawKey key_of(uint32_t session) {
   return key;
 }
 
-RxInstall rx_of(const BenchBinding& binding) {
-  RxInstall rx;
+session::RxInstall rx_of(const BenchBinding& binding) {
+  session::RxInstall rx;
   rx.index = binding.index;
   rx.peer = binding.peer;
   rx.suite = binding.suite;
@@ -45,8 +45,8 @@ RxInstall rx_of(const BenchBinding& binding) {
   return rx;
 }
 
-TxInstall tx_of(const BenchBinding& binding) {
-  TxInstall tx;
+session::TxInstall tx_of(const BenchBinding& binding) {
+  session::TxInstall tx;
   tx.peer = binding.peer;
   tx.binding_version = BindingVersion{binding.number + 1ULL};
   tx.key_generation = 1;

@@ -9,13 +9,13 @@
 #include "common/aead.h"
 #include "common/result.h"
 #include "common/types.h"
-#include "control/index_allocator.h"
-#include "control/publisher.h"
+#include "control/publish/publisher.h"
+#include "control/session/index_allocator.h"
 #include "perf/jvpn_perf/memory_gateway.h"
 
 namespace jvpn::perf {
 
-inline constexpr EtherAddress kPeerMac{0x02, 0, 0, 0, 0, 0x22};
+inline constexpr neighbor::EtherAddress kPeerMac{0x02, 0, 0, 0, 0, 0x22};
 
 RawKey key_of(uint32_t session);
 
@@ -32,8 +32,8 @@ struct BenchBinding {
   RawKey to_peer{};
   RawKey control{};
 };
-RxInstall rx_of(const BenchBinding& binding);
-TxInstall tx_of(const BenchBinding& binding);
+session::RxInstall rx_of(const BenchBinding& binding);
+session::TxInstall tx_of(const BenchBinding& binding);
 
 /// Control thread, but for index() and lanes(), which any thread may ask once attach() is over.
 class BenchSessions {
@@ -44,7 +44,7 @@ class BenchSessions {
     uint16_t lanes = 1;  ///< of each session, a multiple of the workers
   };
   /// `slot_bits`: of the table that `publisher` writes to.
-  BenchSessions(Publisher& publisher, uint32_t slot_bits, const Shape& shape)
+  BenchSessions(publish::Publisher& publisher, uint32_t slot_bits, const Shape& shape)
       : publisher_(publisher), shape_(shape), indices_(slot_bits) {}
 
   /// Publishes them all. Fails when the publisher refused one, or at Ctrl-C.
@@ -58,9 +58,9 @@ class BenchSessions {
   double attached_per_s() const { return attached_per_s_; }
 
  private:
-  Publisher& publisher_;
+  publish::Publisher& publisher_;
   Shape shape_;
-  IndexAllocator indices_;
+  session::IndexAllocator indices_;
   std::mt19937 random_{1};
   std::vector<ReceiverIndex> index_;
   double attached_per_s_ = 0;

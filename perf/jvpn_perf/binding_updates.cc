@@ -41,9 +41,9 @@ Result<void> BindingUpdates::make_twin() {
   auto table = SessionTable::create(shape.count);
   if (!table) return table.error();
   twin_table_ = *std::move(table);
-  twin_reclaimer_ = std::make_unique<Reclaimer>(gateway.rcu(), kMostDeferred);
+  twin_reclaimer_ = std::make_unique<publish::Reclaimer>(gateway.rcu(), kMostDeferred);
   auto publisher =
-      Publisher::create(*twin_table_, *twin_reclaimer_, gateway.ports(), rig_.workers());
+      publish::Publisher::create(*twin_table_, *twin_reclaimer_, gateway.ports(), rig_.workers());
   if (!publisher) return publisher.error();
   twin_publisher_ = *std::move(publisher);
   twin_sessions_ =

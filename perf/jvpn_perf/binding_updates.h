@@ -11,8 +11,8 @@
 #include <memory>
 
 #include "common/result.h"
-#include "control/publisher.h"
-#include "control/reclaimer.h"
+#include "control/publish/publisher.h"
+#include "control/publish/reclaimer.h"
 #include "perf/jvpn_perf/bench_rig.h"
 #include "perf/jvpn_perf/packet_slices.h"
 
@@ -40,9 +40,9 @@ class BindingUpdates {
  private:
   /// A publisher with its tables and sessions.
   struct Target {
-    Publisher* publisher = nullptr;
+    publish::Publisher* publisher = nullptr;
     const BenchSessions* sessions = nullptr;
-    Reclaimer* reclaimer = nullptr;
+    publish::Reclaimer* reclaimer = nullptr;
     uint64_t updates = 0;
     uint64_t first_cycles = 0;   ///< of the worker's time, when its latest turn began
     uint64_t worker_cycles = 0;  ///< in its turns before
@@ -57,8 +57,8 @@ class BindingUpdates {
   uint64_t interval_;
   uint64_t most_behind_;  ///< that it catches up with when it was off its CPU
   std::unique_ptr<SessionTable> twin_table_;
-  std::unique_ptr<Reclaimer> twin_reclaimer_;
-  std::unique_ptr<Publisher> twin_publisher_;
+  std::unique_ptr<publish::Reclaimer> twin_reclaimer_;
+  std::unique_ptr<publish::Publisher> twin_publisher_;
   std::unique_ptr<BenchSessions> twin_sessions_;
   Target worker_;
   Target twin_;

@@ -11,7 +11,7 @@
 
 #include "common/result.h"
 #include "perf/jvpn_perf/clock.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::perf {
 

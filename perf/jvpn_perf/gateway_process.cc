@@ -18,7 +18,7 @@
 
 #include "common/profile.h"
 #include "perf/jvpn_perf/interrupt.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::perf {
 namespace {

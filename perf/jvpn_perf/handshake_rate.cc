@@ -12,8 +12,8 @@
 
 #include "common/aead.h"
 #include "common/noise.h"
-#include "control/engine.h"
-#include "control/path.h"
+#include "common/path.h"
+#include "control/engine/engine.h"
 #include "perf/jvpn_perf/interrupt.h"
 
 namespace jvpn::perf {
@@ -33,12 +33,12 @@ double seconds_since(Clock::time_point begin) {
 }
 
 /// A side of the handshake: the engine, and the work of its data path that comes with a session.
-class Node final : public SessionHost {
+class Node final : public session::SessionHost {
  public:
   explicit Node(Aead& aead) : aead_(aead) {}
 
-  Result<void> start(EngineConfig config, Millis now) {
-    auto made = SessionEngine::create(std::move(config), *this, now);
+  Result<void> start(engine::EngineConfig config, Millis now) {
+    auto made = engine::SessionEngine::create(std::move(config), *this, now);
     if (!made) return made.error();
     engine = *std::move(made);
     return {};
@@ -55,20 +55,20 @@ class Node final : public SessionHost {
   void send(const Path&, std::span<const uint8_t> datagram) override {
     sent.emplace_back(datagram.begin(), datagram.end());
   }
-  void install_rx(const RxInstall& install) override {
+  void install_rx(const session::RxInstall& install) override {
     aead_.expand(install.suite, install.traffic_key, rx_key_);
   }
   void retire_rx(ReceiverIndex) override {}
-  void install_tx(const TxInstall& install) override {
+  void install_tx(const session::TxInstall& install) override {
     aead_.expand(install.suite, install.traffic_key, tx_key_);
     ++sessions;
   }
   void withdraw_tx(PeerId) override {}
-  Activity activity(PeerId) override { return {}; }
-  RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  session::Activity activity(PeerId) override { return {}; }
+  session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
   void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const Event&) override {}
+  void emit(const session::Event&) override {}
   void random(std::span<uint8_t> bytes) override {
     static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
   }
@@ -79,7 +79,7 @@ class Node final : public SessionHost {
     return stamp;
   }
 
-  std::unique_ptr<SessionEngine> engine;
+  std::unique_ptr<engine::SessionEngine> engine;
   std::vector<std::vector<uint8_t>> sent;
   uint64_t sessions = 0;  ///< that got a send side
 
@@ -97,8 +97,8 @@ class Pair {
 
   Result<void> start(Suite suite) {
     const SecretKey gateway_key = generate_secret_key();
-    EngineConfig config = config_for(gateway_key, suite);
-    std::vector<EngineConfig> peers;
+    engine::EngineConfig config = config_for(gateway_key, suite);
+    std::vector<engine::EngineConfig> peers;
     for (size_t i = 0; i < kInitiators; ++i) {
       const SecretKey key = generate_secret_key();
       PresharedKey psk;
@@ -108,7 +108,7 @@ class Pair {
       peers.back().peers.push_back({"gateway", public_key_of(gateway_key), psk, {}});
     }
     if (auto started = gateway_.start(std::move(config), now_); !started) return started;
-    for (EngineConfig& peer : peers) {
+    for (engine::EngineConfig& peer : peers) {
       auto node = std::make_unique<Node>(aead_);
       if (auto started = node->start(std::move(peer), now_); !started) return started;
       initiators_.push_back(std::move(node));
@@ -139,8 +139,8 @@ class Pair {
   }
 
  private:
-  static EngineConfig config_for(const SecretKey& key, Suite suite) {
-    EngineConfig config;
+  static engine::EngineConfig config_for(const SecretKey& key, Suite suite) {
+    engine::EngineConfig config;
     config.private_key = key;
     config.suites = {suite};
     config.slot_bits = kSlotBits;

@@ -11,7 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
-#include "control/index_allocator.h"
+#include "control/session/index_allocator.h"
 #include "perf/jvpn_perf/bench_sessions.h"
 #include "perf/jvpn_perf/interrupt.h"
 #include "perf/jvpn_perf/load_traffic.h"
@@ -129,7 +129,7 @@ class Jumper {
 
   MemoryGateway& gateway_;
   std::vector<LoadPeer>& peers_;
-  IndexAllocator indices_;
+  session::IndexAllocator indices_;
   std::mt19937_64 random_{2};
   uint64_t interval_;
   uint64_t drain_;

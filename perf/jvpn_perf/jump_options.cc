@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include "control/session_fsm.h"
+#include "control/session/state_machine.h"
 
 namespace jvpn::perf {
 namespace {
@@ -133,10 +133,10 @@ Result<PolicyFacts> policy_facts(const std::string& policy, Fault fault) {
     PolicyFacts facts;
     facts.transport_dead_ms = root["volatility"]["transport_dead_ms"].as<double>();
     facts.switch_cooldown_ms = switching["switch_cooldown_ms"].as<double>();
-    const double switches =
-        std::min<double>(switching["max_switches_per_min"].as<double>(), kMaxSwitchesPerMin);
+    const double switches = std::min<double>(switching["max_switches_per_min"].as<double>(),
+                                             session::kMaxSwitchesPerMin);
     // Silence leads through VOLATILE, and too many such flaps a minute would mean DEGRADED.
-    const double flaps = waits_for_silence(fault) ? double{kMaxFlapsPerMin} : switches;
+    const double flaps = waits_for_silence(fault) ? double{session::kMaxFlapsPerMin} : switches;
     facts.jumps_per_min = kMargin * std::min(switches, flaps);
     return facts;
   } catch (const YAML::Exception& error) {

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "common/result.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::perf {
 

@@ -14,7 +14,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "control/arp.h"
+#include "control/neighbor/arp.h"
 #include "perf/jvpn_perf/interrupt.h"
 
 namespace jvpn::perf {
@@ -27,13 +27,14 @@ constexpr uint32_t kPeerSlotBits = 8;
 constexpr uint64_t kSampleEvery = 16;
 constexpr uint64_t kTai64Epoch = (uint64_t{1} << 62) + 10;
 constexpr PeerId kMemifGateway{0};
-constexpr EtherAddress kEveryone{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+constexpr neighbor::EtherAddress kEveryone{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 
 constexpr size_t kEtherTypeAt = 12;
-constexpr size_t kProtocolAt = kEthernetHeaderBytes + 9;
-constexpr size_t kUdpAt = kEthernetHeaderBytes + kIpv4HeaderBytes;
-constexpr size_t kMessageAt = kUdpAt + kUdpHeaderBytes;
-constexpr size_t kStampAt = kIpv4HeaderBytes + kUdpHeaderBytes;  // in an inner packet
+constexpr size_t kProtocolAt = neighbor::kEthernetHeaderBytes + 9;
+constexpr size_t kUdpAt = neighbor::kEthernetHeaderBytes + neighbor::kIpv4HeaderBytes;
+constexpr size_t kMessageAt = kUdpAt + neighbor::kUdpHeaderBytes;
+constexpr size_t kStampAt =
+    neighbor::kIpv4HeaderBytes + neighbor::kUdpHeaderBytes;  // in an inner packet
 
 const IpAddress kPeerInside = IpAddress::v4({10, 77, 0, 2});
 
@@ -75,11 +76,12 @@ void set_length(rte_mbuf* packet, size_t bytes) {
 /// IPv4 and UDP around zeros, `size` bytes in all. No UDP checksum, as the time in it changes.
 std::vector<uint8_t> datagram_inside(const IpAddress& from, const IpAddress& to, size_t size) {
   std::vector<uint8_t> packet(size);
-  write_ip(packet.data(), from, to, kProtocolUdp, kHops, size - kIpv4HeaderBytes);
-  uint8_t* udp = packet.data() + kIpv4HeaderBytes;
-  put_be16(udp, kDiscardPort);
-  put_be16(udp + 2, kDiscardPort);
-  put_be16(udp + 4, size - kIpv4HeaderBytes);
+  neighbor::write_ip(packet.data(), from, to, neighbor::kProtocolUdp, neighbor::kHops,
+                     size - neighbor::kIpv4HeaderBytes);
+  uint8_t* udp = packet.data() + neighbor::kIpv4HeaderBytes;
+  neighbor::put_be16(udp, kDiscardPort);
+  neighbor::put_be16(udp + 2, kDiscardPort);
+  neighbor::put_be16(udp + 4, size - neighbor::kIpv4HeaderBytes);
   return packet;
 }
 
@@ -135,17 +137,17 @@ Result<void> MemifPeer::start_port(End& end, const char* name) {
 }
 
 Result<void> MemifPeer::start_session(const SecretKey& private_key) {
-  auto data_path = DataPath::create({Prefix{ends_[kLan].address, 32}}, kPeerSlotBits);
+  auto data_path = client::DataPath::create({Prefix{ends_[kLan].address, 32}}, kPeerSlotBits);
   if (!data_path) return data_path.error();
   data_path_ = *std::move(data_path);
   path_ = {0, {ends_[kWan].address, kOuterPort}, {ends_[kWan].gateway, wire::kDefaultPort}};
-  EngineConfig config;
+  engine::EngineConfig config;
   config.private_key = private_key;
   config.peers.push_back({"gateway", gateway_.public_key(), std::nullopt, {}});
   config.suites = {options_.suite};
   config.slot_bits = kPeerSlotBits;
   config.policy = lasting_policy();
-  auto engine = SessionEngine::create(std::move(config), *this, boot_now());
+  auto engine = engine::SessionEngine::create(std::move(config), *this, boot_now());
   if (!engine) return engine.error();
   engine_ = *std::move(engine);
   return {};
@@ -193,9 +195,10 @@ bool MemifPeer::neighbours_known() {
 }
 
 void MemifPeer::ask_neighbour(const End& end) {
-  std::array<uint8_t, kArpFrameBytes> frame;
-  write_arp_frame(frame, kEveryone,
-                  {ArpMessage::Operation::kRequest, end.mac, end.address, {}, end.gateway});
+  std::array<uint8_t, neighbor::kArpFrameBytes> frame;
+  neighbor::write_arp_frame(
+      frame, kEveryone,
+      {neighbor::ArpMessage::Operation::kRequest, end.mac, end.address, {}, end.gateway});
   send_frame(end, frame);
 }
 
@@ -211,15 +214,17 @@ void MemifPeer::build_templates() {
   inner_ = options_.open ? datagram_inside(kPeerInside, lan_host, options_.size)
                          : datagram_inside(lan_host, kPeerInside, options_.size);
   if (!options_.open) {
-    envelope_.resize(kEthernetHeaderBytes);
-    write_ethernet(envelope_.data(), ends_[kLan].gateway_mac, ends_[kLan].mac, kEtherTypeIpv4);
+    envelope_.resize(neighbor::kEthernetHeaderBytes);
+    neighbor::write_ethernet(envelope_.data(), ends_[kLan].gateway_mac, ends_[kLan].mac,
+                             neighbor::kEtherTypeIpv4);
     return;
   }
   const std::vector<uint8_t> message(options_.size + wire::kTransportOverhead);
   std::vector<uint8_t> frame(kMessageAt + message.size());
-  write_udp_frame(frame.data(), path_, ends_[kWan].mac, message);
-  write_ethernet(frame.data(), ends_[kWan].gateway_mac, ends_[kWan].mac, kEtherTypeIpv4);
-  put_be16(frame.data() + kUdpAt + 6, 0);  // the ciphertext changes
+  neighbor::write_udp_frame(frame.data(), path_, ends_[kWan].mac, message);
+  neighbor::write_ethernet(frame.data(), ends_[kWan].gateway_mac, ends_[kWan].mac,
+                           neighbor::kEtherTypeIpv4);
+  neighbor::put_be16(frame.data() + kUdpAt + 6, 0);  // the ciphertext changes
   frame.resize(kMessageAt);
   envelope_ = std::move(frame);
 }
@@ -235,8 +240,9 @@ void MemifPeer::send_frame(const End& end, std::span<const uint8_t> frame) {
 void MemifPeer::send(const Path&, std::span<const uint8_t> datagram) {
   std::array<uint8_t, 2'048> frame;
   if (kMessageAt + datagram.size() > frame.size()) return;
-  const size_t bytes = write_udp_frame(frame.data(), path_, ends_[kWan].mac, datagram);
-  write_ethernet(frame.data(), ends_[kWan].gateway_mac, ends_[kWan].mac, kEtherTypeIpv4);
+  const size_t bytes = neighbor::write_udp_frame(frame.data(), path_, ends_[kWan].mac, datagram);
+  neighbor::write_ethernet(frame.data(), ends_[kWan].gateway_mac, ends_[kWan].mac,
+                           neighbor::kEtherTypeIpv4);
   send_frame(ends_[kWan], {frame.data(), bytes});
 }
 
@@ -244,10 +250,10 @@ unsigned MemifPeer::fill_from_lan(std::span<rte_mbuf*> packets) {
   const uint64_t now = rte_rdtsc();
   for (rte_mbuf* packet : packets) {
     auto* data = rte_pktmbuf_mtod(packet, uint8_t*);
-    std::memcpy(data, envelope_.data(), kEthernetHeaderBytes);
-    std::memcpy(data + kEthernetHeaderBytes, inner_.data(), inner_.size());
-    std::memcpy(data + kEthernetHeaderBytes + kStampAt, &now, sizeof now);
-    set_length(packet, kEthernetHeaderBytes + inner_.size());
+    std::memcpy(data, envelope_.data(), neighbor::kEthernetHeaderBytes);
+    std::memcpy(data + neighbor::kEthernetHeaderBytes, inner_.data(), inner_.size());
+    std::memcpy(data + neighbor::kEthernetHeaderBytes + kStampAt, &now, sizeof now);
+    set_length(packet, neighbor::kEthernetHeaderBytes + inner_.size());
   }
   return static_cast<unsigned>(packets.size());
 }
@@ -285,16 +291,17 @@ unsigned MemifPeer::send(unsigned count) {
 }
 
 void MemifPeer::take_arp(End& end, std::span<const uint8_t> frame) {
-  const auto message = parse_arp(frame.subspan(kEthernetHeaderBytes));
+  const auto message = neighbor::parse_arp(frame.subspan(neighbor::kEthernetHeaderBytes));
   if (!message || message->sender != end.gateway) return;
   end.gateway_mac = message->sender_mac;
   end.gateway_known = true;
-  if (message->operation != ArpMessage::Operation::kRequest || message->target != end.address)
+  if (message->operation != neighbor::ArpMessage::Operation::kRequest ||
+      message->target != end.address)
     return;
-  std::array<uint8_t, kArpFrameBytes> answer;
-  write_arp_frame(
-      answer, end.gateway_mac,
-      {ArpMessage::Operation::kReply, end.mac, end.address, end.gateway_mac, end.gateway});
+  std::array<uint8_t, neighbor::kArpFrameBytes> answer;
+  neighbor::write_arp_frame(answer, end.gateway_mac,
+                            {neighbor::ArpMessage::Operation::kReply, end.mac, end.address,
+                             end.gateway_mac, end.gateway});
   send_frame(end, answer);
 }
 
@@ -320,11 +327,11 @@ void MemifPeer::open_sample(std::span<uint8_t> message, LatencyHistogram& latenc
 }
 
 bool MemifPeer::take_wan(std::span<uint8_t> frame, LatencyHistogram& latency) {
-  if (frame.size() <= kMessageAt || frame[kProtocolAt] != kProtocolUdp) return false;
+  if (frame.size() <= kMessageAt || frame[kProtocolAt] != neighbor::kProtocolUdp) return false;
   // An Ethernet frame may be padded; UDP knows better.
-  const size_t udp = get_be16(frame.data() + kUdpAt + 4);
-  if (udp <= kUdpHeaderBytes || kUdpAt + udp > frame.size()) return false;
-  const auto message = frame.subspan(kMessageAt, udp - kUdpHeaderBytes);
+  const size_t udp = neighbor::get_be16(frame.data() + kUdpAt + 4);
+  if (udp <= neighbor::kUdpHeaderBytes || kUdpAt + udp > frame.size()) return false;
+  const auto message = frame.subspan(kMessageAt, udp - neighbor::kUdpHeaderBytes);
   if (wire::MessageType{message[0]} != wire::MessageType::kData) {
     take_message(message);
     return false;
@@ -337,8 +344,9 @@ bool MemifPeer::take_wan(std::span<uint8_t> frame, LatencyHistogram& latency) {
 }
 
 bool MemifPeer::take_lan(std::span<uint8_t> frame, LatencyHistogram& latency) {
-  constexpr size_t kStamp = kEthernetHeaderBytes + kStampAt;
-  if (frame.size() < kStamp + sizeof(uint64_t) || frame[kProtocolAt] != kProtocolUdp) return false;
+  constexpr size_t kStamp = neighbor::kEthernetHeaderBytes + kStampAt;
+  if (frame.size() < kStamp + sizeof(uint64_t) || frame[kProtocolAt] != neighbor::kProtocolUdp)
+    return false;
   uint64_t sent_at = 0;
   std::memcpy(&sent_at, frame.data() + kStamp, sizeof sent_at);
   latency.record(rte_rdtsc() - sent_at);
@@ -353,10 +361,10 @@ unsigned MemifPeer::receive(LatencyHistogram& latency) {
     const unsigned count = rte_eth_rx_burst(end.port, 0, packets.data(), kBurst);
     for (unsigned i = 0; i < count; ++i) {
       const auto frame = bytes_of(packets[i]);
-      if (frame.size() < kEthernetHeaderBytes) continue;
-      const uint16_t type = get_be16(frame.data() + kEtherTypeAt);
-      if (type == kEtherTypeArp) take_arp(end, frame);
-      if (type != kEtherTypeIpv4) continue;
+      if (frame.size() < neighbor::kEthernetHeaderBytes) continue;
+      const uint16_t type = neighbor::get_be16(frame.data() + kEtherTypeAt);
+      if (type == neighbor::kEtherTypeArp) take_arp(end, frame);
+      if (type != neighbor::kEtherTypeIpv4) continue;
       data += side == kWan ? take_wan(frame, latency) : take_lan(frame, latency);
     }
     rte_pktmbuf_free_bulk(packets.data(), count);

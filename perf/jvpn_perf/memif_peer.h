@@ -13,8 +13,8 @@
 
 #include <rte_mbuf.h>
 
-#include "control/engine.h"
-#include "control/packet_writer.h"
+#include "control/engine/engine.h"
+#include "control/neighbor/packet_writer.h"
 #include "perf/jvpn_perf/gateway_process.h"
 #include "perf/jvpn_perf/latency_histogram.h"
 #include "perf/jvpn_perf/ndr_options.h"
@@ -23,7 +23,7 @@
 
 namespace jvpn::perf {
 
-class MemifPeer final : public SessionHost {
+class MemifPeer final : public session::SessionHost {
  public:
   static constexpr unsigned kBurst = 32;
 
@@ -46,21 +46,21 @@ class MemifPeer final : public SessionHost {
   Result<void> check();
 
   void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const RxInstall& install) override { data_path_->install_rx(install); }
+  void install_rx(const session::RxInstall& install) override { data_path_->install_rx(install); }
   void retire_rx(ReceiverIndex index) override { data_path_->retire_rx(index); }
-  void install_tx(const TxInstall& install) override { data_path_->install_tx(install); }
+  void install_tx(const session::TxInstall& install) override { data_path_->install_tx(install); }
   void withdraw_tx(PeerId) override { data_path_->withdraw_tx(); }
   /// With the packets that were not opened: the engine rekeys by their number.
-  Activity activity(PeerId) override {
-    Activity activity = data_path_->activity();
+  session::Activity activity(PeerId) override {
+    session::Activity activity = data_path_->activity();
     activity.rx_packets += unopened_;
     return activity;
   }
   /// Only samples are opened: nothing to judge a path by.
-  RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1'420; }
   void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const Event&) override {}
+  void emit(const session::Event&) override {}
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 
@@ -68,8 +68,8 @@ class MemifPeer final : public SessionHost {
   enum Side : uint8_t { kWan, kLan };
   struct End {
     uint16_t port = 0;
-    EtherAddress mac{};
-    EtherAddress gateway_mac{};
+    neighbor::EtherAddress mac{};
+    neighbor::EtherAddress gateway_mac{};
     bool gateway_known = false;
     IpAddress address;
     IpAddress gateway;
@@ -106,9 +106,9 @@ class MemifPeer final : public SessionHost {
   std::unique_ptr<rte_mempool, FreePool> pool_;
   std::array<End, 2> ends_;
   Path path_;
-  std::unique_ptr<DataPath> data_path_;
-  std::unique_ptr<SessionEngine> engine_;
-  SealBatch batch_;
+  std::unique_ptr<client::DataPath> data_path_;
+  std::unique_ptr<engine::SessionEngine> engine_;
+  client::SealBatch batch_;
   std::vector<uint8_t> inner_;     ///< an inner packet of this trial's direction, time zero
   std::vector<uint8_t> envelope_;  ///< what stands before it: Ethernet, or all up to UDP
   std::vector<std::span<uint8_t>> opened_;

@@ -121,8 +121,8 @@ Result<void> MemoryGateway::set_up() {
   if (auto added = add_routes(); !added) return added;
   for (uint16_t worker = 0; worker < options_.workers; ++worker)
     if (auto made = make_worker(worker); !made) return made;
-  reclaimer_ = std::make_unique<Reclaimer>(rcu_.get());
-  auto publisher = Publisher::create(*sessions_, *reclaimer_, infos_, options_.workers);
+  reclaimer_ = std::make_unique<publish::Reclaimer>(rcu_.get());
+  auto publisher = publish::Publisher::create(*sessions_, *reclaimer_, infos_, options_.workers);
   if (!publisher) return publisher.error();
   publisher_ = *std::move(publisher);
   return {};

@@ -20,8 +20,8 @@
 #include "common/result.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
-#include "control/publisher.h"
-#include "control/reclaimer.h"
+#include "control/publish/publisher.h"
+#include "control/publish/reclaimer.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 
@@ -64,8 +64,8 @@ class MemoryGateway {
   MemoryGateway(const MemoryGateway&) = delete;
   MemoryGateway& operator=(const MemoryGateway&) = delete;
 
-  Publisher& publisher() { return *publisher_; }
-  Reclaimer& reclaimer() { return *reclaimer_; }
+  publish::Publisher& publisher() { return *publisher_; }
+  publish::Reclaimer& reclaimer() { return *reclaimer_; }
   std::span<const PortInfo> ports() const { return infos_; }
   rte_rcu_qsbr* rcu() { return rcu_.get(); }
   uint32_t slot_bits() const { return sessions_->slot_bits(); }
@@ -125,8 +125,8 @@ class MemoryGateway {
   SharedCookieSecrets cookies_{nullptr};
   NextHop lan_host_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<Reclaimer> reclaimer_;
-  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<publish::Reclaimer> reclaimer_;
+  std::unique_ptr<publish::Publisher> publisher_;
 };
 
 }  // namespace jvpn::perf

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::perf {
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "common/result.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::perf {
 

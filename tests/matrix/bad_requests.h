@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tests/matrix/forger.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

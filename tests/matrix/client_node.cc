@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include "control/events/event_json.h"
 #include "tests/matrix/gateway_node.h"
 #include "tests/packet/openssl_aead.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

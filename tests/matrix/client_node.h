@@ -10,9 +10,10 @@
 #include <span>
 #include <vector>
 
-#include "control/engine.h"
+#include "control/engine/engine.h"
 #include "tests/matrix/event_book.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 #include "tools/client/data_path.h"
 #include "tools/client/seal_batch.h"
 

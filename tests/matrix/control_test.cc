@@ -1,6 +1,7 @@
 // Matrix section 2: what the control plane refuses, and that refusing changes nothing.
 #include "tests/matrix/bad_requests.h"
 #include "tests/matrix/forger.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -8,6 +8,7 @@
 #include "common/reason.h"
 #include "tests/matrix/event_book.h"
 #include "tests/matrix/rows.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tools/jvpn/audit_check.h"
 
 namespace jvpn::test {

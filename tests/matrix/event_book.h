@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "common/reason.h"
-#include "control/events.h"
+#include "control/session/event.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

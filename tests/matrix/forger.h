@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "control/handshake.h"
+#include "control/protocol/handshake.h"
 #include "tests/matrix/rig.h"
 #include "tests/packet/openssl_aead.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

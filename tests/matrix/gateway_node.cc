@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "common/handshake_mac.h"
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
 #include "dataplane/port.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -17,11 +17,12 @@
 #include <rte_ring.h>
 
 #include "common/profile.h"
-#include "control/control_loop.h"
+#include "control/gateway/control_loop.h"
 #include "dataplane/dataplane.h"
 #include "tests/matrix/event_book.h"
 #include "tests/matrix/virtual_clock.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/profile_texts.h"
 
 namespace jvpn::test {

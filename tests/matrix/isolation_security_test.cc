@@ -1,5 +1,6 @@
 // Isolation section 3: a security check that fails costs the attacker an answer at most.
 #include "tests/matrix/bad_requests.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

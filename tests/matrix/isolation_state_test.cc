@@ -2,6 +2,7 @@
 // can't be meant ends the session.
 #include "tests/matrix/forger.h"
 #include "tests/matrix/stores.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

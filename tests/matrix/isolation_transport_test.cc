@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

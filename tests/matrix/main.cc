@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "tests/matrix/coverage.h"
+#include "tests/support/rooms.h"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);

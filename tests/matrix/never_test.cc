@@ -3,6 +3,7 @@
 
 #include "tests/matrix/forger.h"
 #include "tests/matrix/storm.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

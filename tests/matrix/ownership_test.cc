@@ -1,6 +1,7 @@
 // Matrix section 3: one binding, one owner, one winner — whatever the store and the racers do.
 #include "tests/matrix/forger.h"
 #include "tests/matrix/stores.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -1,5 +1,6 @@
 // Matrix section 4: the bounds that no session passes.
 #include "tests/matrix/forger.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -2,6 +2,7 @@
 // themselves), in any order, doubled or not: exactly one commits.
 #include "tests/matrix/forger.h"
 #include "tests/matrix/storm.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -1,5 +1,6 @@
 // Reasons that belong to no row of the matrix, each by what brings it about.
 #include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "tests/matrix/forger.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 
 namespace jvpn::test {

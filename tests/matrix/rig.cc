@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "control/arp.h"
+#include "control/neighbor/arp.h"
 #include "tests/packet/openssl_aead.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -20,6 +20,7 @@
 
 #include "tests/matrix/client_node.h"
 #include "tests/matrix/gateway_node.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

@@ -1,6 +1,8 @@
 // The rig itself: a session over real datagrams, its knobs, and that its clock is everybody's.
 #include "tests/matrix/rig.h"
 
+#include "tests/support/rooms.h"
+
 namespace jvpn::test {
 namespace {
 

@@ -1,6 +1,7 @@
 // Matrix section 6: attempts on an identity, an address, an owner, and on what can't be.
 #include "tests/matrix/forger.h"
 #include "tests/matrix/stores.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

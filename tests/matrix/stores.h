@@ -5,7 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "control/ownership.h"
+#include "control/jump/ownership.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

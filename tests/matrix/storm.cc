@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "tests/support/rooms.h"
+
 namespace jvpn::test {
 
 uint64_t run_seed() {

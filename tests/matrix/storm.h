@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

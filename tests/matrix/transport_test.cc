@@ -1,5 +1,6 @@
 // Matrix section 1: what a transport does to a session, from a few lost packets to none at all.
 #include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -5,7 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "control/gateway_clock.h"
+#include "control/gateway/gateway_clock.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

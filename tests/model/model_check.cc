@@ -18,7 +18,8 @@
 #include <vector>
 
 #include "common/limits.h"
-#include "control/session_fsm.h"
+#include "control/session/state_machine.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

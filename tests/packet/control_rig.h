@@ -20,12 +20,13 @@
 #include "common/port_info.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
-#include "control/injector.h"
-#include "control/inside_routes.h"
-#include "control/neighbors.h"
-#include "control/reclaimer.h"
-#include "control/slow_path.h"
+#include "control/neighbor/inside_routes.h"
+#include "control/neighbor/neighbors.h"
+#include "control/neighbor/slow_path.h"
+#include "control/publish/injector.h"
+#include "control/publish/reclaimer.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

@@ -14,6 +14,7 @@
 #include "common/tunnel_header.h"
 #include "dataplane/eal.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -14,6 +14,7 @@
 #include <rte_mbuf.h>
 
 #include "tests/packet/worker_fixture.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

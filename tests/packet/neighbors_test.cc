@@ -3,6 +3,7 @@
 #include <string>
 
 #include "tests/packet/control_rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "common/aead.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

@@ -1,5 +1,5 @@
 // What workers see of an install, when old records go, and that no counter is lost or repeated.
-#include "control/publisher.h"
+#include "control/publish/publisher.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +9,7 @@
 #include <rte_malloc.h>
 
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

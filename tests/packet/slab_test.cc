@@ -1,9 +1,11 @@
-#include "control/slab.h"
+#include "control/publish/slab.h"
 
 #include <algorithm>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

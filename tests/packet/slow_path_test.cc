@@ -2,8 +2,9 @@
 #include <functional>
 #include <random>
 
-#include "control/icmp.h"
+#include "control/neighbor/icmp.h"
 #include "tests/packet/control_rig.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

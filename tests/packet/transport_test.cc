@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/packet/worker_fixture.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {

@@ -10,6 +10,8 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "tests/support/rooms.h"
+
 namespace jvpn::test {
 namespace {
 

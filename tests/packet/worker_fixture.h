@@ -31,6 +31,7 @@
 #include "dataplane/worker.h"
 #include "tests/packet/openssl_aead.h"
 #include "tests/packet/packet_builder.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

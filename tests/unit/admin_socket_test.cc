@@ -1,4 +1,4 @@
-#include "control/admin_socket.h"
+#include "control/admin/admin_socket.h"
 
 #include <cstring>
 #include <filesystem>
@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

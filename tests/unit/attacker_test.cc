@@ -10,7 +10,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tools/client/checksum.h"
+#include "tests/support/rooms.h"
+#include "tools/shared/checksum.h"
 
 namespace jvpn::lab {
 namespace {

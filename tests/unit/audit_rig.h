@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "control/events/event_json.h"
+#include "tests/support/rooms.h"
 #include "tools/jvpn/audit.h"
 
 namespace jvpn::test {

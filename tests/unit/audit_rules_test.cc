@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/audit_rig.h"
 
 namespace jvpn {

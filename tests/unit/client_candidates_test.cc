@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tools/client/candidates.h"
 
 namespace jvpn {

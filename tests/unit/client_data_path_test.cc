@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/segment_builder.h"
 #include "tools/client/data_path.h"
 

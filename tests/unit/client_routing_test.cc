@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
 #include "tools/client/dialer.h"
 #include "tools/client/routing.h"

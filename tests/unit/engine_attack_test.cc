@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "control/handshake.h"
-#include "tests/unit/engine_harness.h"
+#include "control/protocol/handshake.h"
+#include "tests/support/rooms.h"
+#include "tests/support/engine_world.h"
 
 namespace jvpn {
 namespace {

@@ -2,7 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "tests/unit/engine_harness.h"
+#include "tests/support/rooms.h"
+#include "tests/support/engine_world.h"
 
 namespace jvpn {
 namespace {

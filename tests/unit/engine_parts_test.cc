@@ -3,11 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "control/handshake.h"
-#include "control/index_allocator.h"
-#include "control/key_schedule.h"
-#include "control/policy_snapshot.h"
-#include "control/token_bucket.h"
+#include "common/token_bucket.h"
+#include "control/protocol/handshake.h"
+#include "control/protocol/policy_snapshot.h"
+#include "control/session/index_allocator.h"
+#include "control/session/key_schedule.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

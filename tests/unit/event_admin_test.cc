@@ -1,10 +1,11 @@
 // Events over the operator's socket: the latest, and those that come, for quick and slow readers.
-#include "control/event_admin.h"
+#include "control/admin/event_admin.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
 
-#include "control/admin_socket.h"
+#include "control/admin/admin_socket.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 
 namespace jvpn::test {

@@ -1,4 +1,4 @@
-#include "control/event_log.h"
+#include "control/events/event_log.h"
 
 #include <algorithm>
 #include <mutex>
@@ -6,7 +6,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "control/event_admin.h"
+#include "control/admin/event_admin.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 
 namespace jvpn::test {

@@ -16,7 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/event_log.h"
+#include "control/events/event_log.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::test {
 

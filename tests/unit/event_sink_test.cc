@@ -1,6 +1,6 @@
 // Every sink with a whole event log behind it: what it gets, and what happens when it is dead,
 // stalls or goes.
-#include "control/event_sink.h"
+#include "control/events/event_sink.h"
 
 #include <csignal>
 
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 
 namespace jvpn::test {

@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include "control/admin_socket.h"
-#include "control/event_admin.h"
+#include "control/admin/admin_socket.h"
+#include "control/admin/event_admin.h"
+#include "control/events/event_json.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 #include "tools/jvpn/events.h"
 

@@ -1,6 +1,7 @@
-#include "control/events.h"
-
 #include <gtest/gtest.h>
+
+#include "control/events/event_json.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

@@ -7,7 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "common/wire.h"
-#include "tests/unit/seed.h"
+#include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::lab {
 namespace {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
 #include "tools/client/underlay.h"
 

@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include "tests/support/rooms.h"
 #include "tests/vectors/vector_file.h"
 
 namespace jvpn {

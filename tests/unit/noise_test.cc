@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/types.h"
+#include "tests/support/rooms.h"
 #include "tests/vectors/vector_file.h"
 
 namespace jvpn {

@@ -7,7 +7,8 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include "control/admin_socket.h"
+#include "control/admin/admin_socket.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 #include "tools/jvpn/check.h"
 #include "tools/jvpn/watch.h"

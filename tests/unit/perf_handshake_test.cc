@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "perf/jvpn_perf/handshake_rate.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::perf {
 namespace {

@@ -12,7 +12,8 @@
 #include "perf/jvpn_perf/ndr_options.h"
 #include "perf/jvpn_perf/peers.h"
 #include "perf/jvpn_perf/rate_search.h"
-#include "tests/unit/seed.h"
+#include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::perf {
 namespace {

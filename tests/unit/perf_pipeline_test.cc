@@ -11,6 +11,7 @@
 #include "perf/jvpn_perf/hugepages.h"
 #include "perf/jvpn_perf/pipeline_options.h"
 #include "perf/jvpn_perf/samples.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/parsed_options.h"
 
 namespace jvpn::perf {

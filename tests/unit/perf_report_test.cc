@@ -9,6 +9,7 @@
 #include "perf/jvpn_perf/report_page.h"
 #include "perf/jvpn_perf/report_plots.h"
 #include "perf/jvpn_perf/report_results.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn::perf {
 namespace {

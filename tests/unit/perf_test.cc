@@ -11,6 +11,7 @@
 #include "perf/jvpn_perf/jump_options.h"
 #include "perf/jvpn_perf/progress.h"
 #include "perf/jvpn_perf/statistics.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/parsed_options.h"
 
 namespace jvpn::perf {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "common/profile.h"
+#include "tests/support/rooms.h"
 #include "tests/unit/profile_texts.h"
 
 namespace jvpn::test {

@@ -1,4 +1,4 @@
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
 
 #include <cstdlib>
 #include <filesystem>
@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

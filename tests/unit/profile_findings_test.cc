@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/profile_bad_case.h"
 
 namespace jvpn::test {

@@ -1,9 +1,10 @@
 // Loss, round trips, the verdict on a path, and the choice between paths.
-#include "control/quality.h"
+#include "control/session/quality.h"
 
 #include <gtest/gtest.h>
 
-#include "control/path_choice.h"
+#include "control/jump/path_choice.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

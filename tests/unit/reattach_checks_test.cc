@@ -2,9 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "control/ownership.h"
-#include "control/reattach.h"
-#include "tests/unit/jumper.h"
+#include "control/jump/ownership.h"
+#include "control/jump/reattach.h"
+#include "tests/support/rooms.h"
+#include "tests/support/jumper.h"
 
 namespace jvpn {
 namespace {

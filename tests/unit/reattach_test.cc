@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "tests/unit/jumper.h"
+#include "tests/support/rooms.h"
+#include "tests/support/jumper.h"
 
 namespace jvpn {
 namespace {

@@ -6,7 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/seed.h"
+#include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {

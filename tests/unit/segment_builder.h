@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/rooms.h"
 #include "tools/client/inner_packet.h"
 #include "tools/client/tun_offload.h"
 

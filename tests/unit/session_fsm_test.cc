@@ -1,5 +1,3 @@
-#include "control/session_fsm.h"
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
+#include "control/session/state_machine.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

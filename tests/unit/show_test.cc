@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/rooms.h"
 #include "tools/jvpn/text_table.h"
 
 namespace jvpn {

@@ -1,11 +1,12 @@
-#include "control/timer_wheel.h"
+#include "control/engine/timer_wheel.h"
 
 #include <map>
 #include <set>
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/engine_harness.h"
+#include "tests/support/rooms.h"
+#include "tests/support/engine_world.h"
 
 namespace jvpn {
 namespace {

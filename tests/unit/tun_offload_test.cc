@@ -8,8 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/unit/segment_builder.h"
-#include "tools/client/checksum.h"
+#include "tools/shared/checksum.h"
 
 namespace jvpn {
 namespace {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/aead.h"
+#include "tests/support/rooms.h"
 #include "tests/vectors/vector_file.h"
 
 namespace jvpn::test {

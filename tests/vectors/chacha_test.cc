@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/rooms.h"
 #include "tests/vectors/aead_case.h"
 
 namespace jvpn::test {

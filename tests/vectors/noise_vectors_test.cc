@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "common/noise.h"
+#include "tests/support/rooms.h"
 #include "tests/vectors/aead_case.h"
 
 namespace jvpn::test {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/noise.h"
+#include "tests/support/rooms.h"
 #include "tests/vectors/aead_case.h"
 
 namespace jvpn::test {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/noise.h"
+#include "tests/support/rooms.h"
 #include "tests/vectors/vector_file.h"
 
 namespace jvpn::test {

@@ -1,6 +1,6 @@
 #include "tools/client/candidates.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 std::vector<Candidate> find_candidates(size_t underlays, std::span<const Endpoint> endpoints,
                                        const FindPath& find) {
@@ -52,4 +52,4 @@ Result<Path> jump_target(std::span<const Candidate> candidates, size_t underlay,
   return Error{why.empty() ? "no such underlay" : why};
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "common/ip.h"
+#include "common/path.h"
 #include "common/result.h"
-#include "control/path.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// The path by which underlay `number` reaches an endpoint, or why it doesn't.
 using FindPath = std::function<Result<Path>(size_t underlay, const Endpoint& remote)>;
@@ -43,4 +43,4 @@ const char* state_of(const Candidate& candidate, const std::optional<Path>& acti
 Result<Path> jump_target(std::span<const Candidate> candidates, size_t underlay,
                          const std::optional<Path>& active);
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -11,9 +11,9 @@
 
 #include "common/limits.h"
 #include "common/wire.h"
-#include "control/show_sessions.h"
+#include "control/admin/show_sessions.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr PeerId kGateway{0};
@@ -33,9 +33,9 @@ uint64_t socket_tag(uint16_t underlay, Family family) {
   return kSocketTags + 2 * uint64_t{underlay} + (family == Family::kIpv6 ? 1 : 0);
 }
 
-EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
-                           std::optional<PresharedKey> preshared) {
-  EngineConfig config;
+engine::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
+                                   std::optional<PresharedKey> preshared) {
+  engine::EngineConfig config;
   config.private_key = std::move(private_key);
   config.peers.push_back(
       {profile.gateway.name, profile.gateway.public_key, std::move(preshared), {}});
@@ -49,7 +49,7 @@ EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
 
 }  // namespace
 
-Client::Client(ClientProfile profile, EventLoop loop, EventLog& events)
+Client::Client(ClientProfile profile, EventLoop loop, events::EventLog& events)
     : profile_(std::move(profile)),
       started_(boottime_now()),
       loop_(std::move(loop)),
@@ -59,7 +59,8 @@ Client::Client(ClientProfile profile, EventLoop loop, EventLog& events)
 
 Client::~Client() = default;
 
-Result<std::unique_ptr<Client>> Client::create(LoadedClient loaded, EventLog& events) {
+Result<std::unique_ptr<Client>> Client::create(admin::LoadedClient loaded,
+                                               events::EventLog& events) {
   auto loop = EventLoop::create();
   if (!loop) return loop.error();
   std::unique_ptr<Client> client(
@@ -90,7 +91,7 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
   host_ = std::make_unique<ClientHost>(
       ClientParts{*data_path_, *tunnel_, underlays_},
       ClientHost::Options{profile_.interface.mtu, gateway.endpoints}, events_);
-  auto engine = SessionEngine::create(
+  auto engine = engine::SessionEngine::create(
       engine_config(profile_, std::move(private_key), std::move(preshared)), *host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();
@@ -102,7 +103,7 @@ Result<void> Client::set_up(SecretKey private_key, std::optional<PresharedKey> p
       tunnel_->tun(), *data_path_,
       [this](const Path& from, std::span<uint8_t> message) { on_message(from, message); });
   if (profile_.admin.socket.empty()) return {};
-  auto admin = AdminSocket::open(
+  auto admin = admin::AdminSocket::open(
       profile_.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
       &event_source_);
   if (!admin) return admin.error();
@@ -142,7 +143,7 @@ Millis Client::next_deadline() const {
   const Millis deadline = std::min(
       {engine_->next_deadline(), given_up_ ? kNever : dialer_->due(), look_again_, abandon_at_});
   const bool asked = admin_ && admin_->clients() != 0;
-  return asked ? std::min(deadline, boottime_now() + AdminSocket::kClientTimeout) : deadline;
+  return asked ? std::min(deadline, boottime_now() + admin::AdminSocket::kClientTimeout) : deadline;
 }
 
 void Client::serve(const EventLoop::Ready& ready, Millis now) {
@@ -253,8 +254,9 @@ void Client::leave_lost_path(Millis now) {
 bool Client::session_lives() const {
   bool lives = data_path_->path().has_value();
   if (lives) return true;
-  engine_->for_each_session([&](const SessionView& session) {
-    lives = lives || (session.state != State::kBirth && session.state != State::kTerminated);
+  engine_->for_each_session([&](const engine::SessionView& session) {
+    lives = lives || (session.state != session::State::kBirth &&
+                      session.state != session::State::kTerminated);
   });
   return lives;
 }
@@ -285,7 +287,7 @@ void Client::follow_session(Millis now) {
 // Why the latest session ended.
 std::string Client::last_end() const {
   std::string text;
-  engine_->for_each_tombstone([&](const Tombstone& ended) {
+  engine_->for_each_tombstone([&](const engine::Tombstone& ended) {
     text = std::string(to_string(ended.reason)) + " " + to_string(ended.detail);
   });
   return text;
@@ -379,7 +381,7 @@ nlohmann::json Client::answer(const nlohmann::json& request) {
 // The policy section of the profile, read anew. Refused: the one in force stays.
 nlohmann::json Client::reload() {
   const Millis now = boottime_now();
-  const Result<Policy> policy = load_client_policy(profile_path_);
+  const Result<Policy> policy = admin::load_client_policy(profile_path_);
   if (!policy) {
     spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
                   policy.error().message);
@@ -431,13 +433,13 @@ nlohmann::json Client::show() {
   const Millis now = boottime_now();
   const auto name = [this](PeerId) { return profile_.gateway.name; };
   nlohmann::json out =
-      show_header(profile_.node, "client", now - started_, engine_->policy().version);
+      admin::show_header(profile_.node, "client", now - started_, engine_->policy().version);
   out["denies_new_sessions"] = engine_->denies_new_sessions();
-  out["sessions"] = show_sessions(*engine_, *host_, name, now);
-  out["terminated"] = show_terminated(*engine_, name, now);
+  out["sessions"] = admin::show_sessions(*engine_, *host_, name, now);
+  out["terminated"] = admin::show_terminated(*engine_, name, now);
   out["paths"] = show_paths();
-  out["control"] = show_counters(engine_->counters());
-  out["events"] = show_events(events_.status());
+  out["control"] = admin::show_counters(engine_->counters());
+  out["events"] = admin::show_events(events_.status());
 
   const DataPathCounters& counters = data_path_->counters();
   nlohmann::json& drops = out["drops"] = nlohmann::json::object();
@@ -451,4 +453,4 @@ nlohmann::json Client::show() {
   return out;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

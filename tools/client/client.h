@@ -15,10 +15,10 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "common/result.h"
-#include "control/admin_socket.h"
-#include "control/engine.h"
-#include "control/event_admin.h"
-#include "control/profile_file.h"
+#include "control/admin/admin_socket.h"
+#include "control/admin/event_admin.h"
+#include "control/admin/profile_file.h"
+#include "control/engine/engine.h"
 #include "tools/client/candidates.h"
 #include "tools/client/client_host.h"
 #include "tools/client/dialer.h"
@@ -27,12 +27,13 @@
 #include "tools/client/link_watch.h"
 #include "tools/client/outbound.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 class Client {
  public:
   /// Creates the TUN and opens the admin socket. `events` outlives the client.
-  static Result<std::unique_ptr<Client>> create(LoadedClient loaded, EventLog& events);
+  static Result<std::unique_ptr<Client>> create(admin::LoadedClient loaded,
+                                                events::EventLog& events);
   ~Client();
 
   /// Keeps a session with the gateway until `signal_fd`, a signalfd(2), tells of another signal
@@ -41,7 +42,7 @@ class Client {
   Result<void> run(int signal_fd);
 
  private:
-  Client(ClientProfile profile, EventLoop loop, EventLog& events);
+  Client(ClientProfile profile, EventLoop loop, events::EventLog& events);
   Result<void> set_up(SecretKey private_key, std::optional<PresharedKey> preshared);
   Millis next_deadline() const;
   void serve(const EventLoop::Ready& ready, Millis now);
@@ -72,18 +73,18 @@ class Client {
   int signals_ = -1;
   Millis started_;
   EventLoop loop_;
-  EventLog& events_;
-  EventSource event_source_{events_};
+  events::EventLog& events_;
+  admin::EventSource event_source_{events_};
   std::unique_ptr<DataPath> data_path_;
   std::unique_ptr<TunnelInterface> tunnel_;
   std::vector<Underlay> underlays_;
   std::unique_ptr<LinkWatch> links_;
   std::unique_ptr<ClientHost> host_;
-  std::unique_ptr<SessionEngine> engine_;
+  std::unique_ptr<engine::SessionEngine> engine_;
   std::unique_ptr<Dialer> dialer_;
   std::unique_ptr<Outbound> outbound_;
   std::unique_ptr<Inbound> inbound_;
-  std::unique_ptr<AdminSocket> admin_;
+  std::unique_ptr<admin::AdminSocket> admin_;
   bool stopping_ = false;
   std::vector<Candidate> candidates_;
   Millis look_again_;  ///< some changes come unannounced behind one that was
@@ -97,4 +98,4 @@ class Client {
   std::vector<std::string> reported_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

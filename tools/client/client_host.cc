@@ -11,7 +11,7 @@
 
 #include "common/secret.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint64_t kTai64Epoch = (uint64_t{1} << 62) + 10;  // TAI64 label of 1970-01-01 UTC
@@ -36,7 +36,7 @@ std::vector<Prefix> addresses_of(const wire::ResponsePayload& answer) {
 
 }  // namespace
 
-ClientHost::ClientHost(ClientParts parts, Options options, EventLog& events)
+ClientHost::ClientHost(ClientParts parts, Options options, events::EventLog& events)
     : parts_(parts), options_(std::move(options)), events_(events) {}
 
 void ClientHost::send(const Path& path, std::span<const uint8_t> datagram) {
@@ -51,7 +51,7 @@ void ClientHost::send(const Path& path, std::span<const uint8_t> datagram) {
   if (sent.too_big != 0) parts_.data_path.counters().drop(Drop::kTooBig);
 }
 
-void ClientHost::install_rx(const RxInstall& install) {
+void ClientHost::install_rx(const session::RxInstall& install) {
   parts_.data_path.install_rx(install);
 }
 
@@ -59,8 +59,8 @@ void ClientHost::retire_rx(ReceiverIndex index) {
   parts_.data_path.retire_rx(index);
 }
 
-void ClientHost::install_tx(const TxInstall& install) {
-  TxInstall bounded = install;
+void ClientHost::install_tx(const session::TxInstall& install) {
+  session::TxInstall bounded = install;
   bounded.inner_mtu = min_known(install.inner_mtu, inner_mtu(install.path));
   parts_.data_path.install_tx(bounded);
   wipe(bounded.traffic_key.data(), bounded.traffic_key.size());
@@ -70,11 +70,11 @@ void ClientHost::withdraw_tx(PeerId) {
   parts_.data_path.withdraw_tx();
 }
 
-Activity ClientHost::activity(PeerId) {
+session::Activity ClientHost::activity(PeerId) {
   return parts_.data_path.activity();
 }
 
-RxProgress ClientHost::rx_progress(ReceiverIndex index) {
+session::RxProgress ClientHost::rx_progress(ReceiverIndex index) {
   return parts_.data_path.rx_progress(index);
 }
 
@@ -150,4 +150,4 @@ wire::Timestamp ClientHost::timestamp() {
   return stamp;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

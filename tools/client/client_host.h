@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "common/result.h"
-#include "control/event_log.h"
-#include "control/session_host.h"
+#include "control/events/event_log.h"
+#include "control/session/session_host.h"
 #include "tools/client/data_path.h"
 #include "tools/client/tunnel_interface.h"
 #include "tools/client/underlay.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// What the host works on; all of it, and the event log, outlives the host.
 struct ClientParts {
@@ -26,24 +26,24 @@ struct ClientParts {
   std::vector<Underlay>& underlays;
 };
 
-class ClientHost : public SessionHost {
+class ClientHost : public session::SessionHost {
  public:
   struct Options {
     std::optional<uint16_t> mtu;      ///< the profile's bound
     std::vector<Endpoint> endpoints;  ///< their paths' MTUs bound the tunnel's without candidates
   };
-  ClientHost(ClientParts parts, Options options, EventLog& events);
+  ClientHost(ClientParts parts, Options options, events::EventLog& events);
 
   void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const RxInstall& install) override;
+  void install_rx(const session::RxInstall& install) override;
   void retire_rx(ReceiverIndex index) override;
-  void install_tx(const TxInstall& install) override;
+  void install_tx(const session::TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
-  Activity activity(PeerId peer) override;
-  RxProgress rx_progress(ReceiverIndex index) override;
+  session::Activity activity(PeerId peer) override;
+  session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer) override;
-  void emit(const Event& event) override { events_.add(event); }
+  void emit(const session::Event& event) override { events_.add(event); }
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 
@@ -62,10 +62,10 @@ class ClientHost : public SessionHost {
 
   ClientParts parts_;
   Options options_;
-  EventLog& events_;
+  events::EventLog& events_;
   std::vector<Path> candidates_;
   uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
   std::optional<Error> failure_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <utility>
 
-#include "tools/client/checksum.h"
 #include "tools/client/inner_packet.h"
+#include "tools/shared/checksum.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint8_t kTcpFin = 0x01;
@@ -168,4 +168,4 @@ void Coalescer::flush(SuperPacketSink& sink) {
   used_ = 0;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

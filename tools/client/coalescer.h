@@ -13,7 +13,7 @@
 
 #include "tools/client/tun_offload.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Takes what the coalescer made: the virtio header, then the packet in pieces.
 class SuperPacketSink {
@@ -59,4 +59,4 @@ class Coalescer {
   std::vector<iovec> out_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -5,7 +5,7 @@
 #include "common/secret.h"
 #include "tools/client/inner_packet.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr size_t kDataMinimum = wire::kTransportOverhead + kIpv4HeaderBytes;
@@ -36,7 +36,7 @@ DataPath::~DataPath() {
   wipe(tx_raw_key_.data(), tx_raw_key_.size());
 }
 
-void DataPath::install_rx(const RxInstall& install) {
+void DataPath::install_rx(const session::RxInstall& install) {
   auto& slot = rx_[install.index.value & slot_mask_];
   if (slot && slot->index == install.index && slot->first_lane == install.first_lane &&
       slot->key.suite == install.suite && equal_constant_time(slot->raw_key, install.traffic_key)) {
@@ -57,10 +57,10 @@ void DataPath::retire_rx(ReceiverIndex index) {
   if (slot && slot->index == index) slot.reset();
 }
 
-RxProgress DataPath::rx_progress(ReceiverIndex index) const {
+session::RxProgress DataPath::rx_progress(ReceiverIndex index) const {
   const RxRecord* record = rx_[index.value & slot_mask_].get();
   if (record == nullptr || record->index != index || record->packets == 0) return {};
-  RxProgress progress{0, record->packets, record->last_rx};
+  session::RxProgress progress{0, record->packets, record->last_rx};
   for (const auto& lane : record->lanes) {
     // A lane that nothing came on is one short at most: its highest number is 0, too.
     progress.expected += lane.highest() == 0 ? 0 : lane.highest() + 1;
@@ -68,11 +68,11 @@ RxProgress DataPath::rx_progress(ReceiverIndex index) const {
   return progress;
 }
 
-bool DataPath::same_key(const TxInstall& install) const {
+bool DataPath::same_key(const session::TxInstall& install) const {
   return install.suite == tx_key_.suite && equal_constant_time(install.traffic_key, tx_raw_key_);
 }
 
-void DataPath::install_tx(const TxInstall& install) {
+void DataPath::install_tx(const session::TxInstall& install) {
   if (!same_key(install)) {
     if (install.key_generation <= tx_generation_) activity_ = {};  // another session
     aead_.expand(install.suite, install.traffic_key, tx_key_);
@@ -214,4 +214,4 @@ void DataPath::open(std::span<const std::span<uint8_t>> messages, Millis now,
   if (activity_.rx_packets != before) activity_.last_rx = now;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

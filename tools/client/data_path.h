@@ -19,10 +19,10 @@
 #include "common/result.h"
 #include "common/types.h"
 #include "common/wire.h"
-#include "control/session_host.h"
+#include "control/session/session_host.h"
 #include "tools/client/seal_batch.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Counters of the data path and of the sockets around it.
 struct DataPathCounters {
@@ -48,12 +48,12 @@ class DataPath {
   // The session's tables; as SessionHost has them. Several indices may be open at once, of several
   // keys or of one: what comes on any of them is delivered. The index of one record installed again
   // keeps its windows; it may only get more lanes.
-  void install_rx(const RxInstall& install);
+  void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
-  void install_tx(const TxInstall& install);
+  void install_tx(const session::TxInstall& install);
   void withdraw_tx();
-  const Activity& activity() const { return activity_; }
-  RxProgress rx_progress(ReceiverIndex index) const;
+  const session::Activity& activity() const { return activity_; }
+  session::RxProgress rx_progress(ReceiverIndex index) const;
 
   /// Where sealed packets go; nullopt without an active binding.
   const std::optional<Path>& path() const { return path_; }
@@ -99,7 +99,7 @@ class DataPath {
 
   DataPath(Aead aead, std::vector<Prefix> allowed_ips, uint32_t slot_bits);
   bool allowed(const IpAddress& address, IpAddress& last_allowed) const;
-  bool same_key(const TxInstall& install) const;
+  bool same_key(const session::TxInstall& install) const;
   TxLane* lane_with_quota();
   std::optional<Drop> prepare_open(std::span<uint8_t> message);
   std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening, Millis now);
@@ -122,10 +122,10 @@ class DataPath {
   uint16_t inner_mtu_ = 0;
   std::optional<Path> path_;
 
-  Activity activity_;
+  session::Activity activity_;
   DataPathCounters counters_;
   std::vector<AeadOp> ops_;
   std::vector<Opening> opening_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr Millis kPause{1'000};
@@ -36,4 +36,4 @@ void Dialer::lost(Millis now) {
   due_ = now + kPause;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

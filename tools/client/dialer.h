@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "common/ip.h"
+#include "common/path.h"
 #include "common/types.h"
-#include "control/path.h"
 #include "tools/client/candidates.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Pure but for the lookup it is given. Time is a parameter.
 class Dialer {
@@ -45,4 +45,4 @@ class Dialer {
   std::vector<std::string> findings_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -10,7 +10,7 @@
 #include <sys/timerfd.h>
 #include <time.h>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint64_t kTimerTag = UINT64_MAX;
@@ -87,4 +87,4 @@ std::span<const EventLoop::Ready> EventLoop::wait(Millis deadline) {
   return ready_;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -9,9 +9,9 @@
 
 #include "common/result.h"
 #include "common/types.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// CLOCK_BOOTTIME now.
 Millis boottime_now();
@@ -46,4 +46,4 @@ class EventLoop {
   std::vector<Ready> ready_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -2,7 +2,7 @@
 
 #include "common/wire.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr int kCallsPerPump = 8;
@@ -41,4 +41,4 @@ void Inbound::deliver(Millis now) {
   coalescer_.flush(tun_);
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -11,14 +11,14 @@
 #include <span>
 #include <vector>
 
+#include "common/path.h"
 #include "common/types.h"
-#include "control/path.h"
 #include "tools/client/coalescer.h"
 #include "tools/client/data_path.h"
 #include "tools/client/tun.h"
 #include "tools/client/underlay.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 class Inbound {
  public:
@@ -44,4 +44,4 @@ class Inbound {
   std::vector<std::span<uint8_t>> inner_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

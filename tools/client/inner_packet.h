@@ -9,7 +9,7 @@
 
 #include "common/ip.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
@@ -76,4 +76,4 @@ inline IpAddress inner_destination(const uint8_t* packet, Family family) {
   return address;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

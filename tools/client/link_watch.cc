@@ -12,7 +12,7 @@
 
 #include "tools/client/netlink_attributes.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr unsigned kGroups =
@@ -114,4 +114,4 @@ bool LinkWatch::route_concerns(const nlmsghdr* message) const {
   return concerns;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -12,7 +12,7 @@
 struct mnl_socket;
 struct nlmsghdr;
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// One subscription, for a set of devices. It says that something changed, never what: whoever asks
 /// looks at the host itself, so that nothing is believed that has changed again since. One thread.
@@ -43,4 +43,4 @@ class LinkWatch {
   std::set<int> indices_;  ///< of the devices that are there
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

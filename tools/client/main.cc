@@ -13,12 +13,12 @@
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 
-#include "control/event_log.h"
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
+#include "control/events/event_log.h"
 #include "tools/client/client.h"
-#include "tools/client/file_descriptor.h"
+#include "tools/shared/file_descriptor.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr int kRuntimeFailure = 1;
@@ -42,7 +42,7 @@ void open_log(const std::string& level) {
 }
 
 int run(const std::string& profile_path, const std::string& level) {
-  auto loaded = load_client(profile_path);
+  auto loaded = admin::load_client(profile_path);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
@@ -53,8 +53,8 @@ int run(const std::string& profile_path, const std::string& level) {
     spdlog::error("signalfd: {}", std::strerror(errno));
     return kRuntimeFailure;
   }
-  EventLog events(event_options(loaded->profile, "jvpn-client",
-                                [](const std::string& news) { spdlog::warn("{}", news); }));
+  events::EventLog events(events::event_options(
+      loaded->profile, "jvpn-client", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   auto client = Client::create(std::move(loaded).value(), events);
   const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());
@@ -65,7 +65,7 @@ int run(const std::string& profile_path, const std::string& level) {
 }
 
 }  // namespace
-}  // namespace jvpn
+}  // namespace jvpn::client
 
 int main(int argc, char** argv) try {
   CLI::App app(
@@ -78,9 +78,9 @@ int main(int argc, char** argv) try {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
+    return app.exit(error) == 0 ? 0 : jvpn::client::kBadUsage;
   }
-  return jvpn::run(profile, level);
+  return jvpn::client::run(profile, level);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn-client: %s\n", error.what());
   return 1;

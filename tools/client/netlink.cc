@@ -16,7 +16,7 @@
 
 #include "tools/client/netlink_attributes.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint8_t kOurProtocol = 190;  // marks rules and routes as ours; unassigned by iproute2
@@ -341,4 +341,4 @@ Result<bool> Netlink::table_has_routes(uint32_t table) {
   return found;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -14,7 +14,7 @@
 struct mnl_socket;
 struct nlmsghdr;
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// A route through a device.
 struct Route {
@@ -74,4 +74,4 @@ class Netlink {
   uint32_t sequence_ = 0;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -8,7 +8,7 @@
 
 #include "common/result.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Holds any one message of the kernel's.
 inline constexpr size_t kNetlinkBuffer = 32'768;
@@ -29,4 +29,4 @@ void for_each_attribute(const nlmsghdr* message, size_t offset, Visit visit) {
   }
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "tools/client/socket_address.h"
 #include "tools/client/tun_offload.h"
+#include "tools/shared/socket_address.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr int kReadsPerPump = 64;
@@ -82,4 +82,4 @@ bool Outbound::take_too_big() {
   return std::exchange(too_big_, false);
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

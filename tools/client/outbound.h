@@ -12,13 +12,13 @@
 #include <optional>
 #include <vector>
 
-#include "control/path.h"
+#include "common/path.h"
 #include "tools/client/data_path.h"
 #include "tools/client/seal_batch.h"
 #include "tools/client/tun.h"
 #include "tools/client/underlay.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 class Outbound {
  public:
@@ -54,4 +54,4 @@ class Outbound {
   bool too_big_ = false;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

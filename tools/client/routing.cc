@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint32_t kMainTable = 254;
@@ -103,4 +103,4 @@ Routing::~Routing() {
   for (; !routes.empty(); routes.pop_back()) (void)netlink_.remove_route(routes.back());
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -19,7 +19,7 @@
 #include "common/result.h"
 #include "tools/client/netlink.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Routes and rules of one client, in the order in which they are set.
 struct RoutingPlan {
@@ -56,4 +56,4 @@ class Routing {
   RoutingPlan applied_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -10,7 +10,7 @@
 #include "common/wire.h"
 #include "tools/client/tun_offload.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Packets of one burst: [transport header][inner packet][tag], contiguous. One thread.
 class SealBatch : public PacketSink {
@@ -51,4 +51,4 @@ class SealBatch : public PacketSink {
   std::vector<std::span<uint8_t>> packets_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr unsigned kTunUso4 = 0x20;  // TUN_F_USO4, TUN_F_USO6: newer than Debian 12's headers
@@ -66,4 +66,4 @@ void Tun::write(std::span<const iovec> pieces) {
   if (bytes < 0) ++refused_;
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

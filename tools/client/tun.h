@@ -11,10 +11,10 @@
 
 #include "common/result.h"
 #include "tools/client/coalescer.h"
-#include "tools/client/file_descriptor.h"
 #include "tools/client/tun_offload.h"
+#include "tools/shared/file_descriptor.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// One TUN device that lives as long as this object. One thread.
 class Tun : public SuperPacketSink {
@@ -51,4 +51,4 @@ class Tun : public SuperPacketSink {
   std::vector<uint8_t> buffer_;
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <optional>
 
-#include "tools/client/checksum.h"
 #include "tools/client/inner_packet.h"
+#include "tools/shared/checksum.h"
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr uint8_t kTcpFin = 0x01;
@@ -128,4 +128,4 @@ SplitPlan plan_split(const VnetHeader& header, std::span<const uint8_t> packet) 
           payload + packets * layout->headers};
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// struct virtio_net_hdr as the TUN reads and writes it, native byte order.
 struct VnetHeader {
@@ -56,4 +56,4 @@ struct SplitPlan {
 };
 SplitPlan plan_split(const VnetHeader& header, std::span<const uint8_t> packet);
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 bool holds(std::span<const Prefix> prefixes, const Prefix& prefix) {
@@ -71,4 +71,4 @@ Result<void> TunnelInterface::configure(std::vector<Prefix> addresses, uint16_t 
   return {};
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

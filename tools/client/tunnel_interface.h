@@ -15,7 +15,7 @@
 #include "tools/client/routing.h"
 #include "tools/client/tun.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 class TunnelInterface {
  public:
@@ -50,4 +50,4 @@ class TunnelInterface {
   std::unique_ptr<Routing> routing_;  ///< before the others: taken back while the device is there
 };
 
-}  // namespace jvpn
+}  // namespace jvpn::client

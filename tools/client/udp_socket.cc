@@ -8,7 +8,7 @@
 #include <net/if.h>
 #include <netinet/udp.h>
 
-namespace jvpn {
+namespace jvpn::client {
 namespace {
 
 constexpr int kSocketBuffer = 8 << 20;
@@ -225,4 +225,4 @@ Result<RouteProbe> probe_route(const UdpSocket::Options& options, const Endpoint
   return RouteProbe{local.endpoint().address, static_cast<uint16_t>(std::clamp(mtu, 0, 65'535))};
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

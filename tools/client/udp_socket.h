@@ -14,10 +14,10 @@
 
 #include "common/ip.h"
 #include "common/result.h"
-#include "tools/client/file_descriptor.h"
-#include "tools/client/socket_address.h"
+#include "tools/shared/file_descriptor.h"
+#include "tools/shared/socket_address.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// Largest run of equal packets that goes into one UDP_SEGMENT call.
 inline constexpr size_t kGsoMaxSegments = 64;
@@ -111,4 +111,4 @@ struct RouteProbe {
 };
 Result<RouteProbe> probe_route(const UdpSocket::Options& options, const Endpoint& remote);
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -14,7 +14,7 @@
 
 #include "tools/client/netlink.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 namespace {
 
@@ -158,4 +158,4 @@ uint16_t Underlay::inner_mtu(const Endpoint& remote) const {
   return mtu > overhead ? static_cast<uint16_t>(mtu - overhead) : uint16_t{0};
 }
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "common/ip.h"
+#include "common/path.h"
 #include "common/profile.h"
 #include "common/result.h"
-#include "control/path.h"
 #include "tools/client/udp_socket.h"
 
-namespace jvpn {
+namespace jvpn::client {
 
 /// What a tunnel packet is longer by than its inner packet: outer IP, UDP, transport header, tag.
 constexpr uint16_t tunnel_overhead(Family outer) {
@@ -76,4 +76,4 @@ Result<void> device_ready(const std::string& device);
 /// Has the device that address, or the host on its loopback device for any?
 bool device_has_address(const std::string& device, const IpAddress& address);
 
-}  // namespace jvpn
+}  // namespace jvpn::client

@@ -27,10 +27,10 @@ std::string counted(uint64_t count, const char* noun) {
 std::string ends_of(const std::vector<EventRecord>& events) {
   std::map<std::string, std::string> ends;
   for (const EventRecord& event : events) {
-    if (event.kind != EventKind::kStateChange || !event.to || !event.version) continue;
-    const char* const end = event.end == SessionEnd::kInitiator   ? " (initiator)"
-                            : event.end == SessionEnd::kResponder ? " (responder)"
-                                                                  : "";
+    if (event.kind != session::EventKind::kStateChange || !event.to || !event.version) continue;
+    const char* const end = event.end == session::SessionEnd::kInitiator   ? " (initiator)"
+                            : event.end == session::SessionEnd::kResponder ? " (responder)"
+                                                                           : "";
     ends[event.node] =
         fmt::format("{}{} {}, version {}", event.node, end, to_string(*event.to), *event.version);
   }
@@ -41,9 +41,10 @@ std::string ends_of(const std::vector<EventRecord>& events) {
 
 /// A path stands where it is news: where it is one of the session's it was told before.
 std::string detail_of(const EventRecord& event) {
-  const bool news = event.kind == EventKind::kTransportSwitch ||
-                    event.kind == EventKind::kReattach || event.kind == EventKind::kSecurityEvent ||
-                    event.from == State::kBirth;
+  const bool news = event.kind == session::EventKind::kTransportSwitch ||
+                    event.kind == session::EventKind::kReattach ||
+                    event.kind == session::EventKind::kSecurityEvent ||
+                    event.from == session::State::kBirth;
   std::string path = news ? event.path : "";
   if (news && !event.from_path.empty()) path = event.from_path + " → " + path;
   return event.about + (event.about.empty() || path.empty() ? "" : ", ") + path;
@@ -51,7 +52,7 @@ std::string detail_of(const EventRecord& event) {
 
 std::vector<Cell> timeline_row(const EventRecord& event, uint64_t start_ms) {
   const uint64_t since = event.ts_ms - std::min(start_ms, event.ts_ms);
-  const bool row = event.kind == EventKind::kStateChange && event.from && event.to;
+  const bool row = event.kind == session::EventKind::kStateChange && event.from && event.to;
   std::string what = to_string(event.kind);
   if (row) what = fmt::format("{} → {}", to_string(*event.from), to_string(*event.to));
   return {{fmt::format("{:.3f}", static_cast<double>(since) / 1'000)},

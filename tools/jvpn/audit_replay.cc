@@ -12,7 +12,7 @@ namespace jvpn {
 namespace {
 
 bool is_switch(const EventRecord& row) {
-  return row.from == State::kRecovering && row.to == State::kAttached &&
+  return row.from == session::State::kRecovering && row.to == session::State::kAttached &&
          row.reason == Reason::kTransportSwitchOk;
 }
 
@@ -27,20 +27,21 @@ bool is_limit(const EventRecord& row) {
 
 /// What doesn't concern the session that it names: somebody was turned away.
 bool is_refusal(const EventRecord& event) {
-  return event.kind == EventKind::kSecurityEvent ||
-         (event.kind == EventKind::kReattach && event.result == "reject") ||
+  return event.kind == session::EventKind::kSecurityEvent ||
+         (event.kind == session::EventKind::kReattach && event.result == "reject") ||
          event.reason == Reason::kAuditTransitionRefused;
 }
 
 /// The responder's own refusal, for a limit. An initiator only repeats what it was told.
 bool refuses_for_a_limit(const EventRecord& event) {
-  return event.kind == EventKind::kReattach && event.result == "reject" && !event.check.empty() &&
+  return event.kind == session::EventKind::kReattach && event.result == "reject" &&
+         !event.check.empty() &&
          (event.detail == to_string(Detail::kCooldown) ||
           event.detail == to_string(Detail::kSwitchRate));
 }
 
-bool carries(State state) {
-  return state == State::kAttached || state == State::kVolatile;
+bool carries(session::State state) {
+  return state == session::State::kAttached || state == session::State::kVolatile;
 }
 
 }  // namespace
@@ -51,19 +52,19 @@ void SessionReplay::add(const EventRecord& event) {
     broken(event, "no reason");
   else if (!event.reason)
     broken(event, fmt::format("unknown reason {}", event.reason_text));
-  if (event.kind == EventKind::kStateChange && event.session.empty())
+  if (event.kind == session::EventKind::kStateChange && event.session.empty())
     broken(event, "a STATE_CHANGE of no session");
   if (event.session.empty()) return;
 
   Track& track = tracks_[event.session];
-  if (event.kind == EventKind::kStateChange) {
+  if (event.kind == session::EventKind::kStateChange) {
     take_row(track, event);
   } else {
     check_life(track, event);
     if (refuses_for_a_limit(event)) owe(track, event, kLimit);
-    if (event.kind == EventKind::kTransportSwitch) take_switch(track, event);
-    if (event.kind == EventKind::kAuditEvent) take_audit(track, event);
-    if (event.kind == EventKind::kSecurityEvent) lose(track, event);
+    if (event.kind == session::EventKind::kTransportSwitch) take_switch(track, event);
+    if (event.kind == session::EventKind::kAuditEvent) take_audit(track, event);
+    if (event.kind == session::EventKind::kSecurityEvent) lose(track, event);
   }
   track.heard_ms = event.ts_ms;
 }
@@ -79,11 +80,12 @@ void SessionReplay::take_row(Track& track, const EventRecord& event) {
   Owed owed = 0;
   if (is_switch(event)) owed |= kSwitch | kSingleActive | kNoReset;
   if (is_limit(event)) owed |= kLimit;
-  if (event.from == State::kRecovering) owed |= kTimeline;
+  if (event.from == session::State::kRecovering) owed |= kTimeline;
   owe(track, event, owed);
   follow_activity(track, event);
-  if (event.detail == to_string(Detail::kSwitchRate) && event.end == SessionEnd::kResponder &&
-      track.denied_at != event.boot_ms && !track.uncertain)
+  if (event.detail == to_string(Detail::kSwitchRate) &&
+      event.end == session::SessionEnd::kResponder && track.denied_at != event.boot_ms &&
+      !track.uncertain)
     broken(event, "no TRANSPORT_SWITCH_DENIED before it");
   track.known = true;
   track.uncertain = false;
@@ -91,7 +93,7 @@ void SessionReplay::take_row(Track& track, const EventRecord& event) {
 }
 
 void SessionReplay::check_row(const EventRecord& event) {
-  if (!event.reason || legal_row(*event.from, *event.to, *event.reason)) return;
+  if (!event.reason || session::legal_row(*event.from, *event.to, *event.reason)) return;
   broken(event, fmt::format("illegal transition: no row leads from {} to {} by {}",
                             to_string(*event.from), to_string(*event.to), event.reason_text));
 }
@@ -99,13 +101,14 @@ void SessionReplay::check_row(const EventRecord& event) {
 void SessionReplay::check_continuity(const Track& track, const EventRecord& event) {
   const uint64_t version = *event.version;
   if (!track.known) {
-    if (event.from != State::kBirth && !births_missed_)
+    if (event.from != session::State::kBirth && !births_missed_)
       broken(event, fmt::format("begins in {}, not in BIRTH", to_string(*event.from)));
-    if (event.from == State::kBirth && version != 1)
+    if (event.from == session::State::kBirth && version != 1)
       broken(event, fmt::format("begins with state_version {}, not 1", version));
     return;
   }
-  if (track.row.to == State::kTerminated) return broken(event, "a transition after TERMINATED");
+  if (track.row.to == session::State::kTerminated)
+    return broken(event, "a transition after TERMINATED");
   const uint64_t before = *track.row.version;
   if (version <= before)
     return broken(event, fmt::format("state_version {} after {}", version, before));
@@ -124,7 +127,7 @@ void SessionReplay::check_life(const Track& track, const EventRecord& event) {
     return broken(event, fmt::format("a {} before its BIRTH", to_string(event.kind)));
   const bool owed = (event.reason == Reason::kAuditPolicyLimitTriggered && (track.owed & kLimit)) ||
                     (event.reason == Reason::kAuditRecoveryTimeline && (track.owed & kTimeline));
-  if (track.known && track.row.to == State::kTerminated && !owed)
+  if (track.known && track.row.to == session::State::kTerminated && !owed)
     broken(event, fmt::format("a {} after TERMINATED", to_string(event.kind)));
 }
 
@@ -179,7 +182,7 @@ void SessionReplay::settle(Track& track, bool at_end) {
 }
 
 void SessionReplay::follow_activity(Track& track, const EventRecord& event) {
-  if (event.end != SessionEnd::kResponder || carries(*event.to) == track.active) return;
+  if (event.end != session::SessionEnd::kResponder || carries(*event.to) == track.active) return;
   if (track.active) return end_activity(track, event.session, event.ts_ms);
   track.active = true;
   track.span = {event.node, event.ts_ms, 0, event.place};

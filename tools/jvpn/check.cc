@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
 #include "tools/jvpn/output.h"
 
 namespace jvpn {
@@ -20,16 +20,16 @@ struct Checked {
 };
 
 Result<Checked> check(const std::string& path) {
-  const auto text = read_text_file(path);
+  const auto text = admin::read_text_file(path);
   if (!text) return text.error();
   const auto role = profile_role(*text, path);
   if (!role) return role.error();
   if (*role == ProfileRole::kClient) {
-    const auto loaded = load_client(path);
+    const auto loaded = admin::load_client(path);
     if (!loaded) return loaded.error();
     return Checked{"client", loaded->profile.node};
   }
-  const auto loaded = load_gateway(path);
+  const auto loaded = admin::load_gateway(path);
   if (!loaded) return loaded.error();
   return Checked{"gateway", loaded->profile.node};
 }

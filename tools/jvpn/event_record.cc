@@ -25,25 +25,25 @@ std::optional<uint64_t> number_at(const Json& line, const char* key) {
   return found->get<uint64_t>();
 }
 
-std::optional<EventKind> kind_named(std::string_view name) {
-  for (auto number = 0; number <= static_cast<int>(EventKind::kConfigEvent); ++number) {
-    const auto kind = static_cast<EventKind>(number);
+std::optional<session::EventKind> kind_named(std::string_view name) {
+  for (auto number = 0; number <= static_cast<int>(session::EventKind::kConfigEvent); ++number) {
+    const auto kind = static_cast<session::EventKind>(number);
     if (name == to_string(kind)) return kind;
   }
   return std::nullopt;
 }
 
-std::optional<State> state_named(std::string_view name) {
-  for (auto number = 0; number <= static_cast<int>(State::kTerminated); ++number) {
-    const auto state = static_cast<State>(number);
+std::optional<session::State> state_named(std::string_view name) {
+  for (auto number = 0; number <= static_cast<int>(session::State::kTerminated); ++number) {
+    const auto state = static_cast<session::State>(number);
     if (name == to_string(state)) return state;
   }
   return std::nullopt;
 }
 
-SessionEnd end_named(std::string_view name) {
-  if (name == "initiator") return SessionEnd::kInitiator;
-  return name == "responder" ? SessionEnd::kResponder : SessionEnd::kNone;
+session::SessionEnd end_named(std::string_view name) {
+  if (name == "initiator") return session::SessionEnd::kInitiator;
+  return name == "responder" ? session::SessionEnd::kResponder : session::SessionEnd::kNone;
 }
 
 void append(std::string& text, const std::string& more) {
@@ -95,7 +95,7 @@ std::optional<EventRecord> read_event(std::string_view text) {
   event.from = state_named(text_at(line, "from"));
   event.to = state_named(text_at(line, "to"));
   event.version = number_at(line, "state_version");
-  const bool is_switch = event.kind == EventKind::kTransportSwitch;
+  const bool is_switch = event.kind == session::EventKind::kTransportSwitch;
   event.path = text_at(line, is_switch ? "to_path" : "path");
   event.from_path = text_at(line, "from_path");
   event.about = describe(line, event);

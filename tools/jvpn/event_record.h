@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "common/reason.h"
-#include "control/events.h"
-#include "control/session_fsm.h"
+#include "control/session/event.h"
+#include "control/session/state_machine.h"
 
 namespace jvpn {
 
@@ -20,21 +20,21 @@ struct LogPlace {
 
 struct EventRecord {
   LogPlace place;
-  EventKind kind{};
+  session::EventKind kind{};
   uint64_t ts_ms = 0;
   uint64_t boot_ms = 0;
   uint64_t sequence = 0;
   uint64_t lost = 0;    ///< of EVENTS_LOST: so many up to `sequence`; else 0
   std::string session;  ///< empty when it is of no session
   std::string node;
-  SessionEnd end = SessionEnd::kNone;
+  session::SessionEnd end = session::SessionEnd::kNone;
   std::optional<Reason> reason;
   std::string reason_text;  ///< as it stands there
   std::string detail;
   std::string check;
   std::string result;
-  std::optional<State> from;  ///< STATE_CHANGE, with `to` and `version`
-  std::optional<State> to;
+  std::optional<session::State> from;  ///< STATE_CHANGE, with `to` and `version`
+  std::optional<session::State> to;
   std::optional<uint64_t> version;
   std::string path;  ///< that it is about, `to_path` of a switch
   std::string from_path;

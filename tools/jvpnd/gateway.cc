@@ -7,8 +7,8 @@
 
 #include "common/limits.h"
 #include "common/message_mac.h"
-#include "control/control_loop.h"
-#include "control/gateway_clock.h"
+#include "control/gateway/control_loop.h"
+#include "control/gateway/gateway_clock.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
@@ -46,9 +46,10 @@ std::vector<Prefix> host_addresses(const PeerProfile& peer) {
   return hosts;
 }
 
-EngineConfig engine_config(LoadedGateway& loaded, const Dataplane& dataplane, uint32_t slot_bits) {
+engine::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplane& dataplane,
+                                   uint32_t slot_bits) {
   const GatewayProfile& profile = loaded.profile;
-  EngineConfig config;
+  engine::EngineConfig config;
   config.private_key = std::move(loaded.private_key);
   for (size_t i = 0; i < profile.peers.size(); ++i) {
     const PeerProfile& peer = profile.peers[i];
@@ -65,16 +66,17 @@ EngineConfig engine_config(LoadedGateway& loaded, const Dataplane& dataplane, ui
   return config;
 }
 
-DataplaneView view_of(Dataplane& dataplane) {
-  DataplaneView view{.ports = dataplane.ports(),
-                     .sessions = dataplane.sessions(),
-                     .routes = dataplane.routes(),
-                     .rcu = dataplane.rcu(),
-                     .cookie_secrets = dataplane.cookie_secrets(),
-                     .control_pool = dataplane.control_pool(),
-                     .rings = {},
-                     .counters = {},
-                     .link_up = [&dataplane](uint16_t port) { return dataplane.link_up(port); }};
+gateway::DataplaneView view_of(Dataplane& dataplane) {
+  gateway::DataplaneView view{
+      .ports = dataplane.ports(),
+      .sessions = dataplane.sessions(),
+      .routes = dataplane.routes(),
+      .rcu = dataplane.rcu(),
+      .cookie_secrets = dataplane.cookie_secrets(),
+      .control_pool = dataplane.control_pool(),
+      .rings = {},
+      .counters = {},
+      .link_up = [&dataplane](uint16_t port) { return dataplane.link_up(port); }};
   for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
     view.rings.push_back(&dataplane.rings(worker));
     view.counters.push_back(&dataplane.counters(worker));
@@ -82,7 +84,7 @@ DataplaneView view_of(Dataplane& dataplane) {
   return view;
 }
 
-Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
+Result<Dataplane::Options> dataplane_options(const admin::LoadedGateway& loaded) {
   auto mac = MessageMac::create();
   if (!mac) return mac.error();
   const ResponderMacKeys keys = ResponderMacKeys::derive(*mac, public_key_of(loaded.private_key));
@@ -91,8 +93,8 @@ Result<Dataplane::Options> dataplane_options(const LoadedGateway& loaded) {
 
 }  // namespace
 
-Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop,
-                         std::atomic<bool>& reload) {
+Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
+                         const std::atomic<bool>& stop, std::atomic<bool>& reload) {
   const auto options = dataplane_options(loaded);
   if (!options) return options.error();
   const auto eal = Eal::start(loaded.profile);
@@ -101,12 +103,12 @@ Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atom
   if (!dataplane) return dataplane.error();
   Dataplane& workers = **dataplane;
 
-  EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
-  const BootClock clock;
-  auto loop =
-      ControlLoop::create(loaded.profile, std::move(config), view_of(workers), events, clock);
+  engine::EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
+  const gateway::BootClock clock;
+  auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), view_of(workers),
+                                           events, clock);
   if (!loop) return loop.error();
-  (*loop)->on_reload([path = loaded.path] { return load_gateway_policy(path); });
+  (*loop)->on_reload([path = loaded.path] { return admin::load_gateway_policy(path); });
   if (auto started = workers.start(); !started) return started;
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
                workers.workers(), loaded.profile.peers.size());

@@ -4,15 +4,15 @@
 #include <atomic>
 
 #include "common/result.h"
-#include "control/event_log.h"
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
+#include "control/events/event_log.h"
 
 namespace jvpn {
 
 /// Runs the gateway of a profile on the calling thread, the control core, until `stop` is true;
 /// then ends its sessions and everything that it opened. Setting `reload` has the policy read anew.
 /// An Error says why it could not start. Once per process: DPDK can't start twice.
-Result<void> run_gateway(LoadedGateway loaded, EventLog& events, const std::atomic<bool>& stop,
-                         std::atomic<bool>& reload);
+Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
+                         const std::atomic<bool>& stop, std::atomic<bool>& reload);
 
 }  // namespace jvpn

@@ -11,8 +11,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
-#include "control/event_log.h"
-#include "control/profile_file.h"
+#include "control/admin/profile_file.h"
+#include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
 
 namespace jvpn {
@@ -54,7 +54,7 @@ void open_log(const std::string& level) {
 }
 
 int run(const std::string& profile, const std::string& level, bool check_only) {
-  auto loaded = load_gateway(profile);
+  auto loaded = admin::load_gateway(profile);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
@@ -63,8 +63,8 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
   forbid_core_dumps();
   catch_signals();
   open_log(level);
-  EventLog events(event_options(loaded->profile, "jvpnd",
-                                [](const std::string& news) { spdlog::warn("{}", news); }));
+  events::EventLog events(events::event_options(
+      loaded->profile, "jvpnd", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   const auto done =
       run_gateway(std::move(loaded).value(), events, stop_requested, reload_requested);

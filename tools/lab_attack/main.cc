@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 
 #include "common/result.h"
-#include "tools/client/file_descriptor.h"
-#include "tools/client/socket_address.h"
 #include "tools/lab_attack/forgery.h"
 #include "tools/lab_link/jvp_frame.h"
+#include "tools/shared/file_descriptor.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::lab {
 namespace {

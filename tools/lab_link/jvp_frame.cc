@@ -5,7 +5,7 @@
 
 #include <netinet/in.h>
 
-#include "tools/client/checksum.h"
+#include "tools/shared/checksum.h"
 
 namespace jvpn::lab {
 namespace {

@@ -24,9 +24,9 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
-#include "tools/client/file_descriptor.h"
 #include "tools/lab_link/attacker.h"
 #include "tools/lab_link/delay_queue.h"
+#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::lab {
 namespace {

@@ -1,0 +1,228 @@
+#include "control/admin/profile_file.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace jvpn::admin {
+namespace {
+
+constexpr size_t kLargestText = size_t{256} << 20;
+constexpr size_t kLargestKeyFile = 128;  // 44 characters and some white space
+
+/// Closes a descriptor when it goes.
+class OpenFile {
+ public:
+  explicit OpenFile(const char* path, int flags = 0)
+      : fd_(open(path, O_RDONLY | O_CLOEXEC | flags)) {}
+  ~OpenFile() {
+    if (fd_ >= 0) close(fd_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Bytes read into `buffer`, as many as there are and fit; -1 with errno.
+ssize_t read_some(int fd, char* buffer, size_t bytes) {
+  ssize_t got = 0;
+  do {
+    got = read(fd, buffer, bytes);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+Error unreadable(const std::string& path, std::string_view cause) {
+  return Error{fmt::format("{}: expected a readable file got {}", path, cause)};
+}
+
+const char* kind_of_file(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+/// What is wrong with an opened key file, as {expected, got}; nothing when it is private.
+std::optional<std::pair<std::string, std::string>> check_key_file(int fd) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return std::pair("a readable file", std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) return std::pair("a regular file", kind_of_file(info.st_mode));
+  if ((info.st_mode & 077) != 0) {
+    return std::pair("a file with mode 0600", fmt::format("mode {:04o}", info.st_mode & 07777));
+  }
+  return std::nullopt;
+}
+
+/// The key in an opened file; nullopt when it holds anything else.
+std::optional<SecretKey> read_key(int fd) {
+  std::array<char, kLargestKeyFile> buffer;
+  const ssize_t bytes = read_some(fd, buffer.data(), buffer.size());
+  std::optional<SecretKey> secret;
+  if (bytes > 0 && static_cast<size_t>(bytes) < buffer.size()) {
+    std::string_view text(buffer.data(), static_cast<size_t>(bytes));
+    const size_t end = text.find_last_not_of(" \t\r\n");
+    text = text.substr(0, end == std::string_view::npos ? 0 : end + 1);
+    if (auto key = key_from_base64(text)) {
+      secret.emplace(*key);
+      wipe(key->data(), key->size());
+    }
+  }
+  wipe(buffer.data(), buffer.size());
+  return secret;
+}
+
+/// The secrets of one profile, read with all errors gathered.
+class KeyLoader {
+ public:
+  KeyLoader(const CryptoProfile& crypto, const std::string& path) : crypto_(crypto), path_(path) {
+    own_ = take(read_key_file(crypto.private_key_file, path));
+    if (own_) own_public_ = public_key_of(*own_);
+  }
+
+  /// The peer's preshared key, if it has one. A node that has itself as a peer mixed up its keys.
+  std::optional<PresharedKey> preshared(const PeerProfile& peer) {
+    if (own_ && own_public_ == peer.public_key) {
+      const FileReference& file = crypto_.private_key_file;
+      add_error(profile_finding(path_, file.place, file.key, "the key of this node",
+                                fmt::format("that of peer {}", peer.name)));
+    }
+    if (!peer.preshared_key_file) return std::nullopt;
+    return take(read_key_file(*peer.preshared_key_file, path_));
+  }
+
+  /// Gives the private key, once all else is read.
+  Result<SecretKey> finish() {
+    if (!errors_.empty()) return Error{errors_};
+    return std::move(*own_);
+  }
+
+ private:
+  std::optional<SecretKey> take(Result<SecretKey> key) {
+    if (key) return std::move(*key);
+    add_error(key.error().message);
+    return std::nullopt;
+  }
+
+  void add_error(const std::string& line) {
+    if (!errors_.empty()) errors_ += '\n';
+    errors_ += line;
+  }
+
+  const CryptoProfile& crypto_;
+  const std::string& path_;
+  std::optional<SecretKey> own_;
+  PublicKey own_public_{};
+  std::string errors_;
+};
+
+/// The paths that the program itself opens.
+template <typename Profile>
+void resolve_paths(Profile& profile, const std::string& path) {
+  profile.admin.socket = resolve_path(profile.admin.socket, path);
+  for (EventSinkProfile& sink : profile.events.sinks)
+    if (!sink.path.empty()) sink.path = resolve_path(sink.path, path);
+}
+
+}  // namespace
+
+Result<std::string> read_text_file(const std::string& path) {
+  const OpenFile file(path.c_str());
+  if (file.fd() < 0) return unreadable(path, std::strerror(errno));
+
+  std::string text;
+  std::array<char, 16'384> buffer;
+  for (;;) {
+    const ssize_t bytes = read_some(file.fd(), buffer.data(), buffer.size());
+    if (bytes < 0) return unreadable(path, std::strerror(errno));
+    if (bytes == 0) return text;
+    text.append(buffer.data(), static_cast<size_t>(bytes));
+    if (text.size() > kLargestText) return unreadable(path, "more than 256 MiB");
+  }
+}
+
+std::string resolve_path(std::string_view path, std::string_view profile_path) {
+  // An absolute right side replaces the left one.
+  return (std::filesystem::path(profile_path).parent_path() / path).string();
+}
+
+Result<SecretKey> read_key_file(const FileReference& file, std::string_view profile_path) {
+  const auto finding = [&](std::string_view expected, std::string_view got) {
+    return Error{profile_finding(profile_path, file.place, file.key, expected, got)};
+  };
+  const std::string path = resolve_path(file.path, profile_path);
+  // Non-blocking, so that a FIFO in the place of a key can't hold the program up.
+  const OpenFile opened(path.c_str(), O_NONBLOCK);
+  if (opened.fd() < 0) {
+    return finding("a readable key file", fmt::format("{} ({})", std::strerror(errno), path));
+  }
+  if (const auto wrong = check_key_file(opened.fd())) {
+    return finding(wrong->first, fmt::format("{} ({})", wrong->second, path));
+  }
+  auto key = read_key(opened.fd());
+  if (!key) {
+    return finding("a file with one key of 32 bytes in base64",
+                   fmt::format("something else ({}; make one with jvpn genkey or genpsk)", path));
+  }
+  return std::move(*key);
+}
+
+Result<LoadedGateway> load_gateway(const std::string& path) {
+  const auto text = read_text_file(path);
+  if (!text) return text.error();
+  auto profile = parse_gateway_profile(*text, path);
+  if (!profile) return profile.error();
+
+  KeyLoader keys(profile->crypto, path);
+  std::vector<std::optional<PresharedKey>> preshared;
+  preshared.reserve(profile->peers.size());
+  for (const PeerProfile& peer : profile->peers) preshared.push_back(keys.preshared(peer));
+  auto own = keys.finish();
+  if (!own) return own.error();
+
+  resolve_paths(*profile, path);
+  return LoadedGateway{path, std::move(*profile), std::move(*own), std::move(preshared)};
+}
+
+Result<LoadedClient> load_client(const std::string& path) {
+  const auto text = read_text_file(path);
+  if (!text) return text.error();
+  auto profile = parse_client_profile(*text, path);
+  if (!profile) return profile.error();
+
+  KeyLoader keys(profile->crypto, path);
+  auto preshared = keys.preshared(profile->gateway);
+  auto own = keys.finish();
+  if (!own) return own.error();
+
+  resolve_paths(*profile, path);
+  return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};
+}
+
+Result<Policy> load_gateway_policy(const std::string& path) {
+  const auto text = read_text_file(path);
+  if (!text) return text.error();
+  const auto profile = parse_gateway_profile(*text, path);
+  if (!profile) return profile.error();
+  return profile->policy;
+}
+
+Result<Policy> load_client_policy(const std::string& path) {
+  const auto text = read_text_file(path);
+  if (!text) return text.error();
+  const auto profile = parse_client_profile(*text, path);
+  if (!profile) return profile.error();
+  return profile->policy;
+}
+
+}  // namespace jvpn::admin

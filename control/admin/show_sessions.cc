@@ -1,0 +1,100 @@
+#include "control/admin/show_sessions.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "common/profile.h"
+#include "common/reason.h"
+
+namespace jvpn::admin {
+namespace {
+
+nlohmann::json session_json(const engine::SessionView& view, const session::Activity& traffic,
+                            std::string peer, Millis now) {
+  const Millis last_rx = std::max(view.last_authentic, traffic.last_rx);
+  nlohmann::json session{
+      {"session_id", to_string(view.id)},
+      {"peer", std::move(peer)},
+      {"state", to_string(view.state)},
+      {"state_version", view.version.value},
+      {"binding_version", view.binding_version.value},
+      {"reason", to_string(view.last_reason)},
+      {"suite", to_string(view.suite)},
+      {"local", to_string(view.path.local)},
+      {"remote", to_string(view.path.remote)},
+      {"rx_packets", traffic.rx_packets},
+      {"tx_packets", traffic.tx_packets},
+      {"rx_bytes", traffic.rx_bytes},
+      {"tx_bytes", traffic.tx_bytes},
+      {"rekeys", view.rekeys},
+      {"last_rx_ms_ago", (now - last_rx).value},
+      {"age_ms", (now - view.born).value},
+  };
+  uint64_t lately = 0;
+  for (size_t i = 0; i < view.recent_switches.count(); ++i) {
+    lately += *view.recent_switches.at(i, view.born) + kMinute > now ? 1U : 0U;
+  }
+  const auto fraction = [](const std::optional<session::Ppm>& loss) {
+    return loss ? nlohmann::json(static_cast<double>(*loss) / session::kWhole)
+                : nlohmann::json(nullptr);
+  };
+  session["switches"] = view.switches;
+  session["switches_last_minute"] = lately;
+  session["idle"] = view.idle;
+  session["loss_in"] = fraction(view.loss_in);
+  session["loss_out"] = fraction(now < view.loss_out_until ? view.loss_out : std::nullopt);
+  session["jitter_us"] = view.jitter_us ? nlohmann::json(*view.jitter_us) : nlohmann::json(nullptr);
+  session["rtt_us"] = view.rtt_us ? nlohmann::json(*view.rtt_us) : nlohmann::json(nullptr);
+  return session;
+}
+
+}  // namespace
+
+nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
+                           uint32_t policy_version) {
+  return {{"node", node},
+          {"role", role},
+          {"uptime_ms", uptime.value},
+          {"policy_version", policy_version}};
+}
+
+nlohmann::json show_sessions(const engine::SessionEngine& engine, session::SessionHost& host,
+                             const PeerName& name, Millis now) {
+  nlohmann::json sessions = nlohmann::json::array();
+  engine.for_each_session([&](const engine::SessionView& view) {
+    sessions.push_back(session_json(view, host.activity(view.peer), name(view.peer), now));
+  });
+  return sessions;
+}
+
+nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
+                               Millis now) {
+  nlohmann::json ended = nlohmann::json::array();
+  engine.for_each_tombstone([&](const engine::Tombstone& tombstone) {
+    ended.push_back({{"session_id", to_string(tombstone.id)},
+                     {"peer", name(tombstone.peer)},
+                     {"reason", to_string(tombstone.reason)},
+                     {"detail", to_string(tombstone.detail)},
+                     {"ms_ago", (now - tombstone.at).value}});
+  });
+  return ended;
+}
+
+nlohmann::json show_counters(const engine::EngineCounters& counters) {
+  return {{"handshakes_received", counters.handshakes_received},
+          {"handshakes_refused", counters.handshakes_refused},
+          {"handshakes_throttled", counters.handshakes_throttled},
+          {"cookies_sent", counters.cookies_sent},
+          {"control_received", counters.control_received},
+          {"control_replayed", counters.control_replayed},
+          {"control_malformed", counters.control_malformed},
+          {"control_unknown_type", counters.control_unknown_type},
+          {"control_stale", counters.control_stale},
+          {"transitions_refused", counters.transitions_refused},
+          {"reattach_requests", counters.reattach_requests},
+          {"reattach_refused", counters.reattach_refused},
+          {"reattach_commits", counters.reattach_commits}};
+}
+
+}  // namespace jvpn::admin

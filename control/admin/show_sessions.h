@@ -1,0 +1,32 @@
+// Builds the session part of `show` as JSON. Free of DPDK: gateways and clients answer alike.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/types.h"
+#include "control/engine/engine.h"
+#include "control/session/session_host.h"
+
+namespace jvpn::admin {
+
+/// The configured name of a peer.
+using PeerName = std::function<std::string(PeerId)>;
+
+/// `{"node", "role", "uptime_ms", "policy_version"}`: the frame that the other parts are added to.
+nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
+                           uint32_t policy_version);
+
+/// Array with one object per live session. `host` tells the traffic counters.
+nlohmann::json show_sessions(const engine::SessionEngine& engine, session::SessionHost& host,
+                             const PeerName& name, Millis now);
+/// Array of the ended sessions that are still remembered, as the engine lists them.
+nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
+                               Millis now);
+/// Object of the engine's counters by name.
+nlohmann::json show_counters(const engine::EngineCounters& counters);
+
+}  // namespace jvpn::admin

@@ -1,0 +1,174 @@
+// The session engine: every session record of one control thread, its handshakes, keys and timers.
+//
+// Free of DPDK and of sockets: input comes by calls with the time as a parameter, output leaves
+// through SessionHost. Gateways and clients run the same engine; whoever dials is the initiator.
+// All calls on the control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/handshake_mac.h"
+#include "common/ip.h"
+#include "common/noise.h"
+#include "common/path.h"
+#include "common/policy.h"
+#include "common/types.h"
+#include "common/wire.h"
+#include "control/jump/ownership.h"
+#include "control/session/session_host.h"
+#include "control/session/state_machine.h"
+#include "control/session/vocabulary.h"
+
+namespace jvpn::engine {
+
+/// A configured peer, by PeerId order.
+struct EnginePeer {
+  std::string name;
+  PublicKey public_key{};
+  std::optional<PresharedKey> preshared;
+  std::vector<Prefix> inner_addresses;  ///< told to an initiator: its own host addresses
+};
+
+struct EngineConfig {
+  SecretKey private_key;
+  std::vector<EnginePeer> peers;
+  std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
+  Millis rekey_after{120'000};
+  uint64_t rekey_after_packets = uint64_t{1} << 28;
+  uint16_t lanes = 1;       ///< lanes this end sends on
+  uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
+  uint32_t handshakes_per_s = 1'000;
+  Policy policy;
+  /// Who decides which binding of a session counts; nullptr: the engine alone. Outlives the engine.
+  jump::Ownership* ownership = nullptr;
+};
+
+/// A session as `jvpn show` prints it.
+struct SessionView {
+  SessionId id;
+  PeerId peer;
+  State state{};
+  StateVersion version;
+  BindingVersion binding_version;
+  Reason last_reason{};
+  Suite suite{};
+  Path path;
+  uint64_t rekeys = 0;
+  Millis born;
+  Millis last_authentic;
+  std::optional<uint32_t> rtt_us;
+  std::optional<uint32_t> jitter_us;
+  std::optional<Ppm> loss_in;   ///< of data to this end, over the policy's window
+  std::optional<Ppm> loss_out;  ///< of data from it, as the peer told; stale from loss_out_until on
+  Millis loss_out_until;
+  bool idle = false;      ///< heard from rarely, by agreement
+  uint64_t switches = 0;  ///< committed jumps
+  RecentTimes<kMaxSwitchesPerMin> recent_switches;
+};
+
+/// An ended session that is still remembered.
+struct Tombstone {
+  SessionId id;
+  PeerId peer;
+  Reason reason{};
+  Detail detail = Detail::kNone;
+  Millis at;
+};
+
+/// Counters of refused control-plane input, by name; for `jvpn show`.
+struct EngineCounters {
+  uint64_t handshakes_received = 0;
+  uint64_t handshakes_refused = 0;
+  uint64_t handshakes_throttled = 0;
+  uint64_t cookies_sent = 0;
+  uint64_t control_received = 0;
+  uint64_t control_replayed = 0;
+  uint64_t control_malformed = 0;
+  uint64_t control_unknown_type = 0;
+  uint64_t control_stale = 0;
+  uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
+  uint64_t reattach_requests = 0;    ///< authentic ones
+  uint64_t reattach_refused = 0;     ///< of those, by a check
+  uint64_t reattach_commits = 0;
+};
+
+class SessionEngine {
+ public:
+  /// `host` outlives the engine. Fails when the CPU can't run the AEAD.
+  static Result<std::unique_ptr<SessionEngine>> create(EngineConfig config, SessionHost& host,
+                                                       Millis now);
+  ~SessionEngine();
+
+  /// A handshake message (types 1 to 3), MACs not yet checked unless `verdict` says so.
+  void on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                    std::optional<MacVerdict> verdict);
+  /// A control message whose tag was right; its counter is judged here.
+  void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
+                  std::span<const uint8_t> plaintext);
+  /// Runs every timer that is due.
+  void advance(Millis now);
+  /// When advance() has work next; Millis{UINT64_MAX} when never.
+  Millis next_deadline() const;
+
+  /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
+  /// otherwise.
+  void dial(Millis now, PeerId peer, const Path& path);
+  /// Initiator: dial() was called and still counts. An operator at the peer, or another holder of
+  /// our key, ends it for good.
+  bool dials(PeerId peer) const;
+  /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
+  /// among them. Replaces those told before, takes effect at once. Also for a session to come.
+  void set_candidates(Millis now, PeerId peer, std::span<const Path> paths);
+  /// Initiator: link, address or route of `path` is gone. It is no candidate any more; when it
+  /// carries the session, the session recovers at once over the best one left.
+  void path_lost(Millis now, PeerId peer, const Path& path);
+  /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
+  /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
+  void jump(Millis now, PeerId peer, const Path& path);
+  /// Responder, which can't dial: asks the initiator to jump, and why. Nothing without a transport.
+  void ask_jump(Millis now, PeerId peer, wire::Hint hint);
+  /// Gateway: the link of a local interface is down. Every session bound to it recovers at once; an
+  /// initiator that was seen elsewhere lately is told there.
+  void interface_lost(Millis now, uint16_t interface);
+  /// Responder: data that opened under `index` came from elsewhere than the session's path, which
+  /// stays as it is. That source is asked to reattach, once per second at most.
+  void source_changed(Millis now, const Path& from, ReceiverIndex index);
+  /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.
+  void wake(Millis now, PeerId peer);
+
+  /// A valid reload: all sessions obey it from here on. Ends deny_new_sessions().
+  void set_policy(Millis now, const Policy& policy);
+  /// A refused reload: the policy stays, sessions go on, none begins until the next set_policy().
+  void deny_new_sessions(Millis now);
+  bool denies_new_sessions() const;
+
+  /// Ends a session and tells the peer.
+  void terminate(Millis now, PeerId peer, Detail detail);
+  /// Ends all sessions and tells their peers.
+  void shutdown(Millis now);
+
+  /// Opens a control message with the keys of `index`, for hosts whose data path does not (the
+  /// client). Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+
+  void for_each_session(const std::function<void(const SessionView&)>& visit) const;
+  void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
+  const EngineCounters& counters() const;
+  const Policy& policy() const;
+  /// Present cookie secrets and mac1 keys, for the workers' check. `generation` rises on rotation.
+  const ResponderMacKeys& mac_keys() const;
+  const CookieSecrets& cookie_secrets(uint64_t& generation) const;
+
+ private:
+  struct Impl;
+  explicit SessionEngine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jvpn::engine

@@ -1,0 +1,315 @@
+#include "control/gateway/control_loop.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/source_signal.h"
+#include "control/admin/event_admin.h"
+#include "control/admin/show_sessions.h"
+#include "control/gateway/outer_header.h"
+#include "control/gateway/show_gateway.h"
+
+namespace jvpn::gateway {
+namespace {
+
+/// Packets per worker and turn, in the order of service.
+struct Budget {
+  PuntClass from;
+  unsigned packets;
+};
+constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandshake, 16},
+                                                     {PuntClass::kControl, 64},
+                                                     {PuntClass::kSlowPath, 32},
+                                                     {PuntClass::kHandshake, 8}}};
+
+constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
+constexpr int kSleepMs = 1;
+constexpr Millis kFlushLimit{200};
+constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
+
+std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
+  std::vector<rte_ring*> rings;
+  for (const WorkerRings* worker : view.rings) rings.push_back(worker->inject);
+  return rings;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
+                                                         engine::EngineConfig config,
+                                                         DataplaneView view,
+                                                         events::EventLog& events,
+                                                         const GatewayClock& clock) {
+  auto reclaimer = std::make_unique<publish::Reclaimer>(view.rcu);
+  auto publisher = publish::Publisher::create(view.sessions, *reclaimer, view.ports,
+                                              static_cast<unsigned>(view.rings.size()));
+  if (!publisher) return publisher.error();
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(
+      profile, std::move(view), events, clock, std::move(publisher).value(), std::move(reclaimer)));
+  if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
+  return loop;
+}
+
+ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
+                         events::EventLog& events, const GatewayClock& clock,
+                         std::unique_ptr<publish::Publisher> publisher,
+                         std::unique_ptr<publish::Reclaimer> reclaimer)
+    : clock_(clock),
+      view_(std::move(view)),
+      node_(profile.node),
+      listen_port_(profile.listen_port),
+      peers_(profile.peers),
+      started_(clock.now()),
+      reclaimer_(std::move(reclaimer)),
+      publisher_(std::move(publisher)),
+      events_(events),
+      injector_(view_.control_pool, inject_rings(view_)),
+      neighbors_(view_.ports, injector_),
+      inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
+      slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
+      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_),
+      uplinks_(view_, host_, peers_, listen_port_) {
+  neighbors_.on_changed(
+      [this](const neighbor::NeighborKey& key, const std::optional<neighbor::EtherAddress>& mac) {
+        inside_.neighbor_changed(key, mac);
+        host_.neighbor_changed(key, mac);
+      });
+}
+
+ControlLoop::~ControlLoop() {
+  engine_.reset();
+  const CookieSecrets* cookies = view_.cookie_secrets.exchange(nullptr);
+  reclaimer_->flush();
+  if (cookies != nullptr) {
+    wipe(const_cast<CookieSecrets*>(cookies), sizeof *cookies);
+    delete cookies;
+  }
+  if (epoll_ >= 0) close(epoll_);
+}
+
+Result<void> ControlLoop::start(const GatewayProfile& profile, engine::EngineConfig config) {
+  auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
+  if (!engine) return engine.error();
+  engine_ = std::move(engine).value();
+  publish_cookies();
+  if (auto added = install_peer_routes(profile); !added) return added;
+  if (auto added = inside_.install(started_); !added) return added;
+
+  auto admin = admin::AdminSocket::open(
+      profile.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
+      &event_source_);
+  if (!admin) return admin.error();
+  admin_ = std::move(admin).value();
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (epoll_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, admin_->descriptor(), &event) != 0)
+    return errno_error("epoll");
+  return {};
+}
+
+Result<void> ControlLoop::install_peer_routes(const GatewayProfile& profile) {
+  for (uint32_t id = 0; id < profile.peers.size(); ++id) {
+    for (const Prefix& prefix : profile.peers[id].allowed_ips) {
+      if (auto added = view_.routes.add(prefix, Target::peer(PeerId{id})); !added)
+        return Error{"peers." + profile.peers[id].name + ".allowed_ips: " + to_string(prefix) +
+                     ": " + added.error().message};
+    }
+  }
+  return {};
+}
+
+void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_wanted) {
+  neighbors_.announce();
+  while (!stop.load(std::memory_order_relaxed)) {
+    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reload();
+    idle_turns_ = turn(clock_.now()) ? 0 : idle_turns_ + 1;
+    rest();
+  }
+  finish();
+}
+
+bool ControlLoop::turn(Millis now) {
+  size_t packets = 0;
+  for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
+  take_signals(now);
+  uplinks_.poll(now, *engine_);
+  if (engine_->next_deadline() <= now) engine_->advance(now);
+  neighbors_.advance(now);
+  publish_cookies();
+  reclaimer_->reclaim();
+  serve_admin(now);
+  return packets > 0;
+}
+
+size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
+  size_t total = 0;
+  std::array<void*, 64> packets;
+  for (const WorkerRings* worker : view_.rings) {
+    rte_ring* ring = worker->punt[static_cast<size_t>(from)];
+    const unsigned n = rte_ring_sc_dequeue_burst(
+        ring, packets.data(), std::min<unsigned>(budget, packets.size()), nullptr);
+    for (unsigned i = 0; i < n; ++i) take(now, from, static_cast<rte_mbuf*>(packets[i]));
+    total += n;
+  }
+  return total;
+}
+
+void ControlLoop::take(Millis now, PuntClass from, rte_mbuf* packet) {
+  if (from == PuntClass::kSlowPath) return slow_path_.handle(now, packet);
+  take_message(now, from, packet);
+  rte_pktmbuf_free(packet);
+}
+
+void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
+  const PacketNote& note = note_of(packet);
+  const std::span<const uint8_t> frame(rte_pktmbuf_mtod(packet, const uint8_t*),
+                                       rte_pktmbuf_data_len(packet));
+  const auto path = path_of_frame(frame, note.port);
+  if (!path || size_t{note.payload_offset} + note.payload_bytes > frame.size()) {
+    ++malformed_;
+    return;
+  }
+  const auto payload = frame.subspan(note.payload_offset, note.payload_bytes);
+  if (from == PuntClass::kControl) {
+    engine_->on_control(now, *path, ReceiverIndex{note.receiver}, note.counter, payload);
+  } else {
+    engine_->on_handshake(
+        now, *path, payload,
+        from == PuntClass::kVerifiedHandshake ? MacVerdict::kVerified : MacVerdict::kMac1);
+  }
+}
+
+/// Foreign sources that the workers have seen.
+void ControlLoop::take_signals(Millis now) {
+  std::array<SourceSignal, 32> signals;
+  for (const WorkerRings* worker : view_.rings) {
+    if (worker->sources == nullptr) continue;
+    const unsigned n = rte_ring_sc_dequeue_burst_elem(
+        worker->sources, signals.data(), sizeof(SourceSignal), signals.size(), nullptr);
+    for (unsigned i = 0; i < n; ++i) {
+      const SourceSignal& each = signals[i];
+      const Path from{each.port,
+                      {{each.family, each.local}, each.local_port},
+                      {{each.family, each.remote}, each.remote_port}};
+      engine_->source_changed(now, from, ReceiverIndex{each.receiver});
+    }
+  }
+}
+
+/// Shows the workers the engine's cookie secrets when they have rotated.
+void ControlLoop::publish_cookies() {
+  uint64_t generation = 0;
+  const CookieSecrets& secrets = engine_->cookie_secrets(generation);
+  const CookieSecrets* before = view_.cookie_secrets.load(std::memory_order_relaxed);
+  if (before != nullptr && generation == cookie_generation_) return;
+  cookie_generation_ = generation;
+  view_.cookie_secrets.store(new CookieSecrets(secrets), std::memory_order_release);
+  if (before == nullptr) return;
+  reclaimer_->defer([before] {
+    wipe(const_cast<CookieSecrets*>(before), sizeof *before);
+    delete before;
+  });
+}
+
+void ControlLoop::serve_admin(Millis now) {
+  if (!admin_asked_ && now - admin_polled_ < kAdminInterval) return;
+  admin_asked_ = false;
+  admin_polled_ = now;
+  admin_->poll(now);
+}
+
+/// Sleeps when the loop has been idle for a while.
+void ControlLoop::rest() {
+  epoll_event event{};
+  if (idle_turns_ >= kSpinTurns) admin_asked_ = epoll_wait(epoll_, &event, 1, kSleepMs) > 0;
+}
+
+void ControlLoop::finish() {
+  const Millis begun = clock_.now();
+  engine_->shutdown(begun);
+  while (!injector_.drained() && clock_.now() - begun < kFlushLimit)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
+  admin_->poll(clock_.now());  // whoever follows the events hears how it ended
+  admin_.reset();
+}
+
+nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
+  const auto command = request.find("command");
+  if (command == request.end() || !command->is_string())
+    return {{"error", "command: expected show, terminate or reload"}};
+  if (*command == "show") return show();
+  if (*command == "reload") return reload();
+  if (*command == "terminate") return terminate(request);
+  return {
+      {"error", "command: expected show, terminate or reload, got " + command->get<std::string>()}};
+}
+
+nlohmann::json ControlLoop::show() {
+  const Millis now = clock_.now();
+  const admin::PeerName name = [this](PeerId id) { return peer_name(id); };
+  nlohmann::json all =
+      admin::show_header(node_, "gateway", now - started_, engine_->policy().version);
+  all["denies_new_sessions"] = engine_->denies_new_sessions();
+  all["sessions"] = admin::show_sessions(*engine_, host_, name, now);
+  all["terminated"] = admin::show_terminated(*engine_, name, now);
+  all["drops"] = show_drops(view_);
+  all["ports"] = show_ports(view_);
+  all["workers"] = show_workers(view_);
+  nlohmann::json control = admin::show_counters(engine_->counters());
+  control["malformed"] = malformed_;
+  control["unroutable"] = host_.unroutable();
+  control["install_failures"] = publisher_->failures();
+  control["reclaim_pending"] = reclaimer_->pending();
+  control["neighbors"] = show_neighbors(neighbors_);
+  control["slow_path"] = show_slow_path(slow_path_.counters());
+  control["inject"] = show_injector(injector_.counters());
+  all["control"] = std::move(control);
+  all["events"] = admin::show_events(events_.status());
+  return all;
+}
+
+/// The policy section of the profile, read anew. Refused: the one in force stays.
+nlohmann::json ControlLoop::reload() {
+  if (!load_policy_) return {{"error", "reload: there is no profile to read"}};
+  const Result<Policy> policy = load_policy_();
+  if (!policy) {
+    spdlog::error("reload refused, new sessions are denied until a valid policy is loaded:\n{}",
+                  policy.error().message);
+    engine_->deny_new_sessions(clock_.now());
+    return {{"error", policy.error().message}};
+  }
+  engine_->set_policy(clock_.now(), *policy);
+  spdlog::info("policy {} loaded", policy->version);
+  return {{"reloaded", {{"policy_version", policy->version}}}};
+}
+
+nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
+  const auto name = request.find("peer");
+  if (name == request.end() || !name->is_string())
+    return {{"error", "peer: expected the name of a configured peer"}};
+  const auto peer = std::ranges::find(peers_, name->get<std::string>(), &PeerProfile::name);
+  if (peer == peers_.end())
+    return {{"error", "peer: no peer is named " + name->get<std::string>()}};
+  const PeerId id{static_cast<uint32_t>(peer - peers_.begin())};
+  engine_->terminate(clock_.now(), id, Detail::kOperator);
+  return {{"terminated", peer->name}};
+}
+
+std::string ControlLoop::peer_name(PeerId id) const {
+  return id.value < peers_.size() ? peers_[id.value].name : std::string();
+}
+
+}  // namespace jvpn::gateway

@@ -1,0 +1,112 @@
+// The control core of a gateway: one thread that serves the workers' rings, the session engine's
+// timers, the neighbour tables and the operator's socket.
+//
+// Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
+// so that none starves another) → timers → cookies → reclaim. An idle loop sleeps in epoll for at
+// most a millisecond.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/profile.h"
+#include "common/result.h"
+#include "control/admin/admin_socket.h"
+#include "control/admin/event_admin.h"
+#include "control/engine/engine.h"
+#include "control/events/event_log.h"
+#include "control/gateway/dataplane_view.h"
+#include "control/gateway/gateway_clock.h"
+#include "control/gateway/gateway_host.h"
+#include "control/gateway/uplinks.h"
+#include "control/neighbor/inside_routes.h"
+#include "control/neighbor/neighbors.h"
+#include "control/neighbor/slow_path.h"
+#include "control/publish/injector.h"
+#include "control/publish/publisher.h"
+#include "control/publish/reclaimer.h"
+
+namespace jvpn::gateway {
+
+class ControlLoop {
+ public:
+  /// Installs the profile's routes and opens the admin socket; `events` and `clock` outlive the
+  /// loop. The workers of `view` may run already and must be stopped before the loop is destroyed.
+  static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
+                                                     engine::EngineConfig config,
+                                                     DataplaneView view, events::EventLog& events,
+                                                     const GatewayClock& clock);
+  ~ControlLoop();
+  ControlLoop(const ControlLoop&) = delete;
+  ControlLoop& operator=(const ControlLoop&) = delete;
+
+  /// Announces our addresses, dials the peers that have endpoints, and serves until `stop` is true.
+  /// Then ends every session, tells the peers, and waits until the workers have sent it, 200 ms at
+  /// most.
+  /// `reload` asks for what on_reload() was told, and is taken back.
+  void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
+  /// Where a reload finds the policy; an Error names what is wrong with it. Without one there is
+  /// nothing to reload.
+  void on_reload(std::function<Result<Policy>()> load) { load_policy_ = std::move(load); }
+  /// One round of everything, for whoever keeps the time himself: what the workers have handed
+  /// over, what is due by `now`, the operator's socket. False when no packet was there.
+  bool turn(Millis now);
+  /// The sessions, for whoever turns the loop; on its thread.
+  engine::SessionEngine& engine() { return *engine_; }
+
+ private:
+  ControlLoop(const GatewayProfile& profile, DataplaneView view, events::EventLog& events,
+              const GatewayClock& clock, std::unique_ptr<publish::Publisher> publisher,
+              std::unique_ptr<publish::Reclaimer> reclaimer);
+  Result<void> start(const GatewayProfile& profile, engine::EngineConfig config);
+  Result<void> install_peer_routes(const GatewayProfile& profile);
+  void take_signals(Millis now);
+
+  size_t poll_class(Millis now, PuntClass from, unsigned budget);
+  void take(Millis now, PuntClass from, rte_mbuf* packet);
+  void take_message(Millis now, PuntClass from, rte_mbuf* packet);
+  void publish_cookies();
+  void serve_admin(Millis now);
+  void rest();
+  void finish();
+
+  nlohmann::json answer(const nlohmann::json& request);
+  nlohmann::json show();
+  nlohmann::json terminate(const nlohmann::json& request);
+  nlohmann::json reload();
+  std::string peer_name(PeerId id) const;
+
+  const GatewayClock& clock_;
+  DataplaneView view_;
+  std::string node_;
+  uint16_t listen_port_;
+  std::vector<PeerProfile> peers_;
+  Millis started_;
+  std::unique_ptr<publish::Reclaimer> reclaimer_;
+  std::unique_ptr<publish::Publisher> publisher_;
+  events::EventLog& events_;
+  admin::EventSource event_source_{events_};
+  publish::Injector injector_;
+  neighbor::Neighbors neighbors_;
+  neighbor::InsideRoutes inside_;
+  neighbor::SlowPath slow_path_;
+  GatewayHost host_;
+  Uplinks uplinks_;
+  std::unique_ptr<engine::SessionEngine> engine_;
+  std::function<Result<Policy>()> load_policy_;
+  std::unique_ptr<admin::AdminSocket> admin_;
+  uint64_t cookie_generation_ = 0;
+  uint64_t malformed_ = 0;
+  unsigned idle_turns_ = 0;
+  bool admin_asked_ = false;  ///< somebody waits at the socket
+  Millis admin_polled_;
+  int epoll_ = -1;
+};
+
+}  // namespace jvpn::gateway

@@ -1,0 +1,32 @@
+// What control is lent of the data plane: tables to write, rings to serve, counters to read.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include <rte_mempool.h>
+#include <rte_rcu_qsbr.h>
+
+#include "common/exchange.h"
+#include "common/port_info.h"
+#include "common/route_table.h"
+#include "common/session_table.h"
+
+namespace jvpn::gateway {
+
+/// Everything in it outlives the control loop. One element of `rings` and `counters` per worker.
+struct DataplaneView {
+  std::span<const PortInfo> ports;  ///< by port number
+  SessionTable& sessions;
+  RouteTable& routes;
+  rte_rcu_qsbr* rcu;
+  SharedCookieSecrets& cookie_secrets;
+  rte_mempool* control_pool;
+  std::vector<const WorkerRings*> rings;
+  std::vector<const WorkerCounters*> counters;
+  std::function<bool(uint16_t port)> link_up;
+};
+
+}  // namespace jvpn::gateway

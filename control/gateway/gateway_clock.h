@@ -1,0 +1,42 @@
+// The gateway's clocks: CLOCK_BOOTTIME for every decision, and the TSC of workers in its terms.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_cycles.h>
+#include <time.h>
+
+#include "common/types.h"
+
+namespace jvpn::gateway {
+
+/// What the control core takes for the time. Control thread only.
+class GatewayClock {
+ public:
+  virtual ~GatewayClock() = default;
+  virtual uint64_t now_us() const = 0;
+  /// When a worker read the TSC as `tsc`; 0 for 0.
+  virtual Millis at_tsc(uint64_t tsc) const = 0;
+  Millis now() const { return Millis{now_us() / 1'000}; }
+};
+
+/// CLOCK_BOOTTIME and the machine's TSC.
+class BootClock final : public GatewayClock {
+ public:
+  uint64_t now_us() const override {
+    timespec now{};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000 +
+           static_cast<uint64_t>(now.tv_nsec) / 1'000;
+  }
+
+  Millis at_tsc(uint64_t tsc) const override {
+    if (tsc == 0) return Millis{0};
+    const uint64_t current = rte_rdtsc();
+    const uint64_t cycles_per_ms = rte_get_tsc_hz() / 1'000;
+    const uint64_t ago = current > tsc && cycles_per_ms > 0 ? (current - tsc) / cycles_per_ms : 0;
+    return now() - Millis{ago};
+  }
+};
+
+}  // namespace jvpn::gateway

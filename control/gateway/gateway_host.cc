@@ -1,0 +1,152 @@
+#include "control/gateway/gateway_host.h"
+
+#include <cstdlib>
+
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <time.h>
+
+namespace jvpn::gateway {
+namespace {
+
+/// TAI64's label of the Unix epoch: 2^62, and the 10 leap seconds of 1970.
+constexpr uint64_t kTaiOfUnixEpoch = 4'611'686'018'427'387'914;
+
+/// Keeps the datagrams of one remote in order.
+uint32_t flow_of(const Endpoint& remote) {
+  uint32_t hash = remote.port;
+  for (const uint8_t byte : remote.address.bytes) hash = (hash ^ byte) * 16'777'619U;
+  return hash >> 8;
+}
+
+}  // namespace
+
+GatewayHost::GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
+                         publish::Injector& injector, neighbor::Neighbors& neighbors,
+                         publish::Publisher& publisher, events::EventLog& events)
+    : clock_(clock),
+      ports_(ports),
+      injector_(injector),
+      neighbors_(neighbors),
+      publisher_(publisher),
+      events_(events) {}
+
+void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
+  const auto next_hop = neighbors_.next_hop(path.interface, path.remote.address);
+  if (!next_hop) {
+    ++unroutable_;
+    return;
+  }
+  std::span<uint8_t> data;
+  const size_t bytes = neighbor::udp_frame_overhead(path.remote.address.family) + datagram.size();
+  rte_mbuf* frame = injector_.allocate(bytes, data);
+  if (frame == nullptr) return;
+  neighbor::write_udp_frame(data.data(), path, ports_[path.interface].mac, datagram);
+  neighbors_.send_frame(clock_.now(), *next_hop, frame, flow_of(path.remote));
+}
+
+void GatewayHost::install_tx(const session::TxInstall& install) {
+  const auto next_hop = neighbors_.next_hop(install.path.interface, install.path.remote.address);
+  if (!next_hop) spdlog::warn("no route to {}", to_string(install.path.remote));
+  follow(install.peer, next_hop);
+  publisher_.install_tx(install, next_hop ? neighbors_.resolved(*next_hop) : std::nullopt);
+}
+
+void GatewayHost::withdraw_tx(PeerId peer) {
+  follow(peer, std::nullopt);
+  publisher_.withdraw_tx(peer);
+}
+
+/// Watches the peer's next hop instead of the one before.
+void GatewayHost::follow(PeerId peer, const std::optional<neighbor::NeighborKey>& key) {
+  const auto before = via_.find(peer.value);
+  if (before != via_.end()) {
+    if (key == before->second) return;
+    const auto users = peers_.find(before->second);
+    users->second.erase(peer.value);
+    if (users->second.empty()) peers_.erase(users);
+    neighbors_.unwatch(before->second);
+    via_.erase(before);
+  }
+  if (!key) return;
+  via_.emplace(peer.value, *key);
+  peers_[*key].insert(peer.value);
+  neighbors_.watch(clock_.now(), *key);
+}
+
+void GatewayHost::neighbor_changed(const neighbor::NeighborKey& key,
+                                   const std::optional<neighbor::EtherAddress>& mac) {
+  const auto users = peers_.find(key);
+  if (users == peers_.end()) return;
+  for (const uint32_t peer : users->second) publisher_.set_next_hop(PeerId{peer}, mac);
+}
+
+session::Activity GatewayHost::activity(PeerId peer) {
+  const publish::TrafficTotals totals = publisher_.totals(peer);
+  session::Activity activity;
+  activity.rx_packets = totals.rx_packets;
+  activity.rx_bytes = totals.rx_bytes;
+  activity.tx_packets = totals.tx_packets;
+  activity.tx_bytes = totals.tx_bytes;
+  activity.last_rx = clock_.at_tsc(totals.last_rx_tsc);
+  activity.tx_generation_packets = totals.tx_generation_packets;
+  return activity;
+}
+
+session::RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
+  const publish::LaneTotals totals = publisher_.lane_totals(index);
+  return {totals.expected, totals.received, clock_.at_tsc(totals.last_rx_tsc)};
+}
+
+uint16_t GatewayHost::inner_mtu(const Path& path) {
+  if (path.interface >= ports_.size()) return 0;
+  const uint16_t link = ports_[path.interface].mtu;
+  const uint16_t overhead = neighbor::outer_overhead(path.remote.address.family);
+  return static_cast<uint16_t>(link > overhead ? link - overhead : 0);
+}
+
+void GatewayHost::configured(PeerId peer, const wire::ResponsePayload& answer) {
+  // A gateway's inner addresses are its own configuration; what a responder offers is not taken.
+  spdlog::debug("peer {} answered: inner mtu {}", peer.value, answer.mtu);
+}
+
+void GatewayHost::random(std::span<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t got = getrandom(bytes.data(), bytes.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      spdlog::critical("getrandom: no random bytes; going on would make keys guessable");
+      std::abort();
+    }
+    bytes = bytes.subspan(static_cast<size_t>(got));
+  }
+}
+
+uint64_t GatewayHost::clock_us(Millis) {
+  return clock_.now_us();
+}
+
+wire::Timestamp GatewayHost::timestamp() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const uint64_t seconds = kTaiOfUnixEpoch + static_cast<uint64_t>(now.tv_sec);
+  wire::Timestamp label;
+  neighbor::put_be32(label.data(), static_cast<uint32_t>(seconds >> 32));
+  neighbor::put_be32(label.data() + 4, static_cast<uint32_t>(seconds));
+  neighbor::put_be32(label.data() + 8, static_cast<uint32_t>(now.tv_nsec));
+  return label;
+}
+
+std::optional<Path> GatewayHost::path_by(const PortInfo& port, const Endpoint& remote,
+                                         uint16_t local_port) const {
+  std::optional<Path> by_gateway;
+  for (const Prefix& own : port.addresses) {
+    if (own.address.family != remote.address.family) continue;
+    const Path path{port.number, {own.address, local_port}, remote};
+    if (own.contains(remote.address)) return path;
+    if (!by_gateway && neighbors_.next_hop(port.number, remote.address)) by_gateway = path;
+  }
+  return by_gateway;
+}
+
+}  // namespace jvpn::gateway

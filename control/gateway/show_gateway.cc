@@ -1,0 +1,94 @@
+#include "control/gateway/show_gateway.h"
+
+#include <atomic>
+#include <string>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <rte_ethdev.h>
+
+namespace jvpn::gateway {
+namespace {
+
+uint64_t read(const std::atomic<uint64_t>& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+
+nlohmann::json worker_json(const WorkerCounters& counters) {
+  return {{"busy_polls", read(counters.busy_polls)}, {"idle_polls", read(counters.idle_polls)},
+          {"rx_packets", read(counters.rx_packets)}, {"tx_packets", read(counters.tx_packets)},
+          {"sealed", read(counters.sealed)},         {"opened", read(counters.opened)},
+          {"handed_off", read(counters.handed_off)}, {"punted", read(counters.punted)}};
+}
+
+nlohmann::json port_json(const PortInfo& port, bool link_up) {
+  rte_eth_stats stats{};
+  rte_eth_stats_get(port.dpdk_id, &stats);  // all zero when the driver has none
+  return {{"name", port.name},
+          {"role", port.role == PortRole::kOutside ? "outside" : "inside"},
+          {"mac", fmt::format("{:02x}", fmt::join(port.mac, ":"))},
+          {"link", link_up ? "up" : "down"},
+          {"mtu", port.mtu},
+          {"rx_packets", stats.ipackets},
+          {"tx_packets", stats.opackets},
+          {"rx_missed", stats.imissed},
+          {"rx_no_buffer", stats.rx_nombuf},
+          {"tx_errors", stats.oerrors}};
+}
+
+}  // namespace
+
+nlohmann::json show_drops(const DataplaneView& view) {
+  nlohmann::json drops = nlohmann::json::object();
+  for (size_t i = 0; i < kDropCount; ++i) {
+    uint64_t sum = 0;
+    for (const WorkerCounters* counters : view.counters) sum += read(counters->drops[i]);
+    if (sum > 0) drops[kDropInfo[i].name] = sum;
+  }
+  return drops;
+}
+
+nlohmann::json show_workers(const DataplaneView& view) {
+  nlohmann::json workers = nlohmann::json::array();
+  for (const WorkerCounters* counters : view.counters) workers.push_back(worker_json(*counters));
+  return workers;
+}
+
+nlohmann::json show_ports(const DataplaneView& view) {
+  nlohmann::json ports = nlohmann::json::array();
+  for (const PortInfo& port : view.ports)
+    ports.push_back(port_json(port, view.link_up(port.number)));
+  return ports;
+}
+
+nlohmann::json show_neighbors(const neighbor::Neighbors& neighbors) {
+  const neighbor::Neighbors::Counters& counters = neighbors.counters();
+  return {{"entries", neighbors.size()},
+          {"questions", counters.questions},
+          {"answers", counters.answers},
+          {"ignored", counters.ignored},
+          {"conflicts", counters.conflicts},
+          {"table_full", counters.table_full},
+          {"packets_dropped", counters.packets_dropped}};
+}
+
+nlohmann::json show_slow_path(const neighbor::SlowPath::Counters& counters) {
+  return {{"frames", counters.frames},
+          {"echo_replies", counters.echo_replies},
+          {"errors_sent", counters.errors_sent},
+          {"errors_limited", counters.errors_limited},
+          {"errors_barred", counters.errors_barred},
+          {"fragmented", counters.fragmented},
+          {"gleaned", counters.gleaned},
+          {"malformed", counters.malformed},
+          {"ignored", counters.ignored}};
+}
+
+nlohmann::json show_injector(const publish::Injector::Counters& counters) {
+  return {{"frames", counters.frames},
+          {"routed", counters.routed},
+          {"ring_full", counters.ring_full},
+          {"no_buffer", counters.no_buffer}};
+}
+
+}  // namespace jvpn::gateway

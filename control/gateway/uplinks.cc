@@ -1,0 +1,69 @@
+#include "control/gateway/uplinks.h"
+
+#include <spdlog/spdlog.h>
+
+namespace jvpn::gateway {
+namespace {
+
+constexpr Millis kLookEvery{5};
+
+}  // namespace
+
+Uplinks::Uplinks(const DataplaneView& view, const GatewayHost& host,
+                 std::span<const PeerProfile> peers, uint16_t listen_port)
+    : view_(view),
+      host_(host),
+      peers_(peers),
+      listen_port_(listen_port),
+      up_(view.ports.size(), true),
+      dialled_(peers.size(), false) {}
+
+void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
+  if (now < next_look_) return;
+  next_look_ = now + kLookEvery;
+  bool changed = !started_;
+  started_ = true;
+  std::vector<uint16_t> lost;
+  for (const PortInfo& port : view_.ports) {
+    const bool up = view_.link_up(port.number);
+    if (port.role != PortRole::kOutside || up == up_[port.number]) continue;
+    spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
+    up_[port.number] = up;
+    changed = true;
+    if (!up) lost.push_back(port.number);
+  }
+  if (!changed) return;
+  tell_paths(now, engine);  // first, so that who must jump knows where to
+  for (const uint16_t port : lost) engine.interface_lost(now, port);
+}
+
+void Uplinks::tell_paths(Millis now, engine::SessionEngine& engine) {
+  for (uint32_t id = 0; id < peers_.size(); ++id) {
+    const PeerProfile& peer = peers_[id];
+    if (peer.endpoints.empty()) continue;
+    const std::vector<Path> paths = paths_to(peer);
+    engine.set_candidates(now, PeerId{id}, paths);
+    if (paths.empty()) {
+      spdlog::warn("peers.{}.endpoints: no outside port has a link, an address and a route to {}",
+                   peer.name, to_string(peer.endpoints.front()));
+    } else if (!dialled_[id]) {
+      dialled_[id] = true;
+      engine.dial(now, PeerId{id}, paths.front());
+    }
+  }
+}
+
+/// The first endpoint over every port, then the next endpoint.
+std::vector<Path> Uplinks::paths_to(const PeerProfile& peer) const {
+  std::vector<Path> paths;
+  for (const Endpoint& endpoint : peer.endpoints) {
+    for (const PortInfo& port : view_.ports) {
+      if (port.role != PortRole::kOutside || !up_[port.number]) continue;
+      const auto path = host_.path_by(port, endpoint, listen_port_);
+      if (path) paths.push_back(*path);
+    }
+  }
+  return paths;
+}
+
+}  // namespace jvpn::gateway

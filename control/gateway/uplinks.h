@@ -1,0 +1,40 @@
+// The gateway's outside ports as paths: which of them have a link, and by which of them a peer's
+// endpoints can be reached. A port that loses its link is left at once by every session on it;
+// peers with endpoints are dialled over whatever there is. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "common/profile.h"
+#include "control/engine/engine.h"
+#include "control/gateway/dataplane_view.h"
+#include "control/gateway/gateway_host.h"
+
+namespace jvpn::gateway {
+
+class Uplinks {
+ public:
+  /// Everything passed outlives it; `peers` by PeerId.
+  Uplinks(const DataplaneView& view, const GatewayHost& host, std::span<const PeerProfile> peers,
+          uint16_t listen_port);
+
+  /// Looks at the links, every few milliseconds; the first call dials the peers with endpoints.
+  void poll(Millis now, engine::SessionEngine& engine);
+
+ private:
+  std::vector<Path> paths_to(const PeerProfile& peer) const;
+  void tell_paths(Millis now, engine::SessionEngine& engine);
+
+  const DataplaneView& view_;
+  const GatewayHost& host_;
+  std::span<const PeerProfile> peers_;
+  uint16_t listen_port_;
+  std::vector<bool> up_;       ///< by port number
+  std::vector<bool> dialled_;  ///< by peer
+  bool started_ = false;
+  Millis next_look_;
+};
+
+}  // namespace jvpn::gateway

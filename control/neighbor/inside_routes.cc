@@ -1,0 +1,152 @@
+#include "control/neighbor/inside_routes.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace jvpn::neighbor {
+namespace {
+
+Prefix host_prefix(const IpAddress& address) {
+  return {address, address.bits()};
+}
+
+Prefix default_prefix(Family family) {
+  return {IpAddress{family, {}}, 0};
+}
+
+}  // namespace
+
+InsideRoutes::InsideRoutes(std::span<const PortInfo> ports, Neighbors& neighbors,
+                           RouteTable& routes, SessionTable& table, publish::Reclaimer& reclaimer)
+    : ports_(ports), neighbors_(neighbors), routes_(routes), table_(table), reclaimer_(reclaimer) {
+  for (const PortInfo& port : ports_)
+    if (port.role == PortRole::kInside) add_rules(port);
+  std::ranges::stable_sort(rules_, std::greater{}, [](const Rule& rule) { return rule.to.length; });
+}
+
+InsideRoutes::~InsideRoutes() {
+  for (auto& [key, hop] : hops_) table_.store_next_hop(hop.number, nullptr);
+  reclaimer_.flush();  // deferred frees point into the slab
+  for (auto& [key, hop] : hops_) slab_.destroy(hop.record);
+}
+
+void InsideRoutes::add_rules(const PortInfo& port) {
+  for (const Prefix& own : port.addresses) rules_.push_back({own.network(), port.number, {}});
+  for (const PortRoute& route : port.routes)
+    rules_.push_back({route.to.network(), port.number, route.via});
+  for (const IpAddress& gateway : port.gateways)
+    rules_.push_back({default_prefix(gateway.family), port.number, gateway});
+}
+
+Result<void> InsideRoutes::install(Millis now) {
+  for (const Rule& rule : rules_) {
+    if (auto added = routes_.add(rule.to, Target::glean(rule.port)); !added) return added;
+    if (rule.via) neighbors_.watch(now, {rule.port, *rule.via});
+  }
+  for (const PortInfo& port : ports_) {
+    if (port.role != PortRole::kInside) continue;
+    for (const Prefix& own : port.addresses)
+      if (auto added = routes_.add(host_prefix(own.address), Target::local(port.number)); !added)
+        return added;
+  }
+  return routes_.commit();
+}
+
+std::optional<NeighborKey> InsideRoutes::next_hop(const IpAddress& destination) const {
+  for (const Rule& rule : rules_)
+    if (rule.to.contains(destination))
+      return NeighborKey{rule.port, rule.via.value_or(destination)};
+  return std::nullopt;
+}
+
+std::optional<IpAddress> InsideRoutes::own_address(Family family) const {
+  for (const PortInfo& port : ports_) {
+    if (port.role != PortRole::kInside) continue;
+    for (const Prefix& own : port.addresses)
+      if (own.address.family == family) return own.address;
+  }
+  return std::nullopt;
+}
+
+void InsideRoutes::neighbor_changed(const NeighborKey& key,
+                                    const std::optional<EtherAddress>& mac) {
+  if (ports_[key.port].role != PortRole::kInside) return;
+  if (!mac) {
+    withdraw(key);
+  } else if (!publish(key, *mac)) {
+    spdlog::warn("no memory or no number left for next hop {}", to_string(key.address));
+  }
+}
+
+/// Record first, routes after: no worker meets a route to an empty number.
+bool InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
+  const auto known = hops_.find(key);
+  const auto number = known != hops_.end() ? known->second.number : take_number();
+  NextHop* record = number ? slab_.make<NextHop>() : nullptr;
+  if (record == nullptr) {
+    if (number && known == hops_.end()) free_numbers_.push_back(*number);
+    return false;
+  }
+  const PortInfo& port = ports_[key.port];
+  record->port = key.port;
+  record->mtu = port.mtu;
+  record->set_addresses(mac, port.mac);
+  const NextHop* old = table_.store_next_hop(*number, record);
+  hops_[key] = {*number, record};
+  if (old == nullptr) {
+    point(key, Target::next_hop(*number));
+  } else {
+    reclaimer_.defer([this, old] { slab_.destroy(old); });
+  }
+  return true;
+}
+
+/// Routes first, record after; the number is used again once no worker can hold it.
+void InsideRoutes::withdraw(const NeighborKey& key) {
+  const auto known = hops_.find(key);
+  if (known == hops_.end()) return;
+  const Hop hop = known->second;
+  hops_.erase(known);
+  point(key, Target::glean(key.port));
+  table_.store_next_hop(hop.number, nullptr);
+  reclaimer_.defer([this, hop] {
+    slab_.destroy(hop.record);
+    free_numbers_.push_back(hop.number);
+  });
+}
+
+/// Sets every route that goes by the neighbour, and its own host route.
+void InsideRoutes::point(const NeighborKey& key, Target target) {
+  bool host_is_rule = false;
+  for (const Rule& rule : rules_) {
+    if (rule.to == host_prefix(key.address)) host_is_rule = true;
+    if (rule.port == key.port && rule.via == key.address) set(rule.to, target);
+  }
+  if (!host_is_rule && next_hop(key.address) == key) {
+    if (target.kind() == Target::Kind::kNextHop) {
+      set(host_prefix(key.address), target);
+    } else {
+      routes_.remove(host_prefix(key.address));
+    }
+  }
+  if (auto done = routes_.commit(); !done) spdlog::error("routes: {}", done.error().message);
+}
+
+void InsideRoutes::set(const Prefix& prefix, Target target) {
+  if (auto done = routes_.add(prefix, target); !done)
+    spdlog::error("route to {}: {}", to_string(prefix), done.error().message);
+}
+
+std::optional<uint32_t> InsideRoutes::take_number() {
+  if (!free_numbers_.empty()) {
+    const uint32_t number = free_numbers_.back();
+    free_numbers_.pop_back();
+    return number;
+  }
+  if (next_number_ >= kMaxNextHops) return std::nullopt;
+  return next_number_++;
+}
+
+}  // namespace jvpn::neighbor

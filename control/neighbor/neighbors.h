@@ -1,0 +1,135 @@
+// Link-layer addresses of neighbours on every port: ARP for IPv4, neighbour discovery for IPv6.
+//
+// incomplete → (answer) reachable → (30 s) probing → (answer) reachable; three questions a second
+// apart without an answer end in failed. Nothing but our own need makes an entry: a stranger's ARP
+// or ND only updates what we asked for. Everything is bounded. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "common/port_info.h"
+#include "common/types.h"
+#include "control/neighbor/arp.h"
+#include "control/neighbor/nd.h"
+#include "control/publish/injector.h"
+
+namespace jvpn::neighbor {
+
+struct NeighborKey {
+  uint16_t port = 0;  ///< our port number
+  IpAddress address;
+  auto operator<=>(const NeighborKey&) const = default;
+};
+
+class Neighbors {
+ public:
+  struct Limits {
+    size_t entries = 4'096;
+    size_t packets_per_entry = 8;
+    size_t packets = 512;  ///< waiting in all entries together
+  };
+  struct Counters {
+    uint64_t questions = 0;  ///< ARP requests and solicitations sent
+    uint64_t answers = 0;    ///< ARP replies and advertisements sent
+    uint64_t ignored = 0;    ///< malformed, off our prefixes, or unasked for
+    uint64_t conflicts = 0;  ///< somebody else claims one of our addresses
+    uint64_t table_full = 0;
+    uint64_t packets_dropped = 0;  ///< waited in vain, or had no room to wait
+  };
+  static constexpr Millis kRetry{1'000};
+  static constexpr unsigned kAttempts = 3;
+  static constexpr Millis kReachable{30'000};
+
+  /// Told after every change of a resolved address: nullopt means that it failed.
+  using Changed = std::function<void(const NeighborKey&, const std::optional<EtherAddress>&)>;
+  /// Takes an inner packet whose next hop doesn't answer.
+  using Unreachable = std::function<void(rte_mbuf*)>;
+
+  /// `ports` (by number) and `injector` outlive it.
+  Neighbors(std::span<const PortInfo> ports, publish::Injector& injector, Limits limits);
+  Neighbors(std::span<const PortInfo> ports, publish::Injector& injector)
+      : Neighbors(ports, injector, Limits{}) {}
+  ~Neighbors();
+  Neighbors(const Neighbors&) = delete;
+  Neighbors& operator=(const Neighbors&) = delete;
+
+  void on_changed(Changed changed) { changed_ = std::move(changed); }
+  void on_unreachable(Unreachable unreachable) { unreachable_ = std::move(unreachable); }
+
+  /// The neighbour that a packet to `destination` leaves `port` for: itself on the port's link,
+  /// else the port's gateway of that family. nullopt: neither.
+  std::optional<NeighborKey> next_hop(uint16_t port, const IpAddress& destination) const;
+
+  /// Keeps an entry resolved until as many unwatch() calls. Returns the address if it is known.
+  std::optional<EtherAddress> watch(Millis now, const NeighborKey& key);
+  void unwatch(const NeighborKey& key);
+  std::optional<EtherAddress> resolved(const NeighborKey& key) const;
+
+  /// Sends a finished frame but for its destination address, which it may wait for.
+  void send_frame(Millis now, const NeighborKey& key, rte_mbuf* frame, uint32_t flow);
+  /// An inner packet waits for its next hop, then is routed anew.
+  void send_inner(Millis now, const NeighborKey& key, rte_mbuf* packet);
+
+  /// ARP and ND as received on `port`; `bytes` begin after the Ethernet header.
+  void on_arp(Millis now, uint16_t port, std::span<const uint8_t> bytes);
+  void on_nd(Millis now, uint16_t port, const EtherAddress& from, std::span<const uint8_t> bytes);
+
+  /// Tells every link our addresses: gratuitous ARP, unsolicited advertisements.
+  void announce();
+  void advance(Millis now);
+  Millis next_deadline() const { return deadline_; }
+
+  size_t size() const { return entries_.size(); }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  enum class State : uint8_t { kIncomplete, kReachable, kProbing, kFailed };
+  struct Waiting {
+    rte_mbuf* packet;
+    bool inner;
+    uint32_t flow;
+  };
+  struct Entry {
+    State state = State::kIncomplete;
+    EtherAddress mac{};
+    unsigned attempts = 0;
+    unsigned watchers = 0;
+    bool used = false;  ///< sent to since it was last confirmed
+    Millis due;
+    std::vector<Waiting> waiting;
+    bool known() const { return state == State::kReachable || state == State::kProbing; }
+  };
+
+  Entry* find(const NeighborKey& key);
+  Entry* find_or_ask(Millis now, const NeighborKey& key, bool watched = false);
+  void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
+  void send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting);
+  void learn(Millis now, const NeighborKey& key, const EtherAddress& mac);
+  void ask(Millis now, const NeighborKey& key, Entry& entry);
+  void fail(Millis now, const NeighborKey& key, Entry& entry);
+  bool advance_entry(Millis now, const NeighborKey& key, Entry& entry);
+  bool is_own(uint16_t port, const IpAddress& address) const;
+  bool on_link(uint16_t port, const IpAddress& address) const;
+  std::optional<IpAddress> source_for(uint16_t port, const IpAddress& target) const;
+  void send_arp(uint16_t port, const EtherAddress& destination, const ArpMessage& message);
+  void send_nd(uint16_t port, const EtherAddress& destination, const NdMessage& message);
+  void advertise(uint16_t port, const EtherAddress& to, const NdMessage& solicitation);
+
+  std::span<const PortInfo> ports_;
+  publish::Injector& injector_;
+  Limits limits_;
+  Changed changed_;
+  Unreachable unreachable_;
+  std::map<NeighborKey, Entry> entries_;
+  size_t waiting_ = 0;
+  Millis deadline_{UINT64_MAX};
+  Counters counters_;
+};
+
+}  // namespace jvpn::neighbor

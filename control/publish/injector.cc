@@ -1,0 +1,60 @@
+#include "control/publish/injector.h"
+
+#include <utility>
+
+namespace jvpn::publish {
+
+Injector::Injector(rte_mempool* pool, std::vector<rte_ring*> rings)
+    : pool_(pool), rings_(std::move(rings)) {}
+
+rte_mbuf* Injector::allocate() {
+  rte_mbuf* packet = rte_pktmbuf_alloc(pool_);
+  if (packet == nullptr) {
+    ++counters_.no_buffer;
+    return nullptr;
+  }
+  note_of(packet) = PacketNote{};
+  return packet;
+}
+
+rte_mbuf* Injector::allocate(size_t bytes, std::span<uint8_t>& data) {
+  rte_mbuf* packet = allocate();
+  if (packet == nullptr) return nullptr;
+  const uint16_t room = rte_pktmbuf_tailroom(packet);
+  if (bytes > room) {
+    rte_pktmbuf_free(packet);
+    ++counters_.no_buffer;
+    return nullptr;
+  }
+  char* start = rte_pktmbuf_append(packet, static_cast<uint16_t>(bytes));
+  data = {reinterpret_cast<uint8_t*>(start), bytes};
+  return packet;
+}
+
+void Injector::transmit(uint16_t port, rte_mbuf* frame, uint32_t flow) {
+  PacketNote& note = note_of(frame);
+  note.action = InjectAction::kTransmit;
+  note.port = port;
+  if (enqueue(frame, flow)) ++counters_.frames;
+}
+
+void Injector::route(rte_mbuf* packet, uint32_t flow) {
+  note_of(packet).action = InjectAction::kRoute;
+  if (enqueue(packet, flow)) ++counters_.routed;
+}
+
+bool Injector::enqueue(rte_mbuf* packet, uint32_t flow) {
+  packet->ol_flags = 0;  // what the receiving port said of it no longer holds
+  if (rte_ring_sp_enqueue(rings_[flow % rings_.size()], packet) == 0) return true;
+  rte_pktmbuf_free(packet);
+  ++counters_.ring_full;
+  return false;
+}
+
+bool Injector::drained() const {
+  for (const rte_ring* ring : rings_)
+    if (!rte_ring_empty(ring)) return false;
+  return true;
+}
+
+}  // namespace jvpn::publish

@@ -1,0 +1,129 @@
+// Makes the engine's decisions visible to workers: records are built, stored with release order,
+// and the replaced ones freed after an RCU grace period. No worker ever stops for it.
+//
+// Control thread only. Counters of retired lanes flow into totals, so that none is lost.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "common/aead.h"
+#include "common/port_info.h"
+#include "common/result.h"
+#include "common/secret.h"
+#include "common/session_table.h"
+#include "control/neighbor/packet_writer.h"
+#include "control/publish/reclaimer.h"
+#include "control/publish/slab.h"
+#include "control/session/session_host.h"
+
+namespace jvpn::publish {
+
+/// What a peer's lanes counted, live and retired ones.
+struct TrafficTotals {
+  uint64_t rx_packets = 0;
+  uint64_t rx_bytes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t last_rx_tsc = 0;            ///< 0: none yet
+  uint64_t tx_generation_packets = 0;  ///< under the present key
+};
+
+/// What came on the lanes of one index.
+struct LaneTotals {
+  uint64_t expected = 0;  ///< by the highest sequence of each
+  uint64_t received = 0;
+  uint64_t last_rx_tsc = 0;  ///< 0: none yet
+};
+
+class Publisher {
+ public:
+  /// `table`, `reclaimer` and `ports` (by number) outlive the publisher, and no worker reads the
+  /// table any more when it goes. Fails when the CPU can't run the AEAD.
+  static Result<std::unique_ptr<Publisher>> create(SessionTable& table, Reclaimer& reclaimer,
+                                                   std::span<const PortInfo> ports,
+                                                   unsigned workers);
+  ~Publisher();
+  Publisher(const Publisher&) = delete;
+  Publisher& operator=(const Publisher&) = delete;
+
+  void install_rx(const session::RxInstall& install);
+  /// Data on an installed index is expected from there; workers tell when it isn't.
+  void bind_rx(ReceiverIndex index, const Endpoint& remote);
+  void retire_rx(ReceiverIndex index);
+
+  /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until
+  /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
+  /// can repeat; an install that would go back to lanes below those of the highest binding version
+  /// is refused: they are gone.
+  void install_tx(const session::TxInstall& install,
+                  const std::optional<neighbor::EtherAddress>& next_hop);
+  /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
+  void set_next_hop(PeerId peer, const std::optional<neighbor::EtherAddress>& next_hop);
+  void withdraw_tx(PeerId peer);
+
+  /// Since the peer last had neither a receive nor a send side.
+  TrafficTotals totals(PeerId peer) const;
+  /// Of the lanes of an installed index; zeros for any other.
+  LaneTotals lane_totals(ReceiverIndex index) const;
+  /// Installs refused: no memory, or a contradiction in them. Those sides carry nothing.
+  uint64_t failures() const { return failures_; }
+  size_t bytes_in_use() const { return slab_.in_use(); }
+
+ private:
+  /// The sending lanes of one binding.
+  struct TxLanes {
+    TxLane* lanes = nullptr;
+    LaneId first;
+    uint16_t count = 0;
+  };
+  /// All that was sent on under one traffic key, and isn't given up.
+  struct TxKey {
+    Secret<kAeadKeyBytes> key;
+    Suite suite{};
+    BindingVersion version;  ///< the highest installed
+    LaneId floor;            ///< its first lane
+    std::vector<TxLanes> lanes;
+    uint64_t packets_before = 0;  ///< on lanes already retired
+  };
+  struct Peer {
+    uint64_t incarnation = 0;
+    std::vector<const RxRecord*> rx;
+    TxRecord* record = nullptr;  ///< newest; stored in the table when `shown`
+    bool shown = false;
+    TxKey tx;
+    TrafficTotals retired;  ///< of lanes that are gone or wait for their grace period
+  };
+
+  Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
+            unsigned workers, Aead aead);
+  Peer& peer_of(PeerId id);
+  const TxLanes* choose_lanes(Peer& peer, const session::TxInstall& install,
+                              std::vector<TxLanes>& given_up);
+  RxRecord* make_rx(uint16_t lanes);
+  void destroy(const RxRecord* record);
+  TxRecord* build_tx(const Peer& peer, const TxLanes& lanes, const session::TxInstall& install);
+  void publish_tx(PeerId id, Peer& peer, const neighbor::EtherAddress& next_hop);
+  void drop_record(PeerId id, Peer& peer);
+  void retire(const RxRecord* record);
+  void retire(const TxRecord* record);
+  void retire(PeerId id, Peer& peer, const TxLanes& old);
+  void forget_if_unused(PeerId id);
+
+  SessionTable& table_;
+  Reclaimer& reclaimer_;
+  std::span<const PortInfo> ports_;
+  unsigned workers_;
+  Aead aead_;
+  Slab slab_;
+  std::unordered_map<uint32_t, Peer> peers_;
+  uint64_t next_incarnation_ = 1;
+  uint64_t failures_ = 0;
+};
+
+}  // namespace jvpn::publish

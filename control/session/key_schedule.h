@@ -1,0 +1,25 @@
+// From one handshake's Noise keys to the four keys of a key generation (docs/PROTOCOL.md, keys).
+#pragma once
+
+#include "common/aead.h"
+#include "common/noise.h"
+#include "common/secret.h"
+
+namespace jvpn::session {
+
+/// Keys of one direction. Data and control have counters of their own, hence keys of their own.
+struct DirectionKeys {
+  Secret<kAeadKeyBytes> traffic;
+  Secret<kAeadKeyBytes> control;
+};
+
+/// Keys of one generation, from this end's view.
+struct SessionKeys {
+  DirectionKeys send;
+  DirectionKeys receive;
+};
+
+/// HKDF-Expand of each Noise key with the labels "JVP/1 traffic" and "JVP/1 control".
+SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator);
+
+}  // namespace jvpn::session

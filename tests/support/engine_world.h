@@ -1,0 +1,529 @@
+// Session engines on an in-memory network under a virtual clock. Everything random comes from one
+// seed: JVPN_SEED replays a run, and every failure names the seed it had.
+//
+//   node 0 ──┐                    ┌── node 1
+//            └── World: delay, ───┘        datagrams in order of arrival; between two of them
+//                loss, dup, filter         the engines' timers run at their own deadlines
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "control/engine/engine.h"
+#include "control/events/event_json.h"
+#include "tests/support/rooms.h"
+#include "tests/support/seed.h"
+
+namespace jvpn::test {
+
+using Bytes = std::vector<uint8_t>;
+
+using Lines = std::vector<std::string>;
+
+inline constexpr PeerId kPeer{0};
+
+/// splitmix64: the same numbers on every platform.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+  /// 0 … n - 1.
+  uint64_t below(uint64_t n) { return next() % n; }
+  bool chance(double probability) {
+    return static_cast<double>(next() >> 11) * 0x1p-53 < probability;
+  }
+  void fill(std::span<uint8_t> bytes) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(next());
+  }
+
+ private:
+  uint64_t state_;
+};
+
+/// Each node has an address on each of several networks: path 0, 1, …
+inline Endpoint endpoint_of(size_t node, size_t network = 0) {
+  return {
+      IpAddress::v4({192, 0, static_cast<uint8_t>(network + 2), static_cast<uint8_t>(node + 1)}),
+      51'900};
+}
+inline Path path_between(size_t from, size_t to, size_t network = 0) {
+  return {static_cast<uint16_t>(network), endpoint_of(from, network), endpoint_of(to, network)};
+}
+
+struct Datagram {
+  size_t from = 0;
+  size_t to = 0;
+  Bytes bytes;
+  Path path{};  ///< as the receiver sees it
+  size_t network() const { return path.local.address.bytes[2] - size_t{2}; }
+  wire::MessageType type() const { return wire::MessageType{bytes.at(0)}; }
+};
+
+/// What the network does to one datagram.
+enum class Fate : uint8_t { kDeliver, kDrop };
+
+/// How the network treats control traffic; data has `delay_ms` and `jitter_ms` alone.
+struct Weather {
+  double loss = 0;
+  double duplicate = 0;
+  uint64_t delay_ms = 5;
+  uint64_t jitter_ms = 0;  ///< at random on top, hence reordering
+};
+
+class World;
+
+/// What one engine was told, and what its host answered meanwhile, in order.
+struct Recording {
+  using Input = std::function<void(SessionEngine&)>;
+  std::vector<Input> inputs;
+  std::deque<Activity> activities;
+  std::deque<RxProgress> progresses;
+  std::deque<Bytes> randoms;
+  std::deque<wire::Timestamp> timestamps;
+};
+
+/// A host that keeps what the engine told it, and checks that it makes sense.
+class Node : public SessionHost {
+ public:
+  Node(World& world, size_t number, uint64_t seed)
+      : world_(world), number_(number), random_(seed) {}
+
+  void send(const Path& path, std::span<const uint8_t> datagram) override;
+  void install_rx(const RxInstall& install) override {
+    witness("install_rx", std::to_string(install.index.value) + " " +
+                              std::to_string(install.first_lane.value) + "+" +
+                              std::to_string(install.lanes));
+    EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
+    most_rx = std::max(most_rx, generations());
+  }
+  void bind_rx(ReceiverIndex index, const Endpoint& remote) override {
+    witness("bind_rx", std::to_string(index.value) + " " + to_string(remote));
+  }
+  void retire_rx(ReceiverIndex index) override {
+    witness("retire_rx", std::to_string(index.value));
+    EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
+  }
+  void install_tx(const TxInstall& install) override {
+    witness("install_tx", to_string(install.path) + " " + std::to_string(install.peer_index.value) +
+                              " " + std::to_string(install.first_lane.value) + " " +
+                              std::to_string(install.binding_version.value) + " " +
+                              std::to_string(install.packets_per_lane) + " " +
+                              std::to_string(install.key_generation));
+    const auto before = tx.find(install.peer.value);
+    const bool new_key = before == tx.end() || before->second.traffic_key != install.traffic_key;
+    if (new_key) activity_[install.peer.value].tx_generation_packets = 0;
+    tx[install.peer.value] = install;
+    expect_unlinkable(install);
+    ++tx_installs;
+  }
+  /// Neither lanes nor an index are ever used on two paths. Data may go ahead of a commit.
+  void expect_unlinkable(const TxInstall& install) {
+    const std::string path = to_string(install.path);
+    const auto lanes = std::pair(install.traffic_key, install.first_lane.value);
+    EXPECT_EQ(lanes_used_.emplace(lanes, path).first->second, path) << "lanes on two paths";
+    const auto index = std::pair(install.traffic_key, install.peer_index.value);
+    EXPECT_EQ(indices_used_.emplace(index, path).first->second, path) << "an index on two paths";
+  }
+  /// An index that is bound, not a spare.
+  ReceiverIndex active_index() const {
+    const auto at = std::ranges::find_if(
+        rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; });
+    EXPECT_NE(at, rx.end());
+    return at == rx.end() ? ReceiverIndex{} : ReceiverIndex{at->first};
+  }
+  /// Key generations that are installed: each has lanes from 0 on once, spares apart.
+  size_t generations() const {
+    return static_cast<size_t>(std::ranges::count_if(
+        rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; }));
+  }
+  void withdraw_tx(PeerId peer) override {
+    witness("withdraw_tx", std::to_string(peer.value));
+    EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
+  }
+  Activity activity(PeerId peer) override {
+    if (records()) recording->activities.push_back(activity_[peer.value]);
+    return activity_[peer.value];
+  }
+  RxProgress rx_progress(ReceiverIndex index) override {
+    if (records()) recording->progresses.push_back(progress_[index.value]);
+    return progress_[index.value];
+  }
+  uint16_t inner_mtu(const Path&) override { return 1400; }
+  void configured(PeerId, const wire::ResponsePayload& answer) override {
+    answers.push_back(answer);
+  }
+  void emit(const Event& event) override {
+    if (on_word) witness("event", to_json_line(event, 0, event.at.value, "n"));
+    events.push_back(event);
+  }
+  /// Something that the engine said, in order; datagrams among them.
+  void witness(const char* what, std::string_view words) {
+    if (on_word) on_word(number_, what, words);
+  }
+  void random(std::span<uint8_t> bytes) override {
+    random_.fill(bytes);
+    if (records()) recording->randoms.emplace_back(bytes.begin(), bytes.end());
+  }
+  wire::Timestamp timestamp() override;
+
+  /// Seals one packet to `peer`; its content stands for its key.
+  void send_data(PeerId peer);
+  /// Opens what arrives, if it can.
+  void receive_data(const Datagram& datagram, Millis now);
+
+  std::vector<SessionView> sessions() const {
+    std::vector<SessionView> views;
+    engine->for_each_session([&](const SessionView& view) { views.push_back(view); });
+    return views;
+  }
+  /// The only session; a failure when there is another number of them.
+  SessionView session() const {
+    const auto views = sessions();
+    EXPECT_EQ(views.size(), 1U);
+    return views.empty() ? SessionView{} : views.front();
+  }
+  std::vector<Event> events_of(EventKind kind) const {
+    std::vector<Event> found;
+    std::copy_if(events.begin(), events.end(), std::back_inserter(found),
+                 [kind](const Event& event) { return event.kind == kind; });
+    return found;
+  }
+  /// `BIRTH>ATTACHED HANDSHAKE_OK`, … in order, a detail behind a colon.
+  std::vector<std::string> changes() const {
+    std::vector<std::string> lines;
+    for (const Event& event : events_of(EventKind::kStateChange)) {
+      std::string line = std::string(to_string(event.from)) + ">" + to_string(event.to) + " " +
+                         to_string(event.reason);
+      if (event.detail != Detail::kNone) line += std::string(":") + to_string(event.detail);
+      lines.push_back(line);
+    }
+    return lines;
+  }
+  std::string json_lines() const {
+    std::string text;
+    uint64_t sequence = 0;
+    for (const Event& event : events) {
+      text += to_json_line(event, ++sequence, event.at.value, "n" + std::to_string(number_)) + "\n";
+    }
+    return text;
+  }
+
+  /// Tells the engine something, and the recording.
+  void tell(const Recording::Input& input) {
+    if (recording != nullptr) recording->inputs.push_back(input);
+    ++told;
+    asked_by_engine = true;
+    input(*engine);
+    asked_by_engine = false;
+  }
+  bool records() const { return recording != nullptr && asked_by_engine; }
+
+  std::unique_ptr<SessionEngine> engine;
+  Recording* recording = nullptr;
+  std::function<void(size_t, const char*, std::string_view)> on_word;
+  bool asked_by_engine = true;  ///< and not by a test that looks at sessions
+  uint64_t told = 0;            ///< inputs of the engine
+  std::map<uint32_t, RxInstall> rx;
+  std::map<uint32_t, TxInstall> tx;
+  std::vector<Event> events;
+  std::vector<wire::ResponsePayload> answers;
+  size_t most_rx = 0;
+  uint64_t tx_installs = 0;
+  uint64_t delivered = 0;
+  uint64_t lost = 0;  ///< data that came and couldn't be opened
+
+ private:
+  World& world_;
+  size_t number_;
+  Random random_;
+  std::map<uint32_t, Activity> activity_;
+  std::map<uint32_t, RxProgress> progress_;
+  std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
+  std::map<std::pair<RawKey, uint16_t>, std::string> lanes_used_;
+  std::map<std::pair<RawKey, uint32_t>, std::string> indices_used_;
+};
+
+/// Nodes, each configured with the others as peers (in order of number, itself left out).
+class World {
+ public:
+  using Adjust = std::function<void(size_t node, EngineConfig&)>;
+
+  /// `recording`: of node 1.
+  explicit World(uint64_t seed = 1, const Adjust& adjust = nullptr, size_t count = 2,
+                 Recording* recording = nullptr)
+      : seed_(seed), random_(seed) {
+    const std::vector<SecretKey> keys = keys_of(random_, count);
+    for (const SecretKey& key : keys) public_keys_.push_back(public_key_of(key));
+    for (size_t i = 0; i < count; ++i) {
+      nodes_.push_back(std::make_unique<Node>(*this, i, random_.next()));
+      if (i == 1) nodes_[i]->recording = recording;
+      EngineConfig config = config_of(keys, i);
+      if (adjust) adjust(i, config);
+      auto engine = SessionEngine::create(std::move(config), *nodes_[i], now);
+      EXPECT_TRUE(engine.ok());
+      nodes_[i]->engine = std::move(*engine);
+      nodes_[i]->asked_by_engine = false;
+    }
+  }
+
+  /// The configuration that a world of this seed gives a node.
+  static EngineConfig config_from(uint64_t seed, const Adjust& adjust, size_t count, size_t self) {
+    Random random(seed);
+    EngineConfig config = config_of(keys_of(random, count), self);
+    if (adjust) adjust(self, config);
+    return config;
+  }
+
+  Node& node(size_t i) { return *nodes_[i]; }
+  SessionEngine& engine(size_t i) { return *nodes_[i]->engine; }
+  const PublicKey& public_key(size_t i) const { return public_keys_[i]; }
+
+  /// Node `from` dials its peer number `peer`, which is node `to`.
+  void dial(size_t from, size_t to) {
+    engine(from).dial(now, peer(from, to), path_between(from, to));
+  }
+  static PeerId peer(size_t of, size_t other) {
+    return PeerId{static_cast<uint32_t>(other > of ? other - 1 : other)};
+  }
+  /// Dials and runs until both ends are attached.
+  void connect(size_t from = 0, size_t to = 1) {
+    dial(from, to);
+    run_for(Millis{100});
+  }
+
+  void send(size_t from, const Path& path, std::span<const uint8_t> bytes) {
+    const size_t to = path.remote.address.bytes[3] - size_t{1};
+    Datagram datagram{
+        from, to, {bytes.begin(), bytes.end()}, {path.interface, path.remote, path.local}};
+    if (rewrite) rewrite(datagram);
+    sent.push_back(datagram);
+    if (cut.contains(datagram.network())) return;
+    if (filter && filter(datagram) == Fate::kDrop) return;
+    const bool data = datagram.type() == wire::MessageType::kData;
+    if (!data && random_.chance(weather.loss)) return;
+    if (!data && random_.chance(weather.duplicate)) schedule(datagram);
+    schedule(std::move(datagram));
+  }
+
+  /// Hands a datagram to its receiver now, as the network would.
+  void deliver(const Datagram& datagram) {
+    Node& receiver = node(datagram.to);
+    const Path from = datagram.path;
+    switch (datagram.type()) {
+      case wire::MessageType::kData:
+        return receiver.receive_data(datagram, now);
+      case wire::MessageType::kControl: {
+        Bytes copy = datagram.bytes;
+        wire::TransportHeader header{};
+        if (copy.size() < sizeof header) {
+          ++unopened;
+          return;
+        }
+        __builtin_memcpy(&header, copy.data(), sizeof header);
+        const auto plaintext = receiver.engine->open_control(copy);
+        if (!plaintext) {
+          ++unopened;
+          return;
+        }
+        const Bytes opened(plaintext->begin(), plaintext->end());
+        if (opened.size() >= sizeof(wire::ControlHeader)) ++control_types[opened[1]];
+        return receiver.tell([at = now, from, header, opened](SessionEngine& engine) {
+          engine.on_control(at, from, ReceiverIndex{header.receiver}, header.counter, opened);
+        });
+      }
+      default:
+        return receiver.tell([at = now, from, bytes = datagram.bytes](SessionEngine& engine) {
+          engine.on_handshake(at, from, bytes, std::nullopt);
+        });
+    }
+  }
+
+  void run_for(Millis span) { run_until(now + span); }
+
+  void run_until(Millis end) {
+    for (;;) {
+      const Millis due = std::max(now, next_event());
+      if (due > end) break;
+      now = due;
+      if (!queue_.empty() && queue_.begin()->first <= now) {
+        const Datagram datagram = std::move(queue_.begin()->second);
+        queue_.erase(queue_.begin());
+        deliver(datagram);
+      } else {
+        for (auto& each : nodes_) {
+          each->tell([at = now](SessionEngine& engine) { engine.advance(at); });
+        }
+      }
+      if (after_each) after_each();
+    }
+    now = end;
+  }
+
+  /// Every `gap_ms` both nodes of a pair send a data packet, for `span`.
+  void run_with_data(Millis span, uint64_t gap_ms) {
+    for (const Millis end = now + span; now < end;) {
+      for (auto& each : nodes_) {
+        for (const auto& [peer, install] : each->tx) each->send_data(PeerId{peer});
+      }
+      run_for(Millis{gap_ms});
+    }
+  }
+
+  /// Whatever one side may send, the other can open: its index is there, with the same keys.
+  void expect_openable(size_t from, size_t to) {
+    const auto tx = node(from).tx.find(peer(from, to).value);
+    if (tx == node(from).tx.end()) return;
+    const auto rx = node(to).rx.find(tx->second.peer_index.value);
+    ASSERT_NE(rx, node(to).rx.end()) << "seed " << seed_ << ": index unknown at " << now.value;
+    ASSERT_EQ(rx->second.traffic_key, tx->second.traffic_key) << "seed " << seed_;
+    ASSERT_EQ(rx->second.first_lane, tx->second.first_lane) << "seed " << seed_;
+  }
+
+  Millis now{1'000'000};
+  Weather weather;
+  std::function<Fate(const Datagram&)> filter;
+  std::function<void(Datagram&)> rewrite;  ///< a NAT, or somebody on the path
+  std::set<size_t> cut;                    ///< networks that carry nothing
+  std::function<void()> after_each;
+  std::vector<Datagram> sent;
+  uint64_t unopened = 0;
+  std::map<unsigned, uint64_t> control_types;  ///< control messages delivered, by type
+
+ private:
+  static std::vector<SecretKey> keys_of(Random& random, size_t count) {
+    std::vector<SecretKey> keys(count);
+    for (SecretKey& key : keys) random.fill(key.span());
+    return keys;
+  }
+  static EngineConfig config_of(const std::vector<SecretKey>& keys, size_t self) {
+    EngineConfig config;
+    config.private_key = keys[self];
+    config.suites = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (i == self) continue;
+      EnginePeer peer;
+      peer.name = "node" + std::to_string(i);
+      peer.public_key = public_key_of(keys[i]);
+      peer.inner_addresses = {*Prefix::parse("10.9.0." + std::to_string(i + 1) + "/32")};
+      config.peers.push_back(std::move(peer));
+    }
+    return config;
+  }
+
+  void schedule(Datagram datagram) {
+    const uint64_t jitter = weather.jitter_ms == 0 ? 0 : random_.below(weather.jitter_ms + 1);
+    queue_.emplace(now + Millis{weather.delay_ms + jitter}, std::move(datagram));
+  }
+
+  Millis next_event() const {
+    Millis next = queue_.empty() ? Millis{UINT64_MAX} : queue_.begin()->first;
+    for (const auto& each : nodes_) next = std::min(next, each->engine->next_deadline());
+    return next;
+  }
+
+  uint64_t seed_;
+  Random random_;
+  std::vector<PublicKey> public_keys_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::multimap<Millis, Datagram> queue_;
+};
+
+inline void Node::send(const Path& path, std::span<const uint8_t> datagram) {
+  witness("send", to_string(path) + " " +
+                      std::string(reinterpret_cast<const char*>(datagram.data()), datagram.size()));
+  world_.send(number_, path, datagram);
+}
+
+inline wire::Timestamp Node::timestamp() {
+  const uint64_t seconds = (uint64_t{1} << 62) + 1'700'000'010 + world_.now.value / 1000;
+  const uint64_t nanoseconds = world_.now.value % 1000 * 1'000'000;
+  wire::Timestamp stamp{};
+  for (size_t i = 0; i < 8; ++i) stamp[i] = static_cast<uint8_t>(seconds >> (56 - 8 * i));
+  for (size_t i = 0; i < 4; ++i) stamp[8 + i] = static_cast<uint8_t>(nanoseconds >> (24 - 8 * i));
+  if (records()) recording->timestamps.push_back(stamp);
+  return stamp;
+}
+
+inline void Node::send_data(PeerId peer) {
+  const TxInstall& install = tx.at(peer.value);
+  wire::TransportHeader header{};
+  header.type = wire::MessageType::kData;
+  header.receiver = install.peer_index.value;
+  const auto key = std::pair(install.traffic_key, install.first_lane.value);
+  header.counter = wire::make_counter(install.first_lane, sequences_[key]++);
+  Bytes bytes(sizeof header + install.traffic_key.size());
+  __builtin_memcpy(bytes.data(), &header, sizeof header);
+  std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
+  ++activity_[peer.value].tx_packets;
+  ++activity_[peer.value].tx_generation_packets;
+  world_.send(number_, install.path, bytes);
+}
+
+inline void Node::receive_data(const Datagram& datagram, Millis now) {
+  wire::TransportHeader header;
+  __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
+  const auto found = rx.find(header.receiver);
+  const auto lane_known = [&](const RxInstall& install) {
+    const int lane = wire::lane_of(header.counter).value - install.first_lane.value;
+    return lane >= 0 && lane < install.lanes;
+  };
+  const bool opens = found != rx.end() && lane_known(found->second) &&
+                     std::equal(found->second.traffic_key.begin(), found->second.traffic_key.end(),
+                                datagram.bytes.begin() + sizeof header);
+  if (!opens) {
+    ++lost;
+    return;
+  }
+  ++delivered;
+  RxProgress& progress = progress_[header.receiver];
+  ++progress.received;
+  progress.last_rx = now;
+  progress.expected = std::max(progress.expected, wire::sequence_of(header.counter) + 1);
+  Activity& activity = activity_[found->second.peer.value];
+  ++activity.rx_packets;
+  activity.last_rx = now;
+}
+
+/// The latest datagram of a type that a node sent.
+inline Datagram last_sent(const World& world, size_t from, wire::MessageType type) {
+  for (auto each = world.sent.rbegin(); each != world.sent.rend(); ++each) {
+    if (each->from == from && each->type() == type) return *each;
+  }
+  ADD_FAILURE() << "nothing of that type was sent";
+  return {};
+}
+
+inline size_t count_sent(const World& world, size_t from, wire::MessageType type) {
+  return static_cast<size_t>(std::count_if(
+      world.sent.begin(), world.sent.end(),
+      [&](const Datagram& datagram) { return datagram.from == from && datagram.type() == type; }));
+}
+
+/// Both are attached, to the same session, and can open what the other sends.
+inline void expect_one_session(World& world, size_t a = 0, size_t b = 1) {
+  const SessionView left = world.node(a).session();
+  const SessionView right = world.node(b).session();
+  EXPECT_EQ(left.state, State::kAttached);
+  EXPECT_EQ(right.state, State::kAttached);
+  EXPECT_EQ(left.id, right.id);
+  EXPECT_EQ(left.binding_version, right.binding_version);
+  world.expect_openable(a, b);
+  world.expect_openable(b, a);
+}
+
+}  // namespace jvpn::test
