@@ -60,18 +60,19 @@ BENCHMARK(timer_wheel)->Arg(1'000)->Arg(1'000'000);
 /// Keeps the latest datagram; installs go nowhere.
 class Wire : public session::SessionHost {
  public:
-  void send(const Path&, std::span<const uint8_t> datagram) override {
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path&, std::span<const uint8_t> datagram) {
     sent.emplace_back(datagram.begin(), datagram.end());
   }
-  void install_rx(const session::RxInstall&) override {}
-  void retire_rx(ReceiverIndex) override {}
-  void install_tx(const session::TxInstall&) override {}
-  void withdraw_tx(PeerId) override {}
+  void install_rx(const session::RxInstall&) {}
+  void retire_rx(ReceiverIndex) {}
+  void install_tx(const session::TxInstall&) {}
+  void withdraw_tx(PeerId) {}
   session::Activity activity(PeerId) override { return {}; }
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1400; }
-  void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const session::Event&) override {}
+  void configured(PeerId, const wire::ResponsePayload&) {}
+  void emit(const session::Event&) {}
   void random(std::span<uint8_t> bytes) override {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(state_ = state_ * 69'069 + 1);
   }
@@ -89,7 +90,7 @@ struct Pair {
     for (size_t i = 0; i < 2; ++i) wires[i].random(keys[i].span());
     keys[1].bytes()[5] ^= 1;
     for (size_t i = 0; i < 2; ++i) {
-      engine::EngineConfig config;
+      session::EngineConfig config;
       config.private_key = keys[i];
       config.suites = {Suite::kAes128Gcm};
       config.handshakes_per_s = 1'000'000;

@@ -16,7 +16,8 @@
 
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
-#include "control/protocol/handshake.h"
+#include "control/protocol/handshake_messages.h"
+#include "control/session/control_message.h"
 
 namespace jvpn {
 namespace {
@@ -40,28 +41,27 @@ Path path_of(uint32_t session, uint64_t jump) {
 class RecordingHost : public session::SessionHost {
  public:
   explicit RecordingHost(uint32_t seed) : state_(seed) {}
-  void send(const Path&, std::span<const uint8_t> datagram) override {
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path&, std::span<const uint8_t> datagram) {
     sent_bytes = datagram.size();
     std::ranges::copy(datagram, sent.begin());
     ++sends;
   }
-  void install_rx(const session::RxInstall& install) override {
+  void install_rx(const session::RxInstall& install) {
     control_key = install.control_key;
     installed.emplace_back(install.index, install.first_lane.value);
   }
-  void retire_rx(ReceiverIndex) override {}
-  void install_tx(const session::TxInstall& install) override {
+  void retire_rx(ReceiverIndex) {}
+  void install_tx(const session::TxInstall& install) {
     binding_version = install.binding_version;
     binding = install.first_lane.value;
   }
-  void withdraw_tx(PeerId) override {}
+  void withdraw_tx(PeerId) {}
   session::Activity activity(PeerId) override { return {}; }
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return kTunnelMtu; }
-  void configured(PeerId, const wire::ResponsePayload& answer) override {
-    id = {answer.session_id};
-  }
-  void emit(const session::Event& event) override {
+  void configured(PeerId, const wire::ResponsePayload& answer) { id = {answer.session_id}; }
+  void emit(const session::Event& event) {
     if (log) log->add(event);
   }
   void random(std::span<uint8_t> bytes) override {
@@ -99,8 +99,8 @@ struct Initiator {
   uint64_t jumps = 0;
 };
 
-engine::EngineConfig config_for(const SecretKey& key) {
-  engine::EngineConfig config;
+session::EngineConfig config_for(const SecretKey& key) {
+  session::EngineConfig config;
   config.private_key = key;
   config.suites = {Suite::kAes128Gcm};
   config.slot_bits = kSlotBits;
@@ -122,7 +122,7 @@ class Gateway {
   explicit Gateway(uint32_t sessions) : initiators_(sessions) {
     SecretKey own;
     host_.random(own.span());
-    engine::EngineConfig config = config_for(own);
+    session::EngineConfig config = config_for(own);
     std::vector<SecretKey> keys(sessions);
     for (SecretKey& key : keys) {
       host_.random(key.span());
@@ -142,7 +142,7 @@ class Gateway {
   void probe(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::PathProbe message{};
-    message.header = protocol::control_header(wire::ControlType::kPathProbe);
+    message.header = session::control_header(wire::ControlType::kPathProbe);
     message.nonce = ++peer.nonce;
     message.receiver = 1'000 + static_cast<uint32_t>(peer.nonce);
     message.lanes = 1;
@@ -151,7 +151,7 @@ class Gateway {
   void answer_probe(uint32_t session) {
     const auto asked = opened<wire::PathChallenge>(session);
     wire::PathResponse message{};
-    message.header = protocol::control_header(wire::ControlType::kPathResponse);
+    message.header = session::control_header(wire::ControlType::kPathResponse);
     message.nonce = asked.nonce;
     std::ranges::copy(asked.token, message.token);
     give(session, initiators_[session].spares.front().first, message, kTunnelMtu);
@@ -159,7 +159,7 @@ class Gateway {
   void request(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::ReattachRequest message{};
-    message.header = protocol::control_header(wire::ControlType::kReattachRequest);
+    message.header = session::control_header(wire::ControlType::kReattachRequest);
     message.session_id = peer.id.bytes;
     message.nonce = ++peer.nonce;
     message.clock_ms = now.value;
@@ -173,7 +173,7 @@ class Gateway {
   void answer_challenge(uint32_t session) {
     const auto asked = opened<wire::ReattachChallenge>(session);
     wire::ReattachResponse message{};
-    message.header = protocol::control_header(wire::ControlType::kReattachResponse);
+    message.header = session::control_header(wire::ControlType::kReattachResponse);
     message.nonce = asked.nonce;
     std::ranges::copy(asked.token, message.token);
     give(session, initiators_[session].spares.front().first, message);
@@ -194,7 +194,7 @@ class Gateway {
   void heartbeat(uint32_t session) {
     Initiator& peer = initiators_[session];
     wire::Heartbeat message{};
-    message.header = protocol::control_header(wire::ControlType::kHeartbeat);
+    message.header = session::control_header(wire::ControlType::kHeartbeat);
     message.binding_version = peer.binding_version.value;
     give(session, peer.active, message);
   }
@@ -211,7 +211,7 @@ class Gateway {
   /// By a real engine, of which only the keys are kept.
   void connect(uint32_t session, const SecretKey& key, const PublicKey& gateway) {
     RecordingHost host(session + 7);
-    engine::EngineConfig config = config_for(key);
+    session::EngineConfig config = config_for(key);
     config.peers.push_back({"gateway", gateway, {}, {}});
     const auto engine = std::move(*engine::SessionEngine::create(std::move(config), host, now));
     const Path here = path_of(session, 0);

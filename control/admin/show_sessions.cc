@@ -59,11 +59,11 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
           {"policy_version", policy_version}};
 }
 
-nlohmann::json show_sessions(const engine::SessionEngine& engine, session::SessionHost& host,
+nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Environment& environment,
                              const PeerName& name, Millis now) {
   nlohmann::json sessions = nlohmann::json::array();
   engine.for_each_session([&](const engine::SessionView& view) {
-    sessions.push_back(session_json(view, host.activity(view.peer), name(view.peer), now));
+    sessions.push_back(session_json(view, environment.activity(view.peer), name(view.peer), now));
   });
   return sessions;
 }
@@ -71,7 +71,7 @@ nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Sessi
 nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
                                Millis now) {
   nlohmann::json ended = nlohmann::json::array();
-  engine.for_each_tombstone([&](const engine::Tombstone& tombstone) {
+  engine.for_each_tombstone([&](const session::Tombstone& tombstone) {
     ended.push_back({{"session_id", to_string(tombstone.id)},
                      {"peer", name(tombstone.peer)},
                      {"reason", to_string(tombstone.reason)},
@@ -81,7 +81,7 @@ nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerNa
   return ended;
 }
 
-nlohmann::json show_counters(const engine::EngineCounters& counters) {
+nlohmann::json show_counters(const session::EngineCounters& counters) {
   return {{"handshakes_received", counters.handshakes_received},
           {"handshakes_refused", counters.handshakes_refused},
           {"handshakes_throttled", counters.handshakes_throttled},

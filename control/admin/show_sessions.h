@@ -9,7 +9,7 @@
 
 #include "common/types.h"
 #include "control/engine/engine.h"
-#include "control/session/session_host.h"
+#include "control/session/effects.h"
 
 namespace jvpn::admin {
 
@@ -21,12 +21,12 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
                            uint32_t policy_version);
 
 /// Array with one object per live session. `host` tells the traffic counters.
-nlohmann::json show_sessions(const engine::SessionEngine& engine, session::SessionHost& host,
+nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Environment& environment,
                              const PeerName& name, Millis now);
 /// Array of the ended sessions that are still remembered, as the engine lists them.
 nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
                                Millis now);
 /// Object of the engine's counters by name.
-nlohmann::json show_counters(const engine::EngineCounters& counters);
+nlohmann::json show_counters(const session::EngineCounters& counters);
 
 }  // namespace jvpn::admin

@@ -1,8 +1,8 @@
 // The session engine: every session record of one control thread, its handshakes, keys and timers.
 //
-// Free of DPDK and of sockets: input comes by calls with the time as a parameter, output leaves
-// through SessionHost. Gateways and clients run the same engine; whoever dials is the initiator.
-// All calls on the control thread.
+// Free of DPDK and of sockets: input comes by calls with the time as a parameter, output leaves as
+// Effects that the host carries out after each input. Gateways and clients run the same engine;
+// whoever dials is the initiator. All calls on the control thread.
 #pragma once
 
 #include <cstdint>
@@ -10,44 +10,20 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "common/handshake_mac.h"
-#include "common/ip.h"
-#include "common/noise.h"
 #include "common/path.h"
 #include "common/policy.h"
+#include "common/result.h"
 #include "common/types.h"
 #include "common/wire.h"
-#include "control/jump/ownership.h"
-#include "control/session/session_host.h"
+#include "control/session/config.h"
+#include "control/session/effects.h"
+#include "control/session/peer_table.h"
 #include "control/session/state_machine.h"
 #include "control/session/vocabulary.h"
 
 namespace jvpn::engine {
-
-/// A configured peer, by PeerId order.
-struct EnginePeer {
-  std::string name;
-  PublicKey public_key{};
-  std::optional<PresharedKey> preshared;
-  std::vector<Prefix> inner_addresses;  ///< told to an initiator: its own host addresses
-};
-
-struct EngineConfig {
-  SecretKey private_key;
-  std::vector<EnginePeer> peers;
-  std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
-  Millis rekey_after{120'000};
-  uint64_t rekey_after_packets = uint64_t{1} << 28;
-  uint16_t lanes = 1;       ///< lanes this end sends on
-  uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
-  uint32_t handshakes_per_s = 1'000;
-  Policy policy;
-  /// Who decides which binding of a session counts; nullptr: the engine alone. Outlives the engine.
-  jump::Ownership* ownership = nullptr;
-};
 
 /// A session as `jvpn show` prints it.
 struct SessionView {
@@ -72,32 +48,6 @@ struct SessionView {
   RecentTimes<kMaxSwitchesPerMin> recent_switches;
 };
 
-/// An ended session that is still remembered.
-struct Tombstone {
-  SessionId id;
-  PeerId peer;
-  Reason reason{};
-  Detail detail = Detail::kNone;
-  Millis at;
-};
-
-/// Counters of refused control-plane input, by name; for `jvpn show`.
-struct EngineCounters {
-  uint64_t handshakes_received = 0;
-  uint64_t handshakes_refused = 0;
-  uint64_t handshakes_throttled = 0;
-  uint64_t cookies_sent = 0;
-  uint64_t control_received = 0;
-  uint64_t control_replayed = 0;
-  uint64_t control_malformed = 0;
-  uint64_t control_unknown_type = 0;
-  uint64_t control_stale = 0;
-  uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
-  uint64_t reattach_requests = 0;    ///< authentic ones
-  uint64_t reattach_refused = 0;     ///< of those, by a check
-  uint64_t reattach_commits = 0;
-};
-
 class SessionEngine {
  public:
   /// `host` outlives the engine. Fails when the CPU can't run the AEAD.
@@ -113,7 +63,7 @@ class SessionEngine {
                   std::span<const uint8_t> plaintext);
   /// Runs every timer that is due.
   void advance(Millis now);
-  /// When advance() has work next; Millis{UINT64_MAX} when never.
+  /// When advance() has work next; kNever when never.
   Millis next_deadline() const;
 
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told

@@ -47,7 +47,7 @@ std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
 }  // namespace
 
 Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
-                                                         engine::EngineConfig config,
+                                                         session::EngineConfig config,
                                                          DataplaneView view,
                                                          events::EventLog& events,
                                                          const GatewayClock& clock) {
@@ -98,7 +98,7 @@ ControlLoop::~ControlLoop() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-Result<void> ControlLoop::start(const GatewayProfile& profile, engine::EngineConfig config) {
+Result<void> ControlLoop::start(const GatewayProfile& profile, session::EngineConfig config) {
   auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();

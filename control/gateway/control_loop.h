@@ -39,7 +39,7 @@ class ControlLoop {
   /// Installs the profile's routes and opens the admin socket; `events` and `clock` outlive the
   /// loop. The workers of `view` may run already and must be stopped before the loop is destroyed.
   static Result<std::unique_ptr<ControlLoop>> create(const GatewayProfile& profile,
-                                                     engine::EngineConfig config,
+                                                     session::EngineConfig config,
                                                      DataplaneView view, events::EventLog& events,
                                                      const GatewayClock& clock);
   ~ControlLoop();
@@ -64,7 +64,7 @@ class ControlLoop {
   ControlLoop(const GatewayProfile& profile, DataplaneView view, events::EventLog& events,
               const GatewayClock& clock, std::unique_ptr<publish::Publisher> publisher,
               std::unique_ptr<publish::Reclaimer> reclaimer);
-  Result<void> start(const GatewayProfile& profile, engine::EngineConfig config);
+  Result<void> start(const GatewayProfile& profile, session::EngineConfig config);
   Result<void> install_peer_routes(const GatewayProfile& profile);
   void take_signals(Millis now);
 

@@ -15,7 +15,7 @@
 #include "control/neighbor/neighbors.h"
 #include "control/publish/injector.h"
 #include "control/publish/publisher.h"
-#include "control/session/session_host.h"
+#include "control/session/effects.h"
 
 namespace jvpn::gateway {
 
@@ -26,19 +26,18 @@ class GatewayHost final : public session::SessionHost {
               publish::Injector& injector, neighbor::Neighbors& neighbors,
               publish::Publisher& publisher, events::EventLog& events);
 
-  void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const session::RxInstall& install) override { publisher_.install_rx(install); }
-  void bind_rx(ReceiverIndex index, const Endpoint& remote) override {
-    publisher_.bind_rx(index, remote);
-  }
-  void retire_rx(ReceiverIndex index) override { publisher_.retire_rx(index); }
-  void install_tx(const session::TxInstall& install) override;
-  void withdraw_tx(PeerId peer) override;
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const session::RxInstall& install) { publisher_.install_rx(install); }
+  void bind_rx(ReceiverIndex index, const Endpoint& remote) { publisher_.bind_rx(index, remote); }
+  void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
+  void install_tx(const session::TxInstall& install);
+  void withdraw_tx(PeerId peer);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
-  void configured(PeerId peer, const wire::ResponsePayload& answer) override;
-  void emit(const session::Event& event) override { events_.add(event); }
+  void configured(PeerId peer, const wire::ResponsePayload& answer);
+  void emit(const session::Event& event) { events_.add(event); }
   void random(std::span<uint8_t> bytes) override;
   uint64_t clock_us(Millis now) override;
   wire::Timestamp timestamp() override;

@@ -1,4 +1,5 @@
-// Which path a session should take (design §7): deterministic, from measured values alone. Pure.
+// Which path a session should take (docs/DESIGN.md, quality): deterministic, from measured values
+// alone. Pure.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 
 #include "common/policy.h"
 #include "common/types.h"
-#include "control/session/quality.h"
+#include "control/session/path_quality.h"
 #include "control/session/vocabulary.h"
 
 namespace jvpn::jump {

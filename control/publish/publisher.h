@@ -20,7 +20,7 @@
 #include "control/neighbor/packet_writer.h"
 #include "control/publish/reclaimer.h"
 #include "control/publish/slab.h"
-#include "control/session/session_host.h"
+#include "control/session/effects.h"
 
 namespace jvpn::publish {
 

@@ -1,7 +1,7 @@
-// What the engine keeps of one peer: its session, the handshakes that may become one, and the
-// receiver indices that still take what is in flight. An idle peer costs a PeerState and no more.
+// What the engine keeps of one session: what both ends have, and each end's own side. Every group
+// of fields names the part of the engine that alone writes it; the others read.
 //
-// Control thread only. SessionRecord's state and version change through step() alone.
+// Control thread only.
 #pragma once
 
 #include <array>
@@ -10,19 +10,19 @@
 #include <optional>
 #include <vector>
 
-#include "common/handshake_mac.h"
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/policy.h"
 #include "common/token_bucket.h"
 #include "common/types.h"
 #include "common/wire.h"
-#include "control/jump/path_choice.h"
 #include "control/session/key_generation.h"
-#include "control/session/quality.h"
+#include "control/session/path_quality.h"
 #include "control/session/state_machine.h"
 
 namespace jvpn::session {
+
+// ---- The initiator's side.
 
 /// A rekey that was asked for and not yet answered. Each repetition is a new one.
 struct RekeyAttempt {
@@ -30,7 +30,73 @@ struct RekeyAttempt {
   ReceiverIndex local;
 };
 
-/// Responder: a request that was challenged and not yet answered. Its repetitions belong to it.
+/// Written by protocol::Rekeyer.
+struct RekeyState {
+  std::unique_ptr<RekeyAttempt> attempt;
+  Millis due;  ///< when to ask, or ask again
+  uint64_t rx_packets_before_key = 0;
+};
+
+/// Written by protocol::Idleness.
+struct IdleState {
+  uint64_t data_packets = 0;  ///< both ways, at the last look
+  Millis data_at;             ///< when it was last seen to have grown
+  Millis granted;             ///< interval, as the responder last answered
+  Millis announced;           ///< when the initiator last announced
+};
+
+/// Requests being made over one candidate path.
+struct Jump {
+  Path path;
+  wire::ReattachCause cause = wire::ReattachCause::kDead;
+  uint64_t first_nonce = 0;
+  uint64_t news_nonce = 0;  ///< of the first request with what the latest reject told
+  Millis next_send;
+  Millis gives_up;  ///< then it's the next candidate's turn
+};
+
+/// Where a session shall jump, and why.
+struct JumpWish {
+  Path path;
+  wire::ReattachCause cause = wire::ReattachCause::kPlanned;
+};
+
+/// Written by jump::Jumper.
+struct JumpState {
+  std::unique_ptr<Jump> jump;
+  std::optional<JumpWish> wish;
+  Millis pause;                 ///< no jump begins before
+  uint64_t nonce = 0;           ///< of the latest request
+  BindingVersion told_version;  ///< the highest that the responder told
+  uint64_t clock_ahead = 0;     ///< responder's clock less ours, modulo 2^64
+};
+
+/// Written by jump::Failback.
+struct FailbackState {
+  std::optional<Millis> at;  ///< when the session last returned to a preferred path
+  unsigned undone = 0;       ///< in a row, soon after; each doubles the wait
+};
+
+/// Written by jump::Prober.
+struct ProbeState {
+  Millis due;
+  uint64_t nonce = 0;  ///< of the latest probe
+};
+
+struct InitiatorSide {
+  wire::PolicySnapshot told_policy{};
+  Policy policy;  ///< our own, with the responder's tighter bounds
+  RekeyState rekey;
+  IdleState idle;
+  JumpState jumping;
+  FailbackState failback;
+  ProbeState probe;
+  Millis spares_asked;  ///< when spare indices were last asked for; by jump::SpareKeeper
+};
+
+// ---- The responder's side.
+
+/// A request that was challenged and not yet answered. Its repetitions belong to it.
 struct OutstandingChallenge {
   Path from{};               ///< as observed
   uint16_t number = 0;       ///< of the spare binding that it came on
@@ -42,7 +108,7 @@ struct OutstandingChallenge {
   wire::ReattachCause cause = wire::ReattachCause::kDead;
 };
 
-/// Responder: an address that answered a challenge on a spare index.
+/// An address that answered a challenge on a spare index.
 struct ValidatedPath {
   Path from{};
   ReceiverIndex index{};
@@ -50,7 +116,8 @@ struct ValidatedPath {
   Millis until{};
 };
 
-/// Responder: all that is remembered of a session's reattach requests; fixed in size.
+/// All that is remembered of a session's reattach requests and probes; fixed in size. Written by
+/// jump::ReattachResponder, `validated` by jump::PathValidator.
 struct ReattachMemory {
   TokenBucket rate;
   TokenBucket probe_rate;
@@ -62,29 +129,6 @@ struct ReattachMemory {
   size_t next_validated = 0;
 };
 
-/// Initiator: requests being made over one candidate path.
-struct Jump {
-  Path path;
-  wire::ReattachCause cause = wire::ReattachCause::kDead;
-  uint64_t first_nonce = 0;
-  uint64_t news_nonce = 0;  ///< of the first request with what the latest reject told
-  Millis next_send;
-  Millis gives_up;  ///< then it's the next candidate's turn
-};
-
-/// Initiator: what probing has shown of a path that the session may jump to.
-struct Candidate {
-  Path path;
-  RttMeter rtt{};
-  uint32_t probes = 0;                   ///< sent; those counted in `answered`
-  uint32_t answered = 0;                 ///< bit n: the n-th latest was
-  uint64_t nonce = 0;                    ///< of the probe that is out; 0: none
-  Millis probed_at{};                    ///< when it was sent
-  unsigned tried = 0;                    ///< jumps to it begun since the transport was lost
-  std::optional<Millis> stable_since{};  ///< every probe answered since
-  std::optional<Millis> left_at{};       ///< the session jumped away from it
-};
-
 /// A control message that came while a commit was pending.
 struct WaitingMessage {
   Path from;
@@ -93,99 +137,76 @@ struct WaitingMessage {
   std::vector<uint8_t> plaintext;
 };
 
+struct ResponderSide {
+  std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
+  uint64_t commit_pending = 0;               ///< ticket of the commit under way; 0: none
+  std::vector<WaitingMessage> waiting;       ///< until that is decided
+  Millis hinted_at;         ///< when the initiator was last asked to jump; by jump::QualityMonitor
+  Millis rebind_hinted_at;  ///< when another source was last told to reattach
+};
+
+// ---- What both ends have.
+
+/// Written by jump::QualityMonitor.
+struct QualityState {
+  PathQuality path;            ///< the bound one
+  Millis due;                  ///< when to judge it next
+  Millis reported_at;          ///< when our loss was last told to the peer
+  bool reported_loss = false;  ///< and there was some
+};
+
+/// The active binding. Written by Bindings.
+struct BindingState {
+  bool tx_installed = false;      ///< the host sends on it
+  std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
+  bool drain_settles = false;     ///< responder: the initiator wasn't heard on the new one yet
+  uint64_t switches = 0;          ///< committed jumps
+  wire::ReattachCause cause = wire::ReattachCause::kDead;  ///< of the latest
+};
+
 /// One session, from BIRTH on.
-struct Session {
-  SessionRecord record;
+class Session {
+ public:
+  /// One side is there, for the session's whole life.
+  Session(PeerId with, const Path& over, Suite under, const SessionRecord& first)
+      : peer(with), path(over), suite(under), record_(first) {}
+
+  const SessionRecord& record() const { return record_; }
+  State state() const { return record_.state; }
+  bool has_transport() const { return record_.has_transport; }
+  BindingVersion binding_version() const { return record_.binding_version; }
+  /// This end dialled: it confirms keys, starts rekeys and jumps.
+  bool initiates() const { return initiator != nullptr; }
+  bool commit_pending() const { return responder != nullptr && responder->commit_pending != 0; }
+  /// Initiator: requests are being made over a candidate path.
+  bool jumping() const { return initiator != nullptr && initiator->jumping.jump != nullptr; }
+  /// Initiator: it shall jump.
+  bool wants_jump() const { return initiator != nullptr && initiator->jumping.wish.has_value(); }
+  /// Round trip on the bound path; 0 while none was measured.
+  uint32_t rtt_us() const { return quality.path.rtt.rtt_us().value_or(0); }
+
   SessionId id;
   PeerId peer;
-  Path path;
+  Path path;  ///< of the active binding; the latest one while there is none
   Suite suite{};
-  bool initiator = false;  ///< this end dialled: it confirms keys and starts rekeys
-  bool confirmed = false;  ///< initiator: the peer has shown that it has the current keys
   uint16_t peer_mtu = 0;   ///< as the responder told; 0: not told
+  bool confirmed = false;  ///< initiator: the peer has shown that it has the current keys
   Reason last_reason{};
-  std::unique_ptr<const Policy> tightened;  ///< initiator: with the responder's tighter bounds
-  wire::PolicySnapshot told_policy{};       ///< initiator: those
+  uint64_t rekeys = 0;
+  Millis heartbeat_sent;  ///< by protocol::Liveness
 
   std::unique_ptr<KeyGeneration> current;   ///< sending, unless in BIRTH
   std::unique_ptr<KeyGeneration> previous;  ///< only receiving, until retire_at
   std::unique_ptr<KeyGeneration> next;      ///< responder: answered, not yet confirmed
-  std::unique_ptr<RekeyAttempt> rekey;      ///< initiator
-  Millis rekey_at;                          ///< initiator: when to ask, or ask again
-  uint64_t rx_packets_before_key = 0;
-  uint64_t rekeys = 0;
 
-  Millis heartbeat_sent;
-  PathQuality quality;         ///< of the bound path
-  Millis quality_at;           ///< when to judge it next
-  Millis reported_at;          ///< when our loss was last told to the peer
-  bool reported_loss = false;  ///< and there was some
-  Millis hinted_at;            ///< responder: when the initiator was last asked to jump
-  Millis rebind_hinted_at;     ///< responder: when another source was last told to reattach
+  BindingState binding;
+  QualityState quality;
+  std::unique_ptr<InitiatorSide> initiator;
+  std::unique_ptr<ResponderSide> responder;
 
-  uint64_t data_packets = 0;  ///< initiator: both ways, at the last look
-  Millis data_at;             ///< initiator: when it was last seen to have grown
-  Millis idle_granted;        ///< initiator: as the responder last answered
-  Millis idle_sent;           ///< initiator: when it last announced
-
-  bool tx_installed = false;      ///< the host sends on the active binding
-  std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
-  uint64_t switches = 0;
-
-  std::unique_ptr<ReattachMemory> reattach;  ///< responder, from the first request on
-  uint64_t commit_pending = 0;               ///< responder: ticket of the commit under way; 0: none
-  std::vector<WaitingMessage> waiting;       ///< until that is decided
-  bool drain_settles = false;  ///< responder: the initiator wasn't heard on the new binding yet
-
-  std::unique_ptr<Jump> jump;  ///< initiator
-  std::optional<Path> wanted;  ///< initiator: where a planned jump shall go
-  wire::ReattachCause why_wanted = wire::ReattachCause::kPlanned;
-  wire::ReattachCause cause = wire::ReattachCause::kDead;  ///< of the latest jump
-  std::optional<Millis> failed_back;  ///< initiator: when it last returned to a preferred path
-  unsigned failbacks_undone = 0;      ///< initiator: in a row, soon after; each doubles the wait
-  Millis probe_at;                    ///< initiator: when to probe the candidates next
-  uint64_t probe_nonce = 0;           ///< initiator: of the latest probe
-  Millis jump_pause;                  ///< initiator: no jump begins before
-  uint64_t nonce = 0;                 ///< initiator: of the latest request
-  BindingVersion told_version;        ///< initiator: the highest that the responder told
-  uint64_t clock_ahead = 0;           ///< initiator: responder's clock less ours, modulo 2^64
-  Millis spares_asked;                ///< initiator: when spare indices were last asked for
-};
-
-/// The wish to have a session with a peer, and the attempt under way. Stays while the session
-/// lives, so that the peer is dialled again when it ends.
-struct Dial {
-  Path path;
-  ResponderMacKeys macs;
-  bool active = false;  ///< attempts are being made
-  Millis started;       ///< when `active` became true
-  Millis next_attempt;
-  uint32_t attempts = 0;
-  std::optional<NoiseHandshake> noise;  ///< of the latest attempt; older ones are given up
-  ReceiverIndex local;                  ///< its index; 0: none
-  Mac mac1{};  ///< of the latest initiation, which a cookie reply must name
-  std::optional<Mac> cookie;
-  Millis cookie_until;
-
-  ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }
-};
-
-/// An index of a superseded session: in-flight packets are still delivered, nothing is sent.
-struct DrainingIndex {
-  ReceiverIndex index;
-  Millis until;
-};
-
-/// Everything of one configured peer.
-struct PeerState {
-  wire::Timestamp latest_received{};  ///< of its initiations and rekeys; outlives sessions
-  wire::Timestamp latest_sent{};
-  std::unique_ptr<Session> session;  ///< the one that carries data
-  std::unique_ptr<Session> pending;  ///< responder: in BIRTH
-  std::unique_ptr<Dial> dial;
-  std::vector<DrainingIndex> draining;
-  std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
-  std::vector<Candidate> candidates;              ///< initiator: by preference
+ private:
+  friend class Lifecycle;  // the one place that takes over what step() gives
+  SessionRecord record_;
 };
 
 }  // namespace jvpn::session

@@ -1,4 +1,5 @@
-// The session state machine (design §5): a pure function of record, event, policy and time.
+// The session state machine (docs/STATE_MACHINE.md): a pure function of record, event, policy and
+// time.
 //
 // No I/O, no clock, no allocation. Every applied row raises state_version by one and has exactly
 // one primary reason; whatever no row allows is refused without a mutation. Both ends run it; each
@@ -34,6 +35,12 @@ enum class Trigger : uint8_t {
   kRequestDenied,       ///< an authentic request was answered POLICY_DENY: one attempt
   kSwitchRateExceeded,  ///< an authentic request over max_switches_per_min
   kSwitchRequested,     ///< an authentic request, or the initiator's own wish, while DEGRADED
+  // Facts: noted in the record, whose rows are judged by the next trigger above.
+  kHeard,        ///< authentic message or data over the bound transport, at `time`
+  kIdleAgreed,   ///< both ends agreed to be heard every `time` only; 0: as often as ever
+  kWoken,        ///< the initiator ended an agreed idleness; the silence until now was agreed upon
+  kKeysRenewed,  ///< the current keys may be used until `time`
+  kCandidates,   ///< `can_switch`: there is a better path to jump to
 };
 const char* to_string(Trigger trigger);
 
@@ -52,7 +59,9 @@ struct SessionEvent {
   /// a told version must exceed the record's.
   BindingVersion binding_version{};
   QualityVerdict verdict = QualityVerdict::kHealthy;  ///< kQuality
-  bool planned = false;  ///< kReattachCommitted: it retires the active binding itself
+  bool planned = false;     ///< kReattachCommitted: it retires the active binding itself
+  Millis time{};            ///< of a fact
+  bool can_switch = false;  ///< kCandidates
 };
 
 /// The latest times of something that a policy bounds per minute, newest first, as milliseconds
@@ -83,8 +92,8 @@ class RecentTimes {
 inline constexpr size_t kMaxSwitchesPerMin = 64;
 inline constexpr size_t kMaxFlapsPerMin = 31;
 
-/// What the state machine knows of a session. Plain value; times are CLOCK_BOOTTIME. The engine
-/// writes the second group between steps; the first changes through step() alone.
+/// What the state machine knows of a session. Plain value that changes through step() alone; times
+/// are CLOCK_BOOTTIME. Facts change the second group, rows the first and what a new binding resets.
 struct SessionRecord {
   State state = State::kBirth;
   StateVersion version;
@@ -135,10 +144,10 @@ struct Step {
   std::span<const AppliedRow> rows() const { return {all_rows.data(), row_count}; }
 };
 
-/// One step. Simultaneous triggers are judged in design §5's order; whatever is due by `now` is
-/// judged with every trigger, so that nothing goes on past its time because an event came before
-/// the tick. One row a call (but for a planned commit): the next is due at next_deadline(), which
-/// may be at once.
+/// One step. Simultaneous triggers are judged in the table's order; whatever is due by `now` is
+/// judged with every trigger but facts, so that nothing goes on past its time because an event came
+/// before the tick. One row a call (but for a planned commit): the next is due at next_deadline(),
+/// which may be at once.
 Step step(const SessionRecord& record, const SessionEvent& event, const Policy& policy, Millis now);
 
 /// The earliest time at which a kTick could apply a row; Millis{UINT64_MAX} if none.
@@ -147,8 +156,19 @@ Millis next_deadline(const SessionRecord& record, const Policy& policy);
 /// The earliest time at which a kTick could end the session.
 Millis end_deadline(const SessionRecord& record, const Policy& policy);
 
+/// The record of a session that begins now, in BIRTH, with keys that may be used until then.
+SessionRecord new_record(Millis now, Millis keys_expire);
+
 // Guards that the engine asks before it answers a request. Pure, any thread.
 
+/// When the present silence of the bound transport becomes its death; kNever without one.
+Millis silence_is_death(const SessionRecord& record, const Policy& policy);
+/// When it becomes volatility.
+Millis silence_is_volatile(const SessionRecord& record, const Policy& policy);
+/// When switch_cooldown_ms has passed since the last switch; 0 when there was none.
+Millis cooldown_ends(const SessionRecord& record, const Policy& policy);
+/// When one more switch is within max_switches_per_min again; kNever when none is allowed.
+Millis switch_rate_allows(const SessionRecord& record, const Policy& policy);
 /// One more switch now would be over max_switches_per_min.
 bool switch_rate_exceeded(const SessionRecord& record, const Policy& policy, Millis now);
 /// Less than switch_cooldown_ms since the last switch.

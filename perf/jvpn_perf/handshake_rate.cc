@@ -37,7 +37,7 @@ class Node final : public session::SessionHost {
  public:
   explicit Node(Aead& aead) : aead_(aead) {}
 
-  Result<void> start(engine::EngineConfig config, Millis now) {
+  Result<void> start(session::EngineConfig config, Millis now) {
     auto made = engine::SessionEngine::create(std::move(config), *this, now);
     if (!made) return made.error();
     engine = *std::move(made);
@@ -52,23 +52,24 @@ class Node final : public session::SessionHost {
       engine->on_control(now, from, ReceiverIndex{header.receiver}, header.counter, *plaintext);
   }
 
-  void send(const Path&, std::span<const uint8_t> datagram) override {
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path&, std::span<const uint8_t> datagram) {
     sent.emplace_back(datagram.begin(), datagram.end());
   }
-  void install_rx(const session::RxInstall& install) override {
+  void install_rx(const session::RxInstall& install) {
     aead_.expand(install.suite, install.traffic_key, rx_key_);
   }
-  void retire_rx(ReceiverIndex) override {}
-  void install_tx(const session::TxInstall& install) override {
+  void retire_rx(ReceiverIndex) {}
+  void install_tx(const session::TxInstall& install) {
     aead_.expand(install.suite, install.traffic_key, tx_key_);
     ++sessions;
   }
-  void withdraw_tx(PeerId) override {}
+  void withdraw_tx(PeerId) {}
   session::Activity activity(PeerId) override { return {}; }
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
-  void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const session::Event&) override {}
+  void configured(PeerId, const wire::ResponsePayload&) {}
+  void emit(const session::Event&) {}
   void random(std::span<uint8_t> bytes) override {
     static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
   }
@@ -97,8 +98,8 @@ class Pair {
 
   Result<void> start(Suite suite) {
     const SecretKey gateway_key = generate_secret_key();
-    engine::EngineConfig config = config_for(gateway_key, suite);
-    std::vector<engine::EngineConfig> peers;
+    session::EngineConfig config = config_for(gateway_key, suite);
+    std::vector<session::EngineConfig> peers;
     for (size_t i = 0; i < kInitiators; ++i) {
       const SecretKey key = generate_secret_key();
       PresharedKey psk;
@@ -108,7 +109,7 @@ class Pair {
       peers.back().peers.push_back({"gateway", public_key_of(gateway_key), psk, {}});
     }
     if (auto started = gateway_.start(std::move(config), now_); !started) return started;
-    for (engine::EngineConfig& peer : peers) {
+    for (session::EngineConfig& peer : peers) {
       auto node = std::make_unique<Node>(aead_);
       if (auto started = node->start(std::move(peer), now_); !started) return started;
       initiators_.push_back(std::move(node));
@@ -139,8 +140,8 @@ class Pair {
   }
 
  private:
-  static engine::EngineConfig config_for(const SecretKey& key, Suite suite) {
-    engine::EngineConfig config;
+  static session::EngineConfig config_for(const SecretKey& key, Suite suite) {
+    session::EngineConfig config;
     config.private_key = key;
     config.suites = {suite};
     config.slot_bits = kSlotBits;

@@ -141,7 +141,7 @@ Result<void> MemifPeer::start_session(const SecretKey& private_key) {
   if (!data_path) return data_path.error();
   data_path_ = *std::move(data_path);
   path_ = {0, {ends_[kWan].address, kOuterPort}, {ends_[kWan].gateway, wire::kDefaultPort}};
-  engine::EngineConfig config;
+  session::EngineConfig config;
   config.private_key = private_key;
   config.peers.push_back({"gateway", gateway_.public_key(), std::nullopt, {}});
   config.suites = {options_.suite};

@@ -45,11 +45,12 @@ class MemifPeer final : public session::SessionHost {
   /// The session ended, or the gateway did.
   Result<void> check();
 
-  void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const session::RxInstall& install) override { data_path_->install_rx(install); }
-  void retire_rx(ReceiverIndex index) override { data_path_->retire_rx(index); }
-  void install_tx(const session::TxInstall& install) override { data_path_->install_tx(install); }
-  void withdraw_tx(PeerId) override { data_path_->withdraw_tx(); }
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const session::RxInstall& install) { data_path_->install_rx(install); }
+  void retire_rx(ReceiverIndex index) { data_path_->retire_rx(index); }
+  void install_tx(const session::TxInstall& install) { data_path_->install_tx(install); }
+  void withdraw_tx(PeerId) { data_path_->withdraw_tx(); }
   /// With the packets that were not opened: the engine rekeys by their number.
   session::Activity activity(PeerId) override {
     session::Activity activity = data_path_->activity();
@@ -59,8 +60,8 @@ class MemifPeer final : public session::SessionHost {
   /// Only samples are opened: nothing to judge a path by.
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
   uint16_t inner_mtu(const Path&) override { return 1'420; }
-  void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const session::Event&) override {}
+  void configured(PeerId, const wire::ResponsePayload&) {}
+  void emit(const session::Event&) {}
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 

@@ -57,16 +57,17 @@ class ClientNode final : public SessionHost {
   SessionEngine& engine() { return *engine_; }
   const EventBook& events() const { return book_; }
 
-  void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const RxInstall& install) override;
-  void retire_rx(ReceiverIndex index) override;
-  void install_tx(const TxInstall& install) override;
-  void withdraw_tx(PeerId peer) override;
+  void apply(const Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const RxInstall& install);
+  void retire_rx(ReceiverIndex index);
+  void install_tx(const TxInstall& install);
+  void withdraw_tx(PeerId peer);
   Activity activity(PeerId) override { return data_path_->activity(); }
   RxProgress rx_progress(ReceiverIndex index) override { return data_path_->rx_progress(index); }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
-  void configured(PeerId, const wire::ResponsePayload&) override {}
-  void emit(const Event& event) override;
+  void configured(PeerId, const wire::ResponsePayload&) {}
+  void emit(const Event& event);
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 

@@ -1,4 +1,5 @@
 // Matrix section 2: what the control plane refuses, and that refusing changes nothing.
+#include "control/session/control_message.h"
 #include "tests/matrix/bad_requests.h"
 #include "tests/matrix/forger.h"
 #include "tests/support/rooms.h"

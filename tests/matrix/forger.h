@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "control/protocol/handshake.h"
+#include "control/protocol/handshake_messages.h"
+#include "control/session/control_message.h"
 #include "tests/matrix/rig.h"
 #include "tests/packet/openssl_aead.h"
 #include "tests/support/rooms.h"

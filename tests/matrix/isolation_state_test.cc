@@ -1,5 +1,6 @@
 // Isolation section 5: what no row of the state machine takes changes nothing and is told of; what
 // can't be meant ends the session.
+#include "control/session/control_message.h"
 #include "tests/matrix/forger.h"
 #include "tests/matrix/stores.h"
 #include "tests/support/rooms.h"

@@ -1,4 +1,5 @@
 // Matrix section 6: attempts on an identity, an address, an owner, and on what can't be.
+#include "control/session/control_message.h"
 #include "tests/matrix/forger.h"
 #include "tests/matrix/stores.h"
 #include "tests/support/rooms.h"

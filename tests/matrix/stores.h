@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "control/jump/ownership.h"
+#include "control/session/ownership.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {

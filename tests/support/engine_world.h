@@ -103,22 +103,23 @@ class Node : public SessionHost {
   Node(World& world, size_t number, uint64_t seed)
       : world_(world), number_(number), random_(seed) {}
 
-  void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const RxInstall& install) override {
+  void apply(const Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const RxInstall& install) {
     witness("install_rx", std::to_string(install.index.value) + " " +
                               std::to_string(install.first_lane.value) + "+" +
                               std::to_string(install.lanes));
     EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
     most_rx = std::max(most_rx, generations());
   }
-  void bind_rx(ReceiverIndex index, const Endpoint& remote) override {
+  void bind_rx(ReceiverIndex index, const Endpoint& remote) {
     witness("bind_rx", std::to_string(index.value) + " " + to_string(remote));
   }
-  void retire_rx(ReceiverIndex index) override {
+  void retire_rx(ReceiverIndex index) {
     witness("retire_rx", std::to_string(index.value));
     EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
   }
-  void install_tx(const TxInstall& install) override {
+  void install_tx(const TxInstall& install) {
     witness("install_tx", to_string(install.path) + " " + std::to_string(install.peer_index.value) +
                               " " + std::to_string(install.first_lane.value) + " " +
                               std::to_string(install.binding_version.value) + " " +
@@ -151,7 +152,7 @@ class Node : public SessionHost {
     return static_cast<size_t>(std::ranges::count_if(
         rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; }));
   }
-  void withdraw_tx(PeerId peer) override {
+  void withdraw_tx(PeerId peer) {
     witness("withdraw_tx", std::to_string(peer.value));
     EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
   }
@@ -164,10 +165,8 @@ class Node : public SessionHost {
     return progress_[index.value];
   }
   uint16_t inner_mtu(const Path&) override { return 1400; }
-  void configured(PeerId, const wire::ResponsePayload& answer) override {
-    answers.push_back(answer);
-  }
-  void emit(const Event& event) override {
+  void configured(PeerId, const wire::ResponsePayload& answer) { answers.push_back(answer); }
+  void emit(const Event& event) {
     if (on_word) witness("event", to_json_line(event, 0, event.at.value, "n"));
     events.push_back(event);
   }

@@ -1,7 +1,8 @@
 // Two engines over three networks that can be cut, and an odd but authentic initiator.
 #pragma once
 
-#include "control/protocol/handshake.h"
+#include "control/protocol/handshake_messages.h"
+#include "control/session/control_message.h"
 #include "tests/support/engine_world.h"
 #include "tests/support/rooms.h"
 

@@ -4,9 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/jumper.h"
 #include "tests/support/rooms.h"
 #include "tests/unit/audit_rig.h"
-#include "tests/support/jumper.h"
 
 namespace jvpn {
 namespace {

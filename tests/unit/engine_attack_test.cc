@@ -3,9 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "control/protocol/handshake.h"
-#include "tests/support/rooms.h"
+#include "control/protocol/handshake_messages.h"
+#include "control/session/control_message.h"
 #include "tests/support/engine_world.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

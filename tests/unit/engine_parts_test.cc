@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/token_bucket.h"
-#include "control/protocol/handshake.h"
+#include "control/protocol/handshake_messages.h"
 #include "control/protocol/policy_snapshot.h"
 #include "control/session/index_allocator.h"
 #include "control/session/key_schedule.h"

@@ -1,8 +1,8 @@
 // What sessions do about paths that decay, prefer, sleep and come back, between two engines.
 #include <gtest/gtest.h>
 
-#include "tests/support/rooms.h"
 #include "tests/support/jumper.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

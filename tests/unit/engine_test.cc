@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "tests/support/rooms.h"
 #include "tests/support/engine_world.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

@@ -1,9 +1,8 @@
 // Loss, round trips, the verdict on a path, and the choice between paths.
-#include "control/session/quality.h"
-
 #include <gtest/gtest.h>
 
 #include "control/jump/path_choice.h"
+#include "control/session/path_quality.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn {
@@ -123,8 +122,8 @@ TEST(Quality, Verdicts) {
     quality.reported_until = now + Millis{1};
     quality.rtt.add(each.rtt_us);
     quality.rtt.add(each.rtt2_us);
-    EXPECT_EQ(judge(quality, policy, now).verdict, each.verdict);
-    EXPECT_EQ(judge(quality, policy, now).detail, each.detail);
+    EXPECT_EQ(assess(quality, policy, now).verdict, each.verdict);
+    EXPECT_EQ(assess(quality, policy, now).detail, each.detail);
   }
 }
 
@@ -132,8 +131,8 @@ TEST(Quality, OldReportsDoNotCount) {
   PathQuality quality;
   quality.reported = kWhole;
   quality.reported_until = Millis{1'000};
-  EXPECT_EQ(judge(quality, Policy{}, Millis{999}).verdict, QualityVerdict::kVolatile);
-  EXPECT_EQ(judge(quality, Policy{}, Millis{1'000}).verdict, QualityVerdict::kHealthy);
+  EXPECT_EQ(assess(quality, Policy{}, Millis{999}).verdict, QualityVerdict::kVolatile);
+  EXPECT_EQ(assess(quality, Policy{}, Millis{1'000}).verdict, QualityVerdict::kHealthy);
 }
 
 PathMerits merits(uint32_t id, Standing standing, Ppm loss, std::optional<uint32_t> latency_us,

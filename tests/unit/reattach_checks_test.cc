@@ -1,11 +1,12 @@
 // What a responder refuses, and that refusing changes nothing; races, replays, slow stores.
+#include "control/jump/reattach_checks.h"
+
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "control/jump/ownership.h"
-#include "control/jump/reattach.h"
-#include "tests/support/rooms.h"
+#include "control/session/ownership.h"
 #include "tests/support/jumper.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "tests/support/rooms.h"
 #include "tests/support/jumper.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

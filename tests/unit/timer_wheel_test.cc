@@ -5,8 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/rooms.h"
 #include "tests/support/engine_world.h"
+#include "tests/support/rooms.h"
 
 namespace jvpn {
 namespace {

@@ -33,9 +33,9 @@ uint64_t socket_tag(uint16_t underlay, Family family) {
   return kSocketTags + 2 * uint64_t{underlay} + (family == Family::kIpv6 ? 1 : 0);
 }
 
-engine::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
-                                   std::optional<PresharedKey> preshared) {
-  engine::EngineConfig config;
+session::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
+                                    std::optional<PresharedKey> preshared) {
+  session::EngineConfig config;
   config.private_key = std::move(private_key);
   config.peers.push_back(
       {profile.gateway.name, profile.gateway.public_key, std::move(preshared), {}});
@@ -287,7 +287,7 @@ void Client::follow_session(Millis now) {
 // Why the latest session ended.
 std::string Client::last_end() const {
   std::string text;
-  engine_->for_each_tombstone([&](const engine::Tombstone& ended) {
+  engine_->for_each_tombstone([&](const session::Tombstone& ended) {
     text = std::string(to_string(ended.reason)) + " " + to_string(ended.detail);
   });
   return text;

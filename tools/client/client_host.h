@@ -12,7 +12,7 @@
 
 #include "common/result.h"
 #include "control/events/event_log.h"
-#include "control/session/session_host.h"
+#include "control/session/effects.h"
 #include "tools/client/data_path.h"
 #include "tools/client/tunnel_interface.h"
 #include "tools/client/underlay.h"
@@ -34,16 +34,17 @@ class ClientHost : public session::SessionHost {
   };
   ClientHost(ClientParts parts, Options options, events::EventLog& events);
 
-  void send(const Path& path, std::span<const uint8_t> datagram) override;
-  void install_rx(const session::RxInstall& install) override;
-  void retire_rx(ReceiverIndex index) override;
-  void install_tx(const session::TxInstall& install) override;
-  void withdraw_tx(PeerId peer) override;
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const session::RxInstall& install);
+  void retire_rx(ReceiverIndex index);
+  void install_tx(const session::TxInstall& install);
+  void withdraw_tx(PeerId peer);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
-  void configured(PeerId peer, const wire::ResponsePayload& answer) override;
-  void emit(const session::Event& event) override { events_.add(event); }
+  void configured(PeerId peer, const wire::ResponsePayload& answer);
+  void emit(const session::Event& event) { events_.add(event); }
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 

@@ -19,7 +19,7 @@
 #include "common/result.h"
 #include "common/types.h"
 #include "common/wire.h"
-#include "control/session/session_host.h"
+#include "control/session/effects.h"
 #include "tools/client/seal_batch.h"
 
 namespace jvpn::client {

@@ -46,10 +46,10 @@ std::vector<Prefix> host_addresses(const PeerProfile& peer) {
   return hosts;
 }
 
-engine::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplane& dataplane,
-                                   uint32_t slot_bits) {
+session::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplane& dataplane,
+                                    uint32_t slot_bits) {
   const GatewayProfile& profile = loaded.profile;
-  engine::EngineConfig config;
+  session::EngineConfig config;
   config.private_key = std::move(loaded.private_key);
   for (size_t i = 0; i < profile.peers.size(); ++i) {
     const PeerProfile& peer = profile.peers[i];
@@ -103,7 +103,7 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
   if (!dataplane) return dataplane.error();
   Dataplane& workers = **dataplane;
 
-  engine::EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
+  session::EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
   const gateway::BootClock clock;
   auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), view_of(workers),
                                            events, clock);

@@ -1,0 +1,199 @@
+#include "control/engine/engine_impl.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/secret.h"
+#include "control/protocol/policy_snapshot.h"
+
+namespace jvpn::engine {
+
+SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host, Aead own_aead,
+                          MessageMac own_mac, Millis now)
+    : config(std::move(configuration)),
+      host(session_host),
+      aead(std::move(own_aead)),
+      mac(std::move(own_mac)),
+      own_key(config.private_key),
+      table(config.peers.size(), config.slot_bits),
+      self{config.private_key, own_key.public_key(), {&own_key, &table}},
+      context{config,  table,    host,
+              effects, counters, config.ownership != nullptr ? *config.ownership : own_memory,
+              aead,    mac},
+      parts(
+          context, self, token_secret,
+          [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
+            end_commit(then, id, ticket, answer);
+          },
+          now),
+      dispatch(parts),
+      timers(static_cast<uint32_t>(config.peers.size()), now) {
+  Secret<16> secret;
+  host.random(secret.span());
+  mac.expand(secret.span(), token_secret);
+}
+
+SessionEngine::Impl::~Impl() {
+  wipe(&token_secret, sizeof token_secret);
+}
+
+// ---- The way out.
+
+void SessionEngine::Impl::leave(PeerId id) {
+  const Millis at = due(id);
+  if (at == kNever) {
+    timers.cancel(id.value);
+  } else {
+    timers.arm(id.value, at);
+  }
+  carry_out();
+}
+
+void SessionEngine::Impl::leave(std::optional<PeerId> id) {
+  if (id) return leave(*id);
+  carry_out();
+}
+
+void SessionEngine::Impl::leave_all() {
+  for (uint32_t i = 0; i < table.size(); ++i) leave(PeerId{i});
+}
+
+void SessionEngine::Impl::carry_out() {
+  if (effects.empty()) return;
+  JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
+  carrying_out = true;
+  host.apply(effects);
+  carrying_out = false;
+  effects.clear();
+}
+
+// ---- Time.
+
+void SessionEngine::Impl::serve(Millis now, PeerId id) {
+  PeerState& peer = table.peer(id);
+  parts.bindings.serve_draining(now, peer);
+  if (peer.pending) parts.lifecycle.transition(now, *peer.pending, {Trigger::kTick});
+  if (peer.session) serve_session(now, *peer.session);
+  if (peer.dial) parts.dialer.serve_dial(now, id);
+}
+
+void SessionEngine::Impl::serve_session(Millis now, Session& session) {
+  parts.liveness.note_data(now, session);
+  if (session.commit_pending()) {  // all but the session's end waits for the store's answer
+    if (now < end_deadline(session.record(), context.policy_of(session))) return;
+    parts.lifecycle.transition(now, session, {Trigger::kTick});
+    return;
+  }
+  if (!parts.lifecycle.transition(now, session, {Trigger::kTick})) return;
+  for (Part* part : parts.served) {
+    if (!part->serve(now, session)) return;
+  }
+}
+
+Millis SessionEngine::Impl::due(PeerId id) const {
+  const PeerState& peer = table.peer(id);
+  Millis at = std::min(parts.dialer.dial_due(id), Bindings::draining_due(peer));
+  if (peer.pending) {
+    at = std::min(at, session::next_deadline(peer.pending->record(), config.policy));
+  }
+  return peer.session ? std::min(at, session_due(*peer.session)) : at;
+}
+
+Millis SessionEngine::Impl::session_due(const Session& session) const {
+  const Policy& policy = context.policy_of(session);
+  if (session.commit_pending()) return end_deadline(session.record(), policy);
+  Millis at = session::next_deadline(session.record(), policy);
+  for (const Part* part : parts.served) at = std::min(at, part->due(session));
+  return at;
+}
+
+// ---- Inputs that concern several parts.
+
+void SessionEngine::Impl::apply_policy(Millis now, const Policy& policy) {
+  config.policy = policy;
+  context.denies_new_sessions = false;
+  parts.reporter.policy_changed(now);
+  for (uint32_t i = 0; i < table.size(); ++i) {
+    Session* const session = table.peer(PeerId{i}).session.get();
+    if (session == nullptr) continue;
+    if (session->initiates()) {
+      session->initiator->policy = protocol::tightened(policy, session->initiator->told_policy);
+    } else if (session->responder->reattach) {
+      ReattachMemory& memory = *session->responder->reattach;
+      memory.rate = memory.probe_rate = TokenBucket(policy.security.reattach_rate_per_s, now);
+    }
+  }
+  parts.reporter.emit_config(now, Reason::kConfigLoaded);
+}
+
+bool SessionEngine::Impl::lose_interface(Millis now, PeerId id, uint16_t interface) {
+  Session* const session = table.peer(id).session.get();
+  const bool bound =
+      session != nullptr && session->has_transport() && session->path.interface == interface;
+  if (!bound) return false;
+  if (session->initiates()) {
+    const Path path = session->path;
+    parts.jumper.path_lost(now, id, path);
+    return true;
+  }
+  parts.responder.send_transport_dead(now, *session);
+  parts.lifecycle.transition(now, *session, {Trigger::kTransportDead});
+  return true;
+}
+
+/// From within a commit, or whenever the store answers.
+void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
+                                     OwnershipAnswer answer) {
+  for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
+    dispatch.on_control(now, each.from, each.index, each.counter, each.plaintext);
+  }
+  leave(id);
+}
+
+/// Ends whatever there is with a peer, by this end's will: it isn't dialled again.
+void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
+  PeerState& peer = table.peer(id);
+  parts.dialer.forget(peer);
+  parts.lifecycle.end_all(now, peer, detail);
+  leave(id);
+}
+
+// ---- What is shown.
+
+SessionView SessionEngine::Impl::view_of(const Session& session) const {
+  const SessionRecord& record = session.record();
+  const PathQuality& quality = session.quality.path;
+  SessionView view{};
+  view.id = session.id;
+  view.peer = session.peer;
+  view.state = record.state;
+  view.version = record.version;
+  view.binding_version = record.binding_version;
+  view.last_reason = session.last_reason;
+  view.suite = session.suite;
+  view.path = session.path;
+  view.rekeys = session.rekeys;
+  view.born = record.born;
+  view.last_authentic = record.last_authentic;
+  view.rtt_us = quality.rtt.rtt_us();
+  view.jitter_us = quality.rtt.jitter_us();
+  view.loss_in = quality.loss_in(context.policy_of(session));
+  view.loss_out = quality.reported;
+  view.loss_out_until = quality.reported_until;
+  view.recent_switches = record.switches;
+  view.idle = record.idle_interval != Millis{0};
+  view.switches = session.binding.switches;
+  return view;
+}
+
+void SessionEngine::Impl::visit_peer(PeerId id,
+                                     const std::function<void(const SessionView&)>& visit) const {
+  const PeerState& peer = table.peer(id);
+  if (peer.pending) visit(view_of(*peer.pending));
+  if (!peer.session) return;
+  SessionView view = view_of(*peer.session);
+  view.last_authentic = std::max(view.last_authentic, host.activity(id).last_rx);
+  visit(view);
+}
+
+}  // namespace jvpn::engine

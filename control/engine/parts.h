@@ -1,0 +1,83 @@
+// The parts of an engine and how they are joined: each is given what it depends on, and nothing
+// else. Control thread only.
+#pragma once
+
+#include <array>
+
+#include "control/jump/failback.h"
+#include "control/jump/jumper.h"
+#include "control/jump/path_validator.h"
+#include "control/jump/prober.h"
+#include "control/jump/quality_monitor.h"
+#include "control/jump/reattach_responder.h"
+#include "control/jump/spare_keeper.h"
+#include "control/protocol/acceptor.h"
+#include "control/protocol/cookies.h"
+#include "control/protocol/dialer.h"
+#include "control/protocol/idleness.h"
+#include "control/protocol/liveness.h"
+#include "control/protocol/rekeyer.h"
+#include "control/session/lifecycle.h"
+
+namespace jvpn::engine {
+
+struct Parts {
+  Parts(Context& shared, const protocol::Identity& self, const MacKey& token_secret,
+        jump::ReattachResponder::Decided decided, Millis now)
+      : context(shared),
+        reporter(context, now),
+        bindings(context),
+        channel(context),
+        lifecycle(context, reporter, bindings, channel),
+        cookies(context, self.public_key, now),
+        old_keys(bindings),
+        liveness(context, lifecycle, bindings, channel),
+        idleness(context, lifecycle, channel),
+        dialer(context, self, cookies, reporter, bindings, lifecycle, liveness),
+        acceptor(context, self, cookies, reporter, bindings, lifecycle, dialer, now),
+        rekeyer(context, self, lifecycle, reporter, bindings, channel, liveness, dialer),
+        candidates(context),
+        quality(context, lifecycle, channel, candidates),
+        prober(context, lifecycle, bindings, channel, candidates),
+        spares(context, bindings, channel, candidates),
+        jumper(context, lifecycle, reporter, bindings, channel, candidates, quality, prober,
+               liveness),
+        failback(context, candidates, jumper),
+        validator(context, lifecycle, reporter, channel, token_secret),
+        responder(context, lifecycle, reporter, bindings, channel, token_secret,
+                  std::move(decided)) {
+    lifecycle.set_parts(served);
+  }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  Context& context;
+  Reporter reporter;
+  Bindings bindings;
+  ControlChannel channel;
+  Lifecycle lifecycle;
+
+  protocol::Cookies cookies;
+  protocol::OldKeys old_keys;
+  protocol::Liveness liveness;
+  protocol::Idleness idleness;
+  protocol::Dialer dialer;
+  protocol::Acceptor acceptor;
+  protocol::Rekeyer rekeyer;
+
+  jump::Candidates candidates;
+  jump::QualityMonitor quality;
+  jump::Prober prober;
+  jump::SpareKeeper spares;
+  jump::Jumper jumper;
+  jump::Failback failback;
+  jump::PathValidator validator;
+  jump::ReattachResponder responder;
+
+  /// In the order in which a session is served and parts hear of what happened to it: signs of life
+  /// before quality, quality before a jump that it may cause, a jump before new keys.
+  std::array<Part*, 11> served{&old_keys, &liveness, &quality, &idleness, &jumper,    &failback,
+                               &prober,   &spares,   &rekeyer, &dialer,   &candidates};
+};
+
+}  // namespace jvpn::engine

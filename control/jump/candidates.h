@@ -1,0 +1,59 @@
+// The paths that an initiator's session may jump to: what probing has shown of each, and which is
+// the best. Decides nothing. Control thread only.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "control/jump/path_choice.h"
+#include "control/session/context.h"
+#include "control/session/part.h"
+#include "control/session/vocabulary.h"
+
+namespace jvpn::jump {
+
+class Candidates : public Part {
+ public:
+  explicit Candidates(Context& context) : context_(context) {}
+
+  /// Replaces the list, by preference; what is known of those that stay is kept. True: some are
+  /// new.
+  bool replace(PeerId id, std::span<const Path> paths);
+  void remove(PeerId id, const Path& path);
+
+  std::vector<Candidate>& of(const Session& session) {
+    return context_.table.peer_of(session).candidates;
+  }
+  const std::vector<Candidate>& of(const Session& session) const {
+    return context_.table.peer_of(session).candidates;
+  }
+  /// nullptr: no candidate.
+  Candidate* at(const Session& session, const Path& path);
+
+  PathMerits merits(Millis now, const Session& session, const Candidate& candidate) const;
+  bool is_warm(Millis now, const Session& session, const Candidate& candidate) const {
+    return merits(now, session, candidate).standing == Standing::kWarm;
+  }
+  /// The best one, if it is worth to leave the living path, whose merits are `bound`, for it.
+  std::optional<Path> better_than(Millis now, const Session& session,
+                                  const PathMerits& bound) const;
+  /// The best of those tried least; all by rank otherwise. The path bound so far may be back: it
+  /// comes at the end of each round, and alone when there is no candidate.
+  Path next_target(Millis now, const Session& session) const;
+
+  /// A probe or a jump to it wasn't answered.
+  static void note_loss(Candidate& candidate);
+  /// The probe that is out came back.
+  static void note_answer(Millis now, Candidate& candidate, std::optional<uint32_t> rtt_us);
+
+  /// A session that has begun to recover tries all of them anew.
+  void on_rows(Millis now, Session& session) override;
+  /// Nothing is known of the path that was left.
+  void on_rebound(Millis now, Session& session, const Path& old_path) override;
+
+ private:
+  Context& context_;
+};
+
+}  // namespace jvpn::jump

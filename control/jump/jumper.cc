@@ -1,0 +1,360 @@
+#include "control/jump/jumper.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+
+namespace jvpn::jump {
+namespace {
+
+constexpr Millis kLeastRepeat{100};
+constexpr uint64_t kPatience = 4;  // repetitions for each candidate in the first round
+
+/// A session that has no transport to live on must jump; one that wants to, may.
+bool must_jump(const Session& session) {
+  return session.state() == State::kRecovering ||
+         (session.state() == State::kDegraded && !session.has_transport());
+}
+
+/// Two round trips: the longest exchange takes so many.
+Millis repeat_after(const Candidate* candidate) {
+  const uint64_t rtt_us = candidate == nullptr ? 0 : candidate->rtt.rtt_us().value_or(0);
+  return std::max(kLeastRepeat, Millis{(2 * rtt_us + 999) / 1'000});
+}
+
+}  // namespace
+
+std::optional<Path> Jumper::better_path(Millis now, const Session& session) const {
+  return candidates_.better_than(now, session, quality_.merits_of_bound(now, session));
+}
+
+// ---- What the program around the engine tells.
+
+void Jumper::set_candidates(Millis now, PeerId id, std::span<const Path> paths) {
+  const bool news = candidates_.replace(id, paths);
+  Session* const session = context_.table.peer(id).session.get();
+  if (session == nullptr || !session->initiates()) return;
+  JumpState& jumping = session->initiator->jumping;
+  const bool gone = jumping.jump && candidates_.at(*session, jumping.jump->path) == nullptr;
+  if (must_jump(*session) && (news || gone)) jumping.jump.reset();
+  if (news) {
+    jumping.pause = now;
+    prober_.probe_at_once(now, *session);
+  }
+  if (serve(now, *session)) prober_.serve(now, *session);
+}
+
+void Jumper::path_lost(Millis now, PeerId id, const Path& path) {
+  candidates_.remove(id, path);
+  Session* const session = context_.table.peer(id).session.get();
+  if (session == nullptr || !session->initiates()) return;
+  JumpState& jumping = session->initiator->jumping;
+  if (jumping.jump && jumping.jump->path == path) {
+    jumping.jump.reset();
+    if (session->binding.ahead) bindings_.withdraw_tx(*session);
+  }
+  if (jumping.wish && jumping.wish->path == path) jumping.wish.reset();
+  const bool bound = session->has_transport() && session->path == path;
+  if (!bound || lose_transport(now, *session)) serve(now, *session);
+}
+
+void Jumper::wish(Millis now, Session& session, const JumpWish& wish) {
+  session.initiator->jumping.wish = wish;
+  serve(now, session);
+}
+
+/// The bound path is gone. While the session recovers by its own wish no row says so: nothing is
+/// sent there any more, and the jump under way becomes one from a dead path. False: it ended.
+bool Jumper::lose_transport(Millis now, Session& session) {
+  if (session.state() != State::kRecovering) {
+    return lifecycle_.transition(now, session, {Trigger::kTransportDead});
+  }
+  bindings_.withdraw_tx(session);
+  if (session.initiates()) session.initiator->jumping.jump.reset();
+  return true;
+}
+
+// ---- When and where to.
+
+/// Tells the state machine whether there is anywhere better to go.
+void Jumper::note_candidates(Millis now, Session& session) {
+  const bool asked = session.state() == State::kVolatile;
+  const bool can_switch =
+      asked && !session.current->spares.empty() && better_path(now, session).has_value();
+  if (can_switch == session.record().can_switch) return;
+  lifecycle_.note(now, session, {.trigger = Trigger::kCandidates, .can_switch = can_switch});
+}
+
+/// From when on policy lets a jump begin; kNever when none is wanted.
+Millis Jumper::may_start(const Session& session) const {
+  const SessionRecord& record = session.record();
+  if (!must_jump(session) && (!session.wants_jump() || !record.has_transport)) return kNever;
+  const Policy& policy = context_.policy_of(session);
+  Millis start = std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
+  if (record.has_transport) start = std::max(start, cooldown_ends(record, policy));
+  if (record.state == State::kDegraded) {
+    start = std::max(start, record.entered + policy.switching.switch_cooldown);
+  }
+  return start;
+}
+
+Millis Jumper::due(const Session& session) const {
+  if (!session.initiates()) return kNever;
+  const Jump* const jump = session.initiator->jumping.jump.get();
+  return jump != nullptr ? std::min(jump->next_send, jump->gives_up) : may_start(session);
+}
+
+bool Jumper::serve(Millis now, Session& session) {
+  if (!session.initiates()) return true;
+  note_candidates(now, session);
+  JumpState& jumping = session.initiator->jumping;
+  const bool silent = session.state() == State::kRecovering && session.binding.tx_installed &&
+                      !has_living_transport(session.record(), context_.policy_of(session), now);
+  if (silent) lose_transport(now, session);
+  const bool missed = jumping.told_version > session.binding_version() &&
+                      session.binding.tx_installed && !jumping.wish;
+  if (missed) {  // a commit of ours whose acknowledgement never came: ask where the session is
+    jumping.wish = JumpWish{session.path, wire::ReattachCause::kRebind};
+  }
+  if (!must_jump(session) && !jumping.wish) {
+    jumping.jump.reset();
+    return true;
+  }
+  if (jumping.jump && now >= jumping.jump->gives_up) {
+    give_up(session);
+    if (!must_jump(session)) {
+      jumping.wish.reset();
+      return true;
+    }
+  }
+  if (!jumping.jump) {
+    if (now < may_start(session)) return true;
+    start(now, session);
+  }
+  return now < jumping.jump->next_send || send_request(now, session);
+}
+
+/// Nobody answered over this candidate.
+void Jumper::give_up(Session& session) {
+  JumpState& jumping = session.initiator->jumping;
+  const Path path = jumping.jump->path;
+  jumping.jump.reset();
+  if (session.binding.ahead) bindings_.withdraw_tx(session);
+  if (!must_jump(session)) return;
+  if (Candidate* const candidate = candidates_.at(session, path)) Candidates::note_loss(*candidate);
+}
+
+/// Begins a jump: to the path that was wished for, or else to the best.
+void Jumper::start(Millis now, Session& session) {
+  JumpState& jumping = session.initiator->jumping;
+  const bool dead = !session.binding.tx_installed;
+  auto jump = std::make_unique<Jump>();
+  jump->path = candidates_.next_target(now, session);
+  if (!dead) jump->path = better_path(now, session).value_or(jump->path);
+  if (jumping.wish) jump->path = jumping.wish->path;
+  jump->cause = dead ? wire::ReattachCause::kDead : wire::ReattachCause::kQuality;
+  if (jumping.wish && !dead) jump->cause = jumping.wish->cause;
+  if (dead) jumping.wish.reset();  // tried first, then it is a candidate like any
+  Candidate* const candidate = candidates_.at(session, jump->path);
+  const bool counts = candidate != nullptr && must_jump(session);
+  const unsigned round = counts ? std::min(candidate->tried++, 1U) : 0;
+  const Millis patience{(kPatience * repeat_after(candidate).value) << round};
+  const Millis longest = context_.policy_of(session).switching.recovery_attempt;
+  jump->next_send = now;
+  jump->gives_up = now + std::min(patience, longest);
+  jumping.jump = std::move(jump);
+}
+
+// ---- Requests.
+
+/// False: the session ended.
+bool Jumper::send_request(Millis now, Session& session) {
+  JumpState& jumping = session.initiator->jumping;
+  const SpareBinding* const spare = bindings_.assign_spare(session, jumping.jump->path);
+  if (spare == nullptr) {
+    jumping.jump.reset();
+    jumping.pause = now + kLeastRepeat;
+    return true;
+  }
+  const bool retries = session.state() == State::kDegraded && !session.has_transport();
+  if (retries && !lifecycle_.transition(now, session, {Trigger::kSwitchRequested})) return false;
+  KeyGeneration& generation = *session.current;
+  Jump& jump = *jumping.jump;
+  const bool first = jump.first_nonce == 0;
+  const wire::ReattachRequest request = make_request(now, session, *spare);
+  const Route route{spare->local, spare->remote, jump.path};
+  if (jump.cause == wire::ReattachCause::kDead) {
+    auto dead = control_message<wire::TransportDead>(wire::ControlType::kTransportDead);
+    dead.binding_version = request.binding_version;
+    channel_.send_along(session, generation, route, dead);
+  }
+  jump.next_send = now + repeat_after(candidates_.at(session, jump.path));
+  channel_.send_along(session, generation, route, request);
+  if (first) send_data_ahead(now, session, *spare);
+  return true;
+}
+
+wire::ReattachRequest Jumper::make_request(Millis now, Session& session,
+                                           const SpareBinding& spare) {
+  JumpState& jumping = session.initiator->jumping;
+  auto request = control_message<wire::ReattachRequest>(wire::ControlType::kReattachRequest);
+  request.session_id = session.id.bytes;
+  request.nonce = ++jumping.nonce;
+  request.clock_ms = now.value + jumping.clock_ahead;
+  request.binding_version = std::max(jumping.told_version, session.binding_version()).value;
+  request.receiver = spare.local.value;
+  request.lanes = context_.config.lanes;
+  request.retire_active = 1;
+  request.cause = jumping.jump->cause;
+  if (jumping.jump->first_nonce == 0) jumping.jump->first_nonce = request.nonce;
+  return request;
+}
+
+/// With no transport left, data follows the request to a warm path at once: the responder takes it
+/// on the spare's index as it is, and the request will be committed unchallenged.
+void Jumper::send_data_ahead(Millis now, Session& session, const SpareBinding& spare) {
+  if (session.binding.tx_installed) return;
+  bindings_.withdraw_tx(session);
+  const Candidate* const candidate = candidates_.at(session, *spare.path);
+  if (candidate == nullptr || !candidates_.is_warm(now, session, *candidate)) return;
+  bindings_.install_tx_ahead(session, spare);
+}
+
+// ---- Answers.
+
+void Jumper::on_transport_dead(Millis now, Session& session, const wire::TransportDead& message) {
+  const bool current = message.binding_version == session.binding_version().value;
+  if (!current || !session.has_transport()) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  if (lose_transport(now, session)) serve(now, session);
+}
+
+void Jumper::on_challenge(Millis now, Session& session, const Arrival& at,
+                          const wire::ReattachChallenge& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  const SpareBinding* const spare = assigned_spare(session, at);
+  // Any path that was asked will do: the answer may be slower than our patience.
+  const bool asked =
+      spare != nullptr && session.jumping() && message.nonce <= session.initiator->jumping.nonce;
+  if (!asked) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  auto answer = control_message<wire::ReattachResponse>(wire::ControlType::kReattachResponse);
+  answer.nonce = message.nonce;
+  std::ranges::copy(message.token, answer.token);
+  channel_.send_along(session, at.generation, {spare->local, spare->remote, *spare->path}, answer);
+}
+
+void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
+                    const wire::ReattachAck& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  JumpState& jumping = session.initiator->jumping;
+  const SpareBinding* const spare = assigned_spare(session, at);
+  const BindingVersion version{message.binding_version};
+  if (spare == nullptr || message.nonce > jumping.nonce || version <= session.binding_version()) {
+    ++context_.counters.control_stale;  // acknowledged before
+    return;
+  }
+  if (message.sender != spare->remote.value) return lifecycle_.end_by_violation(now, session);
+  const Path old_path = session.path;
+  const Path path = *spare->path;
+  const uint16_t number = spare->number;
+  if (jumping.jump) session.binding.cause = jumping.jump->cause;
+  jumping.jump.reset();
+  jumping.wish.reset();
+  jumping.told_version = std::max(jumping.told_version, version);
+  jumping.clock_ahead = message.clock_ms - now.value;
+  SessionEvent event{Trigger::kReattachCommitted, Detail::kNone, version};
+  event.planned = true;
+  if (!lifecycle_.transition(now, session, event)) return;
+  if (session.binding_version() != version) return;  // the state machine had the last word
+  lifecycle_.rebind(now, session, number, path);
+  session.current->learn_spares(message.spares);
+  reporter_.emit_accepted(now, session, path);
+  lifecycle_.report_switch(now, session, old_path);
+  liveness_.send_heartbeat(now, session);
+}
+
+void Jumper::on_reject(Millis now, Session& session, const Arrival& at,
+                       const wire::ReattachReject& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  JumpState& jumping = session.initiator->jumping;
+  SpareBinding* const spare = assigned_spare(session, at);
+  const bool asked = spare != nullptr && jumping.jump &&
+                     message.nonce >= jumping.jump->first_nonce &&
+                     message.nonce >= jumping.jump->news_nonce && message.nonce <= jumping.nonce;
+  if (!asked) {  // or asked before we knew better
+    ++context_.counters.control_stale;
+    return;
+  }
+  const Reason reason = reason_from_number(message.reason).value_or(Reason::kNone);
+  const auto detail = static_cast<Detail>(message.detail);
+  reporter_.emit_rejected(now, session, {reason, detail}, *spare->path);
+  if (session.binding.ahead) bindings_.withdraw_tx(session);
+  learn_from_reject(now, session, message, *spare);
+  if (reason != Reason::kPolicyDeny) return;
+  if (jumping.wish) {  // not now: whoever wanted it may ask again
+    jumping.wish.reset();
+    jumping.jump.reset();
+  }
+  if (session.state() == State::kRecovering) {
+    lifecycle_.transition(now, session, {Trigger::kRequestDenied, detail});
+  }
+}
+
+/// The present version and clock, whether the spare is void, and when to ask again.
+void Jumper::learn_from_reject(Millis now, Session& session, const wire::ReattachReject& message,
+                               SpareBinding& spare) {
+  JumpState& jumping = session.initiator->jumping;
+  Jump& jump = *jumping.jump;
+  const Reason reason = reason_from_number(message.reason).value_or(Reason::kNone);
+  const auto detail = static_cast<Detail>(message.detail);
+  const BindingVersion told{message.binding_version};
+  const bool news = told != jumping.told_version || detail == Detail::kStaleTime;
+  jumping.told_version = std::max(told, session.binding_version());
+  jumping.clock_ahead = message.clock_ms - now.value;
+  if (reason == Reason::kFreshnessInvalid && news) {
+    jump.next_send = now;
+    jump.news_nonce = jumping.nonce + 1;
+  }
+  if (detail == Detail::kStaleVersion && !news) {  // then it is the spare that is void
+    spare.status = SpareStatus::kReturned;
+    jump.next_send = now;
+  }
+  session.current->learn_spares(message.spares);
+  if (message.retry_after_ms != 0) {
+    jump.next_send = std::max(jump.next_send, now + Millis{message.retry_after_ms});
+    jump.gives_up = std::max(jump.gives_up, jump.next_send + kLeastRepeat);
+  }
+}
+
+void Jumper::on_hint(Millis now, Session& session, const wire::PolicyHint& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  std::optional<JumpWish>& wish = session.initiator->jumping.wish;
+  if (message.binding_version != session.binding_version().value || wish) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  switch (message.hint) {
+    case wire::Hint::kRebind:
+      wish = JumpWish{session.path, wire::ReattachCause::kRebind};
+      break;
+    case wire::Hint::kQuality:
+      if (const auto better = better_path(now, session)) {
+        wish = JumpWish{*better, wire::ReattachCause::kQuality};
+      }
+      break;
+    case wire::Hint::kDrain: {
+      const Path target = candidates_.next_target(now, session);
+      const bool elsewhere = target != session.path;  // or else there is nowhere to go
+      if (elsewhere) wish = JumpWish{target, wire::ReattachCause::kPlanned};
+      break;
+    }
+  }
+  serve(now, session);
+}
+
+}  // namespace jvpn::jump

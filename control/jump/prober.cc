@@ -1,0 +1,109 @@
+#include "control/jump/prober.h"
+
+#include <algorithm>
+
+#include "control/protocol/liveness.h"
+
+namespace jvpn::jump {
+namespace {
+
+constexpr Millis kLeastInterval{500};
+
+}  // namespace
+
+size_t probe_bytes(Environment& environment, const Session& session) {
+  const size_t own = environment.inner_mtu(session.path);
+  return session.peer_mtu == 0 ? own : std::min<size_t>(own, session.peer_mtu);
+}
+
+SpareBinding* assigned_spare(const Session& session, const Arrival& at) {
+  if (&at.generation != session.current.get()) return nullptr;
+  SpareBinding* const spare = at.generation.spares.at_index(at.index);
+  return spare != nullptr && spare->path ? spare : nullptr;
+}
+
+/// Twice in the time for which the responder remembers a validation; more often when a choice may
+/// be near. 0: candidates stay cold.
+Millis Prober::interval(const Session& session) const {
+  const Policy& policy = context_.policy_of(session);
+  const Millis usual{policy.transport.candidate_validation_ttl.value / 2};
+  const auto at_most = [&](Millis wish) { return std::min(usual, std::max(wish, kLeastInterval)); };
+  const State state = session.state();
+  const auto& failback = policy.switching.failback_when_stable;
+  if (state == State::kVolatile || state == State::kDegraded) {
+    return at_most(policy.volatility.heartbeat_interval);
+  }
+  const bool away = candidates_.of(session).front().path != session.path;
+  return failback && away ? at_most(Millis{failback->value / 3}) : usual;
+}
+
+Millis Prober::due(const Session& session) const {
+  if (!session.initiates() || !session.confirmed || !session.has_transport() || session.jumping() ||
+      session.record().idle_interval != Millis{0}) {
+    return kNever;
+  }
+  const bool elsewhere = std::ranges::any_of(
+      candidates_.of(session), [&](const Candidate& each) { return each.path != session.path; });
+  return elsewhere && interval(session) != Millis{0} ? session.initiator->probe.due : kNever;
+}
+
+bool Prober::serve(Millis now, Session& session) {
+  if (now < due(session)) return true;
+  session.initiator->probe.due = now + interval(session);
+  size_t left = context_.policy_of(session).transport.max_candidate_count;
+  for (Candidate& candidate : candidates_.of(session)) {
+    if (candidate.path == session.path) continue;
+    if (left-- == 0) return true;
+    const SpareBinding* const spare = bindings_.assign_spare(session, candidate.path, 1);
+    if (spare == nullptr) return true;
+    probe(now, session, candidate, *spare);
+  }
+  return true;
+}
+
+void Prober::probe(Millis now, Session& session, Candidate& candidate, const SpareBinding& spare) {
+  if (candidate.nonce != 0) Candidates::note_loss(candidate);  // the one before
+  candidate.nonce = ++session.initiator->probe.nonce;
+  candidate.probed_at = now;
+  auto message = control_message<wire::PathProbe>(wire::ControlType::kPathProbe);
+  message.nonce = candidate.nonce;
+  message.clock_us = context_.environment.clock_us(now);
+  message.receiver = spare.local.value;
+  message.lanes = context_.config.lanes;
+  channel_.send_padded(session, *session.current, {spare.local, spare.remote, candidate.path},
+                       message, probe_bytes(context_.environment, session));
+}
+
+void Prober::on_rebound(Millis now, Session& session, const Path&) {
+  if (session.initiates()) probe_at_once(now, session);
+}
+
+void Prober::on_new_keys(Millis now, Session& session) {
+  if (session.initiates()) probe_at_once(now, session);
+}
+
+void Prober::on_path_challenge(Millis now, Session& session, const Arrival& at,
+                               const wire::PathChallenge& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  const SpareBinding* const spare = assigned_spare(session, at);
+  if (spare == nullptr || message.nonce > session.initiator->probe.nonce) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  Candidate* const candidate = candidates_.at(session, *spare->path);
+  if (candidate != nullptr && candidate->nonce == message.nonce) {
+    const uint64_t clock = context_.environment.clock_us(now);
+    const bool stale = message.echo_us > clock || clock - message.echo_us > protocol::kLongestRttUs;
+    const std::optional<uint32_t> rtt_us =
+        stale ? std::nullopt : std::optional(static_cast<uint32_t>(clock - message.echo_us));
+    Candidates::note_answer(now, *candidate, rtt_us);
+  }
+  auto answer = control_message<wire::PathResponse>(wire::ControlType::kPathResponse);
+  answer.nonce = message.nonce;
+  answer.receiver = spare->local.value;
+  std::ranges::copy(message.token, answer.token);
+  channel_.send_padded(session, at.generation, {spare->local, spare->remote, *spare->path}, answer,
+                       probe_bytes(context_.environment, session));
+}
+
+}  // namespace jvpn::jump

@@ -1,0 +1,91 @@
+#include "control/jump/reattach_checks.h"
+
+#include <algorithm>
+
+namespace jvpn::jump {
+namespace {
+
+#pragma pack(push, 1)
+struct TokenInput {
+  std::array<uint8_t, 16> session;
+  uint8_t family;
+  std::array<uint8_t, 16> address;
+  uint16_t port;
+  uint64_t nonce;
+  uint64_t version;
+  uint32_t index;
+  uint64_t epoch;
+};
+#pragma pack(pop)
+
+constexpr uint64_t distance(uint64_t a, uint64_t b) {
+  return a > b ? a - b : b - a;
+}
+
+uint32_t until(Millis then, Millis now) {
+  return static_cast<uint32_t>(std::min<uint64_t>((then - now).value, UINT32_MAX));
+}
+
+}  // namespace
+
+Finding judge_freshness(const wire::ReattachRequest& request, uint64_t latest_nonce,
+                        const Policy& policy, Millis now) {
+  const uint64_t most = policy.security.reattach_proof_max_age.value;
+  if (distance(request.clock_ms, now.value) > most) {
+    return {Reason::kFreshnessInvalid, Detail::kStaleTime, "freshness"};
+  }
+  if (request.nonce <= latest_nonce) return {Reason::kReplayDetected, Detail::kNone, "nonce"};
+  return {};
+}
+
+Finding judge_version(BindingVersion named, const SessionRecord& record) {
+  if (named < record.binding_version) {
+    return {Reason::kFreshnessInvalid, Detail::kStaleVersion, "binding_version"};
+  }
+  if (named > record.binding_version) {
+    return {Reason::kFreshnessInvalid, Detail::kFutureVersion, "binding_version"};
+  }
+  return {};
+}
+
+Finding judge_policy(bool retires, const SessionRecord& record, const Policy& policy, Millis now) {
+  const bool living = has_living_transport(record, policy, now);
+  if (living && !retires) return {Reason::kPolicyDeny, Detail::kDualActive, "dual_active"};
+  const auto latest = record.switches.at(0, record.born);
+  const Millis cooldown = policy.switching.switch_cooldown;
+  if (living && latest && cooling_down(record, policy, now)) {
+    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown", until(*latest + cooldown, now)};
+  }
+  if (record.state == State::kDegraded && !may_retry(record, policy, now)) {
+    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown",
+            until(record.entered + cooldown, now)};
+  }
+  if (switch_rate_exceeded(record, policy, now)) {
+    return {Reason::kPolicyDeny, Detail::kSwitchRate, "switch_rate"};
+  }
+  const Millis window = record.entered + policy.switching.max_recovery_window;
+  if (record.state == State::kRecovering && now >= window) {
+    return {Reason::kPolicyDeny, Detail::kRecoveryWindow, "recovery_window"};
+  }
+  return {};
+}
+
+BindingVersion version_after_commit(const SessionRecord& record) {
+  const uint64_t rows = record.state == State::kRecovering ? 1 : 2;
+  return BindingVersion{record.version.value + rows};
+}
+
+Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim) {
+  TokenInput input{};
+  input.session = claim.session.bytes;
+  input.family = static_cast<uint8_t>(claim.address.address.family);
+  input.address = claim.address.address.bytes;
+  input.port = claim.address.port;
+  input.nonce = claim.nonce;
+  input.version = claim.version.value;
+  input.index = claim.index.value;
+  input.epoch = claim.epoch;
+  return mac.compute(secret, {reinterpret_cast<const uint8_t*>(&input), sizeof input});
+}
+
+}  // namespace jvpn::jump

@@ -1,0 +1,294 @@
+#include "control/jump/reattach_responder.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/secret.h"
+
+namespace jvpn::jump {
+namespace {
+
+constexpr Millis kRebindHintEvery{1'000};
+
+}  // namespace
+
+// ---- Requests.
+
+void ReattachResponder::on_request(Millis now, Session& session, const Arrival& at,
+                                   const wire::ReattachRequest& message) {
+  if (session.initiates()) return lifecycle_.end_by_violation(now, session);
+  ++context_.counters.reattach_requests;
+  if (&at.generation != session.current.get()) {
+    ++context_.counters.control_stale;  // keys changed since; it'll come again under the new ones
+    return;
+  }
+  ReattachMemory& memory = reattach_memory(now, context_, session);
+  if (repeats_committed(session, at, message)) return send_ack(now, session, message.nonce);
+
+  const Finding finding = check(now, session, at, message);
+  if (!finding.ok()) return refuse(now, session, at, message, finding);
+  const bool retries = session.state() == State::kDegraded &&
+                       !has_living_transport(session.record(), context_.policy_of(session), now);
+  if (retries && !lifecycle_.transition(now, session, {Trigger::kSwitchRequested})) return;
+  if (!PathValidator::is_warm(now, session, at)) return challenge(now, session, at, message);
+  const SpareBinding* const spare = at.generation.spares.at_index(at.index);
+  JVPN_ASSERT(spare != nullptr, "the checks found the spare");
+  memory.outstanding = OutstandingChallenge{.from = at.from,
+                                            .number = spare->number,
+                                            .receiver = ReceiverIndex{message.receiver},
+                                            .first_nonce = message.nonce,
+                                            .latest_nonce = message.nonce,
+                                            .retires = message.retire_active != 0,
+                                            .until = kNever,
+                                            .cause = message.cause};
+  begin_commit(now, session);
+}
+
+/// The acknowledgement was lost: the binding is the one asked for, nothing more is to be done.
+bool ReattachResponder::repeats_committed(const Session& session, const Arrival& at,
+                                          const wire::ReattachRequest& message) {
+  const BindingVersion replaced = session.responder->reattach->replaced;
+  const bool ours = message.binding_version == replaced.value ||
+                    message.binding_version == session.binding_version().value;
+  return at.index == at.generation.local && replaced != BindingVersion{} && ours &&
+         message.receiver == at.generation.remote.value && session.has_transport();
+}
+
+/// All checks but the last two, which the response and the commit make. The tag and the counter
+/// were judged before: nothing else gets here.
+Finding ReattachResponder::check(Millis now, Session& session, const Arrival& at,
+                                 const wire::ReattachRequest& message) {
+  const SessionId named{message.session_id};
+  if (named != session.id) {
+    const bool ended = context_.table.remembers(named);
+    if (ended) return {Reason::kSessionExpired, Detail::kNone, "expired"};
+    return {Reason::kSessionNotFound, Detail::kNone, "exists"};
+  }
+  ReattachMemory& memory = *session.responder->reattach;
+  const Policy& policy = context_.policy_of(session);
+  Finding finding = judge_freshness(message, memory.latest_nonce, policy, now);
+  if (!finding.ok()) return finding;
+  memory.latest_nonce = message.nonce;
+  if (!memory.rate.take(now)) return {Reason::kRateLimited, Detail::kNone, "rate", 1'000};
+  finding = judge_version(BindingVersion{message.binding_version}, session.record());
+  if (!finding.ok()) return finding;
+  if (!context_.ownership.authoritative(session.id)) {
+    return {Reason::kOwnershipConflict, Detail::kNone, "ownership"};
+  }
+  finding = judge_policy(message.retire_active != 0, session.record(), policy, now);
+  return finding.ok() ? check_candidate(at, message) : finding;
+}
+
+Finding ReattachResponder::check_candidate(const Arrival& at,
+                                           const wire::ReattachRequest& message) const {
+  const SpareBinding* const spare = at.generation.spares.at_index(at.index);
+  if (spare == nullptr || spare->status != SpareStatus::kOffered) {
+    // Void since a commit whose acknowledgement was missed: another spare will do.
+    return {Reason::kFreshnessInvalid, Detail::kStaleVersion, "candidate"};
+  }
+  if (message.lanes != at.generation.peer_lanes || message.receiver == 0) {
+    return {Reason::kPolicyDeny, Detail::kCandidateRefused, "candidate"};
+  }
+  return {};
+}
+
+Mac ReattachResponder::token(const Session& session, const Arrival& at, uint64_t nonce) {
+  return token_of(context_.mac, secret_,
+                  {session.id, at.from.remote, nonce, session.binding_version(), at.index});
+}
+
+/// One challenge is outstanding for a session; a repeated request is part of it, another takes its
+/// place.
+void ReattachResponder::challenge(Millis now, Session& session, const Arrival& at,
+                                  const wire::ReattachRequest& message) {
+  const uint16_t number = at.generation.spares.at_index(at.index)->number;
+  std::optional<OutstandingChallenge>& outstanding = session.responder->reattach->outstanding;
+  const ReceiverIndex receiver{message.receiver};
+  const bool same = outstanding && outstanding->from == at.from && outstanding->number == number &&
+                    outstanding->receiver == receiver;
+  if (!same) {
+    outstanding = OutstandingChallenge{
+        .from = at.from, .number = number, .receiver = receiver, .first_nonce = message.nonce};
+  }
+  outstanding->latest_nonce = message.nonce;
+  outstanding->until = now + context_.policy_of(session).security.reattach_proof_max_age;
+  outstanding->retires = message.retire_active != 0;
+  outstanding->cause = message.cause;
+  auto answer = control_message<wire::ReattachChallenge>(wire::ControlType::kReattachChallenge);
+  answer.nonce = message.nonce;
+  std::ranges::copy(token(session, at, message.nonce), answer.token);
+  channel_.send_along(session, at.generation, {at.index, receiver, at.from}, answer);
+}
+
+void ReattachResponder::refuse(Millis now, Session& session, const Arrival& at,
+                               const wire::ReattachRequest& message, const Finding& finding) {
+  reporter_.emit_refused_request(now, session, finding, at.from);
+  send_reject(now, session, at, message.nonce, ReceiverIndex{message.receiver}, finding);
+  if (finding.reason != Reason::kPolicyDeny) return;
+  if (finding.detail == Detail::kSwitchRate) {
+    reporter_.emit_switch_denied(now, session, finding.detail, at.from);
+    if (session.state() == State::kDegraded) return;
+    lifecycle_.transition(now, session, {Trigger::kSwitchRateExceeded, finding.detail});
+  } else if (session.state() == State::kRecovering) {
+    lifecycle_.transition(now, session, {Trigger::kRequestDenied, finding.detail});
+  }
+}
+
+void ReattachResponder::send_reject(Millis now, const Session& session, const Arrival& at,
+                                    uint64_t nonce, ReceiverIndex receiver,
+                                    const Finding& finding) {
+  if (receiver == ReceiverIndex{}) return;
+  auto answer = control_message<wire::ReattachReject>(wire::ControlType::kReattachReject);
+  answer.nonce = nonce;
+  answer.reason = static_cast<uint16_t>(finding.reason);
+  answer.detail = static_cast<uint16_t>(finding.detail);
+  answer.retry_after_ms = finding.retry_after_ms;
+  answer.binding_version = session.binding_version().value;
+  answer.clock_ms = now.value;
+  answer.spares = at.generation.spares.offered();
+  channel_.send_along(session, at.generation, {at.index, receiver, at.from}, answer);
+}
+
+// ---- Responses and the commit.
+
+void ReattachResponder::on_response(Millis now, Session& session, const Arrival& at,
+                                    const wire::ReattachResponse& message) {
+  if (session.initiates()) return lifecycle_.end_by_violation(now, session);
+  const SpareBinding* const spare = at.generation.spares.at_index(at.index);
+  ReattachMemory* const memory = session.responder->reattach.get();
+  const bool asked = memory != nullptr && memory->outstanding && spare != nullptr &&
+                     &at.generation == session.current.get();
+  if (!asked) {
+    ++context_.counters.control_stale;  // committed since, or another request took its place
+    return;
+  }
+  const OutstandingChallenge request = *memory->outstanding;
+  const bool current = spare->number == request.number && message.nonce >= request.first_nonce &&
+                       message.nonce <= request.latest_nonce && now < request.until;
+  if (!current) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  const Mac expected = token(session, at, message.nonce);
+  if (at.from != request.from || !equal_constant_time(expected, message.token)) {
+    return reporter_.emit_refused_request(
+        now, session, {Reason::kAuthFail, Detail::kNone, "path_validation"}, at.from);
+  }
+  // Time has passed since the request: what policy allowed then it may not allow now.
+  const Finding finding =
+      judge_policy(request.retires, session.record(), context_.policy_of(session), now);
+  if (!finding.ok()) {
+    memory->outstanding.reset();
+    reporter_.emit_refused_request(now, session, finding, at.from);
+    return send_reject(now, session, at, message.nonce, request.receiver, finding);
+  }
+  begin_commit(now, session);
+}
+
+/// Asks the store. It may answer from within, later, or not before the session has ended.
+void ReattachResponder::begin_commit(Millis now, Session& session) {
+  const uint64_t ticket = ++commits_begun_;
+  const PeerId id = session.peer;
+  session.responder->commit_pending = ticket;
+  context_.ownership.commit(
+      now, session.id, session.binding_version(), version_after_commit(session.record()),
+      [this, id, ticket, watch = std::weak_ptr<int>(alive_)](Millis then, OwnershipAnswer answer) {
+        if (!watch.expired()) decided_(then, id, ticket, answer);
+      });
+}
+
+std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, PeerId id, uint64_t ticket,
+                                                          OwnershipAnswer answer) {
+  Session* const session = context_.table.peer(id).session.get();
+  const bool ours =
+      session != nullptr && !session->initiates() && session->responder->commit_pending == ticket;
+  if (!ours) return {};
+  session->responder->commit_pending = 0;
+  std::vector<WaitingMessage> waiting = std::move(session->responder->waiting);
+  session->responder->waiting.clear();
+  std::optional<OutstandingChallenge>& outstanding = session->responder->reattach->outstanding;
+  JVPN_ASSERT(outstanding, "a commit is of a request");
+  const OutstandingChallenge request = *outstanding;
+  outstanding.reset();
+  if (answer == OwnershipAnswer::kCommitted) {
+    commit(now, *session, request);
+  } else if (!refuse_commit(now, *session, request, answer)) {
+    return {};
+  }
+  return waiting;
+}
+
+/// False: the session isn't ours any more, and forgotten.
+bool ReattachResponder::refuse_commit(Millis now, Session& session,
+                                      const OutstandingChallenge& request, OwnershipAnswer answer) {
+  const bool conflict = answer == OwnershipAnswer::kConflict;
+  const Finding finding{Reason::kOwnershipConflict,
+                        conflict ? Detail::kVersionConflict : Detail::kStoreUnavailable, "commit"};
+  reporter_.emit_refused_request(now, session, finding, request.from);
+  const SpareBinding* const spare = session.current->spares.numbered(request.number);
+  if (spare != nullptr) {
+    send_reject(now, session, {request.from, *session.current, spare->local}, request.latest_nonce,
+                request.receiver, finding);
+  }
+  if (!conflict || context_.ownership.authoritative(session.id)) return true;
+  lifecycle_.forget(now, session);
+  return false;
+}
+
+void ReattachResponder::commit(Millis now, Session& session, const OutstandingChallenge& request) {
+  const Path old_path = session.path;
+  const BindingVersion replaced = session.binding_version();
+  SessionEvent event{Trigger::kReattachCommitted};
+  event.planned = request.retires;
+  if (!lifecycle_.transition(now, session, event)) return;
+  if (session.binding_version() == replaced) return;  // the state machine had the last word
+  SpareBinding* const spare = session.current->spares.numbered(request.number);
+  JVPN_ASSERT(spare != nullptr, "a spare stays while its request is pending");
+  spare->remote = request.receiver;
+  session.binding.cause = request.cause;
+  lifecycle_.rebind(now, session, request.number, request.from);
+  bindings_.top_up_spares(session, *session.current);
+  session.responder->reattach->replaced = replaced;
+  session.responder->reattach->committed_nonce = request.latest_nonce;
+  ++context_.counters.reattach_commits;
+  reporter_.emit_accepted(now, session, request.from);
+  lifecycle_.report_switch(now, session, old_path);
+  send_ack(now, session, request.latest_nonce);
+}
+
+void ReattachResponder::send_ack(Millis now, const Session& session, uint64_t nonce) {
+  auto ack = control_message<wire::ReattachAck>(wire::ControlType::kReattachAck);
+  ack.nonce = nonce;
+  ack.binding_version = session.binding_version().value;
+  ack.clock_ms = now.value;
+  ack.sender = session.current->local.value;
+  ack.spares = session.current->spares.offered();
+  channel_.send(session, ack);
+}
+
+// ---- What the initiator can't see.
+
+void ReattachResponder::send_transport_dead(Millis now, const Session& session) {
+  if (!session.responder->reattach) return;
+  auto message = control_message<wire::TransportDead>(wire::ControlType::kTransportDead);
+  message.binding_version = session.binding_version().value;
+  for (const ValidatedPath& seen : session.responder->reattach->validated) {
+    const bool usable = now < seen.until && seen.from.interface != session.path.interface &&
+                        session.current->spares.at_index(seen.index) != nullptr;
+    if (!usable) continue;
+    channel_.send_along(session, *session.current, {seen.index, seen.receiver, seen.from}, message);
+  }
+}
+
+void ReattachResponder::hint_rebind(Millis now, Session& session, const Path& from) {
+  const bool elsewhere =
+      from.remote != session.path.remote || from.interface != session.path.interface;
+  const bool attached = context_.table.peer_of(session).session.get() == &session;
+  if (session.initiates() || !session.has_transport() || !elsewhere || !attached) return;
+  Millis& hinted_at = session.responder->rebind_hinted_at;
+  if (now < hinted_at + kRebindHintEvery) return;
+  hinted_at = now;
+  channel_.send_hint(session, from, wire::Hint::kRebind);
+}
+
+}  // namespace jvpn::jump

@@ -1,0 +1,78 @@
+// The responder's side of a jump. A request, from the candidate path and on its spare index:
+//   1. checks in their order, first failure wins    2. challenge to the observed source
+//   3. response from that same address    4. policy again, then a compare-and-set on
+//   binding_version through Ownership    5. state machine    6. publish    7. acknowledgement
+// Until 5 the old binding carries everything. Whatever fails leaves counters and events only.
+// Control thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "control/jump/path_validator.h"
+#include "control/session/lifecycle.h"
+
+namespace jvpn::jump {
+
+class ReattachResponder {
+ public:
+  /// Called when the store has answered: from within a commit, or later.
+  using Decided = std::function<void(Millis now, PeerId, uint64_t ticket, OwnershipAnswer)>;
+
+  /// `secret`, of the tokens, outlives the responder.
+  ReattachResponder(Context& context, Lifecycle& lifecycle, Reporter& reporter, Bindings& bindings,
+                    ControlChannel& channel, const MacKey& secret, Decided decided)
+      : context_(context),
+        lifecycle_(lifecycle),
+        reporter_(reporter),
+        bindings_(bindings),
+        channel_(channel),
+        secret_(secret),
+        decided_(std::move(decided)) {}
+
+  void on_request(Millis now, Session& session, const Arrival& at,
+                  const wire::ReattachRequest& message);
+  void on_response(Millis now, Session& session, const Arrival& at,
+                   const wire::ReattachResponse& message);
+  /// The store has answered: commits or refuses. Returns the messages that waited for it, which are
+  /// judged now; nothing when the session ended meanwhile or isn't ours any more.
+  std::vector<WaitingMessage> end_commit(Millis now, PeerId id, uint64_t ticket,
+                                         OwnershipAnswer answer);
+  /// The initiator can't see that our end of its path is gone. It hears of it where it has lately
+  /// shown that it is.
+  void send_transport_dead(Millis now, const Session& session);
+  /// Authentic packets under the active index came from elsewhere than its binding says: a NAT has
+  /// changed. Sending stays as it is; that source is asked to reattach.
+  void hint_rebind(Millis now, Session& session, const Path& from);
+
+ private:
+  static bool repeats_committed(const Session& session, const Arrival& at,
+                                const wire::ReattachRequest& message);
+  Finding check(Millis now, Session& session, const Arrival& at,
+                const wire::ReattachRequest& message);
+  Finding check_candidate(const Arrival& at, const wire::ReattachRequest& message) const;
+  void challenge(Millis now, Session& session, const Arrival& at,
+                 const wire::ReattachRequest& message);
+  Mac token(const Session& session, const Arrival& at, uint64_t nonce);
+  void refuse(Millis now, Session& session, const Arrival& at, const wire::ReattachRequest& message,
+              const Finding& finding);
+  void send_reject(Millis now, const Session& session, const Arrival& at, uint64_t nonce,
+                   ReceiverIndex receiver, const Finding& finding);
+  void send_ack(Millis now, const Session& session, uint64_t nonce);
+  void begin_commit(Millis now, Session& session);
+  void commit(Millis now, Session& session, const OutstandingChallenge& request);
+  bool refuse_commit(Millis now, Session& session, const OutstandingChallenge& request,
+                     OwnershipAnswer answer);
+
+  Context& context_;
+  Lifecycle& lifecycle_;
+  Reporter& reporter_;
+  Bindings& bindings_;
+  ControlChannel& channel_;
+  const MacKey& secret_;
+  Decided decided_;
+  uint64_t commits_begun_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< late answers of a store see it gone
+};
+
+}  // namespace jvpn::jump

@@ -1,0 +1,198 @@
+#include "control/protocol/acceptor.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/limits.h"
+#include "control/protocol/handshake_parties.h"
+#include "control/protocol/policy_snapshot.h"
+
+namespace jvpn::protocol {
+namespace {
+
+void fill_addresses(const EnginePeer& peer, wire::ResponsePayload& payload) {
+  const size_t count = std::min(peer.inner_addresses.size(), wire::kMaxInnerAddresses);
+  for (size_t i = 0; i < count; ++i) {
+    const Prefix& prefix = peer.inner_addresses[i];
+    wire::InnerAddress& out = payload.addresses[i];
+    out.family = static_cast<uint8_t>(prefix.address.family);
+    out.prefix_length = prefix.length;
+    std::ranges::copy(prefix.address.bytes, out.address);
+  }
+}
+
+}  // namespace
+
+Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Reporter& reporter,
+                   Bindings& bindings, Lifecycle& lifecycle, Dialer& dialer, Millis now)
+    : context_(context),
+      self_(self),
+      cookies_(cookies),
+      reporter_(reporter),
+      bindings_(bindings),
+      lifecycle_(lifecycle),
+      dialer_(dialer),
+      handshakes_(context.config.handshakes_per_s, now),
+      verified_handshakes_(std::max(context.config.handshakes_per_s, 1U), now) {}
+
+void Acceptor::refuse(Millis now, const Path& from, Reason reason, Detail detail, PeerId id) {
+  refuse_handshake(context_, reporter_, now, from, reason, detail, id);
+}
+
+std::optional<PeerId> Acceptor::on_initiation(Millis now, const Path& from,
+                                              std::span<const uint8_t> datagram,
+                                              std::optional<MacVerdict> known) {
+  const std::optional<wire::Initiation> message = parse_initiation(datagram);
+  if (!message) {
+    refuse(now, from, Reason::kSecAbuseControlPlane, Detail::kNone);
+    return std::nullopt;
+  }
+  const MacVerdict verdict = cookies_.check(from, datagram, known);
+  const bool suite_allowed = std::ranges::find(context_.config.suites, Suite{message->suite}) !=
+                             context_.config.suites.end();
+  if (verdict == MacVerdict::kBad || !suite_allowed) {
+    const bool bad = verdict == MacVerdict::kBad;
+    refuse(now, from, Reason::kSecAbuseControlPlane,
+           bad ? Detail::kAuthentication : Detail::kPolicyRefused);
+    return std::nullopt;
+  }
+  if (handshakes_.take(now)) return admit(now, from, *message);
+  if (verdict != MacVerdict::kVerified) {
+    cookies_.send_reply(now, from, *message);
+    return std::nullopt;
+  }
+  if (verified_handshakes_.take(now)) return admit(now, from, *message);
+  ++context_.counters.handshakes_throttled;
+  return std::nullopt;
+}
+
+/// Opens an initiation and answers it if all is well.
+std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
+                                      const wire::Initiation& message) {
+  const SecretKey ephemeral = random_secret(context_.environment);
+  std::optional<InitiationState> initiation = read_initiation(self_, ephemeral, message);
+  const auto id =
+      initiation ? context_.table.peer_with(initiation->noise.remote_static()) : std::nullopt;
+  if (!id) {
+    refuse(now, from, Reason::kSecAbuseControlPlane, Detail::kAuthentication);
+    return std::nullopt;
+  }
+  if (!admissible(now, from, *id, *initiation)) return std::nullopt;
+  answer(now, from, *id, *initiation);
+  return id;
+}
+
+bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
+                          const InitiationState& initiation) {
+  if (initiation.timestamp <= context_.table.peer(id).latest_received) {
+    refuse(now, from, Reason::kSecReplayAttempt, Detail::kNone, id);
+    return false;
+  }
+  if (context_.denies_new_sessions) {
+    refuse(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
+    return false;
+  }
+  if (!dials_itself(now, id)) return true;
+  ++context_.counters.handshakes_refused;
+  return false;
+}
+
+/// Simultaneous dialling: the lower key's call goes on, for as long as one may take to succeed.
+bool Acceptor::dials_itself(Millis now, PeerId id) const {
+  const std::unique_ptr<Dial>& call = context_.table.peer(id).dial;
+  return call && call->active && self_.public_key < context_.configured(id).public_key &&
+         now < call->started + Millis{kHandshakeTimeoutMs};
+}
+
+/// Makes the BIRTH record, its keys and the response. An older BIRTH record of the peer gives way.
+void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& initiation) {
+  PeerState& peer = context_.table.peer(id);
+  if (peer.pending) {
+    lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
+  }
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(id);
+  if (!index) {
+    ++context_.counters.handshakes_throttled;
+    return;
+  }
+  peer.latest_received = initiation.timestamp;
+  auto session = std::make_unique<Session>(id, from, initiation.suite,
+                                           new_record(now, now + Millis{kKeyRefuseAfterMs}));
+  session->responder = std::make_unique<ResponderSide>();
+  context_.environment.random(session->id.bytes);
+  IssuedSpares issued =
+      bindings_.issue_spares(id, initiation.lanes, bindings_.spares_wanted(context_.config.policy));
+  const std::optional<wire::Response> message =
+      write_answer(now, initiation, *session, *index, issued.spares);
+  const std::optional<NoiseKeys> keys = initiation.noise.split();
+  if (!message || !keys) {
+    bindings_.release_spares(issued);
+    return bindings_.release_index(*index);
+  }
+  session->current =
+      make_generation(now, *keys, false, *index, initiation.sender, initiation.lanes);
+  session->current->spares = std::move(issued.spares);
+  session->current->last_number = issued.last_number;
+  bindings_.install_rx(*session, *session->current);
+  context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&*message), sizeof *message});
+  peer.pending = std::move(session);
+  // The lower key calls us: our own call waits for how that ends.
+  if (dialer_.waits_for_peer(id)) dialer_.stop_attempt(*peer.dial);
+}
+
+wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& session,
+                                                 const SpareSet& spares) const {
+  wire::ResponsePayload payload{};
+  payload.version = wire::kVersion;
+  payload.suite = static_cast<uint8_t>(session.suite);
+  payload.lanes = context_.config.lanes;
+  payload.mtu = context_.environment.inner_mtu(session.path);
+  payload.session_id = session.id.bytes;
+  // What the commit at confirmation will make it.
+  payload.binding_version = session.record().version.value + 1;
+  payload.clock_ms = now.value;
+  fill_addresses(context_.configured(session.peer), payload);
+  payload.policy = snapshot_of(context_.config.policy);
+  for (const SpareBinding& spare : spares) {
+    JVPN_ASSERT(spare.number >= 1 && spare.number <= wire::kSpareIndices,
+                "a handshake's spares are numbered 1, 2, …");
+    payload.spare_indices[spare.number - 1] = spare.local.value;
+  }
+  return payload;
+}
+
+std::optional<wire::Response> Acceptor::write_answer(Millis now, InitiationState& initiation,
+                                                     const Session& session, ReceiverIndex index,
+                                                     const SpareSet& spares) {
+  wire::Response message;
+  const wire::ResponsePayload payload = response_payload(now, session, spares);
+  if (!write_response(initiation, context_.psk_of(session.peer), index, payload, message)) {
+    return std::nullopt;
+  }
+  ResponderMacKeys macs =
+      ResponderMacKeys::derive(context_.mac, context_.configured(session.peer).public_key);
+  write_macs(context_.mac, macs.mac1, nullptr,
+             {reinterpret_cast<uint8_t*>(&message), sizeof message});
+  wipe(&macs.mac1, sizeof macs.mac1);
+  return message;
+}
+
+bool Acceptor::may_confirm(const Session& pending, const Path& from) const {
+  return from.interface == pending.path.interface && from.remote == pending.path.remote;
+}
+
+bool Acceptor::confirm(Millis now, PeerState& peer) {
+  JVPN_ASSERT(peer.pending != nullptr, "a session in BIRTH is confirmed");
+  if (!lifecycle_.transition(now, *peer.pending, {Trigger::kTick})) return false;
+  lifecycle_.supersede(now, peer, NotifyPeer::kYes);
+  peer.session = std::move(peer.pending);
+  dialer_.stop(peer);
+  Session& session = *peer.session;
+  session.confirmed = true;
+  if (!lifecycle_.transition(now, session, {Trigger::kKeyConfirmed})) return false;
+  context_.ownership.claim(session.id, session.binding_version());
+  bindings_.install_tx(session);
+  return true;
+}
+
+}  // namespace jvpn::protocol

@@ -1,0 +1,60 @@
+#include "control/protocol/cookies.h"
+
+#include <algorithm>
+
+#include "common/limits.h"
+#include "common/secret.h"
+
+namespace jvpn::protocol {
+
+Cookies::Cookies(Context& context, const PublicKey& own_key, Millis now)
+    : context_(context), own_macs_(ResponderMacKeys::derive(context.mac, own_key)) {
+  rotate(now);
+  rotate(now);
+}
+
+Cookies::~Cookies() {
+  wipe(&secrets_, sizeof secrets_);
+  wipe(&own_macs_.mac1, sizeof own_macs_.mac1);
+}
+
+MacVerdict Cookies::check(const Path& from, std::span<const uint8_t> datagram,
+                          std::optional<MacVerdict> known) {
+  if (known) return *known;
+  return check_macs(context_.mac, own_macs_.mac1, secrets_, from.remote, datagram);
+}
+
+void Cookies::send_reply(Millis now, const Path& to, const wire::Initiation& message) {
+  ++context_.counters.handshakes_throttled;
+  ++context_.counters.cookies_sent;
+  std::array<uint8_t, sizeof wire::CookieReply::nonce> nonce{};
+  context_.environment.random(nonce);
+  Mac mac1;
+  std::ranges::copy(message.mac1, mac1.begin());
+  Mac cookie = cookie_for(context_.mac, secrets_.current, to.remote);
+  wire::CookieReply reply;
+  seal_cookie_reply(context_.aead, own_macs_.cookie_label, cookie, mac1, message.sender, nonce,
+                    reply);
+  wipe(&cookie, sizeof cookie);
+  rotations_left_ = 2;
+  if (rotate_at_ == kNever) rotate_at_ = now + Millis{kCookieSecretMs};
+  context_.effects.send(to, {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
+}
+
+void Cookies::serve(Millis now) {
+  if (now >= rotate_at_) rotate(now);
+}
+
+/// A new secret; the old one stays valid for one more period. Goes on only while cookies may be
+/// out.
+void Cookies::rotate(Millis now) {
+  Secret<16> fresh_secret;
+  context_.environment.random(fresh_secret.span());
+  secrets_.previous = secrets_.current;
+  context_.mac.expand(fresh_secret.span(), secrets_.current);
+  ++generation_;
+  if (rotations_left_ != 0) --rotations_left_;
+  rotate_at_ = rotations_left_ == 0 ? kNever : now + Millis{kCookieSecretMs};
+}
+
+}  // namespace jvpn::protocol

@@ -1,0 +1,207 @@
+#include "control/protocol/dialer.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/limits.h"
+#include "control/protocol/handshake_parties.h"
+#include "control/protocol/policy_snapshot.h"
+
+namespace jvpn::protocol {
+namespace {
+
+constexpr uint32_t kLongWaitEvery = 4;  // attempts; lets an answer come over a very slow path, too
+constexpr uint32_t kLongWait = 3;       // times kRetryMs
+constexpr uint32_t kJitterMs = kRetryMs / 4;
+
+}  // namespace
+
+void Dialer::refuse(Millis now, const Path& from, Detail detail, PeerId id) {
+  refuse_handshake(context_, reporter_, now, from, Reason::kSecAbuseControlPlane, detail, id);
+}
+
+void Dialer::dial(Millis now, PeerId id, const Path& path) {
+  PeerState& peer = context_.table.peer(id);
+  if (!peer.dial) {
+    peer.dial = std::make_unique<Dial>();
+    peer.dial->macs = ResponderMacKeys::derive(context_.mac, context_.configured(id).public_key);
+  }
+  peer.dial->path = path;
+  peer.dial->cookie.reset();
+  peer.dial->start(now);
+  serve_dial(now, id);
+}
+
+void Dialer::stop_attempt(Dial& call) {
+  call.noise.reset();
+  bindings_.release_index(call.local);
+  call.local = ReceiverIndex{};
+}
+
+void Dialer::stop(PeerState& peer) {
+  if (!peer.dial) return;
+  stop_attempt(*peer.dial);
+  peer.dial->active = false;
+}
+
+void Dialer::forget(PeerState& peer) {
+  stop(peer);
+  peer.dial.reset();
+}
+
+bool Dialer::waits_for_peer(PeerId id) const {
+  const PeerState& peer = context_.table.peer(id);
+  return peer.dial && peer.pending && context_.configured(id).public_key < self_.public_key;
+}
+
+Millis Dialer::dial_due(PeerId id) const {
+  const std::unique_ptr<Dial>& call = context_.table.peer(id).dial;
+  const bool active = call && call->active && !context_.denies_new_sessions;
+  return active && !waits_for_peer(id) ? call->next_attempt : kNever;
+}
+
+void Dialer::serve_dial(Millis now, PeerId id) {
+  if (now < dial_due(id)) return;
+  Dial& call = *context_.table.peer(id).dial;
+  const std::vector<Candidate>& candidates = context_.table.peer(id).candidates;
+  if (call.attempts != 0 && !candidates.empty()) {  // the path first dialled may be the dead one
+    const Path& next = candidates[(call.attempts - 1) % candidates.size()].path;
+    if (next != call.path) call.cookie.reset();
+    call.path = next;
+  }
+  ++call.attempts;
+  const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
+  call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
+  send_initiation(now, id);
+}
+
+void Dialer::send_initiation(Millis now, PeerId id) {
+  Dial& call = *context_.table.peer(id).dial;
+  stop_attempt(call);
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(id);
+  if (!index) return;
+  call.local = *index;
+  const SecretKey ephemeral = random_secret(context_.environment);
+  wire::Initiation message;
+  call.noise = write_initiation(
+      call_to(context_, self_, id, context_.config.suites.front(), *index, ephemeral), message);
+  if (!call.noise) return stop_attempt(call);
+  if (now >= call.cookie_until) call.cookie.reset();
+  const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
+  write_macs(context_.mac, call.macs.mac1, call.cookie ? &*call.cookie : nullptr, bytes);
+  std::ranges::copy(message.mac1, call.mac1.begin());
+  context_.effects.send(call.path, bytes);
+}
+
+/// The attempt that an answer is meant for; nullptr: late, or made up, nobody waits for it.
+Dial* Dialer::call_with(ReceiverIndex index, std::optional<PeerId>& id) {
+  id = context_.table.indices().owner(index);
+  Dial* const call = id ? context_.table.peer(*id).dial.get() : nullptr;
+  if (call != nullptr && call->noise && call->local == index) return call;
+  ++context_.counters.handshakes_refused;
+  return nullptr;
+}
+
+std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
+                                          std::span<const uint8_t> datagram,
+                                          std::optional<MacVerdict> known) {
+  const std::optional<wire::Response> message = parse_response(datagram);
+  if (!message || cookies_.check(from, datagram, known) == MacVerdict::kBad) {
+    refuse(now, from, Detail::kNone);
+    return std::nullopt;
+  }
+  std::optional<PeerId> id;
+  Dial* const call = call_with(ReceiverIndex{message->receiver}, id);
+  if (call == nullptr) return std::nullopt;
+  const auto payload =
+      read_response(*call->noise, context_.psk_of(*id), context_.config.suites.front(), *message);
+  if (!payload) {
+    refuse(now, from, Detail::kAuthentication, *id);
+    return std::nullopt;
+  }
+  const std::optional<NoiseKeys> keys = call->noise->split();
+  if (!keys) return std::nullopt;
+  attach(now, *id, *keys, *message, *payload);
+  return id;
+}
+
+std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseKeys& keys,
+                                             const wire::Response& message,
+                                             const wire::ResponsePayload& payload) const {
+  const Dial& call = *context_.table.peer(id).dial;
+  auto session = std::make_unique<Session>(id, call.path, context_.config.suites.front(),
+                                           new_record(now, now + Millis{kKeyRefuseAfterMs}));
+  session->id.bytes = payload.session_id;
+  session->peer_mtu = payload.mtu;
+  session->current =
+      make_generation(now, keys, true, call.local, ReceiverIndex{message.sender}, payload.lanes);
+  session->initiator = std::make_unique<InitiatorSide>();
+  InitiatorSide& side = *session->initiator;
+  side.told_policy = payload.policy;
+  side.policy = tightened(context_.config.policy, payload.policy);
+  side.idle.data_at = now;
+  side.rekey.due = now + context_.config.rekey_after;
+  side.jumping.clock_ahead = payload.clock_ms - now.value;
+  wire::SpareIndices spares{};
+  for (uint16_t i = 0; i < wire::kSpareIndices; ++i) {
+    spares.index[i] = payload.spare_indices[i];
+    spares.number[i] = static_cast<uint16_t>(i + 1);
+  }
+  session->current->learn_spares(spares);
+  return session;
+}
+
+/// The responder is authentic and fresh: the new session takes over from whatever was there.
+void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,
+                    const wire::ResponsePayload& payload) {
+  PeerState& peer = context_.table.peer(id);
+  std::unique_ptr<Session> fresh = new_session(now, id, keys, message, payload);
+  peer.dial->local = ReceiverIndex{};  // the session's from here on
+  stop(peer);
+  if (peer.pending) {
+    lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
+  }
+  lifecycle_.supersede(now, peer, NotifyPeer::kNo);
+  JVPN_ASSERT(!peer.session, "a peer key has one session");
+  peer.session = std::move(fresh);
+  Session& session = *peer.session;
+  const BindingVersion told{payload.binding_version};
+  if (!lifecycle_.transition(now, session, {Trigger::kKeyConfirmed, Detail::kNone, told})) return;
+  session.initiator->jumping.told_version = told;
+  bindings_.install_rx(session, *session.current);
+  bindings_.install_tx(session);
+  context_.effects.configure(id, payload);
+  liveness_.send_heartbeat(now, session);
+}
+
+/// A busy responder wants proof of our address: the next initiation carries it.
+void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram) {
+  wire::CookieReply reply;
+  if (datagram.size() != sizeof reply) return refuse(now, from, Detail::kNone);
+  __builtin_memcpy(&reply, datagram.data(), sizeof reply);
+  std::optional<PeerId> id;
+  Dial* const call = call_with(ReceiverIndex{reply.receiver}, id);
+  if (call == nullptr) return;
+  if ((reply.reserved[0] | reply.reserved[1] | reply.reserved[2]) != 0) {
+    ++context_.counters.handshakes_refused;
+    return;
+  }
+  const auto cookie = open_cookie_reply(context_.aead, call->macs.cookie_label, call->mac1, reply);
+  if (!cookie) return refuse(now, from, Detail::kAuthentication, *id);
+  call->cookie = *cookie;
+  call->cookie_until = now + Millis{kCookieSecretMs};
+}
+
+Millis Dialer::due(const Session& session) const {
+  const bool unanswered = session.initiates() && !session.confirmed && session.rekeys == 0;
+  if (!unanswered) return kNever;
+  const std::unique_ptr<Dial>& call = context_.table.peer_of(session).dial;
+  return call && !call->active ? session.record().entered + Millis{kHandshakeTimeoutMs} : kNever;
+}
+
+bool Dialer::serve(Millis now, Session& session) {
+  if (now >= due(session)) context_.table.peer_of(session).dial->start(now);
+  return true;
+}
+
+}  // namespace jvpn::protocol

@@ -1,0 +1,67 @@
+// The initiator's side of a handshake: initiations, each with fresh keys and a later timestamp,
+// until a response comes; then the session is attached at once and its keys are confirmed by
+// heartbeats. Control thread only.
+#pragma once
+
+#include "control/protocol/cookies.h"
+#include "control/protocol/handshake_messages.h"
+#include "control/protocol/liveness.h"
+#include "control/session/lifecycle.h"
+
+namespace jvpn::protocol {
+
+class Dialer : public Part {
+ public:
+  Dialer(Context& context, const Identity& self, Cookies& cookies, Reporter& reporter,
+         Bindings& bindings, Lifecycle& lifecycle, Liveness& liveness)
+      : context_(context),
+        self_(self),
+        cookies_(cookies),
+        reporter_(reporter),
+        bindings_(bindings),
+        lifecycle_(lifecycle),
+        liveness_(liveness) {}
+
+  /// Opens a session with a peer over `path`, and goes on until there is one.
+  void dial(Millis now, PeerId id, const Path& path);
+  /// Attempts end, the wish for a session stays.
+  void stop(PeerState& peer);
+  /// The present attempt is given up.
+  void stop_attempt(Dial& call);
+  /// Nobody wants a session with the peer any more.
+  void forget(PeerState& peer);
+  /// Makes the next attempt when it is due.
+  void serve_dial(Millis now, PeerId id);
+  Millis dial_due(PeerId id) const;
+  /// Simultaneous dialling: the higher key waits while a call of the lower one is pending.
+  bool waits_for_peer(PeerId id) const;
+
+  /// Both return the peer whose state may have changed.
+  std::optional<PeerId> on_response(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                                    std::optional<MacVerdict> known);
+  void on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
+
+  /// The responder may have lost the answer's other half: calls again beside the session there is.
+  bool serve(Millis now, Session& session) override;
+  Millis due(const Session& session) const override;
+
+ private:
+  void send_initiation(Millis now, PeerId id);
+  Dial* call_with(ReceiverIndex index, std::optional<PeerId>& id);
+  void attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,
+              const wire::ResponsePayload& payload);
+  std::unique_ptr<Session> new_session(Millis now, PeerId id, const NoiseKeys& keys,
+                                       const wire::Response& message,
+                                       const wire::ResponsePayload& payload) const;
+  void refuse(Millis now, const Path& from, Detail detail, PeerId id = kNoPeer);
+
+  Context& context_;
+  const Identity& self_;
+  Cookies& cookies_;
+  Reporter& reporter_;
+  Bindings& bindings_;
+  Lifecycle& lifecycle_;
+  Liveness& liveness_;
+};
+
+}  // namespace jvpn::protocol

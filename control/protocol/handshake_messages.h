@@ -1,0 +1,80 @@
+// Handshake and rekey messages: their bytes around the Noise messages, and nothing of what follows
+// from them. MACs are apart (common/handshake_mac.h). Every parser is safe on any input.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "common/noise.h"
+#include "common/types.h"
+#include "common/wire.h"
+#include "control/session/vocabulary.h"
+
+namespace jvpn::protocol {
+
+/// This end's long-lived key pair.
+struct Identity {
+  SecretKey secret;
+  PublicKey public_key{};
+  StaticMemory memory{};
+};
+
+/// The suite of a wire number; nullopt for any other number.
+std::optional<Suite> suite_of(uint8_t number);
+
+/// The smallest timestamp after `latest` that isn't before `clock`: strictly rising whatever the
+/// clock does.
+wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timestamp& latest);
+
+/// An initiator's half of a handshake: who it is, whom it calls, and this attempt's fresh parts.
+struct Call {
+  const Identity& self;
+  const PublicKey& responder;
+  Suite suite{};
+  ReceiverIndex sender;
+  uint16_t lanes = 1;
+  wire::Timestamp timestamp{};
+  const SecretKey& ephemeral;
+};
+
+/// A responder's half after reading an initiation, in a handshake or a rekey.
+struct InitiationState {
+  NoiseHandshake noise;
+  Suite suite{};
+  ReceiverIndex sender;
+  uint16_t lanes = 1;
+  wire::Timestamp timestamp{};
+};
+
+/// Writes an initiation but for its MACs. nullopt: the responder's key is weak.
+std::optional<NoiseHandshake> write_initiation(const Call& call, wire::Initiation& out);
+/// The message when its size, reserved bytes and suite number are right; no public-key work yet.
+std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram);
+/// Opens a parsed initiation. nullopt: not authentic, or payload and clear fields disagree.
+/// Whose it is: `noise.remote_static()`.
+std::optional<InitiationState> read_initiation(const Identity& self, const SecretKey& ephemeral,
+                                               const wire::Initiation& message);
+
+/// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
+bool write_response(InitiationState& initiation, const PresharedKey& psk, ReceiverIndex sender,
+                    const wire::ResponsePayload& payload, wire::Response& out);
+std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram);
+/// Opens a parsed response to `noise`, which offered `suite`. nullopt: not authentic, or not an
+/// answer to what was asked; `noise` can then still take the true answer if the former.
+std::optional<wire::ResponsePayload> read_response(NoiseHandshake& noise, const PresharedKey& psk,
+                                                   Suite suite, const wire::Response& message);
+
+/// The same two steps inside control messages.
+std::optional<NoiseHandshake> write_rekey(const Call& call, wire::RekeyInitiation& out);
+std::optional<InitiationState> read_rekey(const Identity& self, const SecretKey& ephemeral,
+                                          Suite suite, const wire::RekeyInitiation& message);
+bool write_rekey_response(InitiationState& initiation, const PresharedKey& psk,
+                          ReceiverIndex sender, uint16_t lanes, Millis clock,
+                          const wire::SpareIndices& spares, wire::RekeyResponse& out);
+std::optional<wire::RekeyResponsePayload> read_rekey_response(NoiseHandshake& noise,
+                                                              const PresharedKey& psk, Suite suite,
+                                                              const wire::RekeyResponse& message);
+
+}  // namespace jvpn::protocol

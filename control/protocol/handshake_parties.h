@@ -1,0 +1,21 @@
+// What both ends of a handshake or rekey need before they write or read a message.
+// Control thread only.
+#pragma once
+
+#include "control/protocol/handshake_messages.h"
+#include "control/session/context.h"
+#include "control/session/reporter.h"
+#include "control/session/vocabulary.h"
+
+namespace jvpn::protocol {
+
+/// What a new initiation or rekey to a peer says; draws its timestamp. Everything passed outlives
+/// the call.
+Call call_to(Context& context, const Identity& self, PeerId id, Suite suite, ReceiverIndex sender,
+             const SecretKey& ephemeral);
+
+/// Counts a handshake message that is refused, and reports it (sampled).
+void refuse_handshake(Context& context, Reporter& reporter, Millis now, const Path& from,
+                      Reason reason, Detail detail, PeerId id = kNoPeer);
+
+}  // namespace jvpn::protocol

@@ -1,0 +1,182 @@
+#include "control/protocol/rekeyer.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/limits.h"
+#include "control/protocol/handshake_parties.h"
+
+namespace jvpn::protocol {
+namespace {
+
+constexpr Millis kPreviousKeyLinger{5'000};  // least time that replaced keys still open
+
+/// Keys and binding don't change at the same time: a jump goes first.
+bool may_rekey(const Session& session) {
+  return session.has_transport() && !session.jumping();
+}
+
+}  // namespace
+
+bool Rekeyer::serve(Millis now, Session& session) {
+  if (!session.initiates() || !session.confirmed || !may_rekey(session)) return true;
+  const RekeyState& rekey = session.initiator->rekey;
+  if (now >= rekey.due || (!rekey.attempt && key_nearly_used(session))) ask(now, session);
+  return true;
+}
+
+Millis Rekeyer::due(const Session& session) const {
+  const bool may = session.initiates() && session.confirmed && may_rekey(session);
+  return may ? session.initiator->rekey.due : kNever;
+}
+
+/// Packets of either direction under a GCM key; looked at whenever the session is served. One busy
+/// flow uses one lane, so half of what a single lane may carry is the latest moment.
+bool Rekeyer::key_nearly_used(const Session& session) {
+  if (session.suite == Suite::kChaCha20Poly1305) return false;
+  const Activity activity = context_.environment.activity(session.peer);
+  const uint64_t before =
+      std::min(session.initiator->rekey.rx_packets_before_key, activity.rx_packets);
+  const uint64_t received = activity.rx_packets - before;
+  const auto latest = [&](uint16_t lanes) {
+    return std::min(context_.config.rekey_after_packets,
+                    kGcmKeyPackets / std::max<uint16_t>(lanes, 1) / 2);
+  };
+  return activity.tx_generation_packets >= latest(context_.config.lanes) ||
+         received >= latest(session.current->peer_lanes);
+}
+
+void Rekeyer::ask(Millis now, Session& session) {
+  RekeyState& rekey = session.initiator->rekey;
+  if (rekey.attempt) {
+    bindings_.release_index(rekey.attempt->local);
+    rekey.attempt.reset();
+  }
+  rekey.due = now + Millis{kRetryMs};
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(session.peer);
+  if (!index) return;
+  const SecretKey ephemeral = random_secret(context_.environment);
+  wire::RekeyInitiation message;
+  auto noise = write_rekey(call_to(context_, self_, session.peer, session.suite, *index, ephemeral),
+                           message);
+  if (!noise) return bindings_.release_index(*index);
+  rekey.attempt = std::make_unique<RekeyAttempt>(RekeyAttempt{std::move(*noise), *index});
+  channel_.send(session, message);
+}
+
+void Rekeyer::on_rekey_initiation(Millis now, Session& session,
+                                  const wire::RekeyInitiation& message) {
+  if (session.initiates()) return lifecycle_.end_by_violation(now, session);
+  if (!session.has_transport()) return;  // late, from the path that died
+  PeerState& peer = context_.table.peer_of(session);
+  const SecretKey ephemeral = random_secret(context_.environment);
+  auto initiation = read_rekey(self_, ephemeral, session.suite, message);
+  const PublicKey& expected = context_.configured(session.peer).public_key;
+  if (!initiation || initiation->noise.remote_static() != expected) {
+    return lifecycle_.end_by_violation(now, session);
+  }
+  if (initiation->timestamp <= peer.latest_received) {
+    ++context_.counters.control_stale;  // overtaken by a later one
+    return;
+  }
+  // The initiator never used the keys of a call that it repeats.
+  bindings_.retire(session.next);
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(session.peer);
+  if (!index) {
+    ++context_.counters.handshakes_throttled;
+    return;
+  }
+  peer.latest_received = initiation->timestamp;
+  if (!answer(now, session, *initiation, *index)) bindings_.release_index(*index);
+}
+
+/// Installs the next keys, then tells the initiator of them. False: no keys came of it.
+bool Rekeyer::answer(Millis now, Session& session, InitiationState& initiation,
+                     ReceiverIndex index) {
+  IssuedSpares issued = bindings_.issue_spares(
+      session.peer, initiation.lanes, bindings_.spares_wanted(context_.policy_of(session)));
+  wire::RekeyResponse response;
+  const bool written =
+      write_rekey_response(initiation, context_.psk_of(session.peer), index, context_.config.lanes,
+                           now, issued.spares.offered(), response);
+  const std::optional<NoiseKeys> keys = initiation.noise.split();
+  if (!written || !keys) {
+    bindings_.release_spares(issued);
+    return false;
+  }
+  session.next = make_generation(now, *keys, false, index, initiation.sender, initiation.lanes);
+  session.next->spares = std::move(issued.spares);
+  session.next->last_number = issued.last_number;
+  bindings_.install_rx(session, *session.next);
+  channel_.send(session, response);
+  return true;
+}
+
+void Rekeyer::on_rekey_response(Millis now, Session& session, const wire::RekeyResponse& message) {
+  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
+  RekeyState& rekey = session.initiator->rekey;
+  const bool waited_for = rekey.attempt && rekey.attempt->local.value == message.receiver;
+  if (!waited_for || !may_rekey(session)) {
+    ++context_.counters.control_stale;  // answers a call that was repeated since
+    return;
+  }
+  const auto payload = read_rekey_response(rekey.attempt->noise, context_.psk_of(session.peer),
+                                           session.suite, message);
+  const std::optional<NoiseKeys> keys = rekey.attempt->noise.split();
+  if (!payload || !keys) return lifecycle_.end_by_violation(now, session);
+  auto fresh = make_generation(now, *keys, true, rekey.attempt->local,
+                               ReceiverIndex{message.sender}, payload->lanes);
+  rekey.attempt.reset();  // its index lives on with the keys
+  fresh->learn_spares(payload->spares);
+  session.initiator->jumping.clock_ahead = payload->clock_ms - now.value;
+  bindings_.install_rx(session, *fresh);
+  session.confirmed = false;
+  adopt(now, session, std::move(fresh), kNever);
+  liveness_.send_heartbeat(now, session);
+}
+
+/// Sends under `fresh` from here on; the replaced keys still open until `previous_until`.
+void Rekeyer::adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
+                    Millis previous_until) {
+  bindings_.retire(session.previous);
+  fresh->number = session.current->number + 1;
+  session.previous = std::move(session.current);
+  session.previous->retire_at = previous_until;
+  bindings_.retire_spares(*session.previous);  // jumps go under the newer keys
+  session.current = std::move(fresh);
+  ++session.rekeys;
+  const Millis expire = session.current->created + Millis{kKeyRefuseAfterMs};
+  lifecycle_.note(now, session, {.trigger = Trigger::kKeysRenewed, .time = expire});
+  if (session.initiates()) {
+    RekeyState& rekey = session.initiator->rekey;
+    rekey.due = now + context_.config.rekey_after;
+    rekey.rx_packets_before_key = context_.environment.activity(session.peer).rx_packets;
+  }
+  lifecycle_.announce_new_keys(now, session);
+  if (session.has_transport()) bindings_.install_tx(session);
+  reporter_.emit_rekeyed(now, session);
+}
+
+void Rekeyer::confirm(Millis now, Session& session, const KeyGeneration& generation) {
+  if (&generation == session.next.get()) {
+    adopt(now, session, std::move(session.next), now + linger(session));
+  } else if (&generation == session.current.get() && !session.confirmed) {
+    keys_confirmed(now, session);
+  }
+}
+
+/// Initiator: the responder sends under the current keys now, so what came before may go.
+void Rekeyer::keys_confirmed(Millis now, Session& session) {
+  session.confirmed = true;
+  if (session.previous) session.previous->retire_at = now + linger(session);
+  if (session.rekeys != 0) return;
+  PeerState& peer = context_.table.peer_of(session);
+  dialer_.stop(peer);
+  Bindings::shorten_draining(now, context_.policy_of(session).switching.drain, peer);
+}
+
+Millis Rekeyer::linger(const Session& session) const {
+  return std::max(context_.policy_of(session).switching.drain, kPreviousKeyLinger);
+}
+
+}  // namespace jvpn::protocol

@@ -1,0 +1,56 @@
+// What an engine is configured with, and the counters of what it refuses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/noise.h"
+#include "common/policy.h"
+#include "common/types.h"
+#include "control/session/ownership.h"
+
+namespace jvpn::session {
+
+/// A configured peer, by PeerId order.
+struct EnginePeer {
+  std::string name;
+  PublicKey public_key{};
+  std::optional<PresharedKey> preshared;
+  std::vector<Prefix> inner_addresses;  ///< told to an initiator: its own host addresses
+};
+
+struct EngineConfig {
+  SecretKey private_key;
+  std::vector<EnginePeer> peers;
+  std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
+  Millis rekey_after{120'000};
+  uint64_t rekey_after_packets = uint64_t{1} << 28;
+  uint16_t lanes = 1;       ///< lanes this end sends on
+  uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
+  uint32_t handshakes_per_s = 1'000;
+  Policy policy;
+  /// Who decides which binding of a session counts; nullptr: the engine alone. Outlives the engine.
+  Ownership* ownership = nullptr;
+};
+
+/// Counters of refused control-plane input, by name; for `jvpn show`.
+struct EngineCounters {
+  uint64_t handshakes_received = 0;
+  uint64_t handshakes_refused = 0;
+  uint64_t handshakes_throttled = 0;
+  uint64_t cookies_sent = 0;
+  uint64_t control_received = 0;
+  uint64_t control_replayed = 0;
+  uint64_t control_malformed = 0;
+  uint64_t control_unknown_type = 0;
+  uint64_t control_stale = 0;
+  uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
+  uint64_t reattach_requests = 0;    ///< authentic ones
+  uint64_t reattach_refused = 0;     ///< of those, by a check
+  uint64_t reattach_commits = 0;
+};
+
+}  // namespace jvpn::session

@@ -1,0 +1,38 @@
+// What the parts of an engine share: configuration, table, environment, and where effects go. All
+// of it outlives the parts. Control thread only.
+#pragma once
+
+#include "common/aead.h"
+#include "common/message_mac.h"
+#include "control/session/config.h"
+#include "control/session/effects.h"
+#include "control/session/environment.h"
+#include "control/session/peer_table.h"
+
+namespace jvpn::session {
+
+struct Context {
+  EngineConfig& config;
+  PeerTable& table;
+  Environment& environment;
+  Effects& effects;
+  EngineCounters& counters;
+  Ownership& ownership;
+  Aead& aead;
+  MessageMac& mac;
+  bool denies_new_sessions = false;  ///< the latest reload was refused
+
+  const EnginePeer& configured(PeerId id) const { return config.peers[id.value]; }
+  /// 32 zero bytes for a peer without one.
+  const PresharedKey& psk_of(PeerId id) const {
+    static const PresharedKey kNoPsk;
+    const auto& psk = configured(id).preshared;
+    return psk ? *psk : kNoPsk;
+  }
+  /// The bounds that a session obeys.
+  const Policy& policy_of(const Session& session) const {
+    return session.initiates() ? session.initiator->policy : config.policy;
+  }
+};
+
+}  // namespace jvpn::session

@@ -1,0 +1,59 @@
+#include "control/session/control_channel.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+
+namespace jvpn::session {
+
+void ControlChannel::send_hint(const Session& session, const Path& to, wire::Hint hint) {
+  auto message = control_message<wire::PolicyHint>(wire::ControlType::kPolicyHint);
+  message.binding_version = session.binding_version().value;
+  message.hint = hint;
+  send_along(session, *session.current, {session.current->local, session.current->remote, to},
+             message);
+}
+
+void ControlChannel::seal_and_send(const Session& session, KeyGeneration& generation,
+                                   const Route& route, std::span<const uint8_t> plaintext) {
+  SpareBinding* const spare = generation.spares.at_index(route.local);
+  ControlLane& lane = spare == nullptr ? generation.control : spare->control;
+  const LaneId number{spare == nullptr ? generation.binding : spare->number};
+  std::array<uint8_t, wire::kMaxPaddedPlaintext + wire::kTransportOverhead> datagram;
+  JVPN_ASSERT(plaintext.size() <= wire::kMaxPaddedPlaintext, "a control message fits its buffer");
+  wire::TransportHeader header{};
+  header.type = wire::MessageType::kControl;
+  header.receiver = route.remote.value;
+  header.counter = wire::make_counter(number, lane.next_sequence++);
+  __builtin_memcpy(datagram.data(), &header, sizeof header);
+  const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
+  std::ranges::copy(plaintext, body.begin());
+  AeadKey key;
+  context_.aead.expand(session.suite, generation.keys.send.control.bytes(), key);
+  context_.aead.seal_one(
+      key, transport_nonce(route.remote, header.counter), {}, body,
+      std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
+  wipe(&key, sizeof key);
+  context_.effects.send(route.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
+}
+
+std::optional<std::span<uint8_t>> ControlChannel::open(std::span<uint8_t> message) {
+  wire::TransportHeader header;
+  if (message.size() < wire::kTransportOverhead) return std::nullopt;
+  __builtin_memcpy(&header, message.data(), sizeof header);
+  const bool zero = (header.reserved[0] | header.reserved[1] | header.reserved[2]) == 0;
+  if (header.type != wire::MessageType::kControl || !zero) return std::nullopt;
+  const Keyed at = context_.table.find(ReceiverIndex{header.receiver});
+  if (at.generation == nullptr) return std::nullopt;
+  const auto body = message.subspan(sizeof header, message.size() - wire::kTransportOverhead);
+  AeadKey key;
+  context_.aead.expand(at.session->suite, at.generation->keys.receive.control.bytes(), key);
+  const bool ok = context_.aead.open_one(
+      key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
+      std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
+  wipe(&key, sizeof key);
+  if (!ok) return std::nullopt;
+  return body;
+}
+
+}  // namespace jvpn::session

@@ -1,0 +1,58 @@
+// Sealing and opening of control messages. Answers go along a binding, under its own counters.
+// Control thread only.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+
+#include "common/wire.h"
+#include "control/session/context.h"
+#include "control/session/control_message.h"
+
+namespace jvpn::session {
+
+class ControlChannel {
+ public:
+  explicit ControlChannel(Context& context) : context_(context) {}
+
+  /// Along a generation's active binding.
+  template <typename Message>
+  void send(const Session& session, KeyGeneration& generation, const Message& message) {
+    send_along(session, generation, {generation.local, generation.remote, session.path}, message);
+  }
+  /// Along the active binding of the current keys.
+  template <typename Message>
+  void send(const Session& session, const Message& message) {
+    send(session, *session.current, message);
+  }
+  /// Along any of a generation's bindings.
+  template <typename Message>
+  void send_along(const Session& session, KeyGeneration& generation, const Route& route,
+                  const Message& message) {
+    seal_and_send(session, generation, route,
+                  {reinterpret_cast<const uint8_t*>(&message), sizeof message});
+  }
+  /// The same, padded to `bytes` where the message is shorter.
+  template <typename Message>
+  void send_padded(const Session& session, KeyGeneration& generation, const Route& route,
+                   const Message& message, size_t bytes) {
+    std::array<uint8_t, wire::kMaxPaddedPlaintext> plaintext{};
+    __builtin_memcpy(plaintext.data(), &message, sizeof message);
+    const size_t length = std::clamp(bytes, sizeof message, plaintext.size());
+    seal_and_send(session, generation, route, {plaintext.data(), length});
+  }
+  /// POLICY_HINT to a source that has to be authentic.
+  void send_hint(const Session& session, const Path& to, wire::Hint hint);
+
+  /// The plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  std::optional<std::span<uint8_t>> open(std::span<uint8_t> message);
+
+ private:
+  void seal_and_send(const Session& session, KeyGeneration& generation, const Route& route,
+                     std::span<const uint8_t> plaintext);
+
+  Context& context_;
+};
+
+}  // namespace jvpn::session

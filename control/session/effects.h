@@ -1,0 +1,189 @@
+// What the engine decided, as data, in the order in which it must take effect. The parts of the
+// engine append; a host (gateway, client, test) carries the list out after each input.
+//
+// Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/aead.h"
+#include "common/path.h"
+#include "common/secret.h"
+#include "common/types.h"
+#include "common/wire.h"
+#include "control/session/environment.h"
+#include "control/session/event.h"
+
+namespace jvpn::session {
+
+/// Receive side of one receiver index. Takes effect before anything sent later can be answered.
+struct RxInstall {
+  ReceiverIndex index;
+  PeerId peer;
+  Suite suite{};
+  RawKey traffic_key{};
+  RawKey control_key{};
+  LaneId first_lane;
+  uint16_t lanes = 1;
+};
+
+/// Send side of a session: the whole of it, replacing what was there.
+struct TxInstall {
+  PeerId peer;
+  BindingVersion binding_version;
+  /// Lane counters go on within a generation and start afresh with a new one.
+  uint64_t key_generation = 0;
+  ReceiverIndex peer_index;
+  Suite suite{};
+  RawKey traffic_key{};
+  LaneId first_lane;
+  uint16_t lanes = 1;
+  uint64_t packets_per_lane = 0;  ///< hard quota of each lane under this key
+  uint16_t inner_mtu = 0;         ///< as the peer told; 0: the path decides
+  Path path;
+};
+
+/// Data on an installed index is expected from `remote`; a host that can tell reports when it comes
+/// from elsewhere (SessionEngine::source_changed()).
+struct RxBind {
+  ReceiverIndex index;
+  Endpoint remote;
+};
+
+struct RxRetire {
+  ReceiverIndex index;
+};
+
+/// The peer has no active binding any more; outbound packets are dropped by name.
+struct TxWithdraw {
+  PeerId peer;
+};
+
+/// One UDP payload along a path. A host may drop it; it never blocks.
+struct Send {
+  Path path;
+  size_t offset = 0;  ///< in the list's bytes
+  size_t bytes = 0;
+};
+
+/// Initiator: the responder's answer to a handshake (inner addresses, MTU, policy).
+struct Configure {
+  PeerId peer;
+  wire::ResponsePayload answer;
+};
+
+using Effect =
+    std::variant<Send, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw, Configure, Event>;
+
+/// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
+template <typename T>
+struct WipingAllocator {
+  using value_type = T;
+  WipingAllocator() = default;
+  template <typename U>
+  explicit WipingAllocator(const WipingAllocator<U>&) {}
+  T* allocate(size_t count) { return std::allocator<T>().allocate(count); }
+  void deallocate(T* memory, size_t count) {
+    wipe(static_cast<void*>(memory), count * sizeof(T));
+    std::allocator<T>().deallocate(memory, count);
+  }
+  bool operator==(const WipingAllocator&) const { return true; }
+};
+
+/// The list of one input's effects. Its memory is kept for the next input.
+class Effects {
+ public:
+  void send(const Path& path, std::span<const uint8_t> datagram) {
+    list_.emplace_back(Send{path, bytes_.size(), datagram.size()});
+    bytes_.insert(bytes_.end(), datagram.begin(), datagram.end());
+  }
+  void install_rx(const RxInstall& install) { list_.emplace_back(install); }
+  void bind_rx(ReceiverIndex index, const Endpoint& remote) {
+    list_.emplace_back(RxBind{index, remote});
+  }
+  void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
+  void install_tx(const TxInstall& install) { list_.emplace_back(install); }
+  void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
+  void configure(PeerId peer, const wire::ResponsePayload& answer) {
+    list_.emplace_back(Configure{peer, answer});
+  }
+  void emit(const Event& event) { list_.emplace_back(event); }
+
+  bool empty() const { return list_.empty(); }
+  std::span<const Effect> list() const { return list_; }
+  std::span<const uint8_t> datagram(const Send& send) const {
+    return std::span(bytes_).subspan(send.offset, send.bytes);
+  }
+
+  /// Calls `host`'s method of the same name for each effect, in order; a host without a bind_rx()
+  /// can't tell where data comes from.
+  template <typename Host>
+  void carry_out(Host& host) const {
+    for (const Effect& effect : list_) {
+      std::visit([&](const auto& each) { carry_out(host, each); }, effect);
+    }
+  }
+  /// Forgets the list and wipes its keys.
+  void clear() {
+    for (Effect& effect : list_) {
+      if (auto* rx = std::get_if<RxInstall>(&effect)) wipe(rx, sizeof *rx);
+      if (auto* tx = std::get_if<TxInstall>(&effect)) {
+        wipe(tx->traffic_key.data(), tx->traffic_key.size());
+      }
+    }
+    list_.clear();
+    bytes_.clear();
+  }
+
+ private:
+  template <typename Host>
+  void carry_out(Host& host, const Send& send) const {
+    host.send(send.path, datagram(send));
+  }
+  template <typename Host>
+  void carry_out(Host& host, const RxInstall& install) const {
+    host.install_rx(install);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const RxBind& bind) const {
+    if constexpr (requires { host.bind_rx(bind.index, bind.remote); }) {
+      host.bind_rx(bind.index, bind.remote);
+    }
+  }
+  template <typename Host>
+  void carry_out(Host& host, const RxRetire& retire) const {
+    host.retire_rx(retire.index);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const TxInstall& install) const {
+    host.install_tx(install);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const TxWithdraw& withdraw) const {
+    host.withdraw_tx(withdraw.peer);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const Configure& configure) const {
+    host.configured(configure.peer, configure.answer);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const Event& event) const {
+    host.emit(event);
+  }
+
+  std::vector<Effect, WipingAllocator<Effect>> list_;
+  std::vector<uint8_t> bytes_;  ///< of the datagrams; sealed, nothing secret
+};
+
+/// The program around an engine: what the engine asks, and what it wants done.
+class SessionHost : public Environment {
+ public:
+  /// Carries the effects out, in order; must not call the engine.
+  virtual void apply(const Effects& effects) = 0;
+};
+
+}  // namespace jvpn::session

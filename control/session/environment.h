@@ -1,0 +1,57 @@
+// What the session engine asks of the program around it: measurements of the data path, clocks and
+// randomness. Nothing here changes anything. All calls come from the control thread.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <span>
+
+#include "common/noise.h"
+#include "common/path.h"
+#include "common/types.h"
+#include "common/wire.h"
+#include "control/session/path_quality.h"
+
+namespace jvpn::session {
+
+/// What the data path has seen of a session.
+struct Activity {
+  uint64_t rx_packets = 0;
+  uint64_t rx_bytes = 0;
+  uint64_t tx_packets = 0;
+  uint64_t tx_bytes = 0;
+  Millis last_rx;                      ///< latest authentic data; 0: none yet
+  uint64_t tx_generation_packets = 0;  ///< sent under the current key, for rekeying
+};
+
+class Environment {
+ public:
+  virtual ~Environment() = default;
+
+  /// Totals since the peer's session was installed.
+  virtual Activity activity(PeerId peer) = 0;
+  /// Data received on an index, to tell how much of it was lost; zeros when nothing came.
+  virtual RxProgress rx_progress(ReceiverIndex index) = 0;
+  /// Largest inner packet that this end takes and sends on a path.
+  virtual uint16_t inner_mtu(const Path& path) = 0;
+  /// Fills with random bytes; tests replay them from a seed.
+  virtual void random(std::span<uint8_t> bytes) = 0;
+  /// CLOCK_BOOTTIME in microseconds, for round-trip times alone; `now` is what the engine was told.
+  virtual uint64_t clock_us(Millis now) { return now.value * 1000; }
+  /// CLOCK_REALTIME as TAI64N, for handshake timestamps.
+  virtual wire::Timestamp timestamp() = 0;
+};
+
+inline SecretKey random_secret(Environment& environment) {
+  SecretKey secret;
+  environment.random(secret.span());
+  return secret;
+}
+
+inline uint32_t random_u32(Environment& environment) {
+  std::array<uint8_t, 4> bytes{};
+  environment.random(bytes);
+  return std::bit_cast<uint32_t>(bytes);
+}
+
+}  // namespace jvpn::session

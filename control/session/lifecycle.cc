@@ -1,0 +1,103 @@
+#include "control/session/lifecycle.h"
+
+#include "common/assert.h"
+#include "common/limits.h"
+
+namespace jvpn::session {
+
+bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& event,
+                           NotifyPeer notify) {
+  JVPN_ASSERT(session.state() != State::kTerminated, "an ended session is gone");
+  const SessionRecord before = session.record_;
+  const Step taken = step(before, event, context_.policy_of(session), now);
+  session.record_ = taken.record;
+  if (!taken.applied) {
+    if (taken.refused) reporter_.emit_refused_trigger(now, session, event);
+    return true;
+  }
+  session.last_reason = taken.reason;
+  reporter_.emit_rows(now, session, before, taken);
+  if (session.state() == State::kTerminated) {
+    close(now, session, taken.detail, notify);
+    return false;
+  }
+  if (!session.has_transport()) bindings_.withdraw_tx(session);
+  for (Part* part : parts_) part->on_rows(now, session);
+  return true;
+}
+
+void Lifecycle::note(Millis now, Session& session, const SessionEvent& fact) {
+  const Step taken = step(session.record_, fact, context_.policy_of(session), now);
+  JVPN_ASSERT(!taken.applied && !taken.refused, "a fact is noted, whatever it is");
+  session.record_ = taken.record;
+}
+
+void Lifecycle::end_by_violation(Millis now, Session& session) {
+  transition(now, session, {Trigger::kProtocolViolation, Detail::kImpossibleMessage});
+}
+
+void Lifecycle::supersede(Millis now, PeerState& peer, NotifyPeer notify) {
+  if (!peer.session) return;
+  transition(now, *peer.session, {Trigger::kTerminate, Detail::kSuperseded}, notify);
+}
+
+void Lifecycle::end_all(Millis now, PeerState& peer, Detail detail) {
+  if (peer.pending) transition(now, *peer.pending, {Trigger::kTerminate, detail});
+  if (peer.session) transition(now, *peer.session, {Trigger::kTerminate, detail});
+}
+
+void Lifecycle::forget(Millis now, Session& session) {
+  PeerState& peer = context_.table.peer_of(session);
+  JVPN_ASSERT(peer.session.get() == &session, "only an attached session has an owner");
+  reporter_.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, session.peer,
+                          session.id, session.path);
+  bindings_.withdraw_tx(session);
+  const std::unique_ptr<Session> lost = std::move(peer.session);
+  bindings_.release_keys(now, *lost, false);
+}
+
+/// Takes a TERMINATED session away. In-flight packets of a superseded one are still delivered.
+void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer notify) {
+  PeerState& peer = context_.table.peer_of(session);
+  const bool attached = peer.session.get() == &session;
+  JVPN_ASSERT(attached || peer.pending.get() == &session, "a session belongs to its peer");
+  const std::unique_ptr<Session> ended = std::move(attached ? peer.session : peer.pending);
+  const bool superseded = detail == Detail::kSuperseded;
+  if (attached && notify == NotifyPeer::kYes) send_terminate(*ended, detail);
+  if (!superseded) bindings_.withdraw_tx(*ended);
+  if (attached && !ended->initiates()) context_.ownership.forget(ended->id);
+  bindings_.release_keys(now, *ended, attached && superseded);
+  if (!attached) return;
+  context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now});
+  if (superseded || !peer.dial || peer.dial->active) return;
+  // Whoever wanted the session still does. Only what time has ended may begin anew at once.
+  const bool by_time = detail == Detail::kNone;
+  peer.dial->start(by_time ? now : now + Millis{kRetryMs});
+}
+
+void Lifecycle::send_terminate(const Session& session, Detail detail) {
+  if (session.current == nullptr || !session.binding.tx_installed) return;
+  auto message = control_message<wire::Terminate>(wire::ControlType::kTerminate, wire::kCritical);
+  message.reason = static_cast<uint16_t>(session.last_reason);
+  message.detail = static_cast<uint16_t>(detail);
+  channel_.send(session, message);
+}
+
+void Lifecycle::rebind(Millis now, Session& session, uint16_t number, const Path& path) {
+  JVPN_ASSERT(session.state() == State::kAttached, "a binding is swapped by its commit");
+  const Path old_path = session.path;
+  bindings_.rebind(now, session, number, path);
+  for (Part* part : parts_) part->on_rebound(now, session, old_path);
+}
+
+void Lifecycle::report_switch(Millis now, const Session& session, const Path& old_path) {
+  const bool single = session.binding.tx_installed && session.has_transport() &&
+                      context_.table.peer_of(session).session.get() == &session;
+  reporter_.emit_switch(now, session, old_path, single);
+}
+
+void Lifecycle::announce_new_keys(Millis now, Session& session) {
+  for (Part* part : parts_) part->on_new_keys(now, session);
+}
+
+}  // namespace jvpn::session

@@ -1,0 +1,56 @@
+// The one place where a session's record changes, and what follows from each change: events, the
+// withdrawal of a lost binding, the end of a session. Control thread only.
+#pragma once
+
+#include <span>
+
+#include "control/session/bindings.h"
+#include "control/session/control_channel.h"
+#include "control/session/part.h"
+#include "control/session/reporter.h"
+
+namespace jvpn::session {
+
+/// Whether the peer is told that its session ends.
+enum class NotifyPeer : uint8_t { kYes, kNo };
+
+class Lifecycle {
+ public:
+  Lifecycle(Context& context, Reporter& reporter, Bindings& bindings, ControlChannel& channel)
+      : context_(context), reporter_(reporter), bindings_(bindings), channel_(channel) {}
+
+  /// The parts that hear of rows, bindings and keys, in this order.
+  void set_parts(std::span<Part* const> parts) { parts_ = parts; }
+
+  /// One step of the state machine, and what follows. False: the session has ended and is gone.
+  bool transition(Millis now, Session& session, const SessionEvent& event,
+                  NotifyPeer notify = NotifyPeer::kYes);
+  /// A fact: no row follows from it here.
+  void note(Millis now, Session& session, const SessionEvent& fact);
+  /// Authentic, but no peer that follows the protocol can have meant it: the session ends.
+  void end_by_violation(Millis now, Session& session);
+  /// Another session of the same peer key takes its place.
+  void supersede(Millis now, PeerState& peer, NotifyPeer notify);
+  /// Ends whatever there is with a peer.
+  void end_all(Millis now, PeerState& peer, Detail detail);
+  /// Somebody else owns it: it is forgotten without a transition, and only the owner ends it.
+  void forget(Millis now, Session& session);
+
+  /// A jump is committed: swaps the binding and tells the parts.
+  void rebind(Millis now, Session& session, uint16_t number, const Path& path);
+  void report_switch(Millis now, const Session& session, const Path& old_path);
+  /// Tells the parts that the session sends under new keys.
+  void announce_new_keys(Millis now, Session& session);
+
+ private:
+  void close(Millis now, Session& session, Detail detail, NotifyPeer notify);
+  void send_terminate(const Session& session, Detail detail);
+
+  Context& context_;
+  Reporter& reporter_;
+  Bindings& bindings_;
+  ControlChannel& channel_;
+  std::span<Part* const> parts_;
+};
+
+}  // namespace jvpn::session

@@ -1,0 +1,76 @@
+// What the engine keeps of one peer: its session, the handshakes that may become one, and the
+// receiver indices that still take what is in flight. An idle peer costs a PeerState and no more.
+//
+// Control thread only.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/handshake_mac.h"
+#include "common/noise.h"
+#include "common/secret.h"
+#include "control/session/session.h"
+
+namespace jvpn::session {
+
+/// The wish to have a session with a peer, and the attempt under way. Stays while the session
+/// lives, so that the peer is dialled again when it ends. Written by protocol::Dialer, but for
+/// start().
+struct Dial {
+  Path path;
+  ResponderMacKeys macs;
+  bool active = false;  ///< attempts are being made
+  Millis started;       ///< when `active` became true
+  Millis next_attempt;
+  uint32_t attempts = 0;
+  std::optional<NoiseHandshake> noise;  ///< of the latest attempt; older ones are given up
+  ReceiverIndex local;                  ///< its index; 0: none
+  Mac mac1{};  ///< of the latest initiation, which a cookie reply must name
+  std::optional<Mac> cookie;
+  Millis cookie_until;
+
+  ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }
+
+  /// Attempts are made from `at` on.
+  void start(Millis at) {
+    active = true;
+    attempts = 0;
+    next_attempt = started = at;
+  }
+};
+
+/// An index of a binding or session that was replaced: in-flight packets are still delivered,
+/// nothing is sent.
+struct DrainingIndex {
+  ReceiverIndex index;
+  Millis until;
+};
+
+/// What probing has shown of a path that the session may jump to. Written by jump::Candidates.
+struct Candidate {
+  Path path;
+  RttMeter rtt{};
+  uint32_t probes = 0;                   ///< sent; those counted in `answered`
+  uint32_t answered = 0;                 ///< bit n: the n-th latest was
+  uint64_t nonce = 0;                    ///< of the probe that is out; 0: none
+  Millis probed_at{};                    ///< when it was sent
+  unsigned tried = 0;                    ///< jumps to it begun since the transport was lost
+  std::optional<Millis> stable_since{};  ///< every probe answered since
+  std::optional<Millis> left_at{};       ///< the session jumped away from it
+};
+
+/// Everything of one configured peer.
+struct PeerState {
+  wire::Timestamp latest_received{};  ///< of its initiations and rekeys; outlives sessions
+  wire::Timestamp latest_sent{};
+  std::unique_ptr<Session> session;  ///< the one that carries data
+  std::unique_ptr<Session> pending;  ///< responder: in BIRTH
+  std::unique_ptr<Dial> dial;
+  std::vector<DrainingIndex> draining;
+  std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
+  std::vector<Candidate> candidates;              ///< initiator: by preference
+};
+
+}  // namespace jvpn::session

@@ -1,0 +1,75 @@
+// Every peer of one engine, by number, by public key and by receiver index; and the sessions that
+// ended lately. Control thread only.
+#pragma once
+
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "common/noise.h"
+#include "common/result.h"
+#include "control/session/config.h"
+#include "control/session/index_allocator.h"
+#include "control/session/peer_state.h"
+
+namespace jvpn::session {
+
+/// An ended session that is still remembered.
+struct Tombstone {
+  SessionId id;
+  PeerId peer;
+  Reason reason{};
+  Detail detail = Detail::kNone;
+  Millis at;
+};
+
+/// A session and the generation that one of its indices names.
+struct Keyed {
+  Session* session = nullptr;
+  KeyGeneration* generation = nullptr;
+  SpareBinding* spare = nullptr;  ///< none: the generation's active binding
+};
+
+class PeerTable : public StaticSecrets {
+ public:
+  PeerTable(size_t peers, uint32_t slot_bits) : peers_(peers), indices_(slot_bits) {}
+
+  /// Numbers the configured peers; an Error when two have one key, or one has `own`.
+  Result<void> add_keys(const std::vector<EnginePeer>& peers, const PublicKey& own);
+
+  size_t size() const { return peers_.size(); }
+  bool knows(PeerId id) const { return id.value < peers_.size(); }
+  PeerState& peer(PeerId id);
+  const PeerState& peer(PeerId id) const;
+  PeerState& peer_of(const Session& session) { return peer(session.peer); }
+  const PeerState& peer_of(const Session& session) const { return peer(session.peer); }
+  std::optional<PeerId> peer_with(const PublicKey& key) const;
+
+  IndexAllocator& indices() { return indices_; }
+  /// What an index of ours names; nothing when it isn't alive, or is still a handshake's.
+  Keyed find(ReceiverIndex index);
+  /// Indices that a peer has, those that drain among them.
+  static size_t indices_alive(const PeerState& peer);
+
+  void remember(const Tombstone& ended);
+  bool remembers(const SessionId& id) const;
+  const std::deque<Tombstone>& tombstones() const { return tombstones_; }
+
+  std::optional<Secret<kDhBytes>>* place_of(const PublicKey& key) override;
+
+ private:
+  struct HashKey {
+    size_t operator()(const PublicKey& key) const {
+      uint64_t word;  // keys are configured, not chosen by whoever sends packets
+      __builtin_memcpy(&word, key.data(), sizeof word);
+      return word;
+    }
+  };
+
+  std::vector<PeerState> peers_;
+  std::unordered_map<PublicKey, PeerId, HashKey> by_key_;
+  IndexAllocator indices_;
+  std::deque<Tombstone> tombstones_;
+};
+
+}  // namespace jvpn::session

@@ -1,0 +1,209 @@
+#include "control/session/reporter.h"
+
+#include <algorithm>
+
+namespace jvpn::session {
+namespace {
+
+/// A bound of the policy, not an event, brought it about.
+bool is_limit(Reason reason) {
+  return reason == Reason::kRecoveryBoundsExceeded || reason == Reason::kEnterDegradedMode ||
+         reason == Reason::kTtlSessionExpired || reason == Reason::kTtlTransportLossExpired ||
+         reason == Reason::kKeyLifetimeExceeded;
+}
+
+/// The security event that goes with the outcome of a request.
+Reason security_reason(Reason outcome) {
+  switch (outcome) {
+    case Reason::kReplayDetected:
+      return Reason::kSecReplayAttempt;
+    case Reason::kSessionNotFound:
+    case Reason::kSessionExpired:
+    case Reason::kAuthFail:
+      return Reason::kSecSessionFixationAttempt;
+    case Reason::kOwnershipConflict:
+      return Reason::kSecOwnershipAnomaly;
+    case Reason::kRateLimited:
+      return Reason::kSecAbuseControlPlane;
+    default:
+      return Reason::kNone;
+  }
+}
+
+}  // namespace
+
+Reporter::Reporter(Context& context, Millis now)
+    : context_(context), sampled_(context.config.policy.observability.security_events_per_s, now) {}
+
+void Reporter::policy_changed(Millis now) {
+  sampled_ = TokenBucket(context_.config.policy.observability.security_events_per_s, now);
+}
+
+Event Reporter::event_of(Millis now, EventKind kind, const Session& session) const {
+  Event event;
+  event.kind = kind;
+  event.at = now;
+  event.session = session.id;
+  event.peer = session.peer;
+  event.end = session.initiates() ? SessionEnd::kInitiator : SessionEnd::kResponder;
+  event.policy_version = context_.config.policy.version;
+  event.state_version = session.record().version;
+  event.to_path = session.path;
+  return event;
+}
+
+void Reporter::emit_config(Millis now, Reason reason) {
+  Event event;
+  event.kind = EventKind::kConfigEvent;
+  event.at = now;
+  event.policy_version = context_.config.policy.version;
+  event.reason = reason;
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_refused_trigger(Millis now, const Session& session,
+                                    const SessionEvent& refused) {
+  ++context_.counters.transitions_refused;
+  if (!sampled_.take(now)) return;
+  Event event = event_of(now, EventKind::kAuditEvent, session);
+  event.reason = Reason::kAuditTransitionRefused;
+  event.detail = refused.detail;
+  event.check = to_string(refused.trigger);
+  event.result = to_string(session.state());
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_rows(Millis now, const Session& session, const SessionRecord& before,
+                         const Step& taken) {
+  for (const AppliedRow& row : taken.rows()) {
+    Event change = event_of(now, EventKind::kStateChange, session);
+    change.reason = row.reason;
+    change.detail = row.detail;
+    change.from = row.from;
+    change.to = row.to;
+    change.state_version = row.version;
+    context_.effects.emit(change);
+  }
+  Event audit = event_of(now, EventKind::kAuditEvent, session);
+  if (is_limit(taken.reason) || taken.detail == Detail::kSwitchRate) {
+    audit.reason = Reason::kAuditPolicyLimitTriggered;
+    audit.check = to_string(taken.reason);
+    context_.effects.emit(audit);
+  }
+  const auto left = std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::from);
+  if (left == taken.rows().end()) return;
+  audit.reason = Reason::kAuditRecoveryTimeline;
+  audit.check = nullptr;
+  const bool planned = before.state != State::kRecovering;  // in and out in one step
+  audit.duration_ms = planned ? 0 : (now - before.entered).value;
+  audit.attempts = recovery_attempts(before, context_.policy_of(session), now);
+  context_.effects.emit(audit);
+}
+
+void Reporter::emit_security(Millis now, Reason reason, Detail detail, PeerId peer,
+                             const SessionId& id, const Path& from) {
+  if (!sampled_.take(now)) return;
+  Event event;
+  event.kind = EventKind::kSecurityEvent;
+  event.at = now;
+  event.session = id;
+  event.peer = peer;
+  event.policy_version = context_.config.policy.version;
+  event.reason = reason;
+  event.detail = detail;
+  event.to_path = from;
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_rekeyed(Millis now, const Session& session) {
+  Event event = event_of(now, EventKind::kKeyEvent, session);
+  event.reason = Reason::kHandshakeOk;
+  event.detail = Detail::kRekeyed;
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_accepted(Millis now, const Session& session, const Path& from) {
+  emit_reattach(now, session, {}, from, "accept");
+}
+
+void Reporter::emit_rejected(Millis now, const Session& session, const Finding& finding,
+                             const Path& from) {
+  emit_reattach(now, session, finding, from, "reject");
+}
+
+void Reporter::emit_reattach(Millis now, const Session& session, const Finding& finding,
+                             const Path& from, const char* result) {
+  Event event = event_of(now, EventKind::kReattach, session);
+  event.reason = finding.reason;
+  event.detail = finding.detail;
+  event.to_path = from;
+  event.result = result;
+  event.check = finding.check;
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_refused_request(Millis now, const Session& session, const Finding& finding,
+                                    const Path& from) {
+  ++context_.counters.reattach_refused;
+  const Reason security = security_reason(finding.reason);
+  if (security != Reason::kNone) {
+    emit_security(now, security, finding.detail, session.peer, session.id, from);
+  }
+  // Those before the rate check come as often as the peer likes.
+  const bool bounded =
+      finding.reason == Reason::kPolicyDeny || finding.reason == Reason::kOwnershipConflict;
+  if (!bounded && !sampled_.take(now)) return;
+  emit_rejected(now, session, finding, from);
+  if (finding.detail != Detail::kCooldown && finding.detail != Detail::kSwitchRate) return;
+  Event audit = event_of(now, EventKind::kAuditEvent, session);
+  audit.reason = Reason::kAuditPolicyLimitTriggered;
+  audit.detail = finding.detail;
+  audit.check = finding.check;
+  context_.effects.emit(audit);
+}
+
+void Reporter::emit_switch_denied(Millis now, const Session& session, Detail detail,
+                                  const Path& to) {
+  Event denied = event_of(now, EventKind::kTransportSwitch, session);
+  denied.reason = Reason::kTransportSwitchDenied;
+  denied.detail = detail;
+  denied.from_path = session.path;
+  denied.to_path = to;
+  context_.effects.emit(denied);
+}
+
+void Reporter::emit_switch(Millis now, const Session& session, const Path& old_path,
+                           bool single_active) {
+  Event event = event_of(now, EventKind::kTransportSwitch, session);
+  event.reason = Reason::kTransportSwitchOk;
+  event.from_path = old_path;
+  event.cause = to_string(session.binding.cause);
+  context_.effects.emit(event);
+  Event audit = event_of(now, EventKind::kAuditEvent, session);
+  audit.reason = Reason::kAuditInvariantOkSingleActive;
+  audit.check = "single_active";
+  audit.result = single_active ? "ok" : "violated";
+  context_.effects.emit(audit);
+  audit.reason = Reason::kAuditInvariantOkNoReset;
+  audit.check = "no_reset";
+  audit.result = session.id != SessionId{} ? "ok" : "violated";
+  context_.effects.emit(audit);
+}
+
+const char* to_string(wire::ReattachCause cause) {
+  switch (cause) {
+    case wire::ReattachCause::kDead:
+      return "dead";
+    case wire::ReattachCause::kPlanned:
+      return "planned";
+    case wire::ReattachCause::kQuality:
+      return "quality";
+    case wire::ReattachCause::kFailback:
+      return "failback";
+    case wire::ReattachCause::kRebind:
+      return "rebind";
+  }
+  return "unknown";
+}
+
+}  // namespace jvpn::session

@@ -1,0 +1,61 @@
+// The events of sessions, as docs/DESIGN.md asks for them, appended to the effects.
+// Control thread only.
+#pragma once
+
+#include "common/token_bucket.h"
+#include "control/session/context.h"
+#include "control/session/event.h"
+
+namespace jvpn::session {
+
+/// What a check of a reattach request found: the outcome's reason code, and the check's name when
+/// it failed.
+struct Finding {
+  Reason reason = Reason::kReattachAccept;
+  Detail detail = Detail::kNone;
+  const char* check = nullptr;
+  uint32_t retry_after_ms = 0;  ///< when it may be worth to ask again; 0: not known
+  bool ok() const { return reason == Reason::kReattachAccept; }
+};
+
+class Reporter {
+ public:
+  Reporter(Context& context, Millis now);
+
+  /// The policy's rate of sampled events holds from here on.
+  void policy_changed(Millis now);
+  void emit_config(Millis now, Reason reason);
+  /// No row takes the trigger: nothing has changed, and somebody may want to know why. Sampled.
+  void emit_refused_trigger(Millis now, const Session& session, const SessionEvent& refused);
+  /// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
+  void emit_rows(Millis now, const Session& session, const SessionRecord& before,
+                 const Step& taken);
+  /// Sampled: an attacker decides how often it could be said.
+  void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
+                     const Path& from);
+  void emit_rekeyed(Millis now, const Session& session);
+  /// REATTACH: the request from that path was accepted, or rejected.
+  void emit_accepted(Millis now, const Session& session, const Path& from);
+  void emit_rejected(Millis now, const Session& session, const Finding& finding, const Path& from);
+  /// A refused request: the security event that goes with it, REATTACH unless requests come faster
+  /// than they are sampled, and the policy's limit if one fired.
+  void emit_refused_request(Millis now, const Session& session, const Finding& finding,
+                            const Path& from);
+  void emit_switch_denied(Millis now, const Session& session, Detail detail, const Path& to);
+  /// What the specification asks for beside a switch: itself, and both invariants checked.
+  /// `single_active`: the session is its peer's only one, and has one binding that sends.
+  void emit_switch(Millis now, const Session& session, const Path& old_path, bool single_active);
+
+ private:
+  void emit_reattach(Millis now, const Session& session, const Finding& finding, const Path& from,
+                     const char* result);
+  Event event_of(Millis now, EventKind kind, const Session& session) const;
+
+  Context& context_;
+  TokenBucket sampled_;
+};
+
+/// `dead`, `planned`, `quality`, `failback`, `rebind`; `unknown` for a number that is none.
+const char* to_string(wire::ReattachCause cause);
+
+}  // namespace jvpn::session
