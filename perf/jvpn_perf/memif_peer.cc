@@ -137,7 +137,8 @@ Result<void> MemifPeer::start_port(End& end, const char* name) {
 }
 
 Result<void> MemifPeer::start_session(const SecretKey& private_key) {
-  auto data_path = client::DataPath::create({Prefix{ends_[kLan].address, 32}}, kPeerSlotBits);
+  auto data_path =
+      client::dataplane::DataPath::create({Prefix{ends_[kLan].address, 32}}, kPeerSlotBits);
   if (!data_path) return data_path.error();
   data_path_ = *std::move(data_path);
   path_ = {0, {ends_[kWan].address, kOuterPort}, {ends_[kWan].gateway, wire::kDefaultPort}};

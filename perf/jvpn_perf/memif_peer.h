@@ -18,8 +18,8 @@
 #include "perf/jvpn_perf/gateway_process.h"
 #include "perf/jvpn_perf/latency_histogram.h"
 #include "perf/jvpn_perf/ndr_options.h"
-#include "tools/client/data_path.h"
-#include "tools/client/seal_batch.h"
+#include "tools/client/dataplane/data_path.h"
+#include "tools/client/dataplane/seal_batch.h"
 
 namespace jvpn::perf {
 
@@ -107,9 +107,9 @@ class MemifPeer final : public session::SessionHost {
   std::unique_ptr<rte_mempool, FreePool> pool_;
   std::array<End, 2> ends_;
   Path path_;
-  std::unique_ptr<client::DataPath> data_path_;
+  std::unique_ptr<client::dataplane::DataPath> data_path_;
   std::unique_ptr<engine::SessionEngine> engine_;
-  client::SealBatch batch_;
+  client::dataplane::SealBatch batch_;
   std::vector<uint8_t> inner_;     ///< an inner packet of this trial's direction, time zero
   std::vector<uint8_t> envelope_;  ///< what stands before it: Ethernet, or all up to UDP
   std::vector<std::span<uint8_t>> opened_;

@@ -22,6 +22,15 @@ MAY_INCLUDE = {
 # The one program that joins both sides, and the tool that shares control's DPDK-free part.
 WIRING = "tools/jvpnd/"
 TOOLS_MAY_INCLUDE = {"tools", "control", "common"}
+# The client's rooms -> rooms of the client that they may include. Its programs may include all.
+CLIENT = "tools/client/"
+CLIENT_ROOMS = {
+    "netlink": {"netlink"},
+    "tunnel": {"tunnel", "netlink"},
+    "underlays": {"underlays", "netlink"},
+    "dataplane": {"dataplane", "tunnel", "underlays"},
+    "control": {"control", "dataplane", "tunnel", "underlays", "netlink"},
+}
 # Free of DPDK: used by programs that run without it.
 COMMON_FORBIDDEN = {"thread", "fstream", "iostream", "filesystem", "mutex", "future",
                     "unistd.h", "fcntl.h", "sys/socket.h", "stdio.h", "cstdio"}
@@ -63,6 +72,21 @@ def check_includes(root):
                 yield f"{relative}:{number}: common/ does no I/O and starts no thread: <{name}>"
 
 
+def check_client_rooms(root):
+    """Each file of the client is in a room, and a room includes only those that it may."""
+    for path in sorted((root / CLIENT).rglob("*")):
+        relative = str(path.relative_to(root / CLIENT))
+        if path.suffix not in (".h", ".cc") or relative == "main.cc":
+            continue
+        room = relative.split("/")[0]
+        if room not in CLIENT_ROOMS:
+            yield f"{CLIENT}{relative}: not in one of the client's rooms"
+            continue
+        for number, ours, name in includes(path):
+            if ours and name.startswith(CLIENT) and name.split("/")[2] not in CLIENT_ROOMS[room]:
+                yield f'{CLIENT}{relative}:{number}: {room}/ must not include "{name}"'
+
+
 def check_dpdk_free(root, lists):
     """Files that meson.build lists as DPDK-free, and what they include, must not reach DPDK."""
     for relative in lists:
@@ -102,6 +126,7 @@ def check_top_level(root):
 def findings(root):
     yield from check_top_level(root)
     yield from check_includes(root)
+    yield from check_client_rooms(root)
     yield from check_dpdk_free(root, sorted(set(dpdk_free_files(root))))
 
 
@@ -117,6 +142,9 @@ def self_test():
         "tools/other/g.cc": '#include "dataplane/d.h"\n',
         "extra/h.txt": "",
         "common/i.h": '#include "i.h"\n',
+        "tools/client/j.cc": "",
+        "tools/client/tunnel/k.cc": '#include "tools/client/underlays/l.h"\n',
+        "tools/client/underlays/l.h": "",
     }
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
@@ -126,7 +154,8 @@ def self_test():
         subprocess.run(["git", "-C", name, "init", "-q"], check=True)
         found = "\n".join(findings(root))
     missed = [p for p in ("common/a.h:1", "common/b.h:1", "dataplane/c.cc:1", "control/x.h:1",
-                          "common/f.h:1", "tools/other/g.cc:1", "extra:", "common/i.h:1")
+                          "common/f.h:1", "tools/other/g.cc:1", "extra:", "common/i.h:1",
+                          "tools/client/j.cc:", "tools/client/tunnel/k.cc:1")
               if p not in found]
     for path in missed:
         print(f"self-test: no finding for {path}")

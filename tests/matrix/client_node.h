@@ -14,8 +14,8 @@
 #include "tests/matrix/event_book.h"
 #include "tests/packet/packet_builder.h"
 #include "tests/support/rooms.h"
-#include "tools/client/data_path.h"
-#include "tools/client/seal_batch.h"
+#include "tools/client/dataplane/data_path.h"
+#include "tools/client/dataplane/seal_batch.h"
 
 namespace jvpn::test {
 

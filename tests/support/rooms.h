@@ -1,4 +1,4 @@
-// Tests name what they test without saying which room of control/ it is in.
+// Tests name what they test without saying which room of control/ or tools/client/ it is in.
 #pragma once
 
 namespace jvpn {
@@ -12,7 +12,11 @@ namespace admin {}
 namespace publish {}
 namespace neighbor {}
 namespace gateway {}
-namespace client {}
+namespace client::netlink {}
+namespace client::tunnel {}
+namespace client::underlays {}
+namespace client::dataplane {}
+namespace client::control {}
 
 using namespace session;
 using namespace protocol;
@@ -23,6 +27,10 @@ using namespace admin;
 using namespace publish;
 using namespace neighbor;
 using namespace gateway;
-using namespace client;
+using namespace client::netlink;
+using namespace client::tunnel;
+using namespace client::underlays;
+using namespace client::dataplane;
+using namespace client::control;
 
 }  // namespace jvpn

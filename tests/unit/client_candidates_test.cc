@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/rooms.h"
-#include "tools/client/candidates.h"
+#include "tools/client/underlays/candidates.h"
 
 namespace jvpn {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/segment_builder.h"
-#include "tools/client/data_path.h"
+#include "tools/client/dataplane/data_path.h"
 
 namespace jvpn {
 namespace {

@@ -7,10 +7,10 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
-#include "tools/client/dialer.h"
-#include "tools/client/routing.h"
-#include "tools/client/tunnel_interface.h"
-#include "tools/client/underlay.h"
+#include "tools/client/tunnel/routing.h"
+#include "tools/client/tunnel/tunnel_interface.h"
+#include "tools/client/underlays/dialer.h"
+#include "tools/client/underlays/underlay.h"
 
 namespace jvpn {
 namespace {

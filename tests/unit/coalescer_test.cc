@@ -1,6 +1,6 @@
 // TCP segments joined into super-packets: what may be joined, and that nothing is lost or
 // reordered.
-#include "tools/client/coalescer.h"
+#include "tools/client/tunnel/coalescer.h"
 
 #include <array>
 #include <cstring>

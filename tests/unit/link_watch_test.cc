@@ -1,6 +1,6 @@
 // Link, address and route changes of a real kernel, as the watch announces them and as an underlay
 // finds them: wan0 (192.0.2.2/24, 2001:db8::2/64, default route) beside far0, its other end.
-#include "tools/client/link_watch.h"
+#include "tools/client/underlays/link_watch.h"
 
 #include <memory>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
-#include "tools/client/underlay.h"
+#include "tools/client/underlays/underlay.h"
 
 namespace jvpn {
 namespace {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "tests/support/rooms.h"
-#include "tools/client/inner_packet.h"
-#include "tools/client/tun_offload.h"
+#include "tools/client/tunnel/inner_packet.h"
+#include "tools/client/tunnel/tun_offload.h"
 
 namespace jvpn::segments {
 

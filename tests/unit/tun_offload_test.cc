@@ -1,6 +1,6 @@
 // Super-packets of the TUN cut into packets, against a plain reference, and headers that make no
 // sense.
-#include "tools/client/tun_offload.h"
+#include "tools/client/tunnel/tun_offload.h"
 
 #include <cstring>
 #include <string>

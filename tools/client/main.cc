@@ -15,7 +15,7 @@
 
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
-#include "tools/client/client.h"
+#include "tools/client/control/client.h"
 #include "tools/shared/file_descriptor.h"
 
 namespace jvpn::client {
@@ -56,7 +56,7 @@ int run(const std::string& profile_path, const std::string& level) {
   events::EventLog events(events::event_options(
       loaded->profile, "jvpn-client", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
-  auto client = Client::create(std::move(loaded).value(), events);
+  auto client = control::Client::create(std::move(loaded).value(), events);
   const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());
   events.close();
   if (done) return 0;

@@ -1,0 +1,72 @@
+// The engine's host on a client: its keys go to the data path, its packets to the underlays, its
+// configuration to the tunnel interface, its events to the log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "control/events/event_log.h"
+#include "control/session/effects.h"
+#include "tools/client/dataplane/data_path.h"
+#include "tools/client/tunnel/tunnel_interface.h"
+#include "tools/client/underlays/underlay.h"
+
+namespace jvpn::client::control {
+
+/// What the host works on; all of it, and the event log, outlives the host.
+struct ClientParts {
+  dataplane::DataPath& data_path;
+  tunnel::TunnelInterface& tunnel;
+  std::vector<underlays::Underlay>& underlays;
+};
+
+class ClientHost : public session::SessionHost {
+ public:
+  struct Options {
+    std::optional<uint16_t> mtu;      ///< the profile's bound
+    std::vector<Endpoint> endpoints;  ///< their paths' MTUs bound the tunnel's without candidates
+  };
+  ClientHost(ClientParts parts, Options options, events::EventLog& events);
+
+  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void send(const Path& path, std::span<const uint8_t> datagram);
+  void install_rx(const session::RxInstall& install);
+  void retire_rx(ReceiverIndex index);
+  void install_tx(const session::TxInstall& install);
+  void withdraw_tx(PeerId peer);
+  session::Activity activity(PeerId peer) override;
+  session::RxProgress rx_progress(ReceiverIndex index) override;
+  uint16_t inner_mtu(const Path& path) override;
+  void configured(PeerId peer, const wire::ResponsePayload& answer);
+  void emit(const session::Event& event) { events_.add(event); }
+  void random(std::span<uint8_t> bytes) override;
+  wire::Timestamp timestamp() override;
+
+  /// Set once the host's network could not be configured; the client can't go on.
+  const std::optional<Error>& failure() const { return failure_; }
+  /// The paths that the session may take now: the tunnel's MTU is what all of them take, so that a
+  /// jump leaves connections as they are.
+  void set_candidates(std::vector<Path> paths);
+  /// Lowers the tunnel's MTU to what these paths and the active one take now. It isn't raised while
+  /// a session lasts: an underlay that comes and goes would make connections follow it.
+  void refresh_mtu();
+
+ private:
+  uint16_t smallest_path_mtu() const;
+  uint16_t tunnel_mtu() const;
+
+  ClientParts parts_;
+  Options options_;
+  events::EventLog& events_;
+  std::vector<Path> candidates_;
+  uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
+  std::optional<Error> failure_;
+};
+
+}  // namespace jvpn::client::control

@@ -1,0 +1,57 @@
+// Outbound, on the client's one thread:
+//   1. read super-packets from the TUN       (tun)
+//   2. admit: allowed, bound, small enough   (data_path)
+//   3. cut them into packets of the batch    (tun_offload → seal_batch)
+//   4. seal the batch in place               (data_path)
+//   5. send it in runs of equal size         (udp_socket)
+// When the socket would block, the rest of the batch waits and nothing more is read from the TUN,
+// so that congestion shows in the TUN's queue.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "common/path.h"
+#include "tools/client/dataplane/data_path.h"
+#include "tools/client/dataplane/seal_batch.h"
+#include "tools/client/tunnel/tun.h"
+#include "tools/client/underlays/underlay.h"
+
+namespace jvpn::client::dataplane {
+
+class Outbound {
+ public:
+  /// All of it outlives this object.
+  Outbound(tunnel::Tun& tun, DataPath& data_path, std::vector<underlays::Underlay>& underlays)
+      : tun_(tun), data_path_(data_path), underlays_(underlays) {}
+
+  /// Takes what the TUN has, within a budget; the caller comes again while it stays readable.
+  /// Must not be called while blocked().
+  void pump();
+  /// The path of packets that wait until its socket can take them; nullopt: none wait.
+  const std::optional<Path>& blocked() const { return blocked_; }
+  /// Tries the waiting packets again, on the path that they were sealed for: no lane and no index
+  /// is ever used on two.
+  void resume();
+  /// Drops the waiting packets under a name: the session has left their path.
+  void abandon(Drop reason);
+  /// Since the last call: were packets larger than the kernel knows the path to take?
+  bool take_too_big();
+
+ private:
+  void read_one(const tunnel::Tun::Read& read);
+  void flush();
+  void send_rest();
+
+  tunnel::Tun& tun_;
+  DataPath& data_path_;
+  std::vector<underlays::Underlay>& underlays_;
+  SealBatch batch_;
+  std::optional<Path> sealed_for_;  ///< where the batch goes, whatever is in use since
+  size_t sent_ = 0;
+  std::optional<Path> blocked_;
+  bool too_big_ = false;
+};
+
+}  // namespace jvpn::client::dataplane

@@ -1,0 +1,77 @@
+// The host's network configuration by rtnetlink (rtnetlink(7)): links, addresses, routes and rules.
+// Each call is one request and its answer; errors carry the kernel's extended text.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/result.h"
+
+struct mnl_socket;
+struct nlmsghdr;
+
+namespace jvpn::client::netlink {
+
+/// A route through a device.
+struct Route {
+  Prefix to;
+  int device = 0;        ///< interface index
+  uint32_t table = 254;  ///< main
+  auto operator<=>(const Route&) const = default;
+};
+
+/// A rule of policy routing (ip-rule(8)): matching packets are looked up in `table`.
+struct Rule {
+  Family family = Family::kIpv4;
+  uint32_t priority = 0;
+  uint32_t table = 254;
+  std::optional<uint32_t> not_mark;       ///< packets without this firewall mark
+  std::optional<uint8_t> suppress_up_to;  ///< routes of this prefix length or shorter don't count
+  std::optional<Endpoint> udp_to;         ///< UDP to this address and port
+  auto operator<=>(const Rule&) const = default;
+};
+
+/// One rtnetlink socket. One thread; every call blocks for the kernel's answer alone.
+class Netlink {
+ public:
+  static Result<std::unique_ptr<Netlink>> open();
+
+  Result<void> set_link(int device, bool up, std::optional<uint16_t> mtu);
+  /// Keeps the kernel from giving the device an IPv6 link-local address. Before it goes up.
+  Result<void> no_generated_address(int device);
+  /// Adds an address without a route to its prefix: routes are the caller's.
+  Result<void> add_address(int device, const Prefix& address);
+  Result<void> remove_address(int device, const Prefix& address);
+  /// Fails when the table has a route to that very prefix.
+  Result<void> add_route(const Route& route);
+  Result<void> remove_route(const Route& route);
+  /// Fails when no route leads by the device to an IPv4 endpoint, for UDP with a firewall mark.
+  /// (Whoever only connects a bound socket isn't told: the kernel then takes any IPv4 address for
+  /// a neighbour.)
+  Result<void> find_route(int device, const Endpoint& to, std::optional<uint32_t> mark);
+  Result<void> add_rule(const Rule& rule);
+  Result<void> remove_rule(const Rule& rule);
+
+  /// The rules that carry our protocol number, whichever program run set them.
+  Result<std::vector<Rule>> our_rules();
+  /// Does a routing table hold any route, of either family?
+  Result<bool> table_has_routes(uint32_t table);
+
+ private:
+  struct Close {
+    void operator()(mnl_socket* socket) const;
+  };
+  explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+  Result<void> talk(nlmsghdr* message, const std::string& what);
+  template <typename Visit>
+  Result<void> dump(nlmsghdr* message, const char* what, Visit visit);
+
+  std::unique_ptr<mnl_socket, Close> socket_;
+  uint32_t sequence_ = 0;
+};
+
+}  // namespace jvpn::client::netlink

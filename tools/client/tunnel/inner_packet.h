@@ -1,0 +1,84 @@
+// Fields of inner IP, TCP and UDP headers as the client reads them in place (RFC 791, 8200, 9293,
+// 768). No function looks beyond the span it is given.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "common/ip.h"
+
+namespace jvpn::client::tunnel {
+
+inline constexpr uint8_t kProtocolTcp = 6;
+inline constexpr uint8_t kProtocolUdp = 17;
+inline constexpr size_t kIpv4HeaderBytes = 20;
+inline constexpr size_t kIpv6HeaderBytes = 40;
+inline constexpr size_t kTcpHeaderBytes = 20;
+inline constexpr size_t kUdpHeaderBytes = 8;
+
+inline constexpr uint8_t kTcpFin = 0x01;
+inline constexpr uint8_t kTcpPsh = 0x08;
+inline constexpr uint8_t kTcpAck = 0x10;
+inline constexpr uint8_t kTcpCwr = 0x80;
+
+inline uint16_t load_be16(const uint8_t* at) {
+  uint16_t value;
+  __builtin_memcpy(&value, at, sizeof value);
+  return __builtin_bswap16(value);
+}
+inline uint32_t load_be32(const uint8_t* at) {
+  uint32_t value;
+  __builtin_memcpy(&value, at, sizeof value);
+  return __builtin_bswap32(value);
+}
+inline void store_be16(uint8_t* at, uint16_t value) {
+  value = __builtin_bswap16(value);
+  __builtin_memcpy(at, &value, sizeof value);
+}
+inline void store_be32(uint8_t* at, uint32_t value) {
+  value = __builtin_bswap32(value);
+  __builtin_memcpy(at, &value, sizeof value);
+}
+
+/// Family by the version field; kNone for anything but a sound header whose total length is
+/// `packet.size()`.
+inline Family inner_family(std::span<const uint8_t> packet) {
+  if (packet.size() < kIpv4HeaderBytes) return Family::kNone;
+  switch (packet[0] >> 4) {
+    case 4: {
+      const size_t header = size_t{packet[0] & 0xFU} * 4;
+      const bool sound = header >= kIpv4HeaderBytes && header <= packet.size() &&
+                         load_be16(&packet[2]) == packet.size();
+      return sound ? Family::kIpv4 : Family::kNone;
+    }
+    case 6: {
+      const bool sound = packet.size() >= kIpv6HeaderBytes &&
+                         load_be16(&packet[4]) + kIpv6HeaderBytes == packet.size();
+      return sound ? Family::kIpv6 : Family::kNone;
+    }
+    default:
+      return Family::kNone;
+  }
+}
+
+/// Source or destination of a packet that inner_family() found sound.
+inline IpAddress inner_source(const uint8_t* packet, Family family) {
+  IpAddress address{family, {}};
+  if (family == Family::kIpv4)
+    __builtin_memcpy(address.bytes.data(), packet + 12, 4);
+  else
+    __builtin_memcpy(address.bytes.data(), packet + 8, 16);
+  return address;
+}
+inline IpAddress inner_destination(const uint8_t* packet, Family family) {
+  IpAddress address{family, {}};
+  if (family == Family::kIpv4)
+    __builtin_memcpy(address.bytes.data(), packet + 16, 4);
+  else
+    __builtin_memcpy(address.bytes.data(), packet + 24, 16);
+  return address;
+}
+
+}  // namespace jvpn::client::tunnel

@@ -1,0 +1,55 @@
+#include "tools/client/underlays/candidates.h"
+
+namespace jvpn::client::underlays {
+
+std::vector<Candidate> find_candidates(size_t underlays, std::span<const Endpoint> endpoints,
+                                       const FindPath& find) {
+  std::vector<Candidate> candidates;
+  for (const Endpoint& remote : endpoints) {
+    for (size_t underlay = 0; underlay < underlays; ++underlay) {
+      Candidate& candidate = candidates.emplace_back();
+      candidate.underlay = underlay;
+      candidate.remote = remote;
+      const auto path = find(underlay, remote);
+      if (path)
+        candidate.path = *path;
+      else
+        candidate.why = path.error().message;
+    }
+  }
+  return candidates;
+}
+
+std::vector<Path> reachable(std::span<const Candidate> candidates) {
+  std::vector<Path> paths;
+  for (const Candidate& candidate : candidates)
+    if (candidate.path) paths.push_back(*candidate.path);
+  return paths;
+}
+
+bool carries(const Candidate& candidate, const std::optional<Path>& active) {
+  return active && active->interface == candidate.underlay && active->remote == candidate.remote;
+}
+
+const char* state_of(const Candidate& candidate, const std::optional<Path>& active) {
+  if (carries(candidate, active)) return "active";
+  return candidate.path ? "candidate" : "down";
+}
+
+Result<Path> jump_target(std::span<const Candidate> candidates, size_t underlay,
+                         const std::optional<Path>& active) {
+  if (!active) return Error{"no path is in use: there is nothing to jump from"};
+  if (active->interface == underlay) return Error{"the session is on that underlay already"};
+  const Candidate* target = nullptr;
+  std::string why;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.underlay != underlay) continue;
+    if (!candidate.path && why.empty()) why = candidate.why;
+    if (candidate.path && (target == nullptr || candidate.remote == active->remote))
+      target = &candidate;
+  }
+  if (target != nullptr) return *target->path;
+  return Error{why.empty() ? "no such underlay" : why};
+}
+
+}  // namespace jvpn::client::underlays

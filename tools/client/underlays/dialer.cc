@@ -1,0 +1,39 @@
+#include "tools/client/underlays/dialer.h"
+
+#include <utility>
+
+namespace jvpn::client::underlays {
+namespace {
+
+constexpr Millis kPause{1'000};
+
+}  // namespace
+
+Dialer::Dialer(size_t underlays, std::vector<Endpoint> endpoints, Millis attempt, FindPath find)
+    : underlays_(underlays),
+      endpoints_(std::move(endpoints)),
+      attempt_(attempt),
+      find_(std::move(find)) {}
+
+std::optional<Path> Dialer::next(Millis now) {
+  findings_.clear();
+  const size_t candidates = underlays_ * endpoints_.size();
+  for (size_t tried = 0; tried < candidates; ++tried) {
+    const size_t candidate = cursor_++ % candidates;
+    const auto path = find_(candidate % underlays_, endpoints_[candidate / underlays_]);
+    if (path) {
+      due_ = now + attempt_;
+      return *path;
+    }
+    findings_.push_back(path.error().message);
+  }
+  due_ = now + kPause;
+  return std::nullopt;
+}
+
+void Dialer::lost(Millis now) {
+  cursor_ = 0;
+  due_ = now + kPause;
+}
+
+}  // namespace jvpn::client::underlays

@@ -1,0 +1,117 @@
+#include "tools/client/underlays/link_watch.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include "tools/client/netlink/netlink_attributes.h"
+
+namespace jvpn::client::underlays {
+namespace {
+
+constexpr unsigned kGroups =
+    RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+
+}  // namespace
+
+void LinkWatch::Close::operator()(mnl_socket* socket) const {
+  mnl_socket_close(socket);
+}
+
+LinkWatch::LinkWatch(mnl_socket* socket, std::vector<std::string> devices)
+    : socket_(socket), devices_(std::move(devices)) {}
+
+Result<std::unique_ptr<LinkWatch>> LinkWatch::open(std::vector<std::string> devices) {
+  mnl_socket* const socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (socket == nullptr) return netlink::netlink_error("cannot open a socket");
+  std::unique_ptr<LinkWatch> watch(new LinkWatch(socket, std::move(devices)));
+  if (mnl_socket_bind(socket, kGroups, MNL_SOCKET_AUTOPID) != 0)
+    return netlink::netlink_error("cannot watch links, addresses and routes");
+  watch->find_devices();
+  return watch;
+}
+
+void LinkWatch::find_devices() {
+  indices_.clear();
+  for (const std::string& device : devices_)
+    if (const unsigned index = ::if_nametoindex(device.c_str()); index != 0)
+      indices_.insert(static_cast<int>(index));
+}
+
+int LinkWatch::fd() const {
+  return mnl_socket_get_fd(socket_.get());
+}
+
+bool LinkWatch::take() {
+  bool changed = false;
+  alignas(nlmsghdr) uint8_t buffer[netlink::kNetlinkBuffer];
+  for (;;) {
+    const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return changed;
+    if (bytes < 0 && errno != ENOBUFS && errno != ENOSPC) return true;  // the next wake tries again
+    if (bytes < 0) {  // what was lost may concern us
+      find_devices();
+      changed = true;
+    }
+    int left = static_cast<int>(std::max<ssize_t>(bytes, 0));
+    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer);
+         mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+      changed = concerns(message) || changed;
+  }
+}
+
+bool LinkWatch::concerns(const nlmsghdr* message) {
+  switch (message->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return link_concerns(message);
+    case RTM_NEWADDR:
+    case RTM_DELADDR: {
+      const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(message));
+      return indices_.contains(static_cast<int>(header->ifa_index));
+    }
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      return route_concerns(message);
+    default:
+      return false;
+  }
+}
+
+// Keeps indices_: a device that is renamed comes or goes for us.
+bool LinkWatch::link_concerns(const nlmsghdr* message) {
+  const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
+  if (header->ifi_family != AF_UNSPEC) return false;  // a bridge's view of its port
+  std::string_view name;
+  netlink::for_each_attribute(message, sizeof *header, [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_IFNAME &&
+        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
+      name = mnl_attr_get_str(attribute);
+  });
+  const bool known = indices_.contains(header->ifi_index);
+  const bool ours = std::find(devices_.begin(), devices_.end(), name) != devices_.end();
+  if (ours && message->nlmsg_type == RTM_NEWLINK)
+    indices_.insert(header->ifi_index);
+  else
+    indices_.erase(header->ifi_index);
+  return known || ours;
+}
+
+// A route without one device of its own (several next hops, unreachable) may concern any.
+bool LinkWatch::route_concerns(const nlmsghdr* message) const {
+  bool concerns = true;
+  netlink::for_each_attribute(message, sizeof(rtmsg), [&](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == RTA_OIF)
+      concerns = indices_.contains(static_cast<int>(mnl_attr_get_u32(attribute)));
+  });
+  return concerns;
+}
+
+}  // namespace jvpn::client::underlays
