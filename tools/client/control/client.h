@@ -1,31 +1,31 @@
 // jvpn-client: one session with one gateway, over several underlays. One thread, which sleeps in
-// EventLoop::wait() alone.
+// EventLoop::wait() alone. This file wires the parts together and hands each wake-up to its part.
 //
-// A packet's way: outbound.h, inbound.h. A decision's way: engine (control/engine.h) → client_host.
-// What the engine may choose from: link_watch → candidates → engine.
+// A packet's way: dataplane/outbound.h, dataplane/inbound.h.
+// A decision's way: engine (control/engine/engine.h) → client_host.
+// What the engine may choose from: path_finder → engine. Whether to dial: session_keeper.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
-#include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "common/profile.h"
 #include "common/result.h"
 #include "control/admin/admin_socket.h"
 #include "control/admin/event_admin.h"
 #include "control/admin/profile_file.h"
 #include "control/engine/engine.h"
+#include "tools/client/control/backpressure.h"
+#include "tools/client/control/client_admin.h"
 #include "tools/client/control/client_host.h"
 #include "tools/client/control/event_loop.h"
+#include "tools/client/control/message_switch.h"
+#include "tools/client/control/path_finder.h"
+#include "tools/client/control/session_keeper.h"
+#include "tools/client/control/socket_watch.h"
 #include "tools/client/dataplane/inbound.h"
 #include "tools/client/dataplane/outbound.h"
-#include "tools/client/underlays/candidates.h"
-#include "tools/client/underlays/dialer.h"
-#include "tools/client/underlays/link_watch.h"
 
 namespace jvpn::client::control {
 
@@ -43,33 +43,19 @@ class Client {
 
  private:
   Client(ClientProfile profile, EventLoop loop, events::EventLog& events);
-  Result<void> set_up(SecretKey private_key, std::optional<PresharedKey> preshared);
+  Result<void> create_data_path();
+  Result<void> create_engine(SecretKey private_key, std::optional<PresharedKey> preshared);
+  Result<void> create_control();
+  Result<void> open_admin(const std::string& profile_path);
+  Result<void> watch_descriptors();
   Millis next_deadline() const;
   void serve(const EventLoop::Ready& ready, Millis now);
-  void serve_underlay(const EventLoop::Ready& ready, Millis now);
-  void on_message(const Path& from, std::span<uint8_t> message);
-  void on_control(const Path& from, std::span<uint8_t> message);
-  void follow_links(Millis now);
-  void look_at_paths(Millis now);
-  void leave_lost_path(Millis now);
-  void follow_session(Millis now);
-  void follow_path();
-  void follow_outbound(Millis now);
-  void leave_old_path(Millis now);
-  bool session_lives() const;
-  void dial(Millis now);
-  void watch_sockets(underlays::Underlay& underlay);
-  void report(const std::vector<std::string>& findings);
-  nlohmann::json answer(const nlohmann::json& request);
-  nlohmann::json show();
-  nlohmann::json show_paths() const;
-  nlohmann::json jump(const nlohmann::json& request);
-  nlohmann::json reload();
+  void serve_socket(const EventLoop::Ready& ready, Millis now);
   void take_signal();
-  std::string last_end() const;
+  void look_at_paths(Millis now);
+  void run_what_is_due(Millis now);
 
   ClientProfile profile_;
-  std::string profile_path_;
   int signals_ = -1;
   Millis started_;
   EventLoop loop_;
@@ -78,24 +64,18 @@ class Client {
   std::unique_ptr<dataplane::DataPath> data_path_;
   std::unique_ptr<tunnel::TunnelInterface> tunnel_;
   std::vector<underlays::Underlay> underlays_;
-  std::unique_ptr<underlays::LinkWatch> links_;
+  SocketWatch sockets_{loop_, underlays_};
   std::unique_ptr<ClientHost> host_;
   std::unique_ptr<engine::SessionEngine> engine_;
-  std::unique_ptr<underlays::Dialer> dialer_;
+  std::unique_ptr<PathFinder> paths_;
+  std::unique_ptr<SessionKeeper> keeper_;
+  std::unique_ptr<MessageSwitch> messages_;
   std::unique_ptr<dataplane::Outbound> outbound_;
   std::unique_ptr<dataplane::Inbound> inbound_;
-  std::unique_ptr<admin::AdminSocket> admin_;
+  std::unique_ptr<Backpressure> backpressure_;
+  std::unique_ptr<ClientAdmin> admin_;
+  std::unique_ptr<admin::AdminSocket> admin_socket_;
   bool stopping_ = false;
-  std::vector<underlays::Candidate> candidates_;
-  Millis look_again_;  ///< some changes come unannounced behind one that was
-  bool has_session_ = false;
-  bool given_up_ = false;        ///< the gateway doesn't want us
-  std::optional<Path> active_;   ///< as the log was told
-  bool told_session_ = false;    ///< so, too
-  std::optional<Path> full_;     ///< its socket is full: the TUN isn't read until it takes more
-  Millis abandon_at_;            ///< for packets that wait on a path that the session has left
-  std::optional<Path> dialled_;  ///< what the engine dials, again and again by itself
-  std::vector<std::string> reported_;
 };
 
 }  // namespace jvpn::client::control

@@ -1,0 +1,39 @@
+#include "tools/client/control/message_switch.h"
+
+#include <optional>
+
+#include "common/wire.h"
+#include "tools/client/control/event_loop.h"
+
+namespace jvpn::client::control {
+
+void MessageSwitch::on_message(const Path& from, std::span<uint8_t> message) {
+  wire::Preamble preamble;
+  if (message.size() < sizeof preamble) return counters_.drop(Drop::kMessageLength);
+  __builtin_memcpy(&preamble, message.data(), sizeof preamble);
+  if ((preamble.reserved[0] | preamble.reserved[1] | preamble.reserved[2]) != 0)
+    return counters_.drop(Drop::kReserved);
+  switch (preamble.type) {
+    case wire::MessageType::kResponse:
+    case wire::MessageType::kCookieReply:
+      return engine_.on_handshake(boottime_now(), from, message, std::nullopt);
+    case wire::MessageType::kControl:
+      return on_control(from, message);
+    default:
+      return counters_.drop(Drop::kMessageType);  // nobody calls a client
+  }
+}
+
+void MessageSwitch::on_control(const Path& from, std::span<uint8_t> message) {
+  if (message.size() < wire::kTransportOverhead + sizeof(wire::ControlHeader) ||
+      message.size() > wire::kTransportOverhead + wire::kMaxPaddedPlaintext)
+    return counters_.drop(Drop::kMessageLength);
+  wire::TransportHeader header;
+  __builtin_memcpy(&header, message.data(), sizeof header);
+  const auto plaintext = engine_.open_control(message);
+  if (!plaintext) return counters_.drop(Drop::kBadTag);
+  engine_.on_control(boottime_now(), from, ReceiverIndex{header.receiver}, header.counter,
+                     *plaintext);
+}
+
+}  // namespace jvpn::client::control

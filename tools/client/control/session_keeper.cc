@@ -1,0 +1,107 @@
+#include "tools/client/control/session_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "tools/client/control/gateway_peer.h"
+
+namespace jvpn::client::control {
+
+SessionKeeper::SessionKeeper(underlays::Dialer dialer, SessionKeeperParts parts)
+    : dialer_(std::move(dialer)), parts_(parts) {}
+
+void SessionKeeper::follow(Millis now) {
+  const bool lives = session_lives();
+  if (lives != has_session_) {
+    has_session_ = lives;
+    if (lives)
+      on_session_begun(now);
+    else
+      on_session_ended(now);
+  }
+  log_path();
+  if (!lives && dialer_.due() <= now && !given_up_) dial(now);
+}
+
+// A recovering session has no path but lives: nobody dials.
+bool SessionKeeper::session_lives() const {
+  bool lives = parts_.data_path.path().has_value();
+  if (lives) return true;
+  parts_.engine.for_each_session([&](const engine::SessionView& session) {
+    lives = lives || (session.state != session::State::kBirth &&
+                      session.state != session::State::kTerminated);
+  });
+  return lives;
+}
+
+void SessionKeeper::on_session_begun(Millis now) {
+  dialer_.attached();
+  reported_.clear();
+  parts_.paths.look(now);
+}
+
+void SessionKeeper::on_session_ended(Millis now) {
+  given_up_ = !parts_.engine.dials(kGateway);
+  if (given_up_)
+    spdlog::error("the gateway ended the session for good ({}); restart to dial it again",
+                  last_end());
+  else
+    spdlog::warn("no session; dialling again");
+  dialer_.lost(now);
+}
+
+void SessionKeeper::paths_changed(Millis now) {
+  if (has_session_ || !dialled_) return;
+  const auto candidates = parts_.paths.candidates();
+  const bool there = std::any_of(candidates.begin(), candidates.end(),
+                                 [this](const auto& one) { return one.path == dialled_; });
+  if (!there) dialer_.hurry(now);
+}
+
+// Why the latest session ended.
+std::string SessionKeeper::last_end() const {
+  std::string text;
+  parts_.engine.for_each_tombstone([&](const session::Tombstone& ended) {
+    text = std::string(to_string(ended.reason)) + " " + to_string(ended.detail);
+  });
+  return text;
+}
+
+// People follow a session by its underlay.
+void SessionKeeper::log_path() {
+  const std::optional<Path>& path = parts_.data_path.path();
+  if (path == logged_ && has_session_ == logged_session_) return;
+  if (path)
+    spdlog::info("{} {} by underlay {}", logged_session_ ? "jumped to" : "attached over",
+                 to_string(*path), parts_.underlays[path->interface].name());
+  else if (has_session_)
+    spdlog::warn("no path carries the session; recovering");
+  logged_ = path;
+  logged_session_ = has_session_;
+}
+
+// The engine repeats its attempts on one path until it gets another.
+void SessionKeeper::dial(Millis now) {
+  const auto path = dialer_.next(now);
+  report(dialer_.findings());
+  if (!path) return;
+  parts_.sockets.watch(parts_.underlays[path->interface]);
+  if (dialled_ == path) return;
+  dialled_ = path;
+  spdlog::info("dialling {} by underlay {}", to_string(*path),
+               parts_.underlays[path->interface].name());
+  parts_.engine.dial(now, kGateway, *path);
+}
+
+// Logs each obstacle once, not at every attempt.
+void SessionKeeper::report(const std::vector<std::string>& findings) {
+  for (const std::string& finding : findings) {
+    if (std::find(reported_.begin(), reported_.end(), finding) != reported_.end()) continue;
+    spdlog::warn("{}", finding);
+    reported_.push_back(finding);
+  }
+}
+
+}  // namespace jvpn::client::control
