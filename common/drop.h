@@ -22,13 +22,13 @@ enum class Drop : uint8_t {
   kReserved,
   kMessageLength,
   kNoRoom,
-  // lookup
+  // lookup, route and number
   kUnknownIndex,
   kNoRoute,
   kNoBinding,
   kKeyExhausted,
   kOwnershipExpired,
-  // open and replay
+  // replay, open, source and route
   kBadTag,
   kLaneUnknown,
   kReplayDuplicate,
@@ -38,7 +38,7 @@ enum class Drop : uint8_t {
   kInnerSource,
   kTtlExpired,
   kTooBig,
-  // deliver
+  // route, hand-off and tx
   kNextHopUnresolved,
   kHandoffFull,
   kControlRingFull,

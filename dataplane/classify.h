@@ -1,4 +1,4 @@
-// Stage 2: classify. Worker core. Reads headers only; decides, changes nothing.
+// Stage classify. Worker core. Reads headers only; decides, changes nothing.
 //   1. Ethernet: for us, or to a group.
 //   2. IP: sound header, no options, no fragment, to one of the port's addresses.
 //   3. Outside: UDP to the listening port; JVP/1 type, reserved bits, length.

@@ -1,7 +1,9 @@
-// Stage 3: look up. Worker core; whole bursts, each load prefetched one pass earlier.
-//   1. Data messages: receiver index → slot → record; all 32 bits are compared.
-//   2. Lane: announced under this record; its owner is us, nobody, or another worker (handoff).
-//   3. Replay, before the cost of opening: only the lane's owner may read its window.
+// Stages lookup and replay. Worker core; whole bursts, each load prefetched one pass earlier.
+//   1. lookup: receiver index → slot → record.
+//   2. replay: all 32 bits of the index are compared, and the lane must be announced under this
+//      record; its owner is us, nobody, or another worker (handoff).
+//   3. replay: the lane's window, before the cost of opening; only the lane's owner may read it.
+// Used by the stages source and route:
 //   4. Inner packets whose route isn't in the worker's cache: from the table in bulk per family.
 #pragma once
 

@@ -1,13 +1,14 @@
-// Stage 4, inward: open. Worker core.
-//   1. Messages of our lanes whose counters look fresh are opened in place; wrong tags are dropped
-//   by
-//      name.
-//   2. Claim lanes that nobody owns by one compare-exchange; the loser hands its opened packet on.
-//   3. Accept each counter in the lane's window, and count. A packet from elsewhere than the
-//      binding's remote is delivered too; control is told, once a second.
-//   4. Check the inner packet: sound header, and a source that routes to this very peer.
-//   5. Deliver it at once, unless its routes have to be looked up.
-// Session-control messages are opened one by one and go to control with their note.
+// Stages replay (in bursts), open and source. Worker core.
+//   1. open: messages of our lanes whose counters look fresh are opened in place; wrong tags are
+//      dropped by name.
+//   2. open: claim lanes that nobody owns by one compare-exchange; the loser hands its opened
+//      packet on.
+//   3. open: accept each counter in the lane's window, and count. A packet from elsewhere than the
+//      binding's remote goes on too; control is told, once a second.
+//   4. source: check the inner packet: sound header, and a source that routes to this very peer.
+//   5. route: it goes on at once, unless its routes have to be looked up.
+// Steps 2 to 5 are fused with the cipher (open_burst()): they run while it works at the next
+// packet. Session-control messages are opened one by one and go to control with their note.
 #pragma once
 
 #include <algorithm>
@@ -23,10 +24,10 @@
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
 #include "dataplane/context.h"
-#include "dataplane/deliver.h"
 #include "dataplane/handoff.h"
 #include "dataplane/inner_packet.h"
 #include "dataplane/lookup.h"
+#include "dataplane/route.h"
 
 namespace jvpn {
 namespace open {
@@ -47,7 +48,7 @@ inline AeadOp op_of(const DataPacket& data) {
   drop(worker, data.packet, Drop::kBadTag);
 }
 
-/// What is ours to open; the keys of the first `ahead` of them are fetched.
+/// Stage replay: what is ours to open; the keys of the first `ahead` of them are fetched.
 inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead) {
   DataPacket* kept = burst.begin();
   const DataPacket* keys = kept + ahead;
@@ -127,9 +128,9 @@ struct Unproven {
 
 /// What came out of a burst.
 struct Opened {
-  explicit Opened(WorkerContext& worker) : delivery(worker) {}
+  explicit Opened(WorkerContext& worker) : outgoing(worker) {}
 
-  Delivery<Origin::kTunnel> delivery;
+  RouteBurst<Origin::kTunnel> outgoing;
   uint64_t accepted = 0;
   Burst<Unproven> unproven;
 };
@@ -177,9 +178,9 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   count(*data.lane, payload, worker.now_tsc);
   uint8_t* ip = data.message + sizeof(wire::TransportHeader);
   const uint32_t bytes = plain_inner_bytes(ip, payload);
-  if (bytes != 0 && knows_source(*data.lane, ip, opened.delivery.generation)) [[likely]]
-    deliver_packet(worker, {data.packet, ip, bytes, data.record->peer, data.port, true},
-                   opened.delivery);
+  if (bytes != 0 && knows_source(*data.lane, ip, opened.outgoing.generation)) [[likely]]
+    route_packet(worker, {data.packet, ip, bytes, data.record->peer, data.port, true},
+                 opened.outgoing);
   else
     examine(worker, data, opened);
   return true;
@@ -196,26 +197,26 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
 
 /// A peer may only use sources that route to it.
 inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
-                  Delivery<Origin::kTunnel>& delivery) {
+                  RouteBurst<Origin::kTunnel>& outgoing) {
   const InnerPacket& inner = packet.inner;
   if (target != Target::peer(inner.from)) [[unlikely]]
     return drop(worker, inner.packet, Drop::kInnerSource);
   if (inner.ipv4) {
     packet.lane->source_v4 = load_u32(inner.ip + 12);
-    packet.lane->source_generation = delivery.generation;
+    packet.lane->source_generation = outgoing.generation;
   }
-  deliver_packet(worker, inner, delivery);
+  route_packet(worker, inner, outgoing);
 }
 
 /// Looks up the sources that no lane remembers: in the worker's cache, the others in bulk.
 [[gnu::noinline]] inline void prove_sources(WorkerContext& worker, Opened& opened) {
-  Delivery<Origin::kTunnel>& delivery = opened.delivery;
+  RouteBurst<Origin::kTunnel>& outgoing = opened.outgoing;
   InnerBurst asked;
   Unproven* kept = opened.unproven.begin();
   for (const Unproven& packet : opened.unproven) {
-    const Target* known = known_route(worker, packet.inner, Side::kSource, delivery.generation);
+    const Target* known = known_route(worker, packet.inner, Side::kSource, outgoing.generation);
     if (known != nullptr) {
-      judge(worker, packet, *known, delivery);
+      judge(worker, packet, *known, outgoing);
       continue;
     }
     asked.add(packet.inner);
@@ -223,15 +224,16 @@ inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
   }
   if (asked.empty()) return;
   Burst<Target> targets;
-  ask_routes(worker, asked, Side::kSource, delivery.generation, targets);
+  ask_routes(worker, asked, Side::kSource, outgoing.generation, targets);
   for (size_t i = 0; i < asked.count(); ++i)
-    judge(worker, opened.unproven[i], targets[i], delivery);
+    judge(worker, opened.unproven[i], targets[i], outgoing);
 }
 
 }  // namespace open
 
-/// Opens what is ours of a burst whose records are loaded. Packets are accepted while the cipher is
-/// at the next ones.
+/// Opens what is ours of a burst whose records are loaded. The stages open, source and route are
+/// fused here: a packet is accepted and goes on while the cipher works at the next ones, whose wait
+/// would otherwise be lost. Sources and routes that aren't at hand wait for finish().
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   Burst<AeadTag> tags;
   if (burst.empty()) return;
@@ -267,12 +269,12 @@ inline void take_opened(WorkerContext& worker, DataBurst& burst, open::Opened& o
   lap(worker, Stage::kOpen);
 }
 
-/// What opened messages have become goes on its way.
+/// Stage source for what its lane couldn't vouch for; then all goes on to stage route.
 inline void finish(WorkerContext& worker, open::Opened& opened) {
   WorkerCounters::add(worker.counters.opened, opened.accepted);
   if (!opened.unproven.empty()) open::prove_sources(worker, opened);
   lap(worker, Stage::kSource);
-  finish(worker, opened.delivery);
+  finish(worker, opened.outgoing);
 }
 
 /// Opens one session-control message in place and hands it to control. `message` stands in the

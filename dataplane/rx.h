@@ -1,4 +1,4 @@
-// Stage 1: receive. Worker core.
+// Stage rx: receive. Worker core.
 //   1. Take a burst of frames from one receive queue.
 //   2. Prefetch the first line of each: classify reads headers and the message's index there.
 #pragma once

@@ -1,10 +1,13 @@
-// Stage 4, outward: seal. Worker core.
-//   1. Peer → TxRecord: one record has binding, key, peer's index, template and MTU, so they can't
-//   tear.
-//   2. Admit: a binding, ownership not expired, within the tunnel's MTU, room for the headers.
-//   3. Number: one of this worker's lanes by the packet's flow; its next sequence, below the quota.
-//   4. Write the outer headers: template by vector stores, then lengths, checksum and counter.
-//   5. Seal the burst in place, and give it to the port's transmit buffer.
+// Stages lookup (of the peer's record), number and seal, then tx. Worker core.
+//   1. lookup: peer → TxRecord. One record has binding, key, peer's index, template and MTU, so
+//      they can't tear.
+//   2. number: admit what has a binding, ownership that has not expired, a size within the tunnel's
+//      MTU, and room for the headers.
+//   3. number: one of this worker's lanes by the packet's flow; its next sequence, below the quota.
+//   4. number: write the outer headers: template by vector stores, then lengths, checksum and
+//      counter. Fused with steps 2 and 3: one pass has the packet's first lines in hand.
+//   5. seal: the burst in place.
+//   6. tx: give it to the port's transmit buffer.
 #pragma once
 
 #include <algorithm>
@@ -143,7 +146,7 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
   burst.truncate(kept);
 }
 
-/// Step 5, but for the port.
+/// Step 5.
 [[gnu::noinline]] inline void encrypt(WorkerContext& worker, const TunnelBurst& burst) {
   if (burst.empty()) return;
   AeadRun<true> run(worker.aead);

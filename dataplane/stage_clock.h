@@ -1,5 +1,6 @@
 // Where a worker's cycles go, stage by stage: for the perf harness. Worker core. Without a clock, a
-// stage costs one predictable branch for each burst.
+// stage costs one predictable branch for each burst. What stages do together for speed counts for
+// the one that the lap() names.
 #pragma once
 
 #include <array>
@@ -8,27 +9,9 @@
 
 #include <rte_cycles.h>
 
-namespace jvpn {
+#include "dataplane/stage.h"
 
-/// In the order in which a packet meets them.
-enum class Stage : uint8_t {
-  kRx,
-  kClassify,  ///< headers; from the inside also the route, where it is at hand
-  kSource,    ///< route of an opened packet's inner source, where the lane doesn't know it
-  kRoute,     ///< of the destination, where it isn't at hand; delivery of those
-  kLookup,    ///< receiver index or peer → record
-  kReplay,    ///< lane, its owner and its window, before the cipher
-  kOpen,      ///< AEAD, and meanwhile: window moved, counted, inner header, delivery
-  kNumber,    ///< admission, lane and sequence, outer headers
-  kSeal,      ///< AEAD
-  kTx,
-  kRest,  ///< other rings, RCU, counters
-  kCount
-};
-inline constexpr size_t kStages = static_cast<size_t>(Stage::kCount);
-inline constexpr std::array<const char*, kStages> kStageNames{
-    "rx",   "classify", "source", "route", "lookup", "replay",
-    "open", "number",   "seal",   "tx",    "rest"};
+namespace jvpn {
 
 /// TSC cycles and laps, per stage.
 struct StageClock {

@@ -1,4 +1,4 @@
-// Stage 6: transmit. Worker core, one instance per worker.
+// Stage tx: transmit. Worker core, one instance per worker.
 //   1. Finished frames gather in a buffer per port, in their order.
 //   2. A full buffer, and every buffer at the end of a poll, goes to the port in one burst, on the
 //      transmit queue that belongs to this worker.

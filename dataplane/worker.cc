@@ -13,10 +13,10 @@
 #include "common/handshake_mac.h"
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
-#include "dataplane/deliver.h"
 #include "dataplane/handoff.h"
 #include "dataplane/lookup.h"
 #include "dataplane/open.h"
+#include "dataplane/route.h"
 #include "dataplane/seal.h"
 
 namespace jvpn {
@@ -57,9 +57,9 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
 
 [[gnu::always_inline]] inline void take_inner(WorkerContext& worker, const PortView& port,
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
-                                              bool ipv4, Delivery<Origin::kInside>& delivery) {
+                                              bool ipv4, RouteBurst<Origin::kInside>& outgoing) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
-  deliver_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, delivery);
+  route_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, outgoing);
 }
 
 /// Where the worker remembers the route of a frame that may be anything.
@@ -174,6 +174,8 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   size_t loaded = 0;
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
+    // Stages classify and lookup are fused: the slot that take_data() prefetched is read
+    // `slot_ahead` packets later, while the headers between are classified.
     if (data.count() > loaded + context_.slot_ahead) lookup::load_record(context_, data[loaded++]);
     auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
     const uint32_t bytes =
@@ -233,10 +235,12 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
 }
 
 void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
-  Delivery<Origin::kInside> delivery(context_);
+  RouteBurst<Origin::kInside> outgoing(context_);
   rte_mbuf* const* const end = frames.packet + frames.count;
   rte_mbuf* const* next = frames.packet;
   while (next != end && next != frames.packet + kRouteAhead) prefetch_route(context_, *next++);
+  // Stages classify and route are fused: a packet whose route is cached goes on at once, with its
+  // headers at hand; the others wait for finish().
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
     if (next != end) prefetch_route(context_, *next++);
@@ -244,23 +248,23 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
     const uint32_t bytes =
         plain_inner(port, ethernet, packet->data_len, header_sum_of(port, packet));
     if (bytes != 0 && packet->nb_segs == 1) [[likely]]
-      take_inner(context_, port, packet, ethernet + kEthernetBytes, bytes, true, delivery);
+      take_inner(context_, port, packet, ethernet + kEthernetBytes, bytes, true, outgoing);
     else
-      take_inside_frame(port, packet, delivery);
+      take_inside_frame(port, packet, outgoing);
   }
   lap(context_, Stage::kClassify);
-  finish(context_, delivery);
+  finish(context_, outgoing);
 }
 
 void Worker::take_inside_frame(const PortView& port, rte_mbuf* packet,
-                               Delivery<Origin::kInside>& delivery) {
+                               RouteBurst<Origin::kInside>& outgoing) {
   if (packet->nb_segs != 1) return drop(context_, packet, Drop::kNoRoom);
   auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
   const Classified frame =
       classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
   if (frame.verdict == Verdict::kInner) {
     take_inner(context_, port, packet, ethernet + frame.offset, frame.bytes,
-               is_ipv4(ethernet + frame.offset), delivery);
+               is_ipv4(ethernet + frame.offset), outgoing);
   } else if (frame.verdict == Verdict::kFrame) {
     punt_frame(context_, port, packet);
   } else {
@@ -293,7 +297,7 @@ size_t Worker::drain_inject() {
   const unsigned taken =
       rte_ring_sc_dequeue_burst(context_.rings.inject, packets, context_.burst, nullptr);
   if (taken == 0) return 0;
-  Delivery<Origin::kControl> delivery(context_);
+  RouteBurst<Origin::kControl> outgoing(context_);
   for (unsigned i = 0; i < taken; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const PacketNote& note = note_of(packet);
@@ -305,15 +309,15 @@ size_t Worker::drain_inject() {
       else if (packet->nb_segs != 1)
         drop(context_, packet, Drop::kNoRoom);
       else
-        deliver_packet(context_, {packet, start, bytes, note.peer, note.port, is_ipv4(start)},
-                       delivery);
+        route_packet(context_, {packet, start, bytes, note.peer, note.port, is_ipv4(start)},
+                     outgoing);
     } else if (context_.tx.has_port(note.port)) {
       context_.tx.add(note.port, packet);
     } else {
       drop(context_, packet, Drop::kTxFull);
     }
   }
-  finish(context_, delivery);
+  finish(context_, outgoing);
   return taken;
 }
 

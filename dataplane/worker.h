@@ -1,10 +1,11 @@
 // A worker: the loop that takes packets through the stages. One per worker lcore; everything but
 // the constructor runs on that core.
 //
-//   outside port: rx → classify → lookup → open → deliver → tx
-//   inside port:  rx → classify → deliver (lookup of the route) → seal → tx
-//   control:      inject ring → tx, or deliver → …
-//   other worker: handoff ring → lookup → open → deliver → …
+// The stages of data, by their names in dataplane/stage.h:
+//   outside → inside: rx → classify → lookup → replay → open → source → route → tx
+//   inside → outside: rx → classify → route → lookup → number → seal → tx
+// Data from one peer to another takes the first way as far as route, and the second from there.
+// What control injects starts at tx or at route, what another worker hands off at lookup.
 #pragma once
 
 #include <array>
@@ -24,7 +25,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/context.h"
-#include "dataplane/deliver.h"
+#include "dataplane/route.h"
 #include "dataplane/rx.h"
 
 namespace jvpn {
@@ -74,7 +75,7 @@ class alignas(kCacheLine) Worker {
   void take_inside(const PortView& port, const FrameBurst& frames);
   void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data);
   void take_inside_frame(const PortView& port, rte_mbuf* packet,
-                         Delivery<Origin::kInside>& delivery);
+                         RouteBurst<Origin::kInside>& outgoing);
   void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                       uint32_t bytes);
   size_t drain_handoff();

@@ -1,4 +1,4 @@
-// Stage 5: deliver inner packets by their routes. Worker core.
+// Stage route: inner packets go where their routes lead. Worker core.
 //   1. The route of the destination: from the worker's cache at once; the others of a burst are
 //      looked up together. A flow's packets all go one of these ways, so none overtakes another.
 //   2. Forwarded packets spend a hop; the last hop is answered by control.
@@ -24,8 +24,8 @@ namespace jvpn {
 
 /// The inner packets of one burst on their way out.
 template <Origin kOrigin>
-struct Delivery {
-  explicit Delivery(const WorkerContext& worker) : generation(worker.routes.generation()) {}
+struct RouteBurst {
+  explicit RouteBurst(const WorkerContext& worker) : generation(worker.routes.generation()) {}
 
   const uint32_t generation;  ///< of the routes
   InnerBurst unrouted;        ///< their routes have to be looked up
@@ -33,7 +33,7 @@ struct Delivery {
   size_t loaded = 0;  ///< so many of those have their records
 };
 
-namespace deliver {
+namespace route {
 
 /// The Ethernet header, and the two bytes before it, which nobody reads.
 inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
@@ -82,7 +82,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
 /// Steps 2 to 4.
 template <Origin kOrigin>
 [[gnu::always_inline]] inline void dispatch(WorkerContext& worker, const InnerPacket& inner,
-                                            Target target, Delivery<kOrigin>& delivery) {
+                                            Target target, RouteBurst<kOrigin>& outgoing) {
   using Kind = Target::Kind;
   const Kind kind = target.kind();
   if (kOrigin == Origin::kTunnel && kind == Kind::kNextHop) [[likely]] {
@@ -90,12 +90,14 @@ template <Origin kOrigin>
     return;
   }
   if (kind == Kind::kPeer) {
+    // Fused with the lookup of the peer's record: each load has a prefetch `slot_ahead` packets
+    // earlier, which a pass of its own would have to wait for.
     if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    delivery.to_peers.add({inner, peer, {}, {}, nullptr});
-    if (delivery.to_peers.count() > delivery.loaded + worker.slot_ahead)
-      seal::load_record(worker, delivery.to_peers[delivery.loaded++]);
+    outgoing.to_peers.add({inner, peer, {}, {}, nullptr});
+    if (outgoing.to_peers.count() > outgoing.loaded + worker.slot_ahead)
+      seal::load_record(worker, outgoing.to_peers[outgoing.loaded++]);
     return;
   }
   if (kind != Kind::kNextHop || kOrigin == Origin::kInside) [[unlikely]]
@@ -104,32 +106,32 @@ template <Origin kOrigin>
 }
 
 template <Origin kOrigin>
-[[gnu::noinline]] void dispatch_unrouted(WorkerContext& worker, Delivery<kOrigin>& delivery) {
+[[gnu::noinline]] void dispatch_unrouted(WorkerContext& worker, RouteBurst<kOrigin>& outgoing) {
   Burst<Target> targets;
-  ask_routes(worker, delivery.unrouted, Side::kDestination, delivery.generation, targets);
-  for (size_t i = 0; i < delivery.unrouted.count(); ++i)
-    dispatch(worker, delivery.unrouted[i], targets[i], delivery);
+  ask_routes(worker, outgoing.unrouted, Side::kDestination, outgoing.generation, targets);
+  for (size_t i = 0; i < outgoing.unrouted.count(); ++i)
+    dispatch(worker, outgoing.unrouted[i], targets[i], outgoing);
 }
 
-}  // namespace deliver
+}  // namespace route
 
 /// One packet of the burst, if its route is known; else it waits for finish().
 template <Origin kOrigin>
-[[gnu::always_inline]] inline void deliver_packet(WorkerContext& worker, const InnerPacket& inner,
-                                                  Delivery<kOrigin>& delivery) {
-  const Target* target = known_route(worker, inner, Side::kDestination, delivery.generation);
+[[gnu::always_inline]] inline void route_packet(WorkerContext& worker, const InnerPacket& inner,
+                                                RouteBurst<kOrigin>& outgoing) {
+  const Target* target = known_route(worker, inner, Side::kDestination, outgoing.generation);
   if (target != nullptr) [[likely]]
-    deliver::dispatch(worker, inner, *target, delivery);
+    route::dispatch(worker, inner, *target, outgoing);
   else
-    deliver::put_aside(delivery.unrouted, whole(inner));
+    route::put_aside(outgoing.unrouted, whole(inner));
 }
 
 /// The rest of the burst, and all that goes to peers.
 template <Origin kOrigin>
-void finish(WorkerContext& worker, Delivery<kOrigin>& delivery) {
-  if (!delivery.unrouted.empty()) deliver::dispatch_unrouted(worker, delivery);
+void finish(WorkerContext& worker, RouteBurst<kOrigin>& outgoing) {
+  if (!outgoing.unrouted.empty()) route::dispatch_unrouted(worker, outgoing);
   lap(worker, Stage::kRoute);
-  if (!delivery.to_peers.empty()) seal_burst(worker, delivery.to_peers, delivery.loaded, kOrigin);
+  if (!outgoing.to_peers.empty()) seal_burst(worker, outgoing.to_peers, outgoing.loaded, kOrigin);
 }
 
 }  // namespace jvpn
