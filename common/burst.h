@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "common/assert.h"
 #include "common/limits.h"
 
 namespace jvpn {
@@ -19,15 +20,33 @@ class Burst {
  public:
   size_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
-  void add(const Item& item) { items()[count_++] = item; }
+  void add(const Item& item) {
+    JVPN_DEBUG_ASSERT(count_ < kMaxBurst, "a burst is full");
+    items()[count_++] = item;
+  }
   /// One more, to be written.
-  Item& next() { return items()[count_++]; }
-  void truncate(size_t count) { count_ = count; }
-  /// What stands from `end` on is no more.
-  void truncate(const Item* end) { count_ = static_cast<size_t>(end - items()); }
+  Item& next() {
+    JVPN_DEBUG_ASSERT(count_ < kMaxBurst, "a burst is full");
+    return items()[count_++];
+  }
+  void truncate(size_t count) {
+    JVPN_DEBUG_ASSERT(count <= kMaxBurst, "a burst holds no more");
+    count_ = count;
+  }
+  /// Entries from `end` on are free.
+  void truncate(const Item* end) {
+    JVPN_DEBUG_ASSERT(end >= items() && end <= items() + kMaxBurst, "`end` is in this burst");
+    count_ = static_cast<size_t>(end - items());
+  }
 
-  Item& operator[](size_t i) { return items()[i]; }
-  const Item& operator[](size_t i) const { return items()[i]; }
+  Item& operator[](size_t i) {
+    JVPN_DEBUG_ASSERT(i < kMaxBurst, "a burst holds no more");
+    return items()[i];
+  }
+  const Item& operator[](size_t i) const {
+    JVPN_DEBUG_ASSERT(i < kMaxBurst, "a burst holds no more");
+    return items()[i];
+  }
   Item* begin() { return items(); }
   Item* end() { return items() + count_; }
   const Item* begin() const { return items(); }

@@ -7,6 +7,7 @@
 
 #include <rte_mbuf.h>
 
+#include "common/assert.h"
 #include "common/burst.h"
 #include "common/limits.h"
 #include "common/session_table.h"
@@ -66,6 +67,10 @@ using TunnelBurst = Burst<TunnelPacket>;
 
 /// Makes the packet's data the `bytes` from `start`, which lies in its buffer.
 inline void set_data(rte_mbuf* packet, const uint8_t* start, uint32_t bytes) {
+  JVPN_DEBUG_ASSERT(start >= packet->buf_addr, "data starts in the packet's buffer");
+  JVPN_DEBUG_ASSERT(
+      start + bytes <= static_cast<const uint8_t*>(packet->buf_addr) + packet->buf_len,
+      "data ends in the packet's buffer");
   packet->data_off = static_cast<uint16_t>(start - static_cast<const uint8_t*>(packet->buf_addr));
   packet->data_len = static_cast<uint16_t>(bytes);
   packet->pkt_len = bytes;

@@ -12,6 +12,7 @@
 #include <rte_ring.h>
 
 #include "common/aead.h"
+#include "common/assert.h"
 #include "common/exchange.h"
 #include "common/message_mac.h"
 #include "common/route_table.h"
@@ -59,6 +60,7 @@ inline void lap(WorkerContext& worker, Stage stage) {
 }
 
 inline void count_drop(WorkerContext& worker, Drop reason) {
+  JVPN_DEBUG_ASSERT(reason < Drop::kCount, "a drop has a name");
   WorkerCounters::add(worker.counters.drops[static_cast<size_t>(reason)], 1);
 }
 
@@ -70,6 +72,7 @@ inline void count_drop(WorkerContext& worker, Drop reason) {
 
 /// Hands a packet with its note to control. False when the ring is full: it stays the caller's.
 inline bool offer(WorkerContext& worker, PuntClass to, rte_mbuf* packet) {
+  JVPN_DEBUG_ASSERT(to < PuntClass::kCount, "each class has a ring");
   if (rte_ring_sp_enqueue(worker.rings.punt[static_cast<size_t>(to)], packet) != 0) return false;
   WorkerCounters::add(worker.counters.punted, 1);
   return true;
@@ -105,6 +108,7 @@ inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* pa
     return drop(worker, packet, Drop::kControlRingFull);
   PacketNote& note = note_of(packet);
   note = PacketNote{};
+  JVPN_DEBUG_ASSERT(packet->nb_segs == 1, "control reads one segment");
   note.port = port.number;
   note.reason = PuntReason::kFrame;
   note.tsc = worker.now_tsc;
@@ -125,6 +129,8 @@ inline bool offer_inner(WorkerContext& worker, InnerPacket inner, InnerPunt why)
   const bool ours = why.reason == PuntReason::kLocal;
   if (!ours && slow_path_half_full(worker)) [[unlikely]]
     return false;
+  JVPN_DEBUG_ASSERT(why.origin != Origin::kControl || ours || why.reason == PuntReason::kGlean,
+                    "control gets no errors about its own packets");
   set_data(inner.packet, inner.ip, inner.bytes);
   PacketNote& note = note_of(inner.packet);
   note = PacketNote{};

@@ -7,6 +7,7 @@
 
 #include <rte_ring.h>
 
+#include "common/assert.h"
 #include "common/exchange.h"
 #include "dataplane/burst.h"
 #include "dataplane/context.h"
@@ -16,6 +17,9 @@ namespace jvpn {
 /// Hands a message to the worker that owns its lane; a full ring is a counted drop.
 inline void hand_off(WorkerContext& worker, const DataPacket& data, uint32_t owner, bool opened) {
   rte_mbuf* packet = data.packet;
+  JVPN_DEBUG_ASSERT(owner != worker.number, "what is ours is not handed off");
+  JVPN_DEBUG_ASSERT(data.message > rte_pktmbuf_mtod(packet, const uint8_t*),
+                    "the message lies behind its outer headers");
   PacketNote& note = note_of(packet);
   note.outer_bytes = static_cast<uint16_t>(data.message - rte_pktmbuf_mtod(packet, const uint8_t*));
   note.payload_bytes = static_cast<uint16_t>(data.bytes);
@@ -39,6 +43,8 @@ inline size_t take_handed_off(WorkerContext& worker, size_t from, DataBurst& sea
   for (unsigned i = 0; i < taken; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const PacketNote& note = note_of(packet);
+    JVPN_DEBUG_ASSERT(note.outer_bytes + note.payload_bytes <= packet->data_len,
+                      "the message lies in the packet's data");
     uint8_t* message = rte_pktmbuf_mtod_offset(packet, uint8_t*, note.outer_bytes);
     (note.opened ? opened : sealed)
         .add({packet, message, nullptr, nullptr, note.payload_bytes, note.port});

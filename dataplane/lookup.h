@@ -11,6 +11,7 @@
 
 #include <rte_prefetch.h>
 
+#include "common/assert.h"
 #include "common/session_table.h"
 #include "common/wire.h"
 #include "dataplane/burst.h"
@@ -29,6 +30,7 @@ inline uint64_t counter_of(const uint8_t* message) {
 }
 
 inline void load_record(const WorkerContext& worker, DataPacket& data) {
+  JVPN_DEBUG_ASSERT(data.bytes >= kMinData, "classify lets no shorter data message pass");
   data.record = worker.sessions.rx(receiver_of(data.message));
   prefetch_record(data.record, worker.sessions_are_far);
 }
@@ -52,7 +54,9 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
     drop(worker, data.packet, Drop::kLaneUnknown);
     return false;
   }
+  JVPN_DEBUG_ASSERT(record->lanes != nullptr, "a published record has its lanes");
   data.lane = record->lanes + place;
+  JVPN_DEBUG_ASSERT(data.lane->window.words().first != nullptr, "a published lane has its words");
   const uint64_t sequence = wire::sequence_of(counter);
   if (!data.lane->window.is_latest(sequence)) [[unlikely]]
     rte_prefetch0(data.lane->window.place_of(sequence));
@@ -66,6 +70,9 @@ inline Drop drop_of(ReplayVerdict verdict) {
 /// True when the message is ours to open: the lane is unclaimed, or ours and the counter is fresh.
 [[gnu::always_inline]] inline bool is_ours(WorkerContext& worker, const DataPacket& data) {
   const RxLane* lane = data.lane;
+  JVPN_DEBUG_ASSERT(
+      lane >= data.record->lanes && lane < data.record->lanes + data.record->lane_count,
+      "find_lane() came first");
   const uint32_t owner = lane->owner.load(std::memory_order_relaxed);
   if (owner == worker.number) [[likely]] {
     const uint64_t sequence = wire::sequence_of(counter_of(data.message));
@@ -110,6 +117,8 @@ struct Questions {
   uint8_t v6_place[kMaxBurst];
 
   void add(const uint8_t* address, bool is_v4, size_t place) {
+    JVPN_DEBUG_ASSERT(v4_count + v6_count < kMaxBurst, "one question for each packet of a burst");
+    JVPN_DEBUG_ASSERT(place < kMaxBurst, "a place in a burst");
     if (is_v4) {
       v4_place[v4_count] = static_cast<uint8_t>(place);
       v4[v4_count++] = load_u32(address);
@@ -126,6 +135,7 @@ struct Questions {
 /// mind.
 inline void ask_routes(WorkerContext& worker, const InnerBurst& burst, Side side,
                        uint32_t generation, Burst<Target>& targets) {
+  JVPN_DEBUG_ASSERT(generation != 0, "generation 0 marks empty entries of the cache");
   lookup::Questions questions;
   for (size_t i = 0; i < burst.count(); ++i)
     questions.add(address_of(burst[i], side), burst[i].ipv4, i);

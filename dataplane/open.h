@@ -18,6 +18,7 @@
 #include <rte_ring_elem.h>
 
 #include "common/aead.h"
+#include "common/assert.h"
 #include "common/secret.h"
 #include "common/source_signal.h"
 #include "common/wire.h"
@@ -35,6 +36,7 @@ namespace open {
 inline constexpr unsigned kQuietShift = 20;  ///< of the TSC, to a lane's own clock: under 1 ms
 
 inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
+  JVPN_DEBUG_ASSERT(bytes >= wire::kTransportOverhead, "a message has its header and tag");
   return transport_op(key, message + sizeof(wire::TransportHeader),
                       bytes - static_cast<uint32_t>(wire::kTransportOverhead));
 }
@@ -44,6 +46,7 @@ inline AeadOp op_of(const DataPacket& data) {
 
 /// A wrong tag: what came out of the cipher is nobody's.
 [[gnu::noinline]] inline void refuse(WorkerContext& worker, const DataPacket& data) {
+  JVPN_DEBUG_ASSERT(data.bytes >= wire::kTransportOverhead, "a message has its header and tag");
   wipe(data.message + sizeof(wire::TransportHeader), data.bytes - wire::kTransportOverhead);
   drop(worker, data.packet, Drop::kBadTag);
 }
@@ -76,6 +79,8 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
 /// Control hears where a packet came from, unless it just did.
 [[gnu::noinline]] inline void signal_source(WorkerContext& worker, const DataPacket& data) {
   RxLane& lane = *data.lane;
+  JVPN_DEBUG_ASSERT(lane.owner.load(std::memory_order_relaxed) == worker.number,
+                    "quiet_until is the owner's alone");
   const auto now = static_cast<uint32_t>(worker.now_tsc >> kQuietShift);
   const bool quiet = lane.quiet_until != 0 && static_cast<int32_t>(now - lane.quiet_until) < 0;
   if (worker.rings.sources == nullptr || quiet) return;
@@ -148,6 +153,8 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
     hand_off(worker, data, owner, true);
     return false;
   }
+  JVPN_DEBUG_ASSERT(lane.owner.load(std::memory_order_relaxed) == worker.number,
+                    "only the lane's owner moves its window");
   const uint64_t sequence = wire::sequence_of(lookup::counter_of(data.message));
   const ReplayVerdict verdict = lane.window.accept(sequence);
   if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
@@ -175,6 +182,9 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   if (!is_fresh(worker, data)) [[unlikely]]
     return false;
   const auto payload = data.bytes - static_cast<uint32_t>(wire::kTransportOverhead);
+  JVPN_DEBUG_ASSERT(
+      data.record != nullptr && data.record->index.value == lookup::receiver_of(data.message),
+      "an opened message has the record that opened it");
   count(*data.lane, payload, worker.now_tsc);
   uint8_t* ip = data.message + sizeof(wire::TransportHeader);
   const uint32_t bytes = plain_inner_bytes(ip, payload);
@@ -201,6 +211,8 @@ inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
   const InnerPacket& inner = packet.inner;
   if (target != Target::peer(inner.from)) [[unlikely]]
     return drop(worker, inner.packet, Drop::kInnerSource);
+  JVPN_DEBUG_ASSERT(packet.lane->owner.load(std::memory_order_relaxed) == worker.number,
+                    "the lane's memory of its source is the owner's alone");
   if (inner.ipv4) {
     packet.lane->source_v4 = load_u32(inner.ip + 12);
     packet.lane->source_generation = outgoing.generation;
@@ -256,6 +268,7 @@ inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& op
     ++taken;
   }
   run.finish();
+  JVPN_DEBUG_ASSERT(taken <= count, "no message is accepted twice");
   for (; taken < count; ++taken) accepted += open::take(worker, burst[taken], tags[taken], opened);
   opened.accepted += accepted;
   wipe(tags.begin(), count * sizeof(AeadTag));
@@ -298,6 +311,8 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   note.receiver = receiver;
   note.peer = record->peer;
   note.counter = lookup::counter_of(message);
+  JVPN_DEBUG_ASSERT(op.data + op.length <= rte_pktmbuf_mtod(packet, uint8_t*) + packet->data_len,
+                    "the plaintext lies in the packet's data");
   note.payload_offset = static_cast<uint16_t>(op.data - rte_pktmbuf_mtod(packet, uint8_t*));
   note.payload_bytes = static_cast<uint16_t>(op.length);
   note.port = port.number;

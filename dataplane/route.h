@@ -12,6 +12,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include "common/assert.h"
 #include "common/route_table.h"
 #include "dataplane/burst.h"
 #include "dataplane/bytes.h"
@@ -44,6 +45,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
 [[gnu::always_inline]] inline void to_next_hop(WorkerContext& worker, const InnerPacket& inner,
                                                Origin origin, uint32_t number) {
   rte_mbuf* packet = inner.packet;
+  JVPN_DEBUG_ASSERT(number < kMaxNextHops, "a route names a next hop that there is");
   const NextHop* hop = worker.sessions.next_hop(number);
   if (hop == nullptr) [[unlikely]]
     return drop(worker, packet, Drop::kNextHopUnresolved);
@@ -51,6 +53,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
     return refuse(worker, whole(inner), {PuntReason::kTooBig, origin, hop->mtu}, Drop::kTooBig);
   if (inner.ip - NextHop::kLinkBytes < packet->buf_addr) [[unlikely]]
     return drop(worker, packet, Drop::kNoRoom);
+  JVPN_DEBUG_ASSERT(worker.tx.has_port(hop->port), "a next hop is on a port that there is");
   write_link(*hop, inner.ip, inner.ipv4);
   set_data(packet, inner.ip - kEthernetBytes, inner.bytes + kEthernetBytes);
   packet->ol_flags = 0;
@@ -85,6 +88,8 @@ template <Origin kOrigin>
                                             Target target, RouteBurst<kOrigin>& outgoing) {
   using Kind = Target::Kind;
   const Kind kind = target.kind();
+  JVPN_DEBUG_ASSERT(inner.bytes >= (inner.ipv4 ? kIpv4Bytes : kIpv6Bytes),
+                    "an inner packet has its header");
   if (kOrigin == Origin::kTunnel && kind == Kind::kNextHop) [[likely]] {
     if (may_forward(worker, inner, kOrigin)) to_next_hop(worker, inner, kOrigin, target.number());
     return;
@@ -94,6 +99,9 @@ template <Origin kOrigin>
     // earlier, which a pass of its own would have to wait for.
     if (!may_forward(worker, inner, kOrigin)) return;
     const PeerId peer{target.number()};
+    JVPN_DEBUG_ASSERT(peer.value < worker.sessions.peers(), "a route names a peer that there is");
+    JVPN_DEBUG_ASSERT(outgoing.loaded <= outgoing.to_peers.count(),
+                      "records come after their packets");
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
     outgoing.to_peers.add({inner, peer, {}, {}, nullptr});
     if (outgoing.to_peers.count() > outgoing.loaded + worker.slot_ahead)
@@ -119,6 +127,7 @@ template <Origin kOrigin>
 template <Origin kOrigin>
 [[gnu::always_inline]] inline void route_packet(WorkerContext& worker, const InnerPacket& inner,
                                                 RouteBurst<kOrigin>& outgoing) {
+  JVPN_DEBUG_ASSERT(outgoing.generation != 0, "routes have a generation");
   const Target* target = known_route(worker, inner, Side::kDestination, outgoing.generation);
   if (target != nullptr) [[likely]]
     route::dispatch(worker, inner, *target, outgoing);

@@ -8,6 +8,7 @@
 #include <nmmintrin.h>
 #include <rte_prefetch.h>
 
+#include "common/assert.h"
 #include "common/route_table.h"
 #include "dataplane/bytes.h"
 
@@ -44,9 +45,11 @@ class RouteCache {
     return second.is(address, generation) ? &second.target : nullptr;
   }
   void keep_v4(uint32_t address_be, uint32_t generation, Target target) {
+    JVPN_DEBUG_ASSERT(generation != 0, "generation 0 marks empty entries");
     place(v4_.get(), crc_v4(address_be), generation) = {key_v4(address_be, generation), target};
   }
   void keep_v6(const uint8_t* address, uint32_t generation, Target target) {
+    JVPN_DEBUG_ASSERT(generation != 0, "generation 0 marks empty entries");
     place(v6_.get(), crc_v6(address), generation) = {load_u64(address), load_u64(address + 8),
                                                      generation, target};
   }

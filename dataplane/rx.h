@@ -8,6 +8,7 @@
 #include <rte_ethdev.h>
 #include <rte_prefetch.h>
 
+#include "common/assert.h"
 #include "dataplane/burst.h"
 #include "dataplane/context.h"
 
@@ -21,8 +22,10 @@ struct RxQueue {
 
 /// Frames of `queue`, none when it is empty. Returns how many were taken from the port.
 inline size_t receive(WorkerContext& worker, const RxQueue& queue, FrameBurst& frames) {
+  JVPN_DEBUG_ASSERT(queue.port < worker.ports.size(), "queues belong to ports that there are");
   const uint16_t taken =
       rte_eth_rx_burst(worker.ports[queue.port].dpdk_id, queue.queue, frames.packet, worker.burst);
+  JVPN_DEBUG_ASSERT(taken <= worker.burst, "a port gives no more than was asked for");
   frames.count = taken;
   if (taken == 0) return 0;
   WorkerCounters::add(worker.counters.rx_packets, taken);

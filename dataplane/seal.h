@@ -19,6 +19,7 @@
 #include <rte_prefetch.h>
 
 #include "common/aead.h"
+#include "common/assert.h"
 #include "common/session_table.h"
 #include "common/tunnel_header.h"
 #include "common/wire.h"
@@ -34,12 +35,14 @@ inline AeadOp op_of(const TunnelPacket& out) {
 }
 
 inline void load_record(const WorkerContext& worker, TunnelPacket& out) {
+  JVPN_DEBUG_ASSERT(out.to.value < worker.sessions.peers(), "a route names a peer that there is");
   out.record = worker.sessions.tx(out.to);
   prefetch_record(out.record, worker.sessions_are_far);
 }
 
 /// Lanes, and the keys that the cipher begins with.
 inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst) {
+  JVPN_DEBUG_ASSERT(!burst.empty(), "the first packet says how far to prefetch");
   const TunnelPacket* keys = burst.begin() + worker.aead.prefetch_ahead(burst[0].inner.bytes);
   for (const TunnelPacket& out : burst) {
     if (out.record == nullptr) [[unlikely]]
@@ -71,12 +74,14 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
 /// Place among the record's lanes of one of this worker's, the same for all packets of a flow.
 [[gnu::noinline]] inline uint32_t lane_of_flow(const WorkerContext& worker, const TxRecord& record,
                                                const InnerPacket& inner) {
+  JVPN_DEBUG_ASSERT(record.lanes_per_worker != 0, "each worker has a lane");
   return worker.number +
          worker.workers * (flow_hash(inner.ip, inner.bytes) % record.lanes_per_worker);
 }
 
 /// IPv4 outer headers; the frame, tag included, has `bytes`.
 inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
+  JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV4.bytes, "the room before the packet fits");
   __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
   const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(bytes - kTunnelV4.ip));
   const auto checksum = static_cast<uint16_t>(~add_words(record.ipv4_checksum_base, total));
@@ -88,6 +93,7 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
 
 [[gnu::noinline]] inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame,
                                          uint32_t bytes) {
+  JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV6.bytes, "the room before the packet fits");
   __builtin_memcpy(frame, record.header, kTunnelV6.bytes);
   store_be16(frame + kTunnelV6.ip + 4, bytes - kTunnelV6.udp);
   store_be16(frame + kTunnelV6.udp + 4, bytes - kTunnelV6.udp);
@@ -113,6 +119,8 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   uint32_t place = worker.number;
   if (record.lanes_per_worker != 1) [[unlikely]]
     place = lane_of_flow(worker, record, out.inner);
+  JVPN_DEBUG_ASSERT(place % worker.workers == worker.number, "a lane has one writer");
+  JVPN_DEBUG_ASSERT(record.lanes != nullptr, "a published record has its lanes");
   TxLane& lane = record.lanes[place];
   const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
   if (sequence >= lane.quota) [[unlikely]] {
@@ -123,6 +131,7 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   WorkerCounters::add(lane.bytes, inner_bytes);
   const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
   const uint64_t counter = wire::make_counter(id, sequence);
+  JVPN_DEBUG_ASSERT(worker.tx.has_port(record.port), "a binding is on a port that there is");
   out.out_port = record.port;
   out.outer = record.outer;
   if (record.outer == Family::kIpv4) [[likely]]
@@ -158,6 +167,7 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
     run.work(op, op.data + op.length);
   }
   run.finish();
+  JVPN_DEBUG_ASSERT(next == burst.end(), "every key was fetched before its packet was sealed");
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
@@ -181,6 +191,7 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
 
 /// Seals every packet to its peer and gives it to transmit. The first `loaded` have their records.
 inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded, Origin origin) {
+  JVPN_DEBUG_ASSERT(loaded <= burst.count(), "records come after their packets");
   for (size_t i = loaded; i < burst.count(); ++i) seal::load_record(worker, burst[i]);
   seal::prefetch_lanes(worker, burst);
   lap(worker, Stage::kLookup);

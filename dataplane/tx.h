@@ -13,6 +13,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "common/assert.h"
 #include "common/exchange.h"
 #include "common/limits.h"
 #include "common/port_info.h"
@@ -32,7 +33,10 @@ class TxBuffers {
 
   /// Takes a finished frame for the port of this number (has_port()).
   void add(uint16_t port, rte_mbuf* frame) {
+    JVPN_DEBUG_ASSERT(has_port(port), "frames leave by ports that there are");
+    JVPN_DEBUG_ASSERT(frame != nullptr, "a frame, not the place of one");
     Buffer& buffer = buffers_[port];
+    JVPN_DEBUG_ASSERT(buffer.count < kFrames, "a full buffer was sent");
     const uint16_t place = buffer.count;
     buffer.frames[place] = frame;
     buffer.count = place + 1;
@@ -58,6 +62,7 @@ class TxBuffers {
   [[gnu::noinline]] void send(Buffer& buffer) {
     const uint16_t sent =
         rte_eth_tx_burst(buffer.dpdk_id, queue_, buffer.frames.data(), buffer.count);
+    JVPN_DEBUG_ASSERT(sent <= buffer.count, "a port takes no more than it is given");
     WorkerCounters::add(counters_.tx_packets, sent);
     if (sent != buffer.count) [[unlikely]] {
       const auto left = static_cast<unsigned>(buffer.count - sent);

@@ -10,6 +10,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 
+#include "common/assert.h"
 #include "common/handshake_mac.h"
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
@@ -103,6 +104,11 @@ Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
       queues_(config.queues),
       rcu_(config.rcu),
       idle_(config.idle) {
+  JVPN_DEBUG_ASSERT(config.number < config.workers && config.workers <= kMaxWorkers,
+                    "workers are numbered from 0");
+  JVPN_DEBUG_ASSERT(config.tuning.burst >= 1 && config.tuning.burst <= kMaxBurst,
+                    "a burst fits the stages' arrays");
+  JVPN_DEBUG_ASSERT(config.number < config.rings.size(), "each worker has its rings");
   for (size_t owner = 0; owner < config.rings.size(); ++owner)
     context_.handoff_to[owner] = config.rings[owner].handoff[config.number];
   for (const PortInfo& port : config.ports) context_.ports.emplace_back(port, config.listen_port);
@@ -225,6 +231,8 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
     if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);
     if (verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
   }
+  JVPN_DEBUG_ASSERT(message + bytes <= ethernet + packet->data_len,
+                    "the message lies in the packet's data");
   PacketNote& note = note_of(packet);
   note = PacketNote{};
   note.payload_offset = static_cast<uint16_t>(message - ethernet);

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/assert.h"
+
 namespace jvpn::admin {
 namespace {
 
@@ -144,6 +146,7 @@ void AdminSocket::accept_clients(Millis now) {
     client->descriptor = descriptor;
     client->since = now;
     clients_.push_back(std::move(client));
+    JVPN_ASSERT(clients_.size() <= kMaxClients, "the loop's condition");
   }
 }
 
@@ -190,6 +193,7 @@ bool AdminSocket::read_request(Client& client) {
 
 /// False: all of it is written, or the client went away.
 bool AdminSocket::write_reply(Client& client) {
+  JVPN_ASSERT(client.sent < client.reply.size(), "there is something left to send");
   const ssize_t wrote = ::send(client.descriptor, client.reply.data() + client.sent,
                                client.reply.size() - client.sent, MSG_NOSIGNAL);
   if (wrote < 0) return errno == EAGAIN || errno == EINTR;
@@ -219,7 +223,9 @@ void AdminSocket::answer(Client& client, const std::string& line) {
 void AdminSocket::close_client(Client& client) {
   close(client.descriptor);
   client.descriptor = -1;
-  if (client.stream) --streams_;
+  if (!client.stream) return;
+  JVPN_ASSERT(streams_ > 0, "streams_ counts the clients that have one");
+  --streams_;
 }
 
 }  // namespace jvpn::admin

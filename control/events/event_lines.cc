@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/assert.h"
 #include "control/events/event_json.h"
 
 namespace jvpn::events {
@@ -57,6 +58,9 @@ void EventLines::push(EventLine line) {
   auto shared = std::make_shared<const EventLine>(std::move(line));
   {
     const std::scoped_lock lock(mutex_);
+    JVPN_ASSERT(!finished_, "finish() comes after the last line");
+    JVPN_ASSERT(lines_.empty() || shared->before() >= lines_.back()->sequence,
+                "lines come in the order of their events");
     lines_.push_back(std::move(shared));
     trim();
     before_oldest_.store(lines_.front()->before(), std::memory_order_relaxed);
@@ -94,6 +98,7 @@ void EventLines::abandon() {
 
 TakenLine EventLines::read_at(EventCursor& cursor) const {
   cursor.position = std::max(cursor.position, first_);
+  JVPN_ASSERT(cursor.position - first_ < lines_.size(), "there is a line at the cursor");
   TakenLine taken{lines_[cursor.position - first_], 0};
   taken.missed = missed_between(cursor.sequence, taken.line->before());
   ++cursor.position;
@@ -102,6 +107,7 @@ TakenLine EventLines::read_at(EventCursor& cursor) const {
 }
 
 TakenLine EventLines::take(size_t number) {
+  JVPN_ASSERT(number < readers_.size(), "add_reader() numbered it");
   Reader& reader = *readers_[number];
   std::unique_lock lock(mutex_);
   const auto any = [&] { return reader.cursor.position < first_ + lines_.size(); };

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "common/assert.h"
 #include "control/events/event_json.h"
 
 namespace jvpn::events {
@@ -83,6 +84,7 @@ void EventLog::format_waiting() {
   StampedEvent next;
   while (ring_.pop(next)) {
     if (hurry_.load(std::memory_order_relaxed)) continue;
+    JVPN_ASSERT(next.sequence > drained_, "the ring keeps the events' order");
     note_lost_before(next.sequence, next.event.policy_version);
     drained_ = next.sequence;
     policy_version_ = next.event.policy_version;

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/assert.h"
 #include "control/session/event.h"
 
 namespace jvpn::events {
@@ -31,7 +32,9 @@ class EventRing {
   /// Producer. False: full, the event isn't taken.
   bool push(const StampedEvent& event) {
     const uint64_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail - head_.load(std::memory_order_acquire) == slots_.size()) return false;
+    const uint64_t used = tail - head_.load(std::memory_order_acquire);
+    JVPN_ASSERT(used <= slots_.size(), "the consumer is never ahead of the producer");
+    if (used == slots_.size()) return false;
     slots_[tail & mask_] = event;
     tail_.store(tail + 1, std::memory_order_release);
     return true;
@@ -40,7 +43,9 @@ class EventRing {
   /// Consumer. False: empty.
   bool pop(StampedEvent& event) {
     const uint64_t head = head_.load(std::memory_order_relaxed);
-    if (head == tail_.load(std::memory_order_acquire)) return false;
+    const uint64_t tail = tail_.load(std::memory_order_acquire);
+    JVPN_ASSERT(tail - head <= slots_.size(), "the producer is never a round ahead");
+    if (head == tail) return false;
     event = slots_[head & mask_];
     head_.store(head + 1, std::memory_order_release);
     return true;

@@ -12,6 +12,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/assert.h"
+
 namespace jvpn::events {
 namespace {
 
@@ -156,6 +158,7 @@ class SyslogSink : public EventSink {
 }  // namespace
 
 Wrote EventSink::send_line(int descriptor, std::string_view line, bool socket) {
+  JVPN_ASSERT(sent_ <= line.size(), "the line that was begun comes again until it is sent");
   while (sent_ < line.size()) {
     if (!writable(descriptor)) return Wrote::kBusy;
     const ssize_t wrote = write_some(descriptor, line.substr(sent_), socket);

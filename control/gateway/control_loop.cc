@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "common/assert.h"
 #include "common/source_signal.h"
 #include "control/admin/event_admin.h"
 #include "control/admin/show_sessions.h"
@@ -40,7 +41,10 @@ constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
 
 std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
   std::vector<rte_ring*> rings;
-  for (const WorkerRings* worker : view.rings) rings.push_back(worker->inject);
+  for (const WorkerRings* worker : view.rings) {
+    JVPN_ASSERT(worker->inject != nullptr, "each worker takes packets from control");
+    rings.push_back(worker->inject);
+  }
   return rings;
 }
 
@@ -160,6 +164,7 @@ size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
     rte_ring* ring = worker->punt[static_cast<size_t>(from)];
     const unsigned n = rte_ring_sc_dequeue_burst(
         ring, packets.data(), std::min<unsigned>(budget, packets.size()), nullptr);
+    JVPN_ASSERT(n <= packets.size(), "a ring gives no more than was asked for");
     for (unsigned i = 0; i < n; ++i) take(now, from, static_cast<rte_mbuf*>(packets[i]));
     total += n;
   }
@@ -214,6 +219,7 @@ void ControlLoop::publish_cookies() {
   const CookieSecrets& secrets = engine_->cookie_secrets(generation);
   const CookieSecrets* before = view_.cookie_secrets.load(std::memory_order_relaxed);
   if (before != nullptr && generation == cookie_generation_) return;
+  JVPN_ASSERT(before == nullptr || generation > cookie_generation_, "rotations are counted up");
   cookie_generation_ = generation;
   view_.cookie_secrets.store(new CookieSecrets(secrets), std::memory_order_release);
   if (before == nullptr) return;
@@ -303,6 +309,7 @@ nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
   const auto peer = std::ranges::find(peers_, name->get<std::string>(), &PeerProfile::name);
   if (peer == peers_.end())
     return {{"error", "peer: no peer is named " + name->get<std::string>()}};
+  JVPN_ASSERT(engine_ != nullptr, "the socket is opened after the engine is there");
   const PeerId id{static_cast<uint32_t>(peer - peers_.begin())};
   engine_->terminate(clock_.now(), id, Detail::kOperator);
   return {{"terminated", peer->name}};

@@ -6,6 +6,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "common/assert.h"
+
 namespace jvpn::gateway {
 namespace {
 
@@ -63,14 +65,17 @@ void GatewayHost::follow(PeerId peer, const std::optional<neighbor::NeighborKey>
   if (before != via_.end()) {
     if (key == before->second) return;
     const auto users = peers_.find(before->second);
-    users->second.erase(peer.value);
+    JVPN_ASSERT(users != peers_.end(), "who goes by a next hop is in its list");
+    const size_t erased = users->second.erase(peer.value);
+    JVPN_ASSERT(erased == 1, "who goes by a next hop is in its list");
     if (users->second.empty()) peers_.erase(users);
     neighbors_.unwatch(before->second);
     via_.erase(before);
   }
   if (!key) return;
-  via_.emplace(peer.value, *key);
-  peers_[*key].insert(peer.value);
+  const bool first = via_.emplace(peer.value, *key).second;
+  const bool added = peers_[*key].insert(peer.value).second;
+  JVPN_ASSERT(first && added, "a peer goes by one next hop");
   neighbors_.watch(clock_.now(), *key);
 }
 

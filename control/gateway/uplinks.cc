@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/assert.h"
+
 namespace jvpn::gateway {
 namespace {
 
@@ -25,6 +27,7 @@ void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
   started_ = true;
   std::vector<uint16_t> lost;
   for (const PortInfo& port : view_.ports) {
+    JVPN_ASSERT(port.number < up_.size(), "ports are numbered from 0");
     const bool up = view_.link_up(port.number);
     if (port.role != PortRole::kOutside || up == up_[port.number]) continue;
     spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");

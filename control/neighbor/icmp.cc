@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "common/assert.h"
 #include "control/neighbor/nd.h"
 
 namespace jvpn::neighbor {
@@ -99,6 +100,8 @@ size_t icmp_error_bytes(const IpView& view) {
 
 void write_icmp_error(std::span<uint8_t> out, IcmpError error, const IpAddress& source,
                       const IpView& view, std::span<const uint8_t> offender, uint16_t mtu) {
+  JVPN_ASSERT(source.family == view.source.family, "an error goes back in the offender's family");
+  JVPN_ASSERT(out.size() == icmp_error_bytes(view), "the room that icmp_error_bytes() says");
   const bool v6 = source.is_v6();
   const size_t ip_bytes = v6 ? kIpv6HeaderBytes : kIpv4HeaderBytes;
   const std::span<uint8_t> icmp = out.subspan(ip_bytes);

@@ -5,6 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/assert.h"
+
 namespace jvpn::neighbor {
 namespace {
 
@@ -72,6 +74,7 @@ std::optional<IpAddress> InsideRoutes::own_address(Family family) const {
 
 void InsideRoutes::neighbor_changed(const NeighborKey& key,
                                     const std::optional<EtherAddress>& mac) {
+  JVPN_ASSERT(key.port < ports_.size(), "neighbours are on ports that there are");
   if (ports_[key.port].role != PortRole::kInside) return;
   if (!mac) {
     withdraw(key);
@@ -94,6 +97,8 @@ bool InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
   record->mtu = port.mtu;
   record->set_addresses(mac, port.mac);
   const NextHop* old = table_.store_next_hop(*number, record);
+  JVPN_ASSERT(old == (known != hops_.end() ? known->second.record : nullptr),
+              "nobody else writes the table");
   hops_[key] = {*number, record};
   if (old == nullptr) {
     point(key, Target::next_hop(*number));
@@ -110,7 +115,8 @@ void InsideRoutes::withdraw(const NeighborKey& key) {
   const Hop hop = known->second;
   hops_.erase(known);
   point(key, Target::glean(key.port));
-  table_.store_next_hop(hop.number, nullptr);
+  const NextHop* hidden = table_.store_next_hop(hop.number, nullptr);
+  JVPN_ASSERT(hidden == hop.record, "nobody else writes the table");
   reclaimer_.defer([this, hop] {
     slab_.destroy(hop.record);
     free_numbers_.push_back(hop.number);
@@ -143,6 +149,7 @@ std::optional<uint32_t> InsideRoutes::take_number() {
   if (!free_numbers_.empty()) {
     const uint32_t number = free_numbers_.back();
     free_numbers_.pop_back();
+    JVPN_ASSERT(number < next_number_, "a number that was given out before");
     return number;
   }
   if (next_number_ >= kMaxNextHops) return std::nullopt;

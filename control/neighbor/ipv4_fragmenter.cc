@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/assert.h"
+
 namespace jvpn::neighbor {
 namespace {
 
@@ -39,6 +41,8 @@ size_t Ipv4Fragmenter::next_bytes() const {
 void Ipv4Fragmenter::write(std::span<uint8_t> out) {
   const size_t header = view_.header_bytes;
   const size_t bytes = next_bytes();
+  JVPN_ASSERT(bytes != 0 && out.size() >= bytes, "there is a fragment, and room for it");
+  JVPN_ASSERT(offset_ % 8 == 0, "fragments begin at multiples of 8 bytes");
   std::copy_n(packet_.begin(), header, out.begin());
   std::copy_n(packet_.begin() + static_cast<ptrdiff_t>(header + offset_), bytes - header,
               out.begin() + static_cast<ptrdiff_t>(header));

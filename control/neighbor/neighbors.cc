@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/assert.h"
+
 namespace jvpn::neighbor {
 namespace {
 
@@ -84,7 +86,8 @@ std::optional<EtherAddress> Neighbors::watch(Millis now, const NeighborKey& key)
 
 void Neighbors::unwatch(const NeighborKey& key) {
   Entry* entry = find(key);
-  if (entry != nullptr && entry->watchers > 0) --entry->watchers;
+  JVPN_ASSERT(entry != nullptr && entry->watchers > 0, "watch() came first, and keeps the entry");
+  --entry->watchers;
 }
 
 std::optional<EtherAddress> Neighbors::resolved(const NeighborKey& key) const {
@@ -143,6 +146,7 @@ void Neighbors::learn(Millis now, const NeighborKey& key, const EtherAddress& ma
   if (changed_) changed_(key, mac);
   std::vector<Waiting> waiting;
   waiting.swap(entry->waiting);
+  JVPN_ASSERT(waiting_ >= waiting.size(), "waiting_ counts the packets of all entries");
   waiting_ -= waiting.size();
   for (const Waiting& packet : waiting) send_now(key.port, mac, packet);
 }
@@ -237,6 +241,8 @@ void Neighbors::announce() {
 
 /// One question: to everybody while the address is unknown, and as the last try before failing.
 void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
+  JVPN_ASSERT(key.port < ports_.size(), "entries are made for ports that there are");
+  JVPN_ASSERT(entry.attempts < kAttempts, "the attempts before have failed the entry");
   ++entry.attempts;
   entry.due = now + kRetry;
   deadline_ = std::min(deadline_, entry.due);
@@ -267,6 +273,7 @@ void Neighbors::advance(Millis now) {
       at = entries_.erase(at);
       continue;
     }
+    JVPN_ASSERT(at->second.due > now, "what stays is due later");
     deadline_ = std::min(deadline_, at->second.due);
     ++at;
   }
@@ -305,6 +312,7 @@ void Neighbors::fail(Millis now, const NeighborKey& key, Entry& entry) {
   if (was_known && changed_) changed_(key, std::nullopt);
   std::vector<Waiting> waiting;
   waiting.swap(entry.waiting);
+  JVPN_ASSERT(waiting_ >= waiting.size(), "waiting_ counts the packets of all entries");
   waiting_ -= waiting.size();
   counters_.packets_dropped += waiting.size();
   for (const Waiting& packet : waiting) {

@@ -2,10 +2,14 @@
 
 #include <utility>
 
+#include "common/assert.h"
+
 namespace jvpn::publish {
 
 Injector::Injector(rte_mempool* pool, std::vector<rte_ring*> rings)
-    : pool_(pool), rings_(std::move(rings)) {}
+    : pool_(pool), rings_(std::move(rings)) {
+  JVPN_ASSERT(pool_ != nullptr && !rings_.empty(), "frames need buffers and a worker");
+}
 
 rte_mbuf* Injector::allocate() {
   rte_mbuf* packet = rte_pktmbuf_alloc(pool_);
@@ -44,6 +48,7 @@ void Injector::route(rte_mbuf* packet, uint32_t flow) {
 }
 
 bool Injector::enqueue(rte_mbuf* packet, uint32_t flow) {
+  JVPN_ASSERT(packet->nb_segs == 1, "workers take one segment");
   packet->ol_flags = 0;  // what the receiving port said of it no longer holds
   if (rte_ring_sp_enqueue(rings_[flow % rings_.size()], packet) == 0) return true;
   rte_pktmbuf_free(packet);

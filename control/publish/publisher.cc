@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/assert.h"
 #include "common/source_signal.h"
 #include "common/tunnel_header.h"
 
@@ -45,12 +46,14 @@ LaneWords* words_of(const RxRecord& record) {
 }
 
 void add_rx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
+  JVPN_ASSERT(now.packets >= before.packets && now.bytes >= before.bytes, "lanes only count up");
   totals.rx_packets += now.packets - before.packets;
   totals.rx_bytes += now.bytes - before.bytes;
   totals.last_rx_tsc = std::max(totals.last_rx_tsc, now.last_tsc);
 }
 
 void add_tx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
+  JVPN_ASSERT(now.packets >= before.packets && now.bytes >= before.bytes, "lanes only count up");
   totals.tx_packets += now.packets - before.packets;
   totals.tx_bytes += now.bytes - before.bytes;
 }
@@ -96,6 +99,7 @@ Publisher::Peer& Publisher::peer_of(PeerId id) {
 /// A record with its lanes behind it; nullptr without memory. The lanes' words lie elsewhere: few
 /// packets read them, and records that lie close share pages.
 RxRecord* Publisher::make_rx(uint16_t lanes) {
+  JVPN_ASSERT(lanes != 0 && lanes <= kMaxLanes, "install_rx() refuses other numbers");
   LaneWords* words = slab_.make<LaneWords>(lanes);
   if (words == nullptr) return nullptr;
   void* memory = slab_.allocate(bytes_with_lanes(lanes));
@@ -134,7 +138,8 @@ void Publisher::install_rx(const session::RxInstall& install) {
   record->control_key = install.control_key;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
-  table_.store_rx(install.index, record);
+  const RxRecord* replaced = table_.store_rx(install.index, record);
+  JVPN_ASSERT(replaced == nullptr, "the slot was emptied, and nobody else writes the table");
 }
 
 void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
@@ -146,9 +151,11 @@ void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
 void Publisher::retire_rx(ReceiverIndex index) {
   const RxRecord* record = table_.rx(index.value);
   if (record == nullptr || record->index != index) return;
-  table_.store_rx(index, nullptr);
+  const RxRecord* hidden = table_.store_rx(index, nullptr);
+  JVPN_ASSERT(hidden == record, "nobody else writes the table");
   Peer& peer = peer_of(record->peer);
-  std::erase(peer.rx, record);
+  const size_t erased = std::erase(peer.rx, record);
+  JVPN_ASSERT(erased == 1, "a published record is in its peer's list, once");
   const PeerId id = record->peer;
   retire(record);
   forget_if_unused(id);
@@ -226,6 +233,8 @@ TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes,
                               const session::TxInstall& install) {
   TxRecord* record = slab_.make<TxRecord>();
   if (record == nullptr) return nullptr;
+  JVPN_ASSERT(lanes.first == install.first_lane && lanes.lanes != nullptr,
+              "choose_lanes() found those that the install names");
   const TxRecord* before = peer.record;
   const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
   record->binding_version = install.binding_version;
@@ -246,6 +255,7 @@ TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes,
 
 /// Stores peer.record, or a new revision of it when workers already see it.
 void Publisher::publish_tx(PeerId id, Peer& peer, const neighbor::EtherAddress& next_hop) {
+  JVPN_ASSERT(peer.record != nullptr, "what is shown was built");
   TxRecord* seen = nullptr;
   if (peer.shown) {
     TxRecord* next = slab_.make<TxRecord>();
@@ -295,6 +305,7 @@ void Publisher::withdraw_tx(PeerId id) {
 
 /// Takes the send side away. The lanes stay: the same key may get a record again.
 void Publisher::drop_record(PeerId id, Peer& peer) {
+  JVPN_ASSERT(!peer.shown || peer.record != nullptr, "what workers see is the newest record");
   if (peer.shown) table_.store_tx(id, nullptr);
   peer.shown = false;
   if (peer.record != nullptr) retire(std::exchange(peer.record, nullptr));
@@ -362,6 +373,7 @@ void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
 void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
+  JVPN_ASSERT(!at->second.shown, "no worker sees a record that is gone");
   for (const TxLanes& each : at->second.tx.lanes) retire(id, at->second, each);
   peers_.erase(at);
 }

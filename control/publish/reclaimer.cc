@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/assert.h"
+
 namespace jvpn::publish {
 
 Reclaimer::~Reclaimer() {
@@ -10,7 +12,10 @@ Reclaimer::~Reclaimer() {
 
 void Reclaimer::defer(std::function<void()> free) {
   if (deferred_.size() >= bound_) flush();
-  deferred_.push_back({rte_rcu_qsbr_start(rcu_), std::move(free)});
+  const uint64_t token = rte_rcu_qsbr_start(rcu_);
+  JVPN_ASSERT(free != nullptr, "there is something to free");
+  JVPN_ASSERT(deferred_.empty() || deferred_.back().token < token, "grace periods begin in order");
+  deferred_.push_back({token, std::move(free)});
 }
 
 void Reclaimer::reclaim() {

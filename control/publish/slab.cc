@@ -4,6 +4,7 @@
 
 #include <rte_malloc.h>
 
+#include "common/assert.h"
 #include "common/secret.h"
 
 namespace jvpn::publish {
@@ -36,8 +37,11 @@ void* Slab::allocate(size_t bytes) {
 
 void Slab::release(void* memory, size_t bytes) {
   if (memory == nullptr) return;
+  JVPN_ASSERT(reinterpret_cast<uintptr_t>(memory) % kCacheLine == 0, "objects begin at lines");
   const size_t lines = lines_of(bytes);
   wipe(memory, lines * kCacheLine);
+  JVPN_ASSERT(lines != 0 && lines < shelves_.size(), "allocate() gave an object of that size");
+  JVPN_ASSERT(in_use_ >= lines * kCacheLine, "no more comes back than was given");
   Shelf& shelf = shelves_[lines];
   shelf.free = new (memory) Free{shelf.free};
   in_use_ -= lines * kCacheLine;
@@ -55,6 +59,7 @@ void* Slab::carve(Shelf& shelf, size_t lines) {
 }
 
 void Slab::Shelf::skip(size_t lines) {
+  JVPN_ASSERT(lines <= left, "a chunk has no more lines");
   next += lines * kCacheLine;
   left -= lines;
 }
