@@ -1,129 +1,54 @@
 #include "common/noise.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <initializer_list>
 #include <memory>
 #include <string_view>
 #include <utility>
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
-#include <openssl/rand.h>
+
+#include "common/openssl_handles.h"
 
 namespace jvpn {
 namespace {
 
+using openssl::require;
 using Bytes = std::span<const uint8_t>;
-using MutableBytes = std::span<uint8_t>;
-using HashOut = std::span<uint8_t, kHashBytes>;
+using Cipher = std::unique_ptr<EVP_CIPHER, openssl::Freer<EVP_CIPHER_free>>;
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, openssl::Freer<EVP_CIPHER_CTX_free>>;
 
 constexpr size_t kTagBytes = 16;
-constexpr size_t kHashBlockBytes = 64;
 constexpr size_t kSealedStaticBytes = kDhBytes + kTagBytes;
 constexpr size_t kMaxMessageBytes = 65535;  // Noise rev. 34, §3
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* handle) const {
-    Free(handle);
-  }
-};
-using Digest = std::unique_ptr<EVP_MD, Freer<EVP_MD_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
-using Cipher = std::unique_ptr<EVP_CIPHER, Freer<EVP_CIPHER_free>>;
-using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
-
-// OpenSSL fails here only without memory, or when its configuration disables the algorithm: nothing
-// can go on then.
-void require(bool done) {
-  if (!done) std::abort();
-}
-
-struct Algorithms {
-  Digest blake2s{EVP_MD_fetch(nullptr, "BLAKE2S-256", nullptr)};
+struct Ciphers {
   Cipher aes_gcm{EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
   Cipher chacha_poly{EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr)};
 
-  Algorithms() { require(blake2s && aes_gcm && chacha_poly); }
+  Ciphers() { require(aes_gcm && chacha_poly); }
 };
 
-const Algorithms& algorithms() {
-  static const Algorithms fetched;
+const Ciphers& ciphers() {
+  static const Ciphers fetched;
   return fetched;
-}
-
-void hash_into(std::initializer_list<Bytes> parts, HashOut out) {
-  // One for each thread: BLAKE2s_Final wipes what it held.
-  static thread_local const DigestContext context{EVP_MD_CTX_new()};
-  bool done = EVP_DigestInit_ex2(context.get(), algorithms().blake2s.get(), nullptr) == 1;
-  for (const Bytes part : parts)
-    done = done && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
-  require(done && EVP_DigestFinal_ex(context.get(), out.data(), nullptr) == 1);
-}
-
-Secret<kHashBlockBytes> hmac_pad(Bytes key, uint8_t mask) {
-  Secret<kHashBlockBytes> pad;
-  if (key.size() > kHashBlockBytes)
-    hash_into({key}, pad.span().first<kHashBytes>());
-  else
-    std::copy(key.begin(), key.end(), pad.bytes().begin());
-  for (uint8_t& byte : pad.bytes()) byte ^= mask;
-  return pad;
-}
-
-void hmac_into(Bytes key, Bytes first, Bytes second, HashOut out) {
-  Secret<kHashBytes> inner;
-  hash_into({hmac_pad(key, 0x36).span(), first, second}, inner.span());
-  hash_into({hmac_pad(key, 0x5c).span(), inner.span()}, out);
 }
 
 // HKDF of the Noise specification (§4.3).
 template <size_t N>
 std::array<Secret<kHashBytes>, N> noise_hkdf(const Secret<kHashBytes>& chaining_key, Bytes input) {
   Secret<kHashBytes> extracted;
-  hmac_into(chaining_key.span(), input, {}, extracted.span());
+  hmac_blake2s_into(chaining_key.span(), input, {}, extracted.span());
   std::array<Secret<kHashBytes>, N> outputs;
   for (size_t i = 0; i < N; ++i) {
     const auto counter = static_cast<uint8_t>(i + 1);
     const Bytes previous = i == 0 ? Bytes{} : Bytes{outputs[i - 1].span()};
-    hmac_into(extracted.span(), previous, {&counter, 1}, outputs[i].span());
+    hmac_blake2s_into(extracted.span(), previous, {&counter, 1}, outputs[i].span());
   }
   return outputs;
 }
 
-// Derivation reads the private half alone, so any public half spares OpenSSL computing it.
-Key private_key(const SecretKey& secret) {
-  static const PublicKey unused{};
-  auto* scalar = const_cast<uint8_t*>(secret.bytes().data());
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, scalar, kDhBytes),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                        const_cast<uint8_t*>(unused.data()), kDhBytes),
-      OSSL_PARAM_construct_end()};
-  const KeyContext context{EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};
-  EVP_PKEY* key = nullptr;
-  const bool done = context && EVP_PKEY_fromdata_init(context.get()) == 1 &&
-                    EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR,
-                                      const_cast<OSSL_PARAM*>(params)) == 1;
-  require(done);
-  return Key{key};
-}
-
-bool derive(EVP_PKEY* secret, EVP_PKEY* peer, std::span<uint8_t, kDhBytes> shared) {
-  const KeyContext context{EVP_PKEY_CTX_new_from_pkey(nullptr, secret, nullptr)};
-  size_t length = shared.size();
-  return context && EVP_PKEY_derive_init(context.get()) == 1 &&
-         EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0) == 1 &&
-         EVP_PKEY_derive(context.get(), shared.data(), &length) == 1 && length == shared.size();
-}
-
 const EVP_CIPHER* evp_cipher(NoiseCipher cipher) {
-  const Algorithms& all = algorithms();
+  const Ciphers& all = ciphers();
   return cipher == NoiseCipher::kAesGcm ? all.aes_gcm.get() : all.chacha_poly.get();
 }
 
@@ -146,83 +71,8 @@ bool update(EVP_CIPHER_CTX* context, uint8_t* out, Bytes in) {
 
 }  // namespace
 
-bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
-  const Key ours = private_key(secret);
-  const Key theirs{
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
-  require(theirs != nullptr);
-  static constexpr PublicKey kZero{};
-  if (derive(ours.get(), theirs.get(), shared) && !equal_constant_time(shared, kZero)) return true;
-  wipe(shared.data(), shared.size());
-  return false;
-}
-
-void DhKey::Free::operator()(evp_pkey_ctx_st* context) const {
-  EVP_PKEY_CTX_free(context);
-}
-
-DhKey::DhKey(const SecretKey& secret) {
-  const Key key{
-      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
-  size_t length = public_.size();
-  require(key && EVP_PKEY_get_raw_public_key(key.get(), public_.data(), &length) == 1);
-  context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
-  require(context_ && EVP_PKEY_derive_init(context_.get()) == 1);
-}
-
-bool DhKey::derive(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
-  const Key theirs{
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
-  require(theirs != nullptr);
-  static constexpr PublicKey kZero{};
-  size_t length = shared.size();
-  const bool done = EVP_PKEY_derive_set_peer_ex(context_.get(), theirs.get(), 0) == 1 &&
-                    EVP_PKEY_derive(context_.get(), shared.data(), &length) == 1 &&
-                    length == shared.size();
-  if (done && !equal_constant_time(shared, kZero)) return true;
-  wipe(shared.data(), shared.size());
-  return false;
-}
-
-SecretKey generate_secret_key() {
-  SecretKey secret;
-  require(RAND_priv_bytes(secret.bytes().data(), kDhBytes) == 1);
-  secret.bytes()[0] &= 0xf8;
-  secret.bytes()[31] = static_cast<uint8_t>((secret.bytes()[31] & 0x7f) | 0x40);
-  return secret;
-}
-
-PublicKey public_key_of(const SecretKey& secret) {
-  const Key key{
-      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
-  PublicKey result;
-  size_t length = result.size();
-  require(key && EVP_PKEY_get_raw_public_key(key.get(), result.data(), &length) == 1);
-  return result;
-}
-
-std::array<uint8_t, kHashBytes> blake2s(std::span<const uint8_t> data) {
-  std::array<uint8_t, kHashBytes> out;
-  hash_into({data}, out);
-  return out;
-}
-
-std::array<uint8_t, kHashBytes> hmac_blake2s(std::span<const uint8_t> key,
-                                             std::span<const uint8_t> data) {
-  std::array<uint8_t, kHashBytes> out;
-  hmac_into(key, data, {}, out);
-  return out;
-}
-
-Secret<kHashBytes> hkdf_label(std::span<const uint8_t> key, std::span<const uint8_t> label) {
-  constexpr uint8_t kFirstBlock = 1;
-  Secret<kHashBytes> out;
-  hmac_into(key, label, {&kFirstBlock, 1}, out.span());
-  return out;
-}
-
 void NoiseHandshake::Symmetric::mix_hash(std::span<const uint8_t> data) {
-  hash_into({hash, data}, hash);
+  blake2s_into({hash, data}, hash);
 }
 
 void NoiseHandshake::Symmetric::mix_key(std::span<const uint8_t> input) {
@@ -335,7 +185,7 @@ void NoiseHandshake::start(std::span<const uint8_t> prologue, const PublicKey& r
   const std::string_view name = symmetric_.cipher == NoiseCipher::kAesGcm
                                     ? "Noise_IKpsk2_25519_AESGCM_BLAKE2s"
                                     : "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
-  hash_into({{reinterpret_cast<const uint8_t*>(name.data()), name.size()}}, symmetric_.hash);
+  blake2s_into({{reinterpret_cast<const uint8_t*>(name.data()), name.size()}}, symmetric_.hash);
   symmetric_.chaining_key.bytes() = symmetric_.hash;
   symmetric_.mix_hash(prologue);
   symmetric_.mix_hash(responder_static);

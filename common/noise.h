@@ -6,47 +6,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 
+#include "common/blake2s.h"
 #include "common/secret.h"
-
-struct evp_pkey_ctx_st;
+#include "common/x25519.h"
 
 namespace jvpn {
 
-inline constexpr size_t kDhBytes = 32;
-inline constexpr size_t kHashBytes = 32;
-
-using PublicKey = std::array<uint8_t, kDhBytes>;
-using SecretKey = Secret<kDhBytes>;
 using PresharedKey = Secret<32>;
-
-/// X25519 (RFC 7748). False when the shared result is all zero; `shared` is then wiped.
-bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, kDhBytes> shared);
-/// Fresh random secret, clamped (RFC 7748, §5).
-SecretKey generate_secret_key();
-/// Public key of a clamped-or-not 32-byte secret.
-PublicKey public_key_of(const SecretKey& secret);
-
-/// A secret key made ready for several derivations. OpenSSL wipes its copy at the end. One thread.
-class DhKey {
- public:
-  /// Computes the public key, too, which costs as much as a derivation.
-  explicit DhKey(const SecretKey& secret);
-
-  const PublicKey& public_key() const { return public_; }
-  /// As x25519().
-  bool derive(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared);
-
- private:
-  struct Free {
-    void operator()(evp_pkey_ctx_st* context) const;
-  };
-  std::unique_ptr<evp_pkey_ctx_st, Free> context_;
-  PublicKey public_{};
-};
 
 /// Where the static-static secrets of peers are kept, which are the same in every handshake.
 class StaticSecrets {
@@ -62,14 +31,6 @@ struct StaticMemory {
   DhKey* key = nullptr;
   StaticSecrets* secrets = nullptr;
 };
-
-/// BLAKE2s-256 (RFC 7693), unkeyed.
-std::array<uint8_t, kHashBytes> blake2s(std::span<const uint8_t> data);
-/// HMAC-BLAKE2s (RFC 2104).
-std::array<uint8_t, kHashBytes> hmac_blake2s(std::span<const uint8_t> key,
-                                             std::span<const uint8_t> data);
-/// HKDF-Expand (RFC 5869) with HMAC-BLAKE2s, one block: 32 bytes from a pseudorandom key and label.
-Secret<kHashBytes> hkdf_label(std::span<const uint8_t> key, std::span<const uint8_t> label);
 
 enum class NoiseCipher : uint8_t { kAesGcm, kChaChaPoly };
 
