@@ -11,13 +11,16 @@
 
 namespace jvpn {
 
+/// A link-layer address (IEEE 802).
+using EtherAddress = std::array<uint8_t, 6>;
+
 struct PortInfo {
   uint16_t number =
       0;  ///< index among our ports, in profile order; Path::interface, TxRecord::port
   uint16_t dpdk_id = 0;  ///< DPDK's port id; mbuf->port
   std::string name;
   PortRole role = PortRole::kOutside;
-  std::array<uint8_t, 6> mac{};
+  EtherAddress mac{};
   uint16_t mtu = 1500;
   std::vector<Prefix> addresses;
   std::vector<IpAddress> gateways;

@@ -248,7 +248,7 @@ void publish_binding(benchmark::State& state) {
   publish::Reclaimer reclaimer(rcu.get());
   const std::vector<PortInfo> ports{outside_port()};
   const auto publisher = *publish::Publisher::create(table, reclaimer, ports, 1);
-  const neighbor::EtherAddress next_hop{2, 0, 0, 0, 0, 1};
+  const EtherAddress next_hop{2, 0, 0, 0, 0, 1};
   uint64_t version = 0;
   for ([[maybe_unused]] auto _ : state) {
     publisher->install_tx(update_of(static_cast<uint32_t>(version % sessions), version), next_hop);

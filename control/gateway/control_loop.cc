@@ -85,7 +85,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
       host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_),
       uplinks_(view_, host_, peers_, listen_port_) {
   neighbors_.on_changed(
-      [this](const neighbor::NeighborKey& key, const std::optional<neighbor::EtherAddress>& mac) {
+      [this](const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac) {
         inside_.neighbor_changed(key, mac);
         host_.neighbor_changed(key, mac);
       });

@@ -80,7 +80,7 @@ void GatewayHost::follow(PeerId peer, const std::optional<neighbor::NeighborKey>
 }
 
 void GatewayHost::neighbor_changed(const neighbor::NeighborKey& key,
-                                   const std::optional<neighbor::EtherAddress>& mac) {
+                                   const std::optional<EtherAddress>& mac) {
   const auto users = peers_.find(key);
   if (users == peers_.end()) return;
   for (const uint32_t peer : users->second) publisher_.set_next_hop(PeerId{peer}, mac);
@@ -106,7 +106,7 @@ session::RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
 uint16_t GatewayHost::inner_mtu(const Path& path) {
   if (path.interface >= ports_.size()) return 0;
   const uint16_t link = ports_[path.interface].mtu;
-  const uint16_t overhead = neighbor::outer_overhead(path.remote.address.family);
+  const uint16_t overhead = outer_overhead(path.remote.address.family);
   return static_cast<uint16_t>(link > overhead ? link - overhead : 0);
 }
 

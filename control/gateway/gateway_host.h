@@ -44,7 +44,7 @@ class GatewayHost final : public session::SessionHost {
 
   /// A neighbour's address changed: every session whose path goes by it is published anew.
   void neighbor_changed(const neighbor::NeighborKey& key,
-                        const std::optional<neighbor::EtherAddress>& mac);
+                        const std::optional<EtherAddress>& mac);
 
   /// The path to a configured endpoint by an outside port: one of its addresses, with the endpoint
   /// on its link or behind its gateway. `local_port` is ours. nullopt when the port can't reach it.

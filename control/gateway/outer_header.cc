@@ -13,8 +13,8 @@ std::optional<Path> path_of_frame(std::span<const uint8_t> frame, uint16_t port)
   if (ether_type != neighbor::kEtherTypeIpv4 && ether_type != neighbor::kEtherTypeIpv6)
     return std::nullopt;
   const bool v6 = ether_type == neighbor::kEtherTypeIpv6;
-  const size_t ip_bytes = v6 ? neighbor::kIpv6HeaderBytes : neighbor::kIpv4HeaderBytes;
-  if (frame.size() < neighbor::kEthernetHeaderBytes + ip_bytes + neighbor::kUdpHeaderBytes)
+  const size_t ip_bytes = v6 ? kIpv6HeaderBytes : kIpv4HeaderBytes;
+  if (frame.size() < neighbor::kEthernetHeaderBytes + ip_bytes + kUdpHeaderBytes)
     return std::nullopt;
   const uint8_t* ip = frame.data() + neighbor::kEthernetHeaderBytes;
   if (ip[v6 ? 6 : 9] != neighbor::kProtocolUdp || (!v6 && ip[0] != 0x45)) return std::nullopt;

@@ -4,7 +4,8 @@
 #pragma once
 
 #include "control/jump/candidates.h"
-#include "control/session/lifecycle.h"
+#include "control/session/bindings.h"
+#include "control/session/control_channel.h"
 
 namespace jvpn::jump {
 

@@ -7,20 +7,17 @@
 #include <cstdint>
 #include <span>
 
+#include "common/ip_header.h"
 #include "common/path.h"
+#include "common/port_info.h"
 #include "common/wire.h"
 
 namespace jvpn::neighbor {
-
-using EtherAddress = std::array<uint8_t, 6>;
 
 inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
 inline constexpr uint16_t kEtherTypeArp = 0x0806;
 inline constexpr uint16_t kEtherTypeIpv6 = 0x86DD;
 inline constexpr size_t kEthernetHeaderBytes = 14;
-inline constexpr size_t kIpv4HeaderBytes = 20;
-inline constexpr size_t kIpv6HeaderBytes = 40;
-inline constexpr size_t kUdpHeaderBytes = 8;
 
 inline constexpr uint8_t kHops = 64;  ///< of the packets that control makes
 
@@ -38,12 +35,6 @@ constexpr void put_be16(uint8_t* at, size_t value) {
 constexpr void put_be32(uint8_t* at, uint32_t value) {
   put_be16(at, value >> 16);
   put_be16(at + 2, value & 0xFFFFU);
-}
-
-/// Outer bytes around an inner packet, without Ethernet: IP, UDP, JVP header and tag.
-constexpr uint16_t outer_overhead(Family family) {
-  const size_t ip = family == Family::kIpv6 ? kIpv6HeaderBytes : kIpv4HeaderBytes;
-  return static_cast<uint16_t>(ip + kUdpHeaderBytes + wire::kTransportOverhead);
 }
 
 /// Sum of 16-bit words as the machine reads them, not folded; an odd last byte counts as padded.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/limits.h"
+#include "control/session/control_message.h"
 
 namespace jvpn::protocol {
 namespace {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/ip_header.h"
 #include "common/assert.h"
 #include "common/source_signal.h"
 #include "common/tunnel_header.h"
@@ -162,7 +163,7 @@ void Publisher::retire_rx(ReceiverIndex index) {
 }
 
 void Publisher::install_tx(const session::TxInstall& install,
-                           const std::optional<neighbor::EtherAddress>& next_hop) {
+                           const std::optional<EtherAddress>& next_hop) {
   if (install.peer.value >= table_.peers() || install.path.interface >= ports_.size()) {
     ++failures_;
     return;
@@ -245,7 +246,7 @@ TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes,
   record->lanes_per_worker = static_cast<uint16_t>(std::max(install.lanes / workers_, 1U));
   record->port = install.path.interface;
   const PortInfo& port = ports_[install.path.interface];
-  const unsigned overhead = neighbor::outer_overhead(install.path.remote.address.family);
+  const unsigned overhead = outer_overhead(install.path.remote.address.family);
   const uint16_t fits = static_cast<uint16_t>(port.mtu > overhead ? port.mtu - overhead : 0);
   record->inner_mtu = install.inner_mtu == 0 ? fits : std::min(fits, install.inner_mtu);
   write_tunnel_header({port.mac, {}, install.path.local, install.path.remote}, *record);
@@ -254,7 +255,7 @@ TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes,
 }
 
 /// Stores peer.record, or a new revision of it when workers already see it.
-void Publisher::publish_tx(PeerId id, Peer& peer, const neighbor::EtherAddress& next_hop) {
+void Publisher::publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop) {
   JVPN_ASSERT(peer.record != nullptr, "what is shown was built");
   TxRecord* seen = nullptr;
   if (peer.shown) {
@@ -273,7 +274,7 @@ void Publisher::publish_tx(PeerId id, Peer& peer, const neighbor::EtherAddress& 
   if (seen != nullptr) retire(seen);
 }
 
-void Publisher::set_next_hop(PeerId id, const std::optional<neighbor::EtherAddress>& next_hop) {
+void Publisher::set_next_hop(PeerId id, const std::optional<EtherAddress>& next_hop) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || at->second.record == nullptr) return;
   Peer& peer = at->second;

@@ -17,7 +17,6 @@
 #include "common/result.h"
 #include "common/secret.h"
 #include "common/session_table.h"
-#include "control/neighbor/packet_writer.h"
 #include "control/publish/reclaimer.h"
 #include "control/publish/slab.h"
 #include "control/session/effects.h"
@@ -62,9 +61,9 @@ class Publisher {
   /// can repeat; an install that would go back to lanes below those of the highest binding version
   /// is refused: they are gone.
   void install_tx(const session::TxInstall& install,
-                  const std::optional<neighbor::EtherAddress>& next_hop);
+                  const std::optional<EtherAddress>& next_hop);
   /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
-  void set_next_hop(PeerId peer, const std::optional<neighbor::EtherAddress>& next_hop);
+  void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
   void withdraw_tx(PeerId peer);
 
   /// Since the peer last had neither a receive nor a send side.
@@ -108,7 +107,7 @@ class Publisher {
   RxRecord* make_rx(uint16_t lanes);
   void destroy(const RxRecord* record);
   TxRecord* build_tx(const Peer& peer, const TxLanes& lanes, const session::TxInstall& install);
-  void publish_tx(PeerId id, Peer& peer, const neighbor::EtherAddress& next_hop);
+  void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
   void drop_record(PeerId id, Peer& peer);
   void retire(const RxRecord* record);
   void retire(const TxRecord* record);

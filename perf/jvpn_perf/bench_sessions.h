@@ -15,7 +15,7 @@
 
 namespace jvpn::perf {
 
-inline constexpr neighbor::EtherAddress kPeerMac{0x02, 0, 0, 0, 0, 0x22};
+inline constexpr EtherAddress kPeerMac{0x02, 0, 0, 0, 0, 0x22};
 
 RawKey key_of(uint32_t session);
 

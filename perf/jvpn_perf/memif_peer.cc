@@ -27,14 +27,14 @@ constexpr uint32_t kPeerSlotBits = 8;
 constexpr uint64_t kSampleEvery = 16;
 constexpr uint64_t kTai64Epoch = (uint64_t{1} << 62) + 10;
 constexpr PeerId kMemifGateway{0};
-constexpr neighbor::EtherAddress kEveryone{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+constexpr EtherAddress kEveryone{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 
 constexpr size_t kEtherTypeAt = 12;
 constexpr size_t kProtocolAt = neighbor::kEthernetHeaderBytes + 9;
-constexpr size_t kUdpAt = neighbor::kEthernetHeaderBytes + neighbor::kIpv4HeaderBytes;
-constexpr size_t kMessageAt = kUdpAt + neighbor::kUdpHeaderBytes;
+constexpr size_t kUdpAt = neighbor::kEthernetHeaderBytes + kIpv4HeaderBytes;
+constexpr size_t kMessageAt = kUdpAt + kUdpHeaderBytes;
 constexpr size_t kStampAt =
-    neighbor::kIpv4HeaderBytes + neighbor::kUdpHeaderBytes;  // in an inner packet
+    kIpv4HeaderBytes + kUdpHeaderBytes;  // in an inner packet
 
 const IpAddress kPeerInside = IpAddress::v4({10, 77, 0, 2});
 
@@ -77,11 +77,11 @@ void set_length(rte_mbuf* packet, size_t bytes) {
 std::vector<uint8_t> datagram_inside(const IpAddress& from, const IpAddress& to, size_t size) {
   std::vector<uint8_t> packet(size);
   neighbor::write_ip(packet.data(), from, to, neighbor::kProtocolUdp, neighbor::kHops,
-                     size - neighbor::kIpv4HeaderBytes);
-  uint8_t* udp = packet.data() + neighbor::kIpv4HeaderBytes;
+                     size - kIpv4HeaderBytes);
+  uint8_t* udp = packet.data() + kIpv4HeaderBytes;
   neighbor::put_be16(udp, kDiscardPort);
   neighbor::put_be16(udp + 2, kDiscardPort);
-  neighbor::put_be16(udp + 4, size - neighbor::kIpv4HeaderBytes);
+  neighbor::put_be16(udp + 4, size - kIpv4HeaderBytes);
   return packet;
 }
 
@@ -331,8 +331,8 @@ bool MemifPeer::take_wan(std::span<uint8_t> frame, LatencyHistogram& latency) {
   if (frame.size() <= kMessageAt || frame[kProtocolAt] != neighbor::kProtocolUdp) return false;
   // An Ethernet frame may be padded; UDP knows better.
   const size_t udp = neighbor::get_be16(frame.data() + kUdpAt + 4);
-  if (udp <= neighbor::kUdpHeaderBytes || kUdpAt + udp > frame.size()) return false;
-  const auto message = frame.subspan(kMessageAt, udp - neighbor::kUdpHeaderBytes);
+  if (udp <= kUdpHeaderBytes || kUdpAt + udp > frame.size()) return false;
+  const auto message = frame.subspan(kMessageAt, udp - kUdpHeaderBytes);
   if (wire::MessageType{message[0]} != wire::MessageType::kData) {
     take_message(message);
     return false;

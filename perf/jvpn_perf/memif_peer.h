@@ -69,8 +69,8 @@ class MemifPeer final : public session::SessionHost {
   enum Side : uint8_t { kWan, kLan };
   struct End {
     uint16_t port = 0;
-    neighbor::EtherAddress mac{};
-    neighbor::EtherAddress gateway_mac{};
+    EtherAddress mac{};
+    EtherAddress gateway_mac{};
     bool gateway_known = false;
     IpAddress address;
     IpAddress gateway;

@@ -7,16 +7,14 @@
 #include <optional>
 #include <span>
 
+#include "common/ip_header.h"
 #include "common/ip.h"
 
 namespace jvpn::client::tunnel {
 
 inline constexpr uint8_t kProtocolTcp = 6;
 inline constexpr uint8_t kProtocolUdp = 17;
-inline constexpr size_t kIpv4HeaderBytes = 20;
-inline constexpr size_t kIpv6HeaderBytes = 40;
 inline constexpr size_t kTcpHeaderBytes = 20;
-inline constexpr size_t kUdpHeaderBytes = 8;
 
 inline constexpr uint8_t kTcpFin = 0x01;
 inline constexpr uint8_t kTcpPsh = 0x08;

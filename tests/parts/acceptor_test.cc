@@ -1,0 +1,69 @@
+#include "control/protocol/acceptor.h"
+
+#include "tests/support/handshake_rig.h"
+
+namespace jvpn {
+namespace {
+
+class AcceptorPart : public test::HandshakeRig {
+ protected:
+  /// An initiation of the configured peer, as a worker hands it over.
+  wire::Initiation initiation(uint8_t timestamp) {
+    const Identity peer{remote_secret, public_key_of(remote_secret), {}};
+    const SecretKey ephemeral = secret_of(static_cast<uint8_t>(timestamp + 100));
+    wire::Initiation message;
+    EXPECT_TRUE(write_initiation({peer, self.public_key, Suite::kAes128Gcm, ReceiverIndex{0x99}, 1,
+                                  wire::Timestamp{timestamp}, ephemeral},
+                                 message));
+    return message;
+  }
+  std::optional<PeerId> hand_over(const wire::Initiation& message,
+                                  MacVerdict verdict = MacVerdict::kMac1) {
+    return acceptor.on_initiation(now, test::path_over(1),
+                                  {reinterpret_cast<const uint8_t*>(&message), sizeof message},
+                                  verdict);
+  }
+  Acceptor acceptor{context, self, cookies, reporter, bindings, lifecycle, dialer, now};
+};
+
+TEST_F(AcceptorPart, AnAnsweredPeerIsInBirthUntilItsKeyIsConfirmed) {
+  EXPECT_EQ(hand_over(initiation(1)), kPeer);
+  EXPECT_EQ(sent<wire::Response>().receiver, 0x99U);
+  PeerState& peer = table.peer(kPeer);
+  ASSERT_NE(peer.pending, nullptr);
+  EXPECT_EQ(peer.pending->state(), State::kBirth);
+  EXPECT_FALSE(acceptor.may_confirm(*peer.pending, test::path_over(2)));
+  EXPECT_TRUE(acceptor.may_confirm(*peer.pending, test::path_over(1)));
+  EXPECT_TRUE(acceptor.confirm(now, peer));
+  EXPECT_EQ(peer.session->state(), State::kAttached);
+  EXPECT_TRUE(ownership.authoritative(peer.session->id));
+  EXPECT_EQ(count<TxInstall>(), 1U);
+}
+
+TEST_F(AcceptorPart, AReplayedInitiationMakesNoRecord) {
+  hand_over(initiation(2));
+  table.peer(kPeer).pending.reset();
+  EXPECT_EQ(hand_over(initiation(2)), std::nullopt);
+  EXPECT_EQ(hand_over(initiation(1)), std::nullopt);
+  EXPECT_EQ(table.peer(kPeer).pending, nullptr);
+  EXPECT_EQ(counters.handshakes_refused, 2U);
+}
+
+TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
+  config.handshakes_per_s = 0;
+  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  const wire::Initiation message = initiation(3);
+  const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(&message), sizeof message};
+  EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kMac1), std::nullopt);
+  EXPECT_EQ(sent<wire::CookieReply>().receiver, message.sender);
+  EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kVerified), kPeer);
+}
+
+TEST_F(AcceptorPart, ADeniedPeerIsRefusedByName) {
+  context.denies_new_sessions = true;
+  EXPECT_EQ(hand_over(initiation(4)), std::nullopt);
+  EXPECT_EQ(latest<Event>().detail, Detail::kPolicyRefused);
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,76 @@
+#include "control/session/bindings.h"
+
+#include "common/limits.h"
+#include "tests/support/part_rig.h"
+
+namespace jvpn {
+namespace {
+
+using BindingsPart = test::PartRig;
+
+TEST_F(BindingsPart, ASpareBelongsToOnePath) {
+  Bindings bindings(context);
+  Session& session = attached(true);
+  learn(session, 2);
+  const SpareBinding* const first = bindings.assign_spare(session, test::path_over(2));
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->status, SpareStatus::kAssigned);
+  EXPECT_EQ(latest<RxInstall>().index, first->local);
+  EXPECT_EQ(bindings.assign_spare(session, test::path_over(2)), first);
+  EXPECT_EQ(bindings.assign_spare(session, test::path_over(3), 1), nullptr) << "one is kept";
+  EXPECT_NE(bindings.assign_spare(session, test::path_over(3)), nullptr);
+  EXPECT_EQ(bindings.assign_spare(session, test::path_over(4)), nullptr) << "none is left";
+}
+
+TEST_F(BindingsPart, RebindingDrainsTheOldIndexAndVoidsSparesBelow) {
+  Bindings bindings(context);
+  Session& session = attached(false);
+  bindings.top_up_spares(session, *session.current);
+  const size_t offered = session.current->spares.size();
+  ASSERT_GE(offered, 3U);
+  const ReceiverIndex old_index = session.current->local;
+  const ReceiverIndex new_index = session.current->spares.numbered(2)->local;
+  bindings.rebind(now, session, 2, test::path_over(2));
+  EXPECT_EQ(session.current->local, new_index);
+  EXPECT_EQ(session.path, test::path_over(2));
+  EXPECT_EQ(session.current->spares.numbered(1)->status, SpareStatus::kVoid);
+  EXPECT_EQ(session.current->spares.count(SpareStatus::kOffered), offered - 2);
+  const std::vector<DrainingIndex>& draining = table.peer(kPeer).draining;
+  ASSERT_EQ(draining.size(), 1U);
+  EXPECT_EQ(draining[0].index, old_index);
+  EXPECT_EQ(count<RxRetire>(), 0U);
+  bindings.serve_draining(draining[0].until, table.peer(kPeer));
+  EXPECT_EQ(latest<RxRetire>().index, old_index);
+  EXPECT_EQ(latest<TxInstall>().first_lane, LaneId{2});
+}
+
+TEST_F(BindingsPart, ReleasedKeysLeaveNoIndexBehind) {
+  Bindings bindings(context);
+  Session& session = attached(false);
+  bindings.top_up_spares(session, *session.current);
+  const size_t alive = PeerTable::indices_alive(table.peer(kPeer));
+  bindings.release_keys(now, session, false);
+  EXPECT_EQ(count<RxRetire>(), alive);
+  EXPECT_EQ(PeerTable::indices_alive(table.peer(kPeer)), 0U);
+}
+
+TEST_F(BindingsPart, APeerNeverHasMoreIndicesThanItsShare) {
+  Bindings bindings(context);
+  Session& session = attached(false);
+  const IssuedSpares issued = bindings.issue_spares(kPeer, 1, 100);
+  EXPECT_LT(issued.spares.size(), size_t{kIndicesPerSession});
+  session.current->spares = issued.spares;
+  EXPECT_LE(PeerTable::indices_alive(table.peer(kPeer)), size_t{kIndicesPerSession});
+}
+
+using BindingsDeath = test::PartRig;
+
+TEST_F(BindingsDeath, ACommitTakesASpareThatIsThere) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  Bindings bindings(context);
+  Session& session = attached(false);
+  EXPECT_DEATH(bindings.rebind(now, session, 7, test::path_over(2)), "a commit takes a spare");
+}
+
+}  // namespace
+}  // namespace jvpn

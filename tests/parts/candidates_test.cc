@@ -1,0 +1,64 @@
+#include "control/jump/candidates.h"
+
+#include "tests/support/part_rig.h"
+
+namespace jvpn {
+namespace {
+
+class CandidatesPart : public test::PartRig {
+ protected:
+  Candidate& at(uint8_t network) { return *candidates.at(*session, test::path_over(network)); }
+  /// Answers so many probes of a candidate.
+  void answer(uint8_t network, uint32_t rtt_us, int times = 8) {
+    for (int i = 0; i < times; ++i) Candidates::note_answer(now, at(network), rtt_us);
+  }
+  Candidates candidates{context};
+  Session* session = &attached(true);
+};
+
+TEST_F(CandidatesPart, WhatIsKnownOfThoseThatStayIsKept) {
+  EXPECT_TRUE(candidates.replace(kPeer, std::vector{test::path_over(1), test::path_over(2)}));
+  answer(2, 5'000);
+  EXPECT_TRUE(candidates.replace(kPeer, std::vector{test::path_over(2), test::path_over(3)}));
+  EXPECT_EQ(at(2).probes, 8U);
+  EXPECT_EQ(candidates.at(*session, test::path_over(1)), nullptr);
+  EXPECT_FALSE(candidates.replace(kPeer, std::vector{test::path_over(3)}));
+}
+
+TEST_F(CandidatesPart, ALostProbeMakesItDoubtful) {
+  candidates.replace(kPeer, std::vector{test::path_over(2)});
+  EXPECT_FALSE(candidates.is_warm(now, *session, at(2)));
+  answer(2, 5'000);
+  EXPECT_TRUE(candidates.is_warm(now, *session, at(2)));
+  Candidates::note_loss(at(2));
+  EXPECT_FALSE(candidates.is_warm(now, *session, at(2)));
+  EXPECT_EQ(candidates.merits(now, *session, at(2)).standing, Standing::kDoubtful);
+}
+
+TEST_F(CandidatesPart, TheBestIsTriedFirstAndTheBoundPathLast) {
+  candidates.replace(kPeer,
+                     std::vector{test::path_over(1), test::path_over(2), test::path_over(3)});
+  answer(1, 1'000);
+  answer(2, 90'000);
+  answer(3, 10'000);
+  std::vector<Path> order;
+  for (int i = 0; i < 3; ++i) {
+    order.push_back(candidates.next_target(now, *session));
+    ++candidates.at(*session, order.back())->tried;
+  }
+  EXPECT_EQ(order, (std::vector{test::path_over(3), test::path_over(2), test::path_over(1)}));
+}
+
+TEST_F(CandidatesPart, ALivingPathIsLeftForAClearlyBetterOneOnly) {
+  candidates.replace(kPeer, std::vector{test::path_over(2)});
+  answer(2, 40'000);
+  PathMerits bound;
+  bound.standing = Standing::kWarm;
+  bound.latency_us = 42'000;
+  EXPECT_EQ(candidates.better_than(now, *session, bound), std::nullopt);
+  bound.latency_us = 90'000;
+  EXPECT_EQ(candidates.better_than(now, *session, bound), test::path_over(2));
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,63 @@
+#include "control/session/lifecycle.h"
+
+#include "tests/support/part_rig.h"
+
+namespace jvpn {
+namespace {
+
+class LifecyclePart : public test::PartRig {
+ protected:
+  Reporter reporter{context, now};
+  Bindings bindings{context};
+  ControlChannel channel{context};
+  Lifecycle lifecycle{context, reporter, bindings, channel};
+};
+
+class Listener : public Part {
+ public:
+  void on_rows(Millis, Session&) override { ++rows; }
+  int rows = 0;
+};
+
+TEST_F(LifecyclePart, ALostTransportIsWithdrawnAndThePartsHear) {
+  Session& session = attached(false);
+  Listener listener;
+  const std::array<Part*, 1> parts{&listener};
+  lifecycle.set_parts(parts);
+  ASSERT_TRUE(lifecycle.transition(now, session, {Trigger::kTransportDead}));
+  EXPECT_EQ(session.state(), State::kRecovering);
+  EXPECT_EQ(count<TxWithdraw>(), 1U);
+  EXPECT_EQ(listener.rows, 1);
+}
+
+TEST_F(LifecyclePart, TheEndIsToldRememberedAndLeavesNothing) {
+  Session& session = attached(false);
+  const SessionId id = session.id;
+  ownership.claim(id, session.binding_version());
+  EXPECT_FALSE(lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kOperator}));
+  EXPECT_EQ(table.peer(kPeer).session, nullptr);
+  EXPECT_TRUE(table.remembers(id));
+  EXPECT_FALSE(ownership.authoritative(id));
+  EXPECT_EQ(count<Send>(), 1U) << "TERMINATE";
+  EXPECT_EQ(count<TxWithdraw>(), 1U);
+  EXPECT_EQ(count<RxRetire>(), 1U);
+}
+
+TEST_F(LifecyclePart, AFactIsNotedWithoutARow) {
+  Session& session = attached(false);
+  lifecycle.note(now, session, {.trigger = Trigger::kHeard, .time = now + Millis{5}});
+  EXPECT_EQ(session.record().last_authentic, now + Millis{5});
+  EXPECT_EQ(session.record().version, StateVersion{1});
+  EXPECT_TRUE(effects.empty());
+}
+
+TEST_F(LifecyclePart, ARefusedTriggerIsReportedAndChangesNothing) {
+  Session& session = attached(false);
+  const SessionRecord before = session.record();
+  EXPECT_TRUE(lifecycle.transition(now, session, {Trigger::kKeyConfirmed}));
+  EXPECT_EQ(session.record(), before);
+  EXPECT_EQ(reasons(), std::vector{Reason::kAuditTransitionRefused});
+}
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,105 @@
+#include "control/jump/reattach_responder.h"
+
+#include "tests/support/session_rig.h"
+
+namespace jvpn {
+namespace {
+
+class ReattachResponderPart : public test::SessionRig {
+ protected:
+  ReattachResponderPart() {
+    mac.expand(std::array<uint8_t, 16>{1}, secret);
+    bindings.top_up_spares(session, *session.current);
+    at.index = session.current->spares.numbered(1)->local;
+    ownership.claim(session.id, session.binding_version());
+  }
+  wire::ReattachRequest request(uint64_t nonce) const {
+    auto message = control_message<wire::ReattachRequest>(wire::ControlType::kReattachRequest);
+    message.session_id = session.id.bytes;
+    message.nonce = nonce;
+    message.clock_ms = now.value;
+    message.binding_version = session.binding_version().value;
+    message.receiver = 0x4242;
+    message.lanes = 1;
+    message.retire_active = 1;
+    return message;
+  }
+  wire::ReattachResponse response(uint64_t nonce) {
+    auto message = control_message<wire::ReattachResponse>(wire::ControlType::kReattachResponse);
+    message.nonce = nonce;
+    const Mac token = token_of(
+        mac, secret, {session.id, from.remote, nonce, session.binding_version(), at.index});
+    std::ranges::copy(token, message.token);
+    return message;
+  }
+  Session& session = attached(false);
+  MacKey secret{};
+  ReattachResponder responder{
+      context,
+      lifecycle,
+      reporter,
+      bindings,
+      channel,
+      secret,
+      [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
+        responder.end_commit(then, id, ticket, answer);
+      }};
+  Path from = test::path_over(2);
+  Arrival at{from, *session.current, ReceiverIndex{}, 100};
+};
+
+TEST_F(ReattachResponderPart, ARequestIsChallengedThenCommitted) {
+  responder.on_request(now, session, at, request(1));
+  EXPECT_EQ(latest_type(session), wire::ControlType::kReattachChallenge);
+  EXPECT_EQ(session.path, test::path_over(1)) << "until the commit the old binding carries all";
+  responder.on_response(now, session, at, response(1));
+  EXPECT_EQ(session.path, from);
+  EXPECT_EQ(session.record().version, StateVersion{3}) << "both rows in one step";
+  EXPECT_EQ(counters.reattach_commits, 1U);
+  EXPECT_EQ(latest_type(session), wire::ControlType::kReattachAck);
+}
+
+TEST_F(ReattachResponderPart, AnAnswerFromElsewhereIsRefused) {
+  responder.on_request(now, session, at, request(1));
+  const Path elsewhere = test::path_over(3);
+  responder.on_response(now, session, {elsewhere, *session.current, at.index, 100}, response(1));
+  EXPECT_EQ(session.path, test::path_over(1));
+  EXPECT_EQ(latest<Event>().reason, Reason::kAuthFail);
+}
+
+TEST_F(ReattachResponderPart, TheFirstCheckThatFailsDecides) {
+  struct Case {
+    const char* name;
+    void (*spoil)(wire::ReattachRequest&);
+    Reason reason;
+  };
+  const std::vector<Case> cases = {
+      {"another session", [](auto& m) { m.session_id[0] ^= 1; }, Reason::kSessionNotFound},
+      {"stale clock", [](auto& m) { m.clock_ms -= 60'000; }, Reason::kFreshnessInvalid},
+      {"version of the future", [](auto& m) { m.binding_version += 1; }, Reason::kFreshnessInvalid},
+      {"old version", [](auto& m) { m.binding_version -= 1; }, Reason::kFreshnessInvalid},
+      {"second binding", [](auto& m) { m.retire_active = 0; }, Reason::kPolicyDeny},
+      {"lanes", [](auto& m) { m.lanes = 9; }, Reason::kPolicyDeny},
+  };
+  uint64_t nonce = 0;
+  for (const Case& each : cases) {
+    wire::ReattachRequest message = request(++nonce);
+    each.spoil(message);
+    responder.on_request(now, session, at, message);
+    EXPECT_EQ(latest<Event>().reason, each.reason) << each.name;
+    EXPECT_EQ(session.record().version, StateVersion{1}) << each.name;
+  }
+  responder.on_request(now, session, at, request(1));
+  EXPECT_EQ(latest<Event>().reason, Reason::kReplayDetected);
+}
+
+TEST_F(ReattachResponderPart, AConflictForgetsASessionThatIsAnothersNow) {
+  responder.on_request(now, session, at, request(1));
+  ownership.forget(session.id);
+  responder.on_response(now, session, at, response(1));
+  EXPECT_EQ(table.peer(kPeer).session, nullptr);
+  EXPECT_EQ(latest<Event>().reason, Reason::kSecOwnershipAnomaly);
+}
+
+}  // namespace
+}  // namespace jvpn

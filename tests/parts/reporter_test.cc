@@ -1,0 +1,44 @@
+#include "control/session/reporter.h"
+
+#include "tests/support/part_rig.h"
+
+namespace jvpn {
+namespace {
+
+using ReporterPart = test::PartRig;
+
+TEST_F(ReporterPart, AnEndedRecoveryOwesItsTimeline) {
+  Reporter reporter(context, now);
+  const Session& session = attached(false);
+  SessionRecord before = session.record();
+  before.state = State::kRecovering;
+  before.entered = now - Millis{700};
+  const SessionEvent commit{.trigger = Trigger::kReattachCommitted, .planned = true};
+  const Step taken = step(before, commit, config.policy, now);
+  ASSERT_TRUE(taken.applied);
+  reporter.emit_rows(now, session, before, taken);
+  EXPECT_EQ(reasons(), (std::vector{Reason::kTransportSwitchOk, Reason::kAuditRecoveryTimeline}));
+  EXPECT_EQ(latest<Event>().duration_ms, 700U);
+}
+
+TEST_F(ReporterPart, WhatAnAttackerCanProvokeIsSampled) {
+  config.policy.observability.security_events_per_s = 3;
+  Reporter reporter(context, now);
+  for (int i = 0; i < 100; ++i) {
+    reporter.emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, kPeer, SessionId{},
+                           test::path_over(1));
+  }
+  EXPECT_EQ(count<Event>(), 3U);
+}
+
+TEST_F(ReporterPart, ARefusalByALimitIsAlsoAudited) {
+  Reporter reporter(context, now);
+  const Session& session = attached(false);
+  reporter.emit_refused_request(now, session, {Reason::kPolicyDeny, Detail::kCooldown, "cooldown"},
+                                test::path_over(2));
+  EXPECT_EQ(reasons(), (std::vector{Reason::kPolicyDeny, Reason::kAuditPolicyLimitTriggered}));
+  EXPECT_EQ(counters.reattach_refused, 1U);
+}
+
+}  // namespace
+}  // namespace jvpn
