@@ -2,7 +2,7 @@
 # A host on the gateway's outside link that is on no path of the session, but has a recording of wan0 from the
 # handshake on: it replays, forges, cuts short, makes noise, and floods. Nothing of that moves the session; no ping
 # and no byte is lost meanwhile; the gateway tells of it, and not more often than policy says. JVPN_SEED replays
-# the forgeries. The attacker is tools/lab_attack; beside tools/lib/lab.sh's topology:
+# the forgeries. The attacker is lab/attack; beside tools/lib/lab.sh's topology:
 #
 #   jvpn-client wan0 ──── [jvpn-net0: bridge] ──── wan0 jvpn-gw
 #                               │
@@ -36,7 +36,7 @@ jump_to() {
 attacked() {
   local count=$1 rate=$2 seconds=$(($1 / $2 + 1))
   shift 2
-  lab_spawn attack attacker "$LAB_BUILD/tools/lab-attack" "$WORK/wan0.pcap" "192.0.2.1:$LAB_PORT" --seed "$SEED" \
+  lab_spawn attack attacker "$LAB_BUILD/lab/lab-attack" "$WORK/wan0.pcap" "192.0.2.1:$LAB_PORT" --seed "$SEED" \
     --count "$count" --rate "$rate" "$@"
   expect "pings pass meanwhile" pings client $LAB_SERVER4 $((seconds * 20))
   expect "all was sent" attack_sent $((seconds + 20)) "$count"

@@ -2,7 +2,7 @@
 # Somebody on the links, between the two ends: replays what passed, from there and from elsewhere, cuts messages
 # short, turns their order round, holds reattach requests back for longer than they are good for, and gives
 # requests, responses and data another host's source. None of that moves the session, and the service goes on.
-# Topology: tools/lib/lab.sh; the attacker is tools/lab_link on the emulated links:
+# Topology: tools/lib/lab.sh; the attacker is lab/link on the emulated links:
 #
 #   jvpn-client wanN ──── client [jvpn-netN: attacker] gw ──── wanN jvpn-gw
 source "$(dirname "$0")/lib.sh"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-FOLDERS = {"dataplane", "control", "common", "tests", "perf", "tools", "docs", ".ci"}
+FOLDERS = {"dataplane", "control", "common", "tests", "perf", "tools", "lab", "docs", ".ci"}
 FILES = {"meson.build", "meson_options.txt", "README.md", "LICENSE",
          ".gitignore", ".clang-format", ".clang-tidy"}
 # Folder -> folders it may include from. tests/ and perf/ may include everything.
@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "common": {"common"},
     "dataplane": {"dataplane", "common"},
     "control": {"control", "common"},
+    "lab": {"lab", "tools", "common"},
 }
 # The one program that joins both sides, and the tool that shares control's DPDK-free part.
 WIRING = "tools/jvpnd/"
@@ -54,7 +55,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 
 def sources(root):
-    for folder in ("common", "dataplane", "control", "tools", "tests", "perf"):
+    for folder in ("common", "dataplane", "control", "tools", "lab", "tests", "perf"):
         yield from sorted((root / folder).rglob("*.h"))
         yield from sorted((root / folder).rglob("*.cc"))
 
@@ -157,6 +158,7 @@ def self_test():
         "tools/client/e.cc": '#include "common/f.h"\n',
         "common/f.h": "#include <rte_mbuf.h>\n",
         "tools/other/g.cc": '#include "dataplane/d.h"\n',
+        "lab/j.cc": '#include "control/x.h"\n',
         "extra/h.txt": "",
         "common/i.h": '#include "i.h"\n',
         "tools/client/j.cc": "",
@@ -176,7 +178,7 @@ def self_test():
         subprocess.run(["git", "-C", name, "init", "-q"], check=True)
         found = "\n".join(findings(root))
     missed = [p for p in ("common/a.h:1", "common/b.h:1", "common/assert.cc:2", "dataplane/c.cc:1", "control/x.h:1",
-                          "common/f.h:1", "tools/other/g.cc:1", "extra:", "common/i.h:1",
+                          "common/f.h:1", "tools/other/g.cc:1", "lab/j.cc:1", "extra:", "common/i.h:1",
                           "tools/client/j.cc:", "tools/client/tunnel/k.cc:1",
                           "control/session/m.h:1", "control/engine/p.h:1", "control/x.h:")
               if p not in found]

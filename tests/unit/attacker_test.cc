@@ -1,6 +1,6 @@
 // The attacker on the lab's wire: what it can tell of a frame, and what its orders do to frames.
 // Frames are built here as the programs send them.
-#include "tools/lab_link/attacker.h"
+#include "lab/link/attacker.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,6 +1,6 @@
 // The lab's link emulator as a pure class. JVPN_SEED replays a run; every failure names the seed it
 // had.
-#include "tools/lab_link/delay_queue.h"
+#include "lab/link/delay_queue.h"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // What the attacker without keys sends. JVPN_SEED replays a run.
-#include "tools/lab_attack/forgery.h"
+#include "lab/attack/forgery.h"
 
 #include <algorithm>
 #include <cstdlib>

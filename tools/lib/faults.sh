@@ -105,7 +105,7 @@ require_emulated() {
   link_emulated "$1" || die "$1 is a plain link; this needs lab_up --emulated $1, as tools/lab up does"
 }
 
-# fault_delay LINK SETTINGS [SEED]: settings as tools/lab_link takes them, `delay_ms=40 reorder=0.01`; the
+# fault_delay LINK SETTINGS [SEED]: settings as lab/link takes them, `delay_ms=40 reorder=0.01`; the
 # link has to be emulated. The ones not given stay as they are.
 fault_delay() {
   local reply
@@ -124,7 +124,7 @@ emulate_link() {
     lab_wire "$1"
     lab_stop "link-$1"
   fi
-  lab_spawn "link-$1" "net${1#wan}" "$LAB_BUILD/tools/lab-link" client gw --seed "${2:-1}" \
+  lab_spawn "link-$1" "net${1#wan}" "$LAB_BUILD/lab/lab-link" client gw --seed "${2:-1}" \
     --socket "$LAB_DIR/$1.link"
   wait_for 5 ask_link "$1" '' || die "lab-link did not start: $(<"$LAB_DIR/log/link-$1.log")"
   in_ns "net${1#wan}" nft delete table netdev jvpn_wire
@@ -146,7 +146,7 @@ finally:
 END
 }
 
-# attack LINK ORDER…: to the attacker on that link, which has to be emulated (tools/lab_link/attacker.h lists
+# attack LINK ORDER…: to the attacker on that link, which has to be emulated (lab/link/attacker.h lists
 # the orders); prints what it answers. The two ends are `client` and `gw`.
 attack() {
   local link=$1 reply

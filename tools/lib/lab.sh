@@ -17,7 +17,7 @@
 # stay silent. jvpn0 is the client's tunnel, made by jvpn-client.
 #
 # A link of `lab_up --emulated wanN` goes through a namespace of its own, jvpn-netN, where nftables joins
-# the two ends, or lab-link (tools/lab_link) with delay, jitter and more in between:
+# the two ends, or lab-link (lab/link) with delay, jitter and more in between:
 #
 #   jvpn-client wanN ──── client [jvpn-netN] gw ──── wanN jvpn-gw
 #

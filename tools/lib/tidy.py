@@ -21,8 +21,8 @@ import sys
 import threading
 import time
 
-FOLDERS = ("common", "dataplane", "control", "tools")
-SOURCES = r"^(.*/)?(common|dataplane|control|tools|perf|tests)/([^/]*/)?[^/]*\.(h|cc)$"
+FOLDERS = ("common", "dataplane", "control", "tools", "lab")
+SOURCES = r"^(.*/)?(common|dataplane|control|tools|lab|perf|tests)/([^/]*/)?[^/]*\.(h|cc)$"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT_DAYS = 30
 

@@ -1,4 +1,4 @@
-#include "tools/lab_link/jvp_frame.h"
+#include "lab/link/jvp_frame.h"
 
 #include <algorithm>
 #include <array>

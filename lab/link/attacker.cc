@@ -1,4 +1,4 @@
-#include "tools/lab_link/attacker.h"
+#include "lab/link/attacker.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "tools/lab_link/delay_queue.h"
+#include "lab/link/delay_queue.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "tools/lab_attack/forgery.h"
+#include "lab/attack/forgery.h"
 
 #include <algorithm>
 #include <array>

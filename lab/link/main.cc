@@ -24,8 +24,8 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
-#include "tools/lab_link/attacker.h"
-#include "tools/lab_link/delay_queue.h"
+#include "lab/link/attacker.h"
+#include "lab/link/delay_queue.h"
 #include "tools/shared/file_descriptor.h"
 
 namespace jvpn::lab {

@@ -16,8 +16,8 @@
 #include <sys/socket.h>
 
 #include "common/result.h"
-#include "tools/lab_attack/forgery.h"
-#include "tools/lab_link/jvp_frame.h"
+#include "lab/attack/forgery.h"
+#include "lab/link/jvp_frame.h"
 #include "tools/shared/file_descriptor.h"
 #include "tools/shared/socket_address.h"
 

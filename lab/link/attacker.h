@@ -25,8 +25,8 @@
 
 #include "common/ip.h"
 #include "common/result.h"
-#include "tools/lab_link/delay_queue.h"
-#include "tools/lab_link/jvp_frame.h"
+#include "lab/link/delay_queue.h"
+#include "lab/link/jvp_frame.h"
 
 namespace jvpn::lab {
 
