@@ -222,3 +222,13 @@ port_driver() {
     echo af_packet
   fi
 }
+
+# --- python -----------------------------------------------------------------------------------
+
+# run_module MODULE ARGUMENT…: becomes lab/jvpn_lab/MODULE.py. A fresh machine may have no python3 yet.
+run_module() {
+  local module=$1
+  shift
+  command -v python3 >/dev/null || { step "Packages"; install_packages; }
+  PYTHONPATH=$ROOT/lab exec python3 -m "jvpn_lab.$module" "$@"
+}
