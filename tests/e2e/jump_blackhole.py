@@ -1,0 +1,18 @@
+#!/usr/bin/env python3
+"""The active link drops everything without a word, then so does the next one: the session and its TCP connection live
+on over the third.
+
+  jvpn-client ══╳ wan0 ╳══ jvpn-gw ── jvpn-lan    (see jvpn_lab/topology.py)
+              ══╳ wan1 ╳══
+              ══  wan2  ══
+"""
+from e2e import faults, scenario, start_transfer, step
+
+with scenario(150) as s:
+    s.session()
+    start_transfer(32, 16)
+    for which in ("first", "second"):
+        step(f"{s.noted.link}, the {which} link, becomes a black hole")
+        faults.cut(s.noted.link, "silent")
+        s.expect_jump(10)
+    s.jump_end()

@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+"""Two gateways, the second dials the first over three ports: a port of the dialling one is pulled, then one of the
+answering one; the session jumps both times, and TCP between the two LANs lives on.
+
+  jvpn-lan2 ── [jvpn-gw2] ╳ wan0 ═════ [jvpn-gw] ── jvpn-lan        (jvpn_lab/topology.py: site=True)
+                          ═ wan1 ═══ ╳
+                          ═ wan2 ═════
+"""
+from e2e import SERVER4, SITE4, SITE6, faults, pings, scenario, start_transfer, step
+
+with scenario(150) as s:
+    s.session(site=True)
+    s.expect("pings pass from LAN to LAN", pings("lan2", SERVER4))
+    s.expect("and back, over inner IPv6", pings("lan", SITE6))
+    start_transfer(32, 16)
+    for end, whose in (("client", "dialling"), ("gw", "answering")):
+        step(f"{s.noted.link} is pulled out of the port of the {whose} gateway")
+        faults.pull(s.noted.link, end)
+        s.expect_jump(10)
+    s.expect("pings pass", pings("lan", SITE4))
+    s.jump_end()
