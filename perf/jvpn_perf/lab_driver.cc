@@ -58,8 +58,8 @@ Result<Pipe> make_pipe() {
   ::dup2(err, 2);
   ::setenv("JVPN_BUILD", build.c_str(), 1);
   ::setenv("NO_COLOR", "1", 1);
-  const char* script = JVPN_SOURCE_ROOT "/perf/jvpn_perf/lab_driver.sh";
-  ::execlp("bash", "bash", script, static_cast<char*>(nullptr));
+  ::setenv("PYTHONPATH", JVPN_SOURCE_ROOT "/lab", 1);
+  ::execlp("python3", "python3", "-m", "jvpn_lab.driver", static_cast<char*>(nullptr));
   ::_exit(127);
 }
 

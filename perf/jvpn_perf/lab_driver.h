@@ -1,5 +1,5 @@
-// The lab of tools/lib/lab.sh, brought up, broken and healed by a bash process that sources it
-// (lab_driver.sh): this side only sends it commands. One thread.
+// The lab, brought up, broken and healed by a Python process (lab/jvpn_lab/driver.py): this side
+// only sends it commands. One thread.
 #pragma once
 
 #include <chrono>
@@ -45,7 +45,7 @@ class LabDriver {
   /// The least of some round trips to the gateway, outside the tunnel.
   Result<double> ping_ms(const std::string& link);
 
-  // For `jvpn-perf peers` (peers.sh), instead of up().
+  // For `jvpn-perf peers` (lab/jvpn_lab/peers.py), instead of up().
   /// The packages that `peer` lacks; empty: none.
   Result<std::string> missing_packages(const std::string& peer);
   /// Waits for whoever else uses the lab, then makes its namespaces, without any tunnel.

@@ -1,4 +1,4 @@
-# Helpers of every script: messages, packages, hugepages, waiting, kernel features. Source it, don't run it.
+# Helpers of the shell scripts: messages, bounds, packages, the way to Python. Source it, don't run it.
 # shellcheck shell=bash
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -71,16 +71,6 @@ end_bounded() {
   BOUNDED_PID=''
 }
 
-# wait_for SECONDS COMMAND…: polls until COMMAND succeeds; fails when the time is over.
-wait_for() {
-  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    ((${EPOCHREALTIME/./} < deadline)) || return 1
-    sleep 0.05
-  done
-}
-
 # --- build ------------------------------------------------------------------------------------
 
 # One line for each tenth of what ninja builds.
@@ -138,89 +128,6 @@ install_packages() {
   missing=$(missing_packages)
   [[ -z $missing ]] || die "still missing after apt-get install: $missing"
   good "packages installed"
-}
-
-# --- hugepages --------------------------------------------------------------------------------
-# All in 2 MiB pages. What was changed is remembered in a file, so that another run can put it back.
-
-HUGEPAGES_DIR=/sys/kernel/mm/hugepages/hugepages-2048kB
-HUGETLBFS=/dev/hugepages
-
-# reserve_hugepages COUNT STATE_FILE: at least COUNT free pages and a hugetlbfs; fails, with nothing
-# changed, when the kernel can't give them.
-reserve_hugepages() {
-  local wanted=$1 state=$2 total free
-  [[ -d $HUGEPAGES_DIR ]] || return 1
-  total=$(<"$HUGEPAGES_DIR/nr_hugepages")
-  free=$(<"$HUGEPAGES_DIR/free_hugepages")
-  printf 'previous=%s\n' "$total" >"$state"
-  if ((free < wanted)); then
-    echo $((total + wanted - free)) >"$HUGEPAGES_DIR/nr_hugepages"
-    free=$(<"$HUGEPAGES_DIR/free_hugepages")
-    if ((free < wanted)); then
-      restore_hugepages "$state"
-      return 1
-    fi
-  fi
-  if ! grep -qs " $HUGETLBFS hugetlbfs " /proc/mounts; then
-    [[ -d $HUGETLBFS ]] || { mkdir "$HUGETLBFS" && echo 'made_directory=1' >>"$state"; }
-    mount -t hugetlbfs -o pagesize=2M none "$HUGETLBFS" && echo 'mounted=1' >>"$state"
-  fi
-}
-
-# restore_hugepages STATE_FILE: puts back what reserve_hugepages changed; does nothing a second time.
-restore_hugepages() {
-  local previous='' mounted='' made_directory='' key value
-  [[ -f $1 ]] || return 0
-  while IFS='=' read -r key value; do
-    case $key in
-      previous) previous=$value ;;
-      mounted) mounted=$value ;;
-      made_directory) made_directory=$value ;;
-    esac
-  done <"$1"
-  rm -f "$1"
-  if [[ -n $mounted ]]; then umount "$HUGETLBFS" || warn "$HUGETLBFS stays mounted"; fi
-  if [[ -n $made_directory ]]; then rmdir "$HUGETLBFS" 2>/dev/null || true; fi
-  if [[ -n $previous ]]; then echo "$previous" >"$HUGEPAGES_DIR/nr_hugepages"; fi
-}
-
-# --- kernel features --------------------------------------------------------------------------
-
-# In a namespace of its own, gone with the process: try COMMAND.
-in_scratch_namespace() { unshare --net -- "$@" >/dev/null 2>&1; }
-
-has_netns() { in_scratch_namespace true; }
-has_veth() { in_scratch_namespace ip link add jvpn-probe0 type veth peer name jvpn-probe1; }
-has_bridge() { in_scratch_namespace ip link add jvpn-probe0 type bridge; }
-has_nftables() { in_scratch_namespace nft add table inet jvpn_probe; }
-has_tun() {
-  [[ -c /dev/net/tun ]] || modprobe tun 2>/dev/null || true
-  in_scratch_namespace ip tuntap add dev jvpn-probe0 mode tun
-}
-
-# require_kernel FEATURE…: a clear message and exit 3 when one is missing.
-require_kernel() {
-  local feature
-  for feature in "$@"; do
-    "has_$feature" && continue
-    case $feature in
-      netns) die "the kernel has no network namespaces (CONFIG_NET_NS), or this container may not make them" $EXIT_NO_FEATURE ;;
-      veth) die "the kernel has no veth pairs (CONFIG_VETH; try: modprobe veth)" $EXIT_NO_FEATURE ;;
-      bridge) die "the kernel has no bridges (CONFIG_BRIDGE; try: modprobe bridge)" $EXIT_NO_FEATURE ;;
-      tun) die "the kernel has no TUN devices (CONFIG_TUN, /dev/net/tun; try: modprobe tun)" $EXIT_NO_FEATURE ;;
-      nftables) die "the kernel has no nftables (CONFIG_NF_TABLES; try: modprobe nf_tables)" $EXIT_NO_FEATURE ;;
-    esac
-  done
-}
-
-# Which DPDK driver can open a kernel interface here: prints af_xdp, or af_packet where XDP is missing.
-port_driver() {
-  if python3 -c 'import socket; socket.socket(44, socket.SOCK_RAW, 0)' 2>/dev/null; then
-    echo af_xdp  # 44 is AF_XDP, which Python has no name for
-  else
-    echo af_packet
-  fi
 }
 
 # --- python -----------------------------------------------------------------------------------
