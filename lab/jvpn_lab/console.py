@@ -3,6 +3,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 EXIT_USAGE = 2
 EXIT_NO_FEATURE = 3  # the kernel or the machine lacks something
@@ -26,8 +27,11 @@ def elapsed() -> str:
     return f"{minutes}:{seconds:02}"
 
 
-def say(text: str) -> None:
-    print(text, flush=True)  # at once: other programs write to the same descriptor
+def say(text: str, to: TextIO = sys.stdout) -> None:
+    try:
+        print(text, file=to, flush=True)  # at once: other programs write to the same descriptor
+    except BrokenPipeError:  # whoever read it has gone; the run goes on, because it has to clean up
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
 
 
 def step(text: str) -> None:
@@ -44,15 +48,15 @@ def verdict(met: object, text: str) -> None:
 
 
 def warn(text: str) -> None:
-    print(f"{YELLOW}warning:{PLAIN} {text}", file=sys.stderr, flush=True)
+    say(f"{YELLOW}warning:{PLAIN} {text}", sys.stderr)
 
 
 def error(text: str) -> None:
-    print(f"{RED}error:{PLAIN} {text}", file=sys.stderr, flush=True)
+    say(f"{RED}error:{PLAIN} {text}", sys.stderr)
 
 
 def show_tail(path: Path, lines: int = 20) -> None:
     """The end of a log, indented, with its name; nothing when there is none."""
     text = path.read_text(errors="replace") if path.is_file() else ""
     if text:
-        print(f"--- last lines of {path.name}", *text.splitlines()[-lines:], sep="\n    ", file=sys.stderr, flush=True)
+        say("\n    ".join([f"--- last lines of {path.name}", *text.splitlines()[-lines:]]), sys.stderr)

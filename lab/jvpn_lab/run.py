@@ -148,7 +148,7 @@ def guarded(clean_up: Callable[[int], None], limit_s: int = 0) -> Iterator[None]
             error(str(failure))
             status = failure.exit_code
         except Exception:
-            traceback.print_exc()
+            error(traceback.format_exc())
             status = 1
         _shield()
     except SystemExit as stop:
