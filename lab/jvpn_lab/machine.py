@@ -44,12 +44,6 @@ def _pages(which: str) -> int:
     return int((HUGEPAGES / f"{which}_hugepages").read_text())
 
 
-def _free_at_least(wanted: int) -> bool:
-    if _pages("free") < wanted:
-        (HUGEPAGES / "nr_hugepages").write_text(str(_pages("nr") + wanted - _pages("free")))
-    return _pages("free") >= wanted
-
-
 def reserve_hugepages(wanted: int, state: Path) -> bool:
     """At least so many free 2 MiB pages and a hugetlbfs; False, with nothing changed, when there are too few.
 
@@ -57,30 +51,29 @@ def reserve_hugepages(wanted: int, state: Path) -> bool:
     """
     if not HUGEPAGES.is_dir():
         return False
-    changed: dict[str, int] = {"previous": _pages("nr")}
-    state.write_text(json.dumps(changed))
-    if not _free_at_least(wanted):
+    mount = f" {_HUGETLBFS} hugetlbfs " not in Path("/proc/mounts").read_text()
+    state.write_text(json.dumps([_pages("nr"), mount, not _HUGETLBFS.is_dir()]))
+    if mount:
+        _HUGETLBFS.mkdir(exist_ok=True)
+        run("mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", _HUGETLBFS)
+    if _pages("free") < wanted:
+        (HUGEPAGES / "nr_hugepages").write_text(str(_pages("nr") + wanted - _pages("free")))
+    if _pages("free") < wanted:
         restore_hugepages(state)
         return False
-    if f" {_HUGETLBFS} hugetlbfs " not in Path("/proc/mounts").read_text():
-        if not _HUGETLBFS.is_dir():
-            _HUGETLBFS.mkdir()
-            changed["made_directory"] = 1
-        run("mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", _HUGETLBFS)
-        state.write_text(json.dumps(changed | {"mounted": 1}))
     return True
 
 
 def restore_hugepages(state: Path) -> None:
     """Puts back what reserve_hugepages() changed; does nothing a second time."""
     try:
-        changed = json.loads(state.read_text())
-    except (OSError, ValueError):
+        pages, mounted, made = json.loads(state.read_text())
+    except (OSError, ValueError, TypeError):
         return
     state.unlink()
-    if "mounted" in changed and not succeeds("umount", _HUGETLBFS):
+    if mounted and not succeeds("umount", _HUGETLBFS):
         warn(f"{_HUGETLBFS} stays mounted")
-    if "made_directory" in changed:
+    if made:
         with contextlib.suppress(OSError):
             _HUGETLBFS.rmdir()
-    (HUGEPAGES / "nr_hugepages").write_text(str(changed["previous"]))
+    (HUGEPAGES / "nr_hugepages").write_text(str(pages))

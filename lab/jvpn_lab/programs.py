@@ -85,7 +85,7 @@ GATEWAY2 = Program("jvpnd2", "gw2", "gateway2.yaml")
 
 def dialler() -> Program:
     """Whoever dials the gateway in this lab."""
-    return CLIENT if topology.has_client() else GATEWAY2
+    return CLIENT if topology.exists("client") else GATEWAY2
 
 
 def both_attached() -> bool:

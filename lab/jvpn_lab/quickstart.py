@@ -6,7 +6,6 @@ jumping, and a capture of the outside links that may hold nothing else than the 
 the handshake to the last jump. Needs root. Leaves nothing behind. topology.py draws the lab.
 """
 import argparse
-import functools
 import hashlib
 import os
 import re
@@ -36,21 +35,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         prog="tools/quickstart", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="Exit codes: 0 everything matched, 1 something did not, 2 wrong usage, 3 a kernel feature is missing.")
 
-    def number(most: int, text: str) -> int:
-        if not re.fullmatch("[1-9][0-9]{0,4}", text) or int(text) > most:
-            raise argparse.ArgumentTypeError(f"expected a number from 1 to {most}")
-        return int(text)
-
     parser.add_argument("--keep", action="store_true", help="leave the lab up afterwards and print what to try")
     parser.add_argument("--down", action="store_true", help="take down what --keep left up")
     parser.add_argument("--no-jump", action="store_true", help="leave out the cut links")
     parser.add_argument("--no-install", action="store_true", help="don't install the packages of tools/packages.txt")
     parser.add_argument("--no-build", action="store_true", help="use the programs already in build/")
-    parser.add_argument("--file-mib", metavar="N", type=functools.partial(number, 4096), default=256,
-                        help="size of the file, default 256")
-    parser.add_argument("--iperf-seconds", metavar="N", type=functools.partial(number, 600), default=5,
+    parser.add_argument("--file-mib", metavar="N", type=int, default=256, help="size of the file, default 256")
+    parser.add_argument("--iperf-seconds", metavar="N", type=int, default=5,
                         help="duration of each iperf3 run, default 5")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name, number, most in (("file-mib", options.file_mib, 4096), ("iperf-seconds", options.iperf_seconds, 600)):
+        if not 1 <= number <= most:
+            parser.error(f"--{name}: expected a number from 1 to {most}")
+    return options
 
 
 class Quickstart:

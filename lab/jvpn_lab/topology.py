@@ -26,10 +26,9 @@ Settings(site=True): at the far end of the three links, all emulated, stands a s
 
   jvpn-lan2 lan 10.88.0.2 ──── lan [jvpn-gw2: jvpnd] wan0, wan1, wan2 ════ [jvpn-gw: jvpnd] lan ──── jvpn-lan
 """
-import fcntl
 import os
 import shutil
-import time
+import subprocess
 from pathlib import Path
 
 from jvpn_lab import machine, processes
@@ -78,10 +77,6 @@ def net(link: str) -> str:
 
 def emulated(link: str) -> bool:
     return exists(net(link))
-
-
-def has_client() -> bool:
-    return exists("client")
 
 
 def add_namespace(host: str) -> None:
@@ -167,16 +162,10 @@ def lock(seconds: float = 600) -> None:
     if _lock is not None:
         return
     descriptor = os.open("/run", os.O_RDONLY)
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _lock = descriptor
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise Failure("another lab is running on this machine") from None
-        time.sleep(0.1)
+    # The program flock waits with a time limit; the lock belongs to the open file, which it shares with us.
+    if subprocess.run(["flock", "-w", str(seconds), str(descriptor)], pass_fds=[descriptor]).returncode != 0:
+        raise Failure("another lab is running on this machine")
+    _lock = descriptor
 
 
 def unlock() -> None:
@@ -184,12 +173,6 @@ def unlock() -> None:
     if _lock is not None:
         os.close(_lock)
         _lock = None
-
-
-def _require_hugepages(pages: int) -> None:
-    if not machine.reserve_hugepages(pages, _HUGEPAGES_STATE):
-        warn(f"the kernel can't give {pages} free 2 MiB pages: running without hugepages")
-        NO_HUGEPAGES.touch()
 
 
 def up(settings: Settings) -> None:
@@ -200,7 +183,10 @@ def up(settings: Settings) -> None:
     down()
     for folder in (LAB_DIR, processes.PIDS, processes.LOGS, FAULTS):
         folder.mkdir(mode=0o700)
-    _require_hugepages(2 * HUGEPAGES if settings.site else HUGEPAGES)
+    pages = 2 * HUGEPAGES if settings.site else HUGEPAGES
+    if not machine.reserve_hugepages(pages, _HUGEPAGES_STATE):
+        warn(f"the kernel can't give {pages} free 2 MiB pages: running without hugepages")
+        NO_HUGEPAGES.touch()
     far = "gw2" if settings.site else "client"
     add_namespace("gw")
     add_namespace(far)

@@ -10,7 +10,7 @@ from jvpn_lab.console import Failure, info
 from jvpn_lab.processes import in_namespace, spawn
 from jvpn_lab.run import bounded, require_within, wait_for
 from jvpn_lab.settings import SERVER4
-from jvpn_lab.topology import has_client, in_ns
+from jvpn_lab.topology import exists, in_ns
 
 _TRANSFER_PORT = 7003
 _TRANSFER = [sys.executable, Path(__file__).with_name("transfer.py")]
@@ -64,7 +64,7 @@ def start_transfer(mib: int, seconds: int) -> None:
     limit = str(seconds + 60)
     spawn("transfer-receiver", "lan", *_TRANSFER, "receive", str(_TRANSFER_PORT), limit)
     require_within(5, lambda: listens("lan", _TRANSFER_PORT), "the receiver of the transfer did not start")
-    spawn("transfer-sender", "client" if has_client() else "lan2", *_TRANSFER, "send", SERVER4,
+    spawn("transfer-sender", "client" if exists("client") else "lan2", *_TRANSFER, "send", SERVER4,
                     str(_TRANSFER_PORT), str(mib), str(seconds), limit)
     require_within(10, lambda: received() > 0, "the transfer did not start")
 
