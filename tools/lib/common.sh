@@ -136,6 +136,10 @@ install_packages() {
 run_module() {
   local module=$1
   shift
-  command -v python3 >/dev/null || { step "Packages"; install_packages; }
+  if ! command -v python3 >/dev/null; then
+    [[ " $* " != *' --no-install '* ]] || die "python3 is missing: run this without --no-install" $EXIT_NO_FEATURE
+    step "Packages"
+    install_packages
+  fi
   PYTHONPATH=$ROOT/lab exec python3 -m "jvpn_lab.$module" "$@"
 }
