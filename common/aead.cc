@@ -89,14 +89,10 @@ void flush(IMB_MGR* manager) {
 
 }  // namespace
 
-void Aead::FreeManager::operator()(IMB_MGR* manager) const {
-  free_mb_mgr(manager);
-}
-
 Result<Aead> Aead::create() {
   auto manager = create_ipsec_mb_manager();
   if (!manager) return manager.error();
-  return Aead(*manager);
+  return Aead(*std::move(manager));
 }
 
 void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, AeadKey& out) {

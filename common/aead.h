@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include <emmintrin.h>
 #include <intel-ipsec-mb.h>
 
 #include "common/burst.h"
+#include "common/ipsec_mb.h"
 #include "common/limits.h"
 #include "common/result.h"
 #include "common/secret.h"
@@ -135,9 +137,6 @@ class Aead {
  private:
   template <bool kSeals>
   friend class AeadRun;
-  struct FreeManager {
-    void operator()(IMB_MGR* manager) const;
-  };
   /// Takes an op's parts, so that whoever made it keeps them in registers. True when the job is
   /// done at once, as those before it.
   bool submit_job(IMB_CIPHER_DIRECTION direction, const AeadKey& key, const uint8_t* nonce,
@@ -145,8 +144,8 @@ class Aead {
   void finish_jobs();
   template <bool kSeals, typename TagOf>
   void work(std::span<const AeadOp> burst, TagOf tag_of);
-  explicit Aead(IMB_MGR* manager) : manager_(manager) {}
-  std::unique_ptr<IMB_MGR, FreeManager> manager_;
+  explicit Aead(IpsecMbManager manager) : manager_(std::move(manager)) {}
+  IpsecMbManager manager_;
   size_t ahead_ = kDefaultAhead;
 };
 

@@ -28,12 +28,6 @@ IpAddress IpAddress::v4(std::array<uint8_t, 4> b) {
   return address;
 }
 
-IpAddress IpAddress::read(Family family, const uint8_t* at) {
-  IpAddress address{family, {}};
-  std::copy_n(at, address.bits() / 8, address.bytes.begin());
-  return address;
-}
-
 IpAddress IpAddress::v6(std::array<uint8_t, 16> b) {
   return IpAddress{Family::kIpv6, b};
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,11 +23,17 @@ struct IpAddress {
   bool is_v6() const { return family == Family::kIpv6; }
   /// Length in bits: 32, 128, or 0 for no address.
   uint8_t bits() const { return is_v4() ? 32 : is_v6() ? 128 : 0; }
+  size_t size() const { return bits() / 8U; }
 
   static IpAddress v4(std::array<uint8_t, 4> b);
   static IpAddress v6(std::array<uint8_t, 16> b);
   /// From 4 or 16 bytes in network order.
-  static IpAddress read(Family family, const uint8_t* at);
+  static IpAddress read(Family family, const uint8_t* at) {
+    IpAddress address{family, {}};
+    if (family == Family::kIpv4) __builtin_memcpy(address.bytes.data(), at, 4);
+    if (family == Family::kIpv6) __builtin_memcpy(address.bytes.data(), at, 16);
+    return address;
+  }
   /// nullopt when `text` is no address of either family.
   static std::optional<IpAddress> parse(std::string_view text);
 };

@@ -6,14 +6,10 @@
 
 namespace jvpn {
 
-void MessageMac::FreeManager::operator()(IMB_MGR* manager) const {
-  free_mb_mgr(manager);
-}
-
 Result<MessageMac> MessageMac::create() {
   auto manager = create_ipsec_mb_manager();
   if (!manager) return manager.error();
-  return MessageMac(*manager);
+  return MessageMac(*std::move(manager));
 }
 
 void MessageMac::expand(std::span<const uint8_t, 16> key, MacKey& out) {

@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
+#include "common/ipsec_mb.h"
 #include "common/noise.h"
 #include "common/result.h"
 #include "common/secret.h"
-
-struct IMB_MGR;
 
 namespace jvpn {
 
@@ -37,11 +37,8 @@ class MessageMac {
   Mac compute(const MacKey& key, std::span<const uint8_t> message);
 
  private:
-  struct FreeManager {
-    void operator()(IMB_MGR* manager) const;
-  };
-  explicit MessageMac(IMB_MGR* manager) : manager_(manager) {}
-  std::unique_ptr<IMB_MGR, FreeManager> manager_;
+  explicit MessageMac(IpsecMbManager manager) : manager_(std::move(manager)) {}
+  IpsecMbManager manager_;
 };
 
 }  // namespace jvpn

@@ -1,4 +1,5 @@
-// The policy: every bound that the state machine and the quality logic obey (design §8).
+// The policy: every bound that the state machine and the quality logic obey (docs/DESIGN.md,
+// policy).
 #pragma once
 
 #include <cstdint>

@@ -1,18 +1,17 @@
 // What is known of an opened port. Written once at start; read by every core.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "common/ip.h"
+#include "common/ip_header.h"
 #include "common/profile.h"
 
 namespace jvpn {
-
-/// A link-layer address (IEEE 802).
-using EtherAddress = std::array<uint8_t, 6>;
 
 struct PortInfo {
   uint16_t number =
@@ -30,6 +29,12 @@ struct PortInfo {
   bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums
   bool tx_udp_checksum = false;   ///< the port fills UDP checksums
   bool rx_ipv4_checksum = false;  ///< the port judges IPv4 header checksums
+
+  /// Is that one of its own addresses?
+  bool owns(const IpAddress& address) const {
+    return std::ranges::any_of(addresses,
+                               [&](const Prefix& own) { return own.address == address; });
+  }
 };
 
 }  // namespace jvpn

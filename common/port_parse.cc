@@ -20,11 +20,6 @@ std::vector<T> values_of(const std::vector<Located<T>>& located) {
   return values;
 }
 
-/// The EAL's name of a virtual device: what stands before its arguments.
-std::string device_name(const std::string& vdev) {
-  return vdev.substr(0, vdev.find(','));
-}
-
 /// Reads one port after the other and remembers what only one of them may have.
 class PortsReader {
  public:
@@ -69,7 +64,7 @@ class PortsReader {
     const bool pci = map.optional("pci", pci_address(), port.pci);
     const bool vdev = map.optional("vdev", text(1'024), port.vdev);
     if (pci) devices_.check(port.pci, map.place("pci"), map.key("pci"));
-    if (vdev) devices_.check(device_name(port.vdev), map.place("vdev"), map.key("vdev"));
+    if (vdev) devices_.check(vdev_name(port.vdev), map.place("vdev"), map.key("vdev"));
     if (map.has("pci") && map.has("vdev")) {
       map.findings().add(map.place("vdev"), map.key("vdev"), "either pci or vdev", "both");
     }

@@ -54,6 +54,11 @@ struct PortRoute {
   IpAddress via;
 };
 
+/// The device's name within DPDK: a vdev's before its arguments.
+inline std::string vdev_name(const std::string& vdev) {
+  return vdev.substr(0, vdev.find(','));
+}
+
 struct PortProfile {
   std::string name;
   std::string pci;   ///< `0000:3b:00.0`; exactly one of pci and vdev is set

@@ -1,6 +1,6 @@
 // Reason codes: why a session changed state, how a reattach ended, what a security or audit event
-// says (spec/reason-codes.md). The numbers travel in TERMINATE and REATTACH_REJECT: never change or
-// reuse one, add new ones at the end of their block.
+// says (docs/DESIGN.md, events). The numbers travel in TERMINATE and REATTACH_REJECT: never change
+// or reuse one, add new ones at the end of their block.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ enum class Reason : uint16_t {
   kTtlTransportLossExpired = 14,
   kPolicyTermination = 15,
   kFatalProtocolError = 16,
-  kKeyLifetimeExceeded = 17,  ///< added by the design (§5)
+  kKeyLifetimeExceeded = 17,  ///< docs/DESIGN.md, handshake and keys
 
   // reattach outcomes
   kReattachAccept = 64,

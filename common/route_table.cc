@@ -12,17 +12,13 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
+#include "common/dpdk_name.h"
+
 namespace jvpn {
 namespace {
 
 constexpr size_t kBulk = RTE_HASH_LOOKUP_BULK_MAX;
 constexpr uint32_t kSpareTbl8s = 16;
-
-// DPDK keeps objects by name, so each instance numbers its own.
-std::string unique_name(const char* what) {
-  static std::atomic<unsigned> instances{0};
-  return std::string("jvpn_") + what + "_" + std::to_string(instances.fetch_add(1));
-}
 
 // A Target travels in the hash's data pointer.
 void* to_data(Target target) {
@@ -51,7 +47,7 @@ Error full_error(const Prefix& prefix, const std::string& what, uint64_t entries
 
 Result<rte_hash*> make_hosts(const char* what, uint32_t entries, uint32_t key_bytes,
                              rte_rcu_qsbr* rcu) {
-  const std::string name = unique_name(what);
+  const std::string name = unique_dpdk_name(what);
   rte_hash_parameters parameters{};
   parameters.name = name.c_str();
   parameters.entries = std::max(entries, 8U);
@@ -72,7 +68,7 @@ Result<rte_lpm*> make_prefixes_v4(uint32_t rules, rte_rcu_qsbr* rcu) {
   config.max_rules = rules;
   config.number_tbl8s = std::min<uint32_t>(rules + kSpareTbl8s, 1U << 24);
   rte_lpm* table =
-      rte_lpm_create(unique_name("lpm4").c_str(), static_cast<int>(rte_socket_id()), &config);
+      rte_lpm_create(unique_dpdk_name("lpm4").c_str(), static_cast<int>(rte_socket_id()), &config);
   if (table == nullptr) return memory_error("an IPv4 prefix table (64 MiB and up)", rules);
   rte_lpm_rcu_config reclaim{};
   reclaim.v = rcu;
@@ -253,7 +249,7 @@ Result<rte_lpm6*> RouteTable::build_v6() const {
   for (const auto& [prefix, target] : v6_rules_)  // one group per started byte after the third
     config.number_tbl8s += prefix.length > 24 ? (prefix.length - 24U + 7) / 8 : 0;
   rte_lpm6* table =
-      rte_lpm6_create(unique_name("lpm6").c_str(), static_cast<int>(rte_socket_id()), &config);
+      rte_lpm6_create(unique_dpdk_name("lpm6").c_str(), static_cast<int>(rte_socket_id()), &config);
   if (table == nullptr)
     return memory_error("an IPv6 prefix table (64 MiB and up)", v6_rules_.size());
   for (const auto& [prefix, target] : v6_rules_) {

@@ -1,5 +1,5 @@
-// How a worker tells control that data came from elsewhere than its binding says (design §5). The
-// binding stays; control answers that source.
+// How a worker tells control that data came from elsewhere than its binding says (docs/DESIGN.md,
+// reattach). The binding stays; control answers that source.
 #pragma once
 
 #include <array>

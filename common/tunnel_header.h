@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "common/ip.h"
+#include "common/ip_header.h"
 #include "common/session_table.h"
 
 namespace jvpn {
@@ -27,8 +28,8 @@ constexpr const TunnelHeaderLayout& tunnel_layout(Family outer) {
 
 /// Both ends of a path, as its frames carry them.
 struct TunnelEnds {
-  std::array<uint8_t, 6> local_ethernet{};
-  std::array<uint8_t, 6> remote_ethernet{};  ///< of the next hop
+  EtherAddress local_ethernet{};
+  EtherAddress remote_ethernet{};  ///< of the next hop
   Endpoint local;
   Endpoint remote;  ///< of the same family as `local`
 };

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 
+#include "common/printable.h"
+
 namespace jvpn {
 namespace {
 
@@ -19,12 +21,8 @@ Place place_of(const YAML::Mark& mark) {
 }
 
 /// A text as it may stand in one line of a terminal.
-std::string printable(std::string_view text) {
-  std::string result(text.substr(0, kLongestEcho));
-  std::ranges::replace_if(
-      result, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  if (text.size() > kLongestEcho) result += "...";
-  return result;
+std::string echo(std::string_view text) {
+  return printable(text.substr(0, kLongestEcho)) + (text.size() > kLongestEcho ? "..." : "");
 }
 
 /// Edits (insert, delete, replace) that turn one word into another.
@@ -96,8 +94,8 @@ std::string describe(const YAML::Node& node) {
   switch (node.Type()) {
     case YAML::NodeType::Scalar:
       if (node.Scalar().empty()) return "an empty text";
-      if (node.Tag() == "!") return fmt::format("\"{}\"", printable(node.Scalar()));
-      return printable(node.Scalar());
+      if (node.Tag() == "!") return fmt::format("\"{}\"", echo(node.Scalar()));
+      return echo(node.Scalar());
     case YAML::NodeType::Sequence:
       return "a list";
     case YAML::NodeType::Map:
@@ -119,7 +117,7 @@ std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
     findings.add(root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
                  describe(root));
   } catch (const YAML::Exception& error) {
-    findings.add(place_of(error.mark), "profile", "valid YAML", printable(error.msg));
+    findings.add(place_of(error.mark), "profile", "valid YAML", echo(error.msg));
   }
   return std::nullopt;
 }
@@ -147,7 +145,7 @@ void YamlMap::add_entry(const YAML::Node& name, const YAML::Node& value) {
   // A null has no text of its own: yaml-cpp gives it the place of whatever comes next.
   const Place place = value.IsNull() ? name_place : place_of(value.Mark());
   entries_.push_back(
-      {name.Scalar(), name_place, YamlValue{value, key(printable(name.Scalar())), place}});
+      {name.Scalar(), name_place, YamlValue{value, key(echo(name.Scalar())), place}});
 }
 
 const YamlMap::Entry* YamlMap::find(std::string_view name) const {
@@ -201,9 +199,8 @@ void YamlMap::finish() {
     if (std::ranges::find(known_, entry.name) != known_.end()) continue;
     const std::string_view meant = nearest(entry.name, known_);
     findings_.add(entry.key_place, entry.value.key, one_of_text(known_),
-                  meant.empty()
-                      ? printable(entry.name)
-                      : fmt::format("{} (did you mean {}?)", printable(entry.name), meant));
+                  meant.empty() ? echo(entry.name)
+                                : fmt::format("{} (did you mean {}?)", echo(entry.name), meant));
   }
 }
 

@@ -10,9 +10,9 @@
 
 #include <rte_mbuf.h>
 
+#include "common/bytes.h"
 #include "common/drop.h"
 #include "common/wire.h"
-#include "dataplane/bytes.h"
 #include "dataplane/inner_packet.h"
 #include "dataplane/port_view.h"
 
@@ -43,12 +43,6 @@ enum class HeaderSum : uint8_t { kUnknown, kGood, kBad };
 
 namespace classify {
 
-inline constexpr uint16_t kEtherIpv4 = 0x0800;
-inline constexpr uint16_t kEtherIpv6 = 0x86DD;
-inline constexpr uint16_t kEtherArp = 0x0806;
-inline constexpr uint8_t kIcmp = 1;
-inline constexpr uint8_t kUdp = 17;
-inline constexpr uint8_t kIcmpV6 = 58;
 inline constexpr uint8_t kFragmentHeader = 44;
 
 inline Classified dropped(Drop reason) {
@@ -107,21 +101,21 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
 /// A UDP datagram `offset` into the frame, `bytes` of IP payload.
 inline Classified udp(const PortView& port, const uint8_t* ethernet, uint16_t offset,
                       uint32_t bytes) {
-  if (bytes < kUdpBytes) return dropped(Drop::kTruncated);
+  if (bytes < kUdpHeaderBytes) return dropped(Drop::kTruncated);
   const uint8_t* datagram = ethernet + offset;
   const uint32_t length = load_be16(datagram + 4);
-  if (length < kUdpBytes || length > bytes) return dropped(Drop::kTruncated);
+  if (length < kUdpHeaderBytes || length > bytes) return dropped(Drop::kTruncated);
   if (load_be16(datagram + 2) != port.listen_port) return dropped(Drop::kUdpPort);
-  const auto message = static_cast<uint16_t>(offset + kUdpBytes);
-  return jvp(ethernet + message, message, length - kUdpBytes);
+  const auto message = static_cast<uint16_t>(offset + kUdpHeaderBytes);
+  return jvp(ethernet + message, message, length - kUdpHeaderBytes);
 }
 
 /// kCount when the IPv4 header in `bytes` is sound and its checksum right.
 inline Drop check_ipv4(const uint8_t* ip, uint32_t bytes, HeaderSum sum) {
-  if (bytes < kIpv4Bytes) return Drop::kTruncated;
+  if (bytes < kIpv4HeaderBytes) return Drop::kTruncated;
   const uint32_t header = (ip[0] & 0x0FU) * 4;
   const uint32_t total = load_be16(ip + 2);
-  if (!is_ipv4(ip) || header < kIpv4Bytes || total < header) return Drop::kIpHeader;
+  if (!is_ipv4(ip) || header < kIpv4HeaderBytes || total < header) return Drop::kIpHeader;
   if (total > bytes) return Drop::kTruncated;
   if (sum == HeaderSum::kBad) return Drop::kIpChecksum;
   if (sum == HeaderSum::kUnknown && !ipv4_header_sums_up(ip, header)) return Drop::kIpChecksum;
@@ -130,58 +124,78 @@ inline Drop check_ipv4(const uint8_t* ip, uint32_t bytes, HeaderSum sum) {
 
 /// kCount when the IPv6 header in `bytes` is sound.
 inline Drop check_ipv6(const uint8_t* ip, uint32_t bytes) {
-  if (bytes < kIpv6Bytes) return Drop::kTruncated;
+  if (bytes < kIpv6HeaderBytes) return Drop::kTruncated;
   if (ip[0] >> 4 != 6) return Drop::kIpHeader;
-  return kIpv6Bytes + load_be16(ip + 4) > bytes ? Drop::kTruncated : Drop::kCount;
+  return kIpv6HeaderBytes + load_be16(ip + 4) > bytes ? Drop::kTruncated : Drop::kCount;
 }
 
 inline Classified outside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                HeaderSum sum) {
-  const uint8_t* ip = ethernet + kEthernetBytes;
-  const Drop unsound = check_ipv4(ip, length - kEthernetBytes, sum);
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
+  const Drop unsound = check_ipv4(ip, length - kEthernetHeaderBytes, sum);
   if (unsound != Drop::kCount) return dropped(unsound);
   if (!port.owns_ipv4(ip + 16) || to_group(ethernet)) return dropped(Drop::kNotForUs);
   if ((ip[0] & 0x0F) != 5) return dropped(Drop::kIpOptions);
   if ((load_be16(ip + 6) & 0x3FFF) != 0) return dropped(Drop::kFragment);
-  if (ip[9] == kIcmp) return frame();
-  if (ip[9] != kUdp) return dropped(Drop::kProtocol);
-  return udp(port, ethernet, kEthernetBytes + kIpv4Bytes, load_be16(ip + 2) - kIpv4Bytes);
+  if (ip[9] == kProtocolIcmp) return frame();
+  if (ip[9] != kProtocolUdp) return dropped(Drop::kProtocol);
+  return udp(port, ethernet, kEthernetHeaderBytes + kIpv4HeaderBytes,
+             load_be16(ip + 2) - kIpv4HeaderBytes);
 }
 
 inline Classified outside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
-  const uint8_t* ip = ethernet + kEthernetBytes;
-  const Drop unsound = check_ipv6(ip, length - kEthernetBytes);
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
+  const Drop unsound = check_ipv6(ip, length - kEthernetHeaderBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
   const uint8_t next_header = ip[6];
   const bool group = ip[24] == 0xFF;
-  if (group && next_header == kIcmpV6) return frame();  // neighbour solicitation
+  if (group && next_header == kProtocolIcmpv6) return frame();  // neighbour solicitation
   if (group || to_group(ethernet) || !port.owns_ipv6(ip + 24)) return dropped(Drop::kNotForUs);
-  if (next_header == kIcmpV6) return frame();
+  if (next_header == kProtocolIcmpv6) return frame();
   if (next_header == kFragmentHeader) return dropped(Drop::kFragment);
   if (is_ipv6_extension(next_header)) return dropped(Drop::kIpOptions);
-  if (next_header != kUdp) return dropped(Drop::kProtocol);
-  return udp(port, ethernet, kEthernetBytes + kIpv6Bytes, load_be16(ip + 4));
+  if (next_header != kProtocolUdp) return dropped(Drop::kProtocol);
+  return udp(port, ethernet, kEthernetHeaderBytes + kIpv6HeaderBytes, load_be16(ip + 4));
 }
 
 inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
                               HeaderSum sum) {
-  const uint8_t* ip = ethernet + kEthernetBytes;
-  const Drop unsound = check_ipv4(ip, length - kEthernetBytes, sum);
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
+  const Drop unsound = check_ipv4(ip, length - kEthernetHeaderBytes, sum);
   if (unsound != Drop::kCount) return dropped(unsound);
   if (to_group(ethernet)) return dropped(Drop::kNotForUs);
   if (port.owns_ipv4(ip + 16)) return frame();
-  return {Verdict::kInner, Drop::kCount, kEthernetBytes, load_be16(ip + 2)};
+  return {Verdict::kInner, Drop::kCount, kEthernetHeaderBytes, load_be16(ip + 2)};
 }
 
 inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
-  const uint8_t* ip = ethernet + kEthernetBytes;
-  const Drop unsound = check_ipv6(ip, length - kEthernetBytes);
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
+  const Drop unsound = check_ipv6(ip, length - kEthernetHeaderBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
   const bool group = ip[24] == 0xFF;
-  if (group && ip[6] == kIcmpV6) return frame();
+  if (group && ip[6] == kProtocolIcmpv6) return frame();
   if (group || to_group(ethernet)) return dropped(Drop::kNotForUs);
   if (port.owns_ipv6(ip + 24)) return frame();
-  return {Verdict::kInner, Drop::kCount, kEthernetBytes, kIpv6Bytes + load_be16(ip + 4)};
+  return {Verdict::kInner, Drop::kCount, kEthernetHeaderBytes,
+          kIpv6HeaderBytes + load_be16(ip + 4)};
+}
+
+/// What ports of both roles decide alike; the callers decide about IP.
+template <typename OfIpv4, typename OfIpv6>
+Classified by_ether_type(const PortView& port, const uint8_t* ethernet, uint32_t length,
+                         OfIpv4 of_ipv4, OfIpv6 of_ipv6) {
+  if (length < kEthernetHeaderBytes) return dropped(Drop::kTruncated);
+  if (!to_port(port, ethernet) && !to_group(ethernet)) return dropped(Drop::kNotForUs);
+  switch (load_be16(ethernet + 12)) {
+    case kEtherTypeIpv4:
+      return of_ipv4();
+    case kEtherTypeIpv6:
+      return of_ipv6();
+    case kEtherTypeArp:
+      return frame();
+    default:
+      return dropped(Drop::kEtherType);
+  }
 }
 
 }  // namespace classify
@@ -189,7 +203,7 @@ inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uin
 /// What nearly every frame is, decided by one branch: a JVP data message over IPv4 without options
 /// or fragments to the port's first address, nothing behind the datagram. Gives the message's
 /// length, which starts at kPlainMessage; 0: it may be anything.
-inline constexpr uint32_t kPlainMessage = kEthernetBytes + kIpv4Bytes + kUdpBytes;
+inline constexpr uint32_t kPlainMessage = kEthernetHeaderBytes + kIpv4HeaderBytes + kUdpHeaderBytes;
 inline uint32_t plain_data(const PortView& port, const uint8_t* ethernet, uint32_t length,
                            HeaderSum sum) {
   if (length < port.least_data) [[unlikely]]
@@ -198,28 +212,29 @@ inline uint32_t plain_data(const PortView& port, const uint8_t* ethernet, uint32
       _mm_or_si128(_mm_or_si128(port.plain_ipv4.differences(ethernet),
                                 port.plain_udp[0].differences(ethernet + kPlainUdp[0])),
                    port.plain_udp[1].differences(ethernet + kPlainUdp[1]));
-  const uint8_t* ip = ethernet + kEthernetBytes;
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
   const uint32_t total = load_be16(ip + 2);
-  const uint32_t datagram = load_be16(ip + kIpv4Bytes + 4);
-  const bool sized = datagram + kIpv4Bytes == total && total + kEthernetBytes <= length &&
-                     datagram >= kUdpBytes + kMinData;
+  const uint32_t datagram = load_be16(ip + kIpv4HeaderBytes + 4);
+  const bool sized = datagram + kIpv4HeaderBytes == total &&
+                     total + kEthernetHeaderBytes <= length &&
+                     datagram >= kUdpHeaderBytes + kMinData;
   const bool sums_up =
       sum == HeaderSum::kGood || (sum == HeaderSum::kUnknown && ipv4_plain_header_sums_up(ip));
   if (!sized || !sums_up || _mm_test_all_zeros(differences, differences) == 0) [[unlikely]]
     return 0;
-  return datagram - kUdpBytes;
+  return datagram - kUdpHeaderBytes;
 }
 
 /// The same for an inside port: an IPv4 packet without options that isn't for the port itself.
 /// Gives its length; 0: it may be anything.
 inline uint32_t plain_inner(const PortView& port, const uint8_t* ethernet, uint32_t length,
                             HeaderSum sum) {
-  if (length < kEthernetBytes + kIpv4Bytes) [[unlikely]]
+  if (length < kEthernetHeaderBytes + kIpv4HeaderBytes) [[unlikely]]
     return 0;
   const __m128i differences = port.plain_ipv4.differences(ethernet);
-  const uint8_t* ip = ethernet + kEthernetBytes;
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
   const uint32_t total = load_be16(ip + 2);
-  const bool sized = total >= kIpv4Bytes && total + kEthernetBytes <= length;
+  const bool sized = total >= kIpv4HeaderBytes && total + kEthernetHeaderBytes <= length;
   const bool sums_up =
       sum == HeaderSum::kGood || (sum == HeaderSum::kUnknown && ipv4_plain_header_sums_up(ip));
   if (!sized || !sums_up || _mm_test_all_zeros(differences, differences) == 0 ||
@@ -231,37 +246,17 @@ inline uint32_t plain_inner(const PortView& port, const uint8_t* ethernet, uint3
 /// A frame from an outside port, `length` bytes from Ethernet.
 inline Classified classify_outside(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                    HeaderSum sum) {
-  if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
-  if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
-    return classify::dropped(Drop::kNotForUs);
-  switch (load_be16(ethernet + 12)) {
-    case classify::kEtherIpv4:
-      return classify::outside_ipv4(port, ethernet, length, sum);
-    case classify::kEtherIpv6:
-      return classify::outside_ipv6(port, ethernet, length);
-    case classify::kEtherArp:
-      return classify::frame();
-    default:
-      return classify::dropped(Drop::kEtherType);
-  }
+  return classify::by_ether_type(
+      port, ethernet, length, [&] { return classify::outside_ipv4(port, ethernet, length, sum); },
+      [&] { return classify::outside_ipv6(port, ethernet, length); });
 }
 
 /// A frame from an inside port, `length` bytes from Ethernet.
 inline Classified classify_inside(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                   HeaderSum sum) {
-  if (length < kEthernetBytes) return classify::dropped(Drop::kTruncated);
-  if (!classify::to_port(port, ethernet) && !classify::to_group(ethernet))
-    return classify::dropped(Drop::kNotForUs);
-  switch (load_be16(ethernet + 12)) {
-    case classify::kEtherIpv4:
-      return classify::inside_ipv4(port, ethernet, length, sum);
-    case classify::kEtherIpv6:
-      return classify::inside_ipv6(port, ethernet, length);
-    case classify::kEtherArp:
-      return classify::frame();
-    default:
-      return classify::dropped(Drop::kEtherType);
-  }
+  return classify::by_ether_type(
+      port, ethernet, length, [&] { return classify::inside_ipv4(port, ethernet, length, sum); },
+      [&] { return classify::inside_ipv6(port, ethernet, length); });
 }
 
 /// The port's own judgement, when it makes one.

@@ -8,11 +8,10 @@
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <rte_malloc.h>
-#include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include "common/dpdk_name.h"
 #include "common/secret.h"
 #include "common/source_signal.h"
 #include "dataplane/eal.h"
@@ -22,62 +21,20 @@
 namespace jvpn {
 namespace {
 
-struct FreePool {
-  void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
-};
-struct FreeDpdk {
-  void operator()(void* memory) const { rte_free(memory); }
-};
-
-/// The packets left in a ring go back to their pools before it does.
-struct FreeRing {
-  void operator()(rte_ring* ring) const {
-    void* packet = nullptr;
-    while (rte_ring_sc_dequeue(ring, &packet) == 0)
-      rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
-    rte_ring_free(ring);
-  }
-};
-
 struct FreeSignals {
   void operator()(rte_ring* ring) const { rte_ring_free(ring); }
 };
 
-using Pool = std::unique_ptr<rte_mempool, FreePool>;
-using Rcu = std::unique_ptr<rte_rcu_qsbr, FreeDpdk>;
-using Ring = std::unique_ptr<rte_ring, FreeRing>;
 using SignalRing = std::unique_ptr<rte_ring, FreeSignals>;
 
 constexpr unsigned kSourceSignals = 256;
 
-std::string unique_name(const std::string& what) {
-  static std::atomic<unsigned> objects{0};
-  return "jvpn_" + what + "_" + std::to_string(objects.fetch_add(1));
-}
-
-Result<Ring> make_ring(const char* what, uint32_t packets) {
-  rte_ring* ring =
-      rte_ring_create(unique_name(what).c_str(), packets, static_cast<int>(rte_socket_id()),
-                      RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
-  if (ring != nullptr) return Ring(ring);
-  return Error{std::string("no ring of ") + std::to_string(packets) +
-               " packets: " + rte_strerror(rte_errno)};
-}
-
 Result<SignalRing> make_source_ring() {
-  rte_ring* ring =
-      rte_ring_create_elem(unique_name("sources").c_str(), sizeof(SourceSignal), kSourceSignals,
-                           static_cast<int>(rte_socket_id()), RING_F_SP_ENQ | RING_F_SC_DEQ);
+  rte_ring* ring = rte_ring_create_elem(unique_dpdk_name("sources").c_str(), sizeof(SourceSignal),
+                                        kSourceSignals, static_cast<int>(rte_socket_id()),
+                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
   if (ring != nullptr) return SignalRing(ring);
   return Error{std::string("no ring of source signals: ") + rte_strerror(rte_errno)};
-}
-
-Result<Rcu> make_rcu(uint32_t readers) {
-  const size_t bytes = rte_rcu_qsbr_get_memsize(readers);
-  Rcu rcu(static_cast<rte_rcu_qsbr*>(rte_zmalloc("jvpn_rcu", bytes, kCacheLine)));
-  if (rcu == nullptr || rte_rcu_qsbr_init(rcu.get(), readers) != 0)
-    return Error{"no DPDK memory for the RCU variable: raise memory.megabytes"};
-  return rcu;
 }
 
 uint16_t largest_mtu(const GatewayProfile& profile) {
@@ -111,12 +68,24 @@ int run_worker(void* argument) {
 
 }  // namespace
 
+Result<Tables> Tables::create(uint32_t readers, uint32_t peers, const RouteTable::Sizes& sizes) {
+  Tables tables;
+  auto rcu = make_rcu(readers);
+  if (!rcu) return rcu.error();
+  tables.rcu = *std::move(rcu);
+  auto sessions = SessionTable::create(peers);
+  if (!sessions) return sessions.error();
+  tables.sessions = *std::move(sessions);
+  auto routes = RouteTable::create(sizes, tables.rcu.get());
+  if (!routes) return routes.error();
+  tables.routes = *std::move(routes);
+  return tables;
+}
+
 /// Members in the order of dependence: destroyed from the last to the first.
 struct Dataplane::Parts {
   MacKey mac1{};
-  Rcu rcu;
-  std::unique_ptr<SessionTable> sessions;
-  std::unique_ptr<RouteTable> routes;
+  Tables tables;
   SharedCookieSecrets cookies{nullptr};
   Pool data_pool;
   Pool control_pool;
@@ -133,7 +102,6 @@ struct Dataplane::Parts {
 
   ~Parts() { wipe(&mac1, sizeof mac1); }
 
-  Result<void> make_tables(const GatewayProfile& profile, const RouteTable::Sizes& sizes);
   Result<void> make_pools(const GatewayProfile& profile);
   Result<void> make_rings(const LimitsProfile& limits, size_t workers);
   Result<void> open_ports(const GatewayProfile& profile);
@@ -148,26 +116,12 @@ Result<rte_ring*> Dataplane::Parts::own_ring(const char* what, uint32_t packets)
   return owned_rings.back().get();
 }
 
-Result<void> Dataplane::Parts::make_tables(const GatewayProfile& profile,
-                                           const RouteTable::Sizes& sizes) {
-  auto variable = make_rcu(static_cast<uint32_t>(profile.cores.workers.size()));
-  if (!variable) return variable.error();
-  rcu = *std::move(variable);
-  auto session_table = SessionTable::create(profile.limits.sessions);
-  if (!session_table) return session_table.error();
-  sessions = *std::move(session_table);
-  auto route_table = RouteTable::create(sizes, rcu.get());
-  if (!route_table) return route_table.error();
-  routes = *std::move(route_table);
-  return {};
-}
-
 Result<void> Dataplane::Parts::make_pools(const GatewayProfile& profile) {
   const uint16_t mtu = largest_mtu(profile);
-  auto data = make_pool(unique_name("data"), profile.limits.mbufs, mtu);
+  auto data = make_pool(unique_dpdk_name("data"), profile.limits.mbufs, mtu);
   if (!data) return data.error();
   data_pool = Pool(*data);
-  auto control = make_pool(unique_name("control"), profile.limits.control_mbufs, mtu);
+  auto control = make_pool(unique_dpdk_name("control"), profile.limits.control_mbufs, mtu);
   if (!control) return control.error();
   control_pool = Pool(*control);
   return {};
@@ -212,22 +166,21 @@ Result<void> Dataplane::Parts::open_ports(const GatewayProfile& profile) {
   return {};
 }
 
-/// Queue q of port p belongs to worker (p + q) mod workers: single queues of several ports spread.
 Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
   const size_t count = profile.cores.workers.size();
   counters = std::vector<WorkerCounters>(count);
   std::vector<WorkerConfig> configs(count);
   for (const PortInfo& port : infos) {
     for (uint16_t queue = 0; queue < port.rx_queues; ++queue)
-      configs[(port.number + queue) % count].queues.push_back({port.number, queue});
+      configs[worker_of_queue(port.number, queue, count)].queues.push_back({port.number, queue});
   }
   for (size_t number = 0; number < count; ++number) {
     WorkerConfig& config = configs[number];
     config.number = static_cast<uint16_t>(number);
     config.workers = static_cast<uint16_t>(count);
-    config.sessions = sessions.get();
-    config.routes = routes.get();
-    config.rcu = rcu.get();
+    config.sessions = tables.sessions.get();
+    config.routes = tables.routes.get();
+    config.rcu = tables.rcu.get();
     config.rings = rings;
     config.ports = infos;
     config.counters = &counters[number];
@@ -253,9 +206,18 @@ Dataplane::~Dataplane() {
 Result<std::unique_ptr<Dataplane>> Dataplane::create(const GatewayProfile& profile,
                                                      const Options& options) {
   if (auto sound = check_counts(profile); !sound) return sound.error();
+  const auto workers = static_cast<uint32_t>(profile.cores.workers.size());
+  auto tables = Tables::create(workers, profile.limits.sessions, options.routes);
+  if (!tables) return tables.error();
+  return create(profile, options.mac1, *std::move(tables));
+}
+
+Result<std::unique_ptr<Dataplane>> Dataplane::create(const GatewayProfile& profile,
+                                                     const MacKey& mac1, Tables tables) {
+  if (auto sound = check_counts(profile); !sound) return sound.error();
   auto parts = std::make_unique<Parts>();
-  parts->mac1 = options.mac1;
-  if (auto done = parts->make_tables(profile, options.routes); !done) return done.error();
+  parts->mac1 = mac1;
+  parts->tables = std::move(tables);
   if (auto done = parts->make_pools(profile); !done) return done.error();
   const size_t workers = profile.cores.workers.size();
   if (auto done = parts->make_rings(profile.limits, workers); !done) return done.error();
@@ -285,10 +247,9 @@ void Dataplane::stop() {
   parts_->running = false;
 }
 
-size_t Dataplane::poll(size_t worker) {
-  return parts_->workers[worker]->poll_once();
+Worker& Dataplane::worker(size_t number) {
+  return *parts_->workers[number];
 }
-
 size_t Dataplane::workers() const {
   return parts_->workers.size();
 }
@@ -299,13 +260,13 @@ bool Dataplane::link_up(uint16_t port) const {
   return parts_->ports[port].link_up();
 }
 SessionTable& Dataplane::sessions() {
-  return *parts_->sessions;
+  return *parts_->tables.sessions;
 }
 RouteTable& Dataplane::routes() {
-  return *parts_->routes;
+  return *parts_->tables.routes;
 }
 rte_rcu_qsbr* Dataplane::rcu() {
-  return parts_->rcu.get();
+  return parts_->tables.rcu.get();
 }
 SharedCookieSecrets& Dataplane::cookie_secrets() {
   return parts_->cookies;
@@ -319,7 +280,7 @@ const WorkerCounters& Dataplane::counters(size_t worker) const {
 rte_mempool* Dataplane::control_pool() {
   return parts_->control_pool.get();
 }
-const rte_mempool* Dataplane::data_pool() const {
+rte_mempool* Dataplane::data_pool() {
   return parts_->data_pool.get();
 }
 

@@ -20,8 +20,26 @@
 #include "common/result.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
+#include "dataplane/handles.h"
 
 namespace jvpn {
+
+class Worker;
+
+/// What workers look packets up in. The memory that grows with the number of peers.
+struct Tables {
+  Rcu rcu;
+  std::unique_ptr<SessionTable> sessions;
+  std::unique_ptr<RouteTable> routes;  ///< frees through `rcu`
+
+  /// `readers`: workers. The session table holds `peers`.
+  static Result<Tables> create(uint32_t readers, uint32_t peers, const RouteTable::Sizes& sizes);
+};
+
+/// The worker that polls a receive queue. Single queues of several ports spread over the workers.
+constexpr size_t worker_of_queue(size_t port, size_t queue, size_t workers) {
+  return (port + queue) % workers;
+}
 
 class Dataplane {
  public:
@@ -35,6 +53,9 @@ class Dataplane {
   /// Errors name the port or limit, what was expected and how to mend it.
   static Result<std::unique_ptr<Dataplane>> create(const GatewayProfile& profile,
                                                    const Options& options);
+  /// The same between tables that were made before, with a reader for each worker.
+  static Result<std::unique_ptr<Dataplane>> create(const GatewayProfile& profile,
+                                                   const MacKey& mac1, Tables tables);
   /// Stops the workers if they run, then closes ports and frees everything. Records that are still
   /// in the session table belong to control, which unpublishes and frees them first.
   ~Dataplane();
@@ -45,9 +66,8 @@ class Dataplane {
   Result<void> start();
   /// Ends the workers' loops and waits for them: some hundred microseconds. No effect when stopped.
   void stop();
-  /// Instead of start(): one pass of a worker on the calling thread, for a harness that decides who
-  /// runs when. Returns the number of packets.
-  size_t poll(size_t worker);
+  /// Instead of start(), for a harness that decides which worker runs when.
+  Worker& worker(size_t number);
 
   size_t workers() const;
   /// In profile order: `ports()[n].number == n`.
@@ -69,8 +89,8 @@ class Dataplane {
 
   /// Where control takes the mbufs that it sends, each with a PacketNote; apart from the data's.
   rte_mempool* control_pool();
-  /// What ports receive into, for its fill level.
-  const rte_mempool* data_pool() const;
+  /// What ports receive into.
+  rte_mempool* data_pool();
 
  private:
   struct Parts;

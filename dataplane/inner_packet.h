@@ -6,47 +6,35 @@
 
 #include <rte_hash_crc.h>
 
+#include "common/bytes.h"
+#include "common/ip_header.h"
 #include "common/wire.h"
-#include "dataplane/bytes.h"
+#include "dataplane/header_sum.h"
 
 namespace jvpn {
 
-inline constexpr uint32_t kEthernetBytes = 14;
-inline constexpr uint32_t kIpv4Bytes = 20;
-inline constexpr uint32_t kIpv6Bytes = 40;
-inline constexpr uint32_t kUdpBytes = 8;
 /// A data message with the least inner packet.
-inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4Bytes;
-
-inline bool is_ipv4(const uint8_t* ip) {
-  return ip[0] >> 4 == 4;
-}
-inline const uint8_t* source_of(const uint8_t* ip) {
-  return ip + (is_ipv4(ip) ? 12 : 8);
-}
-inline const uint8_t* destination_of(const uint8_t* ip) {
-  return ip + (is_ipv4(ip) ? 16 : 24);
-}
+inline constexpr uint32_t kMinData = wire::kTransportOverhead + kIpv4HeaderBytes;
 
 /// Length by the packet's own header, ≤ `available`; 0 when the header is not sound: version,
 /// header length, total length or (IPv4) checksum. Options and fragments are carried as they are.
 inline uint32_t sound_inner_bytes(const uint8_t* ip, uint32_t available) {
-  if (available < kIpv4Bytes) return 0;
+  if (available < kIpv4HeaderBytes) return 0;
   if (is_ipv4(ip)) {
     const uint32_t header = (ip[0] & 0x0FU) * 4;
     const uint32_t total = load_be16(ip + 2);
-    if (header < kIpv4Bytes || total < header || total > available) return 0;
+    if (header < kIpv4HeaderBytes || total < header || total > available) return 0;
     return ipv4_header_sums_up(ip, header) ? total : 0;
   }
-  if (ip[0] >> 4 != 6 || available < kIpv6Bytes) return 0;
-  const uint32_t total = kIpv6Bytes + load_be16(ip + 4);
+  if (ip[0] >> 4 != 6 || available < kIpv6HeaderBytes) return 0;
+  const uint32_t total = kIpv6HeaderBytes + load_be16(ip + 4);
   return total <= available ? total : 0;
 }
 
 /// The same, but 0 also for what is neither IPv4 nor without options.
 inline uint32_t plain_inner_bytes(const uint8_t* ip, uint32_t available) {
   const uint32_t total = load_be16(ip + 2);
-  const bool sound = available >= kIpv4Bytes && ip[0] == 0x45 && total >= kIpv4Bytes &&
+  const bool sound = available >= kIpv4HeaderBytes && ip[0] == 0x45 && total >= kIpv4HeaderBytes &&
                      total <= available && ipv4_plain_header_sums_up(ip);
   return sound ? total : 0;
 }
@@ -73,9 +61,9 @@ inline uint32_t flow_hash(const uint8_t* ip, uint32_t bytes) {
     hash = rte_hash_crc_8byte(load_u64(source_of(ip) + i), hash);
   const bool v4 = is_ipv4(ip);
   const uint8_t protocol = v4 ? ip[9] : ip[6];
-  if (protocol != 6 && protocol != 17) return hash;
+  if (protocol != kProtocolTcp && protocol != kProtocolUdp) return hash;
   if (v4 && (load_be16(ip + 6) & 0x3FFF) != 0) return hash;
-  const uint32_t header = v4 ? (ip[0] & 0x0FU) * 4 : kIpv6Bytes;
+  const uint32_t header = v4 ? (ip[0] & 0x0FU) * 4 : kIpv6HeaderBytes;
   if (header + 4 > bytes) return hash;
   return rte_hash_crc_4byte(load_u32(ip + header), hash);
 }

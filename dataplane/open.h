@@ -86,8 +86,8 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   if (worker.rings.sources == nullptr || quiet) return;
   const uint64_t next = (worker.now_tsc + worker.tsc_per_signal) >> kQuietShift;
   lane.quiet_until = std::max(static_cast<uint32_t>(next), 1U);
-  const uint8_t* udp = data.message - kUdpBytes;
-  const uint8_t* ip = rte_pktmbuf_mtod(data.packet, const uint8_t*) + kEthernetBytes;
+  const uint8_t* udp = data.message - kUdpHeaderBytes;
+  const uint8_t* ip = rte_pktmbuf_mtod(data.packet, const uint8_t*) + kEthernetHeaderBytes;
   SourceSignal signal;
   signal.receiver = lookup::receiver_of(data.message);
   signal.port = data.port;
@@ -106,14 +106,14 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
 [[gnu::noinline]] inline void examine_source(WorkerContext& worker, const DataPacket& data) {
   const uint64_t bound = data.record->source.load(std::memory_order_relaxed);
   if (bound == 0) return;
-  const uint8_t* udp = data.message - kUdpBytes;
+  const uint8_t* udp = data.message - kUdpHeaderBytes;
   const bool v6 = (bound & kIpv6Source) != 0;
   if (!v6 || source_tag_v6(udp - 32, load_u16(udp)) != bound) signal_source(worker, data);
 }
 
 /// Reads the source where an IPv4 header has it; in another header something else stands there.
 inline void check_source(WorkerContext& worker, const DataPacket& data) {
-  const uint8_t* udp = data.message - kUdpBytes;
+  const uint8_t* udp = data.message - kUdpHeaderBytes;
   const uint64_t source = source_tag_v4(load_u32(udp - 8), load_u16(udp));
   if (source != data.record->source.load(std::memory_order_relaxed)) [[unlikely]]
     examine_source(worker, data);

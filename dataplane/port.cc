@@ -45,7 +45,7 @@ Error call_error(const PortProfile& profile, const std::string& what, int error)
 /// The device's name within DPDK: the PCI address, or the vdev's before its arguments.
 std::string device_name(const PortProfile& profile) {
   if (!profile.pci.empty()) return profile.pci;
-  return profile.vdev.substr(0, profile.vdev.find(','));
+  return vdev_name(profile.vdev);
 }
 
 Error no_device(const PortProfile& profile) {

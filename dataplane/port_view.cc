@@ -26,8 +26,8 @@ struct FramePattern {
 };
 
 FramePattern data_message(const PortInfo& port, uint32_t address_be, uint16_t udp_port) {
-  constexpr size_t kIp = kEthernetBytes;
-  constexpr size_t kUdp = kIp + kIpv4Bytes;
+  constexpr size_t kIp = kEthernetHeaderBytes;
+  constexpr size_t kUdp = kIp + kIpv4HeaderBytes;
   FramePattern frame;
   for (size_t i = 0; i < port.mac.size(); ++i) frame.want(i, port.mac[i]);
   frame.want(12, 0x08);
@@ -40,8 +40,8 @@ FramePattern data_message(const PortInfo& port, uint32_t address_be, uint16_t ud
     frame.want(kIp + 16 + i, static_cast<uint8_t>(address_be >> (8 * i)));
   frame.want(kUdp + 2, static_cast<uint8_t>(udp_port >> 8));
   frame.want(kUdp + 3, static_cast<uint8_t>(udp_port));
-  frame.want(kUdp + kUdpBytes, static_cast<uint8_t>(wire::MessageType::kData));
-  for (unsigned i = 1; i < sizeof(wire::Preamble); ++i) frame.want(kUdp + kUdpBytes + i, 0);
+  frame.want(kUdp + kUdpHeaderBytes, static_cast<uint8_t>(wire::MessageType::kData));
+  for (unsigned i = 1; i < sizeof(wire::Preamble); ++i) frame.want(kUdp + kUdpHeaderBytes + i, 0);
   return frame;
 }
 
@@ -80,7 +80,8 @@ PortView::PortView(const PortInfo& port, uint16_t udp_port)
   const FramePattern plain = data_message(port, ipv4.empty() ? 0 : ipv4.front(), udp_port);
   plain_ipv4 = plain.part(0);
   for (size_t i = 0; i < 2; ++i) plain_udp[i] = plain.part(kPlainUdp[i]);
-  if (!ipv4.empty()) least_data = kEthernetBytes + kIpv4Bytes + kUdpBytes + kMinData;
+  if (!ipv4.empty())
+    least_data = kEthernetHeaderBytes + kIpv4HeaderBytes + kUdpHeaderBytes + kMinData;
   if (!ipv6.empty()) ipv6.push_back(link_local_of(port.mac));
 }
 

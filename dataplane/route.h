@@ -13,9 +13,9 @@
 #include <rte_prefetch.h>
 
 #include "common/assert.h"
+#include "common/bytes.h"
 #include "common/route_table.h"
 #include "dataplane/burst.h"
-#include "dataplane/bytes.h"
 #include "dataplane/context.h"
 #include "dataplane/inner_packet.h"
 #include "dataplane/lookup.h"
@@ -55,7 +55,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
     return drop(worker, packet, Drop::kNoRoom);
   JVPN_DEBUG_ASSERT(worker.tx.has_port(hop->port), "a next hop is on a port that there is");
   write_link(*hop, inner.ip, inner.ipv4);
-  set_data(packet, inner.ip - kEthernetBytes, inner.bytes + kEthernetBytes);
+  set_data(packet, inner.ip - kEthernetHeaderBytes, inner.bytes + kEthernetHeaderBytes);
   packet->ol_flags = 0;
   worker.tx.add(hop->port, packet);
 }
@@ -88,7 +88,7 @@ template <Origin kOrigin>
                                             Target target, RouteBurst<kOrigin>& outgoing) {
   using Kind = Target::Kind;
   const Kind kind = target.kind();
-  JVPN_DEBUG_ASSERT(inner.bytes >= (inner.ipv4 ? kIpv4Bytes : kIpv6Bytes),
+  JVPN_DEBUG_ASSERT(inner.bytes >= (inner.ipv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes),
                     "an inner packet has its header");
   if (kOrigin == Origin::kTunnel && kind == Kind::kNextHop) [[likely]] {
     if (may_forward(worker, inner, kOrigin)) to_next_hop(worker, inner, kOrigin, target.number());

@@ -9,8 +9,8 @@
 #include <rte_prefetch.h>
 
 #include "common/assert.h"
+#include "common/bytes.h"
 #include "common/route_table.h"
-#include "dataplane/bytes.h"
 
 namespace jvpn {
 

@@ -178,7 +178,7 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
   uint16_t sum;
   if (worker.ports[port].tx_udp_checksum) {
     packet->l2_len = kTunnelV6.ip;
-    packet->l3_len = kIpv6Bytes;
+    packet->l3_len = kIpv6HeaderBytes;
     packet->ol_flags = RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM;
     sum = rte_ipv6_phdr_cksum(ip, packet->ol_flags);
   } else {

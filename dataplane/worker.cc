@@ -11,7 +11,9 @@
 #include <rte_prefetch.h>
 
 #include "common/assert.h"
+#include "common/bytes.h"
 #include "common/handshake_mac.h"
+#include "common/ip_header.h"
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
 #include "dataplane/handoff.h"
@@ -31,11 +33,11 @@ constexpr long kLongestSleepNs = 200'000;
 /// Source of a frame that classify found to be UDP, whose payload starts at `message`.
 Endpoint source_endpoint(const uint8_t* ethernet, const uint8_t* message) {
   Endpoint source;
-  const uint8_t* ip = ethernet + kEthernetBytes;
+  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
   const bool v4 = is_ipv4(ip);
   source.address.family = v4 ? Family::kIpv4 : Family::kIpv6;
   std::copy_n(source_of(ip), v4 ? 4 : 16, source.address.bytes.begin());
-  source.port = load_be16(message - kUdpBytes);
+  source.port = load_be16(message - kUdpHeaderBytes);
   return source;
 }
 
@@ -66,7 +68,7 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
 /// Where the worker remembers the route of a frame that may be anything.
 [[gnu::always_inline]] inline void prefetch_route(const WorkerContext& worker,
                                                   const rte_mbuf* packet) {
-  const uint8_t* ip = rte_pktmbuf_mtod_offset(packet, const uint8_t*, kEthernetBytes);
+  const uint8_t* ip = rte_pktmbuf_mtod_offset(packet, const uint8_t*, kEthernetHeaderBytes);
   if (is_ipv4(ip)) [[likely]]
     worker.route_cache->prefetch_v4(load_u32(ip + 16));
   else
@@ -256,7 +258,7 @@ void Worker::take_inside(const PortView& port, const FrameBurst& frames) {
     const uint32_t bytes =
         plain_inner(port, ethernet, packet->data_len, header_sum_of(port, packet));
     if (bytes != 0 && packet->nb_segs == 1) [[likely]]
-      take_inner(context_, port, packet, ethernet + kEthernetBytes, bytes, true, outgoing);
+      take_inner(context_, port, packet, ethernet + kEthernetHeaderBytes, bytes, true, outgoing);
     else
       take_inside_frame(port, packet, outgoing);
   }

@@ -11,27 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file_descriptor.h"
+
 namespace jvpn::admin {
 namespace {
 
 constexpr size_t kLargestText = size_t{256} << 20;
 constexpr size_t kLargestKeyFile = 128;  // 44 characters and some white space
 
-/// Closes a descriptor when it goes.
-class OpenFile {
- public:
-  explicit OpenFile(const char* path, int flags = 0)
-      : fd_(open(path, O_RDONLY | O_CLOEXEC | flags)) {}
-  ~OpenFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
+FileDescriptor open_file(const std::string& path, int flags = 0) {
+  return FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
+}
 
 /// Bytes read into `buffer`, as many as there are and fit; -1 with errno.
 ssize_t read_some(int fd, char* buffer, size_t bytes) {
@@ -137,13 +127,13 @@ void resolve_paths(Profile& profile, const std::string& path) {
 }  // namespace
 
 Result<std::string> read_text_file(const std::string& path) {
-  const OpenFile file(path.c_str());
-  if (file.fd() < 0) return unreadable(path, std::strerror(errno));
+  const FileDescriptor file = open_file(path);
+  if (!file) return unreadable(path, std::strerror(errno));
 
   std::string text;
   std::array<char, 16'384> buffer;
   for (;;) {
-    const ssize_t bytes = read_some(file.fd(), buffer.data(), buffer.size());
+    const ssize_t bytes = read_some(file.get(), buffer.data(), buffer.size());
     if (bytes < 0) return unreadable(path, std::strerror(errno));
     if (bytes == 0) return text;
     text.append(buffer.data(), static_cast<size_t>(bytes));
@@ -162,14 +152,14 @@ Result<SecretKey> read_key_file(const FileReference& file, std::string_view prof
   };
   const std::string path = resolve_path(file.path, profile_path);
   // Non-blocking, so that a FIFO in the place of a key can't hold the program up.
-  const OpenFile opened(path.c_str(), O_NONBLOCK);
-  if (opened.fd() < 0) {
+  const FileDescriptor opened = open_file(path, O_NONBLOCK);
+  if (!opened) {
     return finding("a readable key file", fmt::format("{} ({})", std::strerror(errno), path));
   }
-  if (const auto wrong = check_key_file(opened.fd())) {
+  if (const auto wrong = check_key_file(opened.get())) {
     return finding(wrong->first, fmt::format("{} ({})", wrong->second, path));
   }
-  auto key = read_key(opened.fd());
+  auto key = read_key(opened.get());
   if (!key) {
     return finding("a file with one key of 32 bytes in base64",
                    fmt::format("something else ({}; make one with jvpn genkey or genpsk)", path));

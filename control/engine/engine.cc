@@ -1,9 +1,9 @@
-// The engine's inputs: each finds the part that it is for, and leaves by leave().
+// What the program around an engine tells it and asks it. Packets come in by packet_dispatch.cc;
+// every input leaves by leave().
 #include "control/engine/engine.h"
 
 #include "common/limits.h"
 #include "control/engine/engine_impl.h"
-#include "control/protocol/handshake_parties.h"
 
 namespace jvpn::engine {
 namespace {
@@ -47,44 +47,6 @@ Result<std::unique_ptr<SessionEngine>> SessionEngine::create(EngineConfig config
 
 SessionEngine::SessionEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SessionEngine::~SessionEngine() = default;
-
-// ---- Packets.
-
-void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
-                                 std::optional<MacVerdict> verdict) {
-  Parts& parts = impl_->parts;
-  ++impl_->counters.handshakes_received;
-  switch (datagram.empty() ? wire::MessageType{} : wire::MessageType{datagram[0]}) {
-    case wire::MessageType::kInitiation:
-      return impl_->leave(parts.acceptor.on_initiation(now, from, datagram, verdict));
-    case wire::MessageType::kResponse:
-      return impl_->leave(parts.dialer.on_response(now, from, datagram, verdict));
-    case wire::MessageType::kCookieReply:
-      parts.dialer.on_cookie_reply(now, from, datagram);
-      break;
-    default:
-      protocol::refuse_handshake(impl_->context, parts.reporter, now, from,
-                                 Reason::kSecAbuseControlPlane, Detail::kNone);
-  }
-  impl_->carry_out();
-}
-
-void SessionEngine::on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
-                               std::span<const uint8_t> plaintext) {
-  impl_->leave(impl_->dispatch.on_control(now, from, index, counter, plaintext));
-}
-
-std::optional<std::span<uint8_t>> SessionEngine::open_control(std::span<uint8_t> message) {
-  return impl_->parts.channel.open(message);
-}
-
-void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index) {
-  const Keyed at = impl_->table.find(index);
-  const bool active =
-      at.session != nullptr && at.spare == nullptr && at.generation == at.session->current.get();
-  if (active) impl_->parts.responder.hint_rebind(now, *at.session, from);
-  impl_->carry_out();
-}
 
 // ---- Time.
 

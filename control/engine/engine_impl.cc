@@ -37,36 +37,6 @@ SessionEngine::Impl::~Impl() {
   wipe(&token_secret, sizeof token_secret);
 }
 
-// ---- The way out.
-
-void SessionEngine::Impl::leave(PeerId id) {
-  const Millis at = due(id);
-  if (at == kNever) {
-    timers.cancel(id.value);
-  } else {
-    timers.arm(id.value, at);
-  }
-  carry_out();
-}
-
-void SessionEngine::Impl::leave(std::optional<PeerId> id) {
-  if (id) return leave(*id);
-  carry_out();
-}
-
-void SessionEngine::Impl::leave_all() {
-  for (uint32_t i = 0; i < table.size(); ++i) leave(PeerId{i});
-}
-
-void SessionEngine::Impl::carry_out() {
-  if (effects.empty()) return;
-  JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
-  carrying_out = true;
-  host.apply(effects);
-  carrying_out = false;
-  effects.clear();
-}
-
 // ---- Time.
 
 void SessionEngine::Impl::serve(Millis now, PeerId id) {
@@ -139,15 +109,6 @@ bool SessionEngine::Impl::lose_interface(Millis now, PeerId id, uint16_t interfa
   parts.responder.send_transport_dead(now, *session);
   parts.lifecycle.transition(now, *session, {Trigger::kTransportDead});
   return true;
-}
-
-/// From within a commit, or whenever the store answers.
-void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
-                                     OwnershipAnswer answer) {
-  for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
-    dispatch.on_control(now, each.from, each.index, each.counter, each.plaintext);
-  }
-  leave(id);
 }
 
 /// Ends whatever there is with a peer, by this end's will: it isn't dialled again.

@@ -2,8 +2,8 @@
 // Control thread only.
 #pragma once
 
-#include "control/engine/control_dispatch.h"
 #include "control/engine/engine.h"
+#include "control/engine/packet_dispatch.h"
 #include "control/engine/parts.h"
 #include "control/engine/timer_wheel.h"
 
@@ -50,7 +50,7 @@ struct SessionEngine::Impl {
   MacKey token_secret{};  ///< of reattach tokens
   Context context;
   Parts parts;
-  ControlDispatch dispatch;
+  PacketDispatch dispatch;
   TimerWheel timers;  ///< one for each peer
   bool carrying_out = false;
 };

@@ -5,11 +5,11 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/assert.h"
 #include "control/events/event_json.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::events {
 namespace {
@@ -18,24 +18,18 @@ uint64_t missed_between(uint64_t sequence, uint64_t before) {
   return before > sequence ? before - sequence : 0;
 }
 
-uint64_t milliseconds_of(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
 }  // namespace
 
 EventLine loss_line(uint64_t sequence, uint64_t lost, uint32_t policy_version,
                     const std::string& node) {
   session::Event event;
   event.kind = session::EventKind::kAuditEvent;
-  event.at = Millis{milliseconds_of(CLOCK_BOOTTIME)};
+  event.at = session::boottime_now();
   event.policy_version = policy_version;
   event.reason = Reason::kEventsLost;
   event.lost = lost;
   return {sequence, lost, policy_version,
-          to_json_line(event, sequence, milliseconds_of(CLOCK_REALTIME), node)};
+          to_json_line(event, sequence, session::realtime_ms(), node)};
 }
 
 EventLines::EventLines(size_t kept, size_t most)

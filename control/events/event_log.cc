@@ -9,6 +9,7 @@
 
 #include "common/assert.h"
 #include "control/events/event_json.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::events {
 namespace {
@@ -17,11 +18,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFlushLimit{1'000};
 constexpr milliseconds kLeaveLimit{300};  ///< until a writer notices that it is abandoned
-
-uint64_t realtime_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::duration_cast<milliseconds>(now).count());
-}
 
 /// Signals are for the program's main thread: whatever is started meanwhile takes none.
 class SignalsBlocked {
@@ -58,7 +54,7 @@ void EventLog::start() {
 
 void EventLog::add(const session::Event& event) {
   const uint64_t sequence = ++sequence_;
-  ring_.push({event, sequence, realtime_ms()});  // or it is lost: run() sees the gap
+  ring_.push({event, sequence, session::realtime_ms()});  // or it is lost: run() sees the gap
   issued_.store(sequence, std::memory_order_release);
   wake_.fetch_add(1);
   wake_.notify_one();

@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "common/assert.h"
+#include "common/ip_header.h"
 #include "common/source_signal.h"
 #include "control/admin/event_admin.h"
+#include "control/admin/policy_reload.h"
 #include "control/admin/show_sessions.h"
 #include "control/gateway/outer_header.h"
 #include "control/gateway/show_gateway.h"
@@ -287,19 +289,16 @@ nlohmann::json ControlLoop::show() {
   return all;
 }
 
-/// The policy section of the profile, read anew. Refused: the one in force stays.
+/// Reads the policy section of the profile again.
 nlohmann::json ControlLoop::reload() {
   if (!load_policy_) return {{"error", "reload: there is no profile to read"}};
   const Result<Policy> policy = load_policy_();
-  if (!policy) {
-    spdlog::error("reload refused, new sessions are denied until a valid policy is loaded:\n{}",
+  if (policy)
+    spdlog::info("policy {} loaded", policy->version);
+  else
+    spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
                   policy.error().message);
-    engine_->deny_new_sessions(clock_.now());
-    return {{"error", policy.error().message}};
-  }
-  engine_->set_policy(clock_.now(), *policy);
-  spdlog::info("policy {} loaded", policy->version);
-  return {{"reloaded", {{"policy_version", policy->version}}}};
+  return admin::apply_reload(*engine_, policy, clock_.now());
 }
 
 nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {

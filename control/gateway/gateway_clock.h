@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include <rte_cycles.h>
-#include <time.h>
 
 #include "common/types.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::gateway {
 
@@ -23,12 +23,7 @@ class GatewayClock {
 /// CLOCK_BOOTTIME and the machine's TSC.
 class BootClock final : public GatewayClock {
  public:
-  uint64_t now_us() const override {
-    timespec now{};
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000 +
-           static_cast<uint64_t>(now.tv_nsec) / 1'000;
-  }
+  uint64_t now_us() const override { return session::boottime_us(); }
 
   Millis at_tsc(uint64_t tsc) const override {
     if (tsc == 0) return Millis{0};

@@ -1,18 +1,13 @@
 #include "control/gateway/gateway_host.h"
 
-#include <cstdlib>
-
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "common/assert.h"
+#include "common/ip_header.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::gateway {
 namespace {
-
-/// TAI64's label of the Unix epoch: 2^62, and the 10 leap seconds of 1970.
-constexpr uint64_t kTaiOfUnixEpoch = 4'611'686'018'427'387'914;
 
 /// Keeps the datagrams of one remote in order.
 uint32_t flow_of(const Endpoint& remote) {
@@ -116,15 +111,7 @@ void GatewayHost::configured(PeerId peer, const wire::ResponsePayload& answer) {
 }
 
 void GatewayHost::random(std::span<uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t got = getrandom(bytes.data(), bytes.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      spdlog::critical("getrandom: no random bytes; going on would make keys guessable");
-      std::abort();
-    }
-    bytes = bytes.subspan(static_cast<size_t>(got));
-  }
+  session::fill_random(bytes);
 }
 
 uint64_t GatewayHost::clock_us(Millis) {
@@ -132,14 +119,7 @@ uint64_t GatewayHost::clock_us(Millis) {
 }
 
 wire::Timestamp GatewayHost::timestamp() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  const uint64_t seconds = kTaiOfUnixEpoch + static_cast<uint64_t>(now.tv_sec);
-  wire::Timestamp label;
-  neighbor::put_be32(label.data(), static_cast<uint32_t>(seconds >> 32));
-  neighbor::put_be32(label.data() + 4, static_cast<uint32_t>(seconds));
-  neighbor::put_be32(label.data() + 8, static_cast<uint32_t>(now.tv_nsec));
-  return label;
+  return session::tai64n_now();
 }
 
 std::optional<Path> GatewayHost::path_by(const PortInfo& port, const Endpoint& remote,

@@ -9,6 +9,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "common/ip_header.h"
 #include "common/port_info.h"
 #include "control/events/event_log.h"
 #include "control/gateway/gateway_clock.h"
@@ -43,8 +44,7 @@ class GatewayHost final : public session::SessionHost {
   wire::Timestamp timestamp() override;
 
   /// A neighbour's address changed: every session whose path goes by it is published anew.
-  void neighbor_changed(const neighbor::NeighborKey& key,
-                        const std::optional<EtherAddress>& mac);
+  void neighbor_changed(const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac);
 
   /// The path to a configured endpoint by an outside port: one of its addresses, with the endpoint
   /// on its link or behind its gateway. `local_port` is ours. nullopt when the port can't reach it.

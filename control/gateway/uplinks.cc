@@ -36,11 +36,11 @@ void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
     if (!up) lost.push_back(port.number);
   }
   if (!changed) return;
-  tell_paths(now, engine);  // first, so that who must jump knows where to
+  announce_paths(now, engine);  // first, so that who must jump knows where to
   for (const uint16_t port : lost) engine.interface_lost(now, port);
 }
 
-void Uplinks::tell_paths(Millis now, engine::SessionEngine& engine) {
+void Uplinks::announce_paths(Millis now, engine::SessionEngine& engine) {
   for (uint32_t id = 0; id < peers_.size(); ++id) {
     const PeerProfile& peer = peers_[id];
     if (peer.endpoints.empty()) continue;

@@ -25,7 +25,7 @@ class Uplinks {
 
  private:
   std::vector<Path> paths_to(const PeerProfile& peer) const;
-  void tell_paths(Millis now, engine::SessionEngine& engine);
+  void announce_paths(Millis now, engine::SessionEngine& engine);
 
   const DataplaneView& view_;
   const GatewayHost& host_;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "common/bytes.h"
+#include "common/ip_header.h"
+
 namespace jvpn::neighbor {
 namespace {
 
@@ -22,9 +25,10 @@ IpAddress v4_at(const uint8_t* at) {
 std::optional<ArpMessage> parse_arp(std::span<const uint8_t> bytes) {
   if (bytes.size() < kArpBytes) return std::nullopt;
   const uint8_t* at = bytes.data();
-  if (get_be16(at) != kHardwareEthernet || get_be16(at + 2) != kEtherTypeIpv4) return std::nullopt;
+  if (load_be16(at) != kHardwareEthernet || load_be16(at + 2) != kEtherTypeIpv4)
+    return std::nullopt;
   if (at[4] != 6 || at[5] != 4) return std::nullopt;
-  const uint16_t operation = get_be16(at + 6);
+  const uint16_t operation = load_be16(at + 6);
   if (operation != 1 && operation != 2) return std::nullopt;
   if (at[8] & 1) return std::nullopt;
   ArpMessage message;
@@ -40,11 +44,11 @@ void write_arp_frame(std::span<uint8_t, kArpFrameBytes> out, const EtherAddress&
                      const ArpMessage& message) {
   uint8_t* at =
       out.data() + write_ethernet(out.data(), destination, message.sender_mac, kEtherTypeArp);
-  put_be16(at, kHardwareEthernet);
-  put_be16(at + 2, kEtherTypeIpv4);
+  store_be16(at, kHardwareEthernet);
+  store_be16(at + 2, kEtherTypeIpv4);
   at[4] = 6;
   at[5] = 4;
-  put_be16(at + 6, static_cast<uint16_t>(message.operation));
+  store_be16(at + 6, static_cast<uint16_t>(message.operation));
   std::copy(message.sender_mac.begin(), message.sender_mac.end(), at + 8);
   std::copy_n(message.sender.bytes.begin(), 4, at + 14);
   std::copy(message.target_mac.begin(), message.target_mac.end(), at + 18);

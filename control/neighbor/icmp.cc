@@ -5,6 +5,9 @@
 #include <cstring>
 
 #include "common/assert.h"
+#include "common/bytes.h"
+#include "common/checksum.h"
+#include "common/ip_header.h"
 #include "control/neighbor/nd.h"
 
 namespace jvpn::neighbor {
@@ -27,12 +30,12 @@ std::optional<IpView> view_v4(std::span<const uint8_t> packet) {
   const uint8_t* ip = packet.data();
   IpView view;
   view.header_bytes = size_t{ip[0] & 0xFU} * 4;
-  view.total_bytes = get_be16(ip + 2);
+  view.total_bytes = load_be16(ip + 2);
   if (view.header_bytes < kIpv4HeaderBytes || view.header_bytes > view.total_bytes)
     return std::nullopt;
   if (view.total_bytes > packet.size()) return std::nullopt;
-  if (checksum_finish(checksum_sum(packet.first(view.header_bytes))) != 0) return std::nullopt;
-  const uint16_t fragment = get_be16(ip + 6);
+  if (checksum_finish(checksum_add(packet.first(view.header_bytes), 0)) != 0) return std::nullopt;
+  const uint16_t fragment = load_be16(ip + 6);
   view.dont_fragment = fragment & 0x4000;
   view.fragment = fragment & 0x3FFF;
   view.later_fragment = fragment & 0x1FFF;
@@ -47,7 +50,7 @@ std::optional<IpView> view_v6(std::span<const uint8_t> packet) {
   const uint8_t* ip = packet.data();
   IpView view;
   view.header_bytes = kIpv6HeaderBytes;
-  view.total_bytes = kIpv6HeaderBytes + get_be16(ip + 4);
+  view.total_bytes = kIpv6HeaderBytes + load_be16(ip + 4);
   if (view.total_bytes > packet.size()) return std::nullopt;
   view.protocol = ip[6];
   view.source = IpAddress::read(Family::kIpv6, ip + 8);
@@ -63,11 +66,10 @@ std::optional<uint8_t> icmp_type(const IpView& view, std::span<const uint8_t> pa
   return packet[view.header_bytes];
 }
 
-uint16_t icmp_checksum(const IpAddress& source, const IpAddress& destination,
-                       std::span<const uint8_t> icmp) {
-  const uint32_t pseudo =
-      source.is_v6() ? pseudo_header_sum(source, destination, kProtocolIcmpv6, icmp.size()) : 0;
-  return checksum_finish(checksum_sum(icmp, pseudo));
+/// Checksum of the ICMP message behind the IP header at `ip`; only ICMPv6 has a pseudo header.
+uint16_t icmp_checksum(const uint8_t* ip, std::span<const uint8_t> icmp) {
+  const uint64_t pseudo = is_ipv4(ip) ? 0 : pseudo_header_sum(ip, kProtocolIcmpv6, icmp.size());
+  return checksum_finish(checksum_add(icmp, pseudo));
 }
 
 }  // namespace
@@ -111,10 +113,9 @@ void write_icmp_error(std::span<uint8_t> out, IcmpError error, const IpAddress& 
   std::fill_n(icmp.begin(), kIcmpBytes, uint8_t{0});
   icmp[0] = code.type;
   icmp[1] = code.code;
-  if (error == IcmpError::kTooBig) put_be32(icmp.data() + 4, mtu);
+  if (error == IcmpError::kTooBig) store_be32(icmp.data() + 4, mtu);
   std::copy_n(offender.begin(), icmp.size() - kIcmpBytes, icmp.begin() + kIcmpBytes);
-  const uint16_t checksum = icmp_checksum(source, view.source, icmp);
-  std::memcpy(icmp.data() + 2, &checksum, 2);
+  store_checksum(icmp.data() + 2, icmp_checksum(out.data(), icmp));
 }
 
 bool is_echo_request(const IpView& view, std::span<const uint8_t> packet) {
@@ -122,7 +123,7 @@ bool is_echo_request(const IpView& view, std::span<const uint8_t> packet) {
   const uint8_t request = view.source.is_v6() ? kV6EchoRequest : kV4EchoRequest;
   if (icmp_type(view, packet) != request) return false;
   const auto icmp = packet.subspan(view.header_bytes, view.total_bytes - view.header_bytes);
-  return icmp_checksum(view.source, view.destination, icmp) == 0;
+  return icmp_checksum(packet.data(), icmp) == 0;
 }
 
 void make_echo_reply(const IpView& view, std::span<uint8_t> packet) {
@@ -132,16 +133,13 @@ void make_echo_reply(const IpView& view, std::span<uint8_t> packet) {
   std::swap_ranges(ip + addresses, ip + addresses + bytes, ip + addresses + bytes);
   ip[v6 ? 7 : 8] = kHops;
   if (!v6) {
-    put_be16(ip + 10, 0);
-    const uint16_t checksum = checksum_finish(checksum_sum({ip, view.header_bytes}));
-    std::memcpy(ip + 10, &checksum, 2);
+    store_be16(ip + 10, 0);
+    store_checksum(ip + 10, checksum_finish(checksum_add({ip, view.header_bytes}, 0)));
   }
   uint8_t* icmp = ip + view.header_bytes;
   icmp[0] = v6 ? kV6EchoReply : kV4EchoReply;
-  put_be16(icmp + 2, 0);
-  const uint16_t checksum =
-      icmp_checksum(view.destination, view.source, {icmp, view.total_bytes - view.header_bytes});
-  std::memcpy(icmp + 2, &checksum, 2);
+  store_be16(icmp + 2, 0);
+  store_checksum(icmp + 2, icmp_checksum(ip, {icmp, view.total_bytes - view.header_bytes}));
 }
 
 }  // namespace jvpn::neighbor

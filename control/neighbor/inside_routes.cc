@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/assert.h"
+#include "common/ip_header.h"
 
 namespace jvpn::neighbor {
 namespace {

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "common/ip_header.h"
 #include "common/port_info.h"
 #include "common/result.h"
 #include "common/route_table.h"

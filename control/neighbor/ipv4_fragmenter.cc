@@ -4,6 +4,9 @@
 #include <cstring>
 
 #include "common/assert.h"
+#include "common/bytes.h"
+#include "common/checksum.h"
+#include "common/ip_header.h"
 
 namespace jvpn::neighbor {
 namespace {
@@ -46,17 +49,16 @@ void Ipv4Fragmenter::write(std::span<uint8_t> out) {
   std::copy_n(packet_.begin(), header, out.begin());
   std::copy_n(packet_.begin() + static_cast<ptrdiff_t>(header + offset_), bytes - header,
               out.begin() + static_cast<ptrdiff_t>(header));
-  const uint16_t field = get_be16(packet_.data() + 6);
+  const uint16_t field = load_be16(packet_.data() + 6);
   const size_t at = (field & kOffsetMask) + offset_ / 8;
   if (offset_ > 0) blank_uncopied_options(out.subspan(kIpv4HeaderBytes, header - kIpv4HeaderBytes));
   offset_ += bytes - header;
   const bool more = next_bytes() != 0 || (field & kMoreFragments);
 
-  put_be16(out.data() + 2, bytes);
-  put_be16(out.data() + 6, at | (more ? kMoreFragments : 0U));
-  put_be16(out.data() + 10, 0);
-  const uint16_t checksum = checksum_finish(checksum_sum(out.first(header)));
-  std::memcpy(out.data() + 10, &checksum, 2);
+  store_be16(out.data() + 2, bytes);
+  store_be16(out.data() + 6, at | (more ? kMoreFragments : 0U));
+  store_be16(out.data() + 10, 0);
+  store_checksum(out.data() + 10, checksum_finish(checksum_add(out.first(header), 0)));
 }
 
 }  // namespace jvpn::neighbor

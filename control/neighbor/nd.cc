@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/bytes.h"
+#include "common/checksum.h"
+#include "common/ip_header.h"
+
 namespace jvpn::neighbor {
 namespace {
 
@@ -35,10 +39,9 @@ bool read_options(std::span<const uint8_t> options, uint8_t wanted,
   return true;
 }
 
-bool checksum_right(const IpAddress& source, const IpAddress& destination,
-                    std::span<const uint8_t> icmp) {
-  return checksum_finish(checksum_sum(
-             icmp, pseudo_header_sum(source, destination, kProtocolIcmpv6, icmp.size()))) == 0;
+/// Of the ICMPv6 message behind the IP header at `ip`; 0 when the one that it carries is right.
+uint16_t icmpv6_checksum(const uint8_t* ip, std::span<const uint8_t> icmp) {
+  return checksum_finish(checksum_add(icmp, pseudo_header_sum(ip, kProtocolIcmpv6, icmp.size())));
 }
 
 }  // namespace
@@ -46,7 +49,7 @@ bool checksum_right(const IpAddress& source, const IpAddress& destination,
 std::optional<NdMessage> parse_nd(std::span<const uint8_t> packet) {
   if (packet.size() < kIpv6HeaderBytes + kFixedBytes) return std::nullopt;
   const uint8_t* ip = packet.data();
-  const size_t payload = get_be16(ip + 4);
+  const size_t payload = load_be16(ip + 4);
   if (ip[0] >> 4 != 6 || ip[6] != kProtocolIcmpv6 || ip[7] != kNdHops) return std::nullopt;
   if (payload < kFixedBytes || payload > packet.size() - kIpv6HeaderBytes) return std::nullopt;
 
@@ -60,7 +63,7 @@ std::optional<NdMessage> parse_nd(std::span<const uint8_t> packet) {
   if (!solicitation && message.type != NdMessage::Type::kAdvertisement) return std::nullopt;
   if (icmp[1] != 0 || is_multicast(message.target) || is_multicast(message.source))
     return std::nullopt;
-  if (!checksum_right(message.source, message.destination, icmp)) return std::nullopt;
+  if (icmpv6_checksum(ip, icmp) != 0) return std::nullopt;
 
   message.solicited = !solicitation && (icmp[4] & kFlagSolicited);
   message.override = !solicitation && (icmp[4] & kFlagOverride);
@@ -78,8 +81,9 @@ void write_nd_frame(std::span<uint8_t, kNdFrameBytes> out, const EtherAddress& d
   const EtherAddress own = message.link_layer.value_or(EtherAddress{});
   const bool solicitation = message.type == NdMessage::Type::kSolicitation;
   constexpr size_t icmp_bytes = kFixedBytes + 8;
-  uint8_t* at = out.data() + write_ethernet(out.data(), destination, own, kEtherTypeIpv6);
-  at += write_ip(at, message.source, message.destination, kProtocolIcmpv6, kNdHops, icmp_bytes);
+  uint8_t* const ip = out.data() + write_ethernet(out.data(), destination, own, kEtherTypeIpv6);
+  uint8_t* const at =
+      ip + write_ip(ip, message.source, message.destination, kProtocolIcmpv6, kNdHops, icmp_bytes);
   std::memset(at, 0, icmp_bytes);
   at[0] = static_cast<uint8_t>(message.type);
   at[4] = static_cast<uint8_t>((message.solicited ? kFlagSolicited : 0) |
@@ -88,10 +92,7 @@ void write_nd_frame(std::span<uint8_t, kNdFrameBytes> out, const EtherAddress& d
   at[kFixedBytes] = solicitation ? kOptionSource : kOptionTarget;
   at[kFixedBytes + 1] = 1;
   std::copy(own.begin(), own.end(), at + kFixedBytes + 2);
-  const uint16_t checksum = checksum_finish(checksum_sum(
-      {at, icmp_bytes},
-      pseudo_header_sum(message.source, message.destination, kProtocolIcmpv6, icmp_bytes)));
-  std::memcpy(at + 2, &checksum, 2);
+  store_checksum(at + 2, icmpv6_checksum(ip, {at, icmp_bytes}));
 }
 
 IpAddress solicited_node_group(const IpAddress& address) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "common/ip.h"
+#include "common/ip_header.h"
 #include "control/neighbor/packet_writer.h"
 
 namespace jvpn::neighbor {

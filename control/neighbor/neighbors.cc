@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "common/assert.h"
+#include "common/ip_header.h"
 
 namespace jvpn::neighbor {
 namespace {
@@ -28,11 +29,6 @@ Neighbors::Neighbors(std::span<const PortInfo> ports, publish::Injector& injecto
 Neighbors::~Neighbors() {
   for (auto& [key, entry] : entries_)
     for (const Waiting& waiting : entry.waiting) rte_pktmbuf_free(waiting.packet);
-}
-
-bool Neighbors::is_own(uint16_t port, const IpAddress& address) const {
-  return std::ranges::any_of(ports_[port].addresses,
-                             [&](const Prefix& own) { return own.address == address; });
 }
 
 bool Neighbors::on_link(uint16_t port, const IpAddress& address) const {
@@ -158,12 +154,12 @@ void Neighbors::on_arp(Millis now, uint16_t port, std::span<const uint8_t> bytes
     return;
   }
   const PortInfo& own = ports_[port];
-  if (is_own(port, message->sender)) {
+  if (ports_[port].owns(message->sender)) {
     if (message->sender_mac != own.mac) ++counters_.conflicts;
     return;
   }
   if (on_link(port, message->sender)) learn(now, {port, message->sender}, message->sender_mac);
-  if (message->operation != ArpMessage::Operation::kRequest || !is_own(port, message->target))
+  if (message->operation != ArpMessage::Operation::kRequest || !ports_[port].owns(message->target))
     return;
   send_arp(port, message->sender_mac,
            {ArpMessage::Operation::kReply, own.mac, message->target, message->sender_mac,
@@ -179,12 +175,13 @@ void Neighbors::on_nd(Millis now, uint16_t port, const EtherAddress& from,
     return;
   }
   if (message->type == NdMessage::Type::kSolicitation) {
-    if (message->link_layer && on_link(port, message->source) && !is_own(port, message->source))
+    if (message->link_layer && on_link(port, message->source) &&
+        !ports_[port].owns(message->source))
       learn(now, {port, message->source}, *message->link_layer);
-    if (is_own(port, message->target)) advertise(port, from, *message);
+    if (ports_[port].owns(message->target)) advertise(port, from, *message);
     return;
   }
-  if (is_own(port, message->target)) {
+  if (ports_[port].owns(message->target)) {
     ++counters_.conflicts;
     return;
   }

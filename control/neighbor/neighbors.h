@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/ip_header.h"
 #include "common/port_info.h"
 #include "common/types.h"
 #include "control/neighbor/arp.h"
@@ -114,7 +115,6 @@ class Neighbors {
   void ask(Millis now, const NeighborKey& key, Entry& entry);
   void fail(Millis now, const NeighborKey& key, Entry& entry);
   bool advance_entry(Millis now, const NeighborKey& key, Entry& entry);
-  bool is_own(uint16_t port, const IpAddress& address) const;
   bool on_link(uint16_t port, const IpAddress& address) const;
   std::optional<IpAddress> source_for(uint16_t port, const IpAddress& target) const;
   void send_arp(uint16_t port, const EtherAddress& destination, const ArpMessage& message);

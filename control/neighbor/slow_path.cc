@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "common/bytes.h"
+#include "common/ip_header.h"
 #include "control/neighbor/ipv4_fragmenter.h"
 
 namespace jvpn::neighbor {
 namespace {
 
-constexpr uint8_t kProtocolTcp = 6;
 constexpr uint8_t kNdSolicitation = 135, kNdAdvertisement = 136;
 
 std::span<uint8_t> bytes_of(rte_mbuf* packet) {
@@ -25,11 +26,6 @@ bool is_nd(const IpView& view, std::span<const uint8_t> ip) {
   if (view.total_bytes <= view.header_bytes) return false;
   const uint8_t type = ip[view.header_bytes];
   return type == kNdSolicitation || type == kNdAdvertisement;
-}
-
-bool is_address_of(const PortInfo& port, const IpAddress& address) {
-  return std::ranges::any_of(port.addresses,
-                             [&](const Prefix& own) { return own.address == address; });
 }
 
 /// Leaves the first `bytes`: link padding goes.
@@ -77,7 +73,7 @@ void SlowPath::handle_frame(Millis now, rte_mbuf* packet) {
   const uint16_t port = note_of(packet).port;
   if (frame.size() < kEthernetHeaderBytes || port >= ports_.size() || (frame[6] & 1))
     return drop(packet, counters_.malformed);
-  if (get_be16(frame.data() + 12) != kEtherTypeArp) return handle_ip_frame(now, packet);
+  if (load_be16(frame.data() + 12) != kEtherTypeArp) return handle_ip_frame(now, packet);
   neighbors_.on_arp(now, port, frame.subspan(kEthernetHeaderBytes));
   rte_pktmbuf_free(packet);
 }
@@ -93,10 +89,10 @@ void SlowPath::handle_ip_frame(Millis now, rte_mbuf* packet) {
     rte_pktmbuf_free(packet);
     return;
   }
-  if (!is_address_of(port, view->destination) || !is_echo_request(*view, ip))
+  if (!port.owns(view->destination) || !is_echo_request(*view, ip))
     return drop(packet, counters_.ignored);
   make_echo_reply(*view, ip);
-  write_ethernet(frame.data(), source_mac(frame), port.mac, get_be16(frame.data() + 12));
+  write_ethernet(frame.data(), source_mac(frame), port.mac, load_be16(frame.data() + 12));
   shorten(packet, kEthernetHeaderBytes + view->total_bytes);
   ++counters_.echo_replies;
   injector_.transmit(port.number, packet);

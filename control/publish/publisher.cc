@@ -6,8 +6,8 @@
 #include <memory>
 #include <utility>
 
-#include "common/ip_header.h"
 #include "common/assert.h"
+#include "common/ip_header.h"
 #include "common/source_signal.h"
 #include "common/tunnel_header.h"
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/aead.h"
+#include "common/ip_header.h"
 #include "common/port_info.h"
 #include "common/result.h"
 #include "common/secret.h"
@@ -60,8 +61,7 @@ class Publisher {
   /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
   /// can repeat; an install that would go back to lanes below those of the highest binding version
   /// is refused: they are gone.
-  void install_tx(const session::TxInstall& install,
-                  const std::optional<EtherAddress>& next_hop);
+  void install_tx(const session::TxInstall& install, const std::optional<EtherAddress>& next_hop);
   /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
   void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
   void withdraw_tx(PeerId peer);

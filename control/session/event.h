@@ -1,4 +1,5 @@
-// Events of a session's life (design §9), as values. Whoever hosts the engine writes them out.
+// Events of a session's life (docs/DESIGN.md, events), as values. Whoever hosts the engine writes
+// them out.
 #pragma once
 
 #include <cstdint>

@@ -72,7 +72,7 @@ std::span<const Row> state_table();
 /// What docs/STATE_MACHINE.md says of a binding effect; empty for kKeep.
 const char* to_string(BindingEffect effect);
 
-/// The table of docs/STATE_MACHINE.md, and its drawing, in Markdown.
+/// The drawing and the table of docs/STATE_MACHINE.md.
 std::string state_table_markdown();
 
 }  // namespace jvpn::session

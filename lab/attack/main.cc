@@ -15,10 +15,10 @@
 #include <pcap/pcap.h>
 #include <sys/socket.h>
 
+#include "common/file_descriptor.h"
 #include "common/result.h"
 #include "lab/attack/forgery.h"
 #include "lab/link/jvp_frame.h"
-#include "tools/shared/file_descriptor.h"
 #include "tools/shared/socket_address.h"
 
 namespace jvpn::lab {

@@ -5,7 +5,7 @@
 
 #include <netinet/in.h>
 
-#include "tools/shared/checksum.h"
+#include "common/checksum.h"
 
 namespace jvpn::lab {
 namespace {

@@ -24,9 +24,10 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
+#include "common/file_descriptor.h"
+#include "common/result.h"
 #include "lab/link/attacker.h"
 #include "lab/link/delay_queue.h"
-#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::lab {
 namespace {

@@ -7,24 +7,13 @@
 
 #include "control/events/event_json.h"
 #include "tests/matrix/gateway_node.h"
-#include "tests/packet/openssl_aead.h"
+#include "tests/support/openssl_aead.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {
 
 constexpr uint32_t kSlotBits = 8;
-constexpr uint64_t kTaiEpoch = (uint64_t{1} << 62) + 1'700'000'010;
-constexpr uint8_t kEchoRequest = 8;
-
-Bytes echo_request(const IpAddress& from, uint16_t sequence) {
-  Bytes icmp(8);
-  icmp[0] = kEchoRequest;
-  put16(icmp, 6, sequence);
-  append(icmp, payload_of(32));
-  put16(icmp, 2, static_cast<uint16_t>(~internet_sum(icmp.data(), icmp.size())));
-  return ipv4_packet(from, address(kInsideAddress), icmp, {kIcmpProtocol, 64, {}});
-}
 
 }  // namespace
 
@@ -33,10 +22,10 @@ IpAddress inner_address(size_t client) {
 }
 
 ClientNode::ClientNode(const ClientSpec& spec, Millis now, Carry carry)
-    : number_(spec.number),
+    : SilentHost(spec.seed),
+      number_(spec.number),
       carry_(std::move(carry)),
       suite_(spec.suite),
-      random_state_(spec.seed),
       now_(now) {
   data_path_ = *DataPath::create({Prefix{address(kInsideAddress), 32}}, kSlotBits);
   EngineConfig config;
@@ -64,28 +53,18 @@ void ClientNode::advance(Millis now) {
 void ClientNode::receive(Millis now, const Path& from, Bytes datagram) {
   now_ = now;
   const std::span<uint8_t> message(datagram);
-  switch (wire::MessageType{datagram.at(0)}) {
-    case wire::MessageType::kData: {
-      std::vector<std::span<uint8_t>> inner;
-      data_path_->open({&message, 1}, now, inner);
-      for (const auto packet : inner) take_inner(packet);
-      return;
-    }
-    case wire::MessageType::kControl: {
-      wire::TransportHeader header;
-      __builtin_memcpy(&header, datagram.data(), sizeof header);
-      const auto plaintext = engine_->open_control(message);
-      if (!plaintext) return data_path_->counters().drop(Drop::kBadTag);
-      return engine_->on_control(now, from, ReceiverIndex{header.receiver}, header.counter,
-                                 *plaintext);
-    }
-    default:
-      return engine_->on_handshake(now, from, message, std::nullopt);
+  if (wire::MessageType{datagram.at(0)} != wire::MessageType::kData) {
+    if (!give(*engine_, now, from, message)) data_path_->counters().drop(Drop::kBadTag);
+    return;
   }
+  std::vector<std::span<uint8_t>> inner;
+  data_path_->open({&message, 1}, now, inner);
+  for (const auto packet : inner) take_inner(packet);
 }
 
 bool ClientNode::send_echo() {
-  const Bytes packet = echo_request(inner_address(number_), ++echo_sequence_);
+  const Bytes packet =
+      echo_request(inner_address(number_), address(kInsideAddress), ++echo_sequence_);
   if (!data_path_->admit(packet, packet.size())) return false;
   std::ranges::copy(packet, batch_.next(packet.size()));
   data_path_->seal(batch_);
@@ -143,24 +122,6 @@ void ClientNode::withdraw_tx(PeerId) {
 void ClientNode::emit(const Event& event) {
   book_.add(
       to_json_line(event, ++event_sequence_, event.at.value, "client" + std::to_string(number_)));
-}
-
-void ClientNode::random(std::span<uint8_t> bytes) {
-  for (uint8_t& byte : bytes) {  // splitmix64
-    uint64_t z = random_state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    byte = static_cast<uint8_t>(z ^ (z >> 31));
-  }
-}
-
-wire::Timestamp ClientNode::timestamp() {
-  const uint64_t seconds = __builtin_bswap64(kTaiEpoch + now_.value / 1'000);
-  const auto nanoseconds = __builtin_bswap32(static_cast<uint32_t>(now_.value % 1'000 * 1'000'000));
-  wire::Timestamp stamp;
-  __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
-  __builtin_memcpy(stamp.data() + sizeof seconds, &nanoseconds, sizeof nanoseconds);
-  return stamp;
 }
 
 }  // namespace jvpn::test

@@ -12,8 +12,9 @@
 
 #include "control/engine/engine.h"
 #include "tests/matrix/event_book.h"
-#include "tests/packet/packet_builder.h"
+#include "tests/support/packet_builder.h"
 #include "tests/support/rooms.h"
+#include "tests/support/silent_host.h"
 #include "tools/client/dataplane/data_path.h"
 #include "tools/client/dataplane/seal_batch.h"
 
@@ -34,7 +35,7 @@ struct ClientSpec {
   std::function<void(EngineConfig&)> adjust;
 };
 
-class ClientNode final : public SessionHost {
+class ClientNode final : public SilentHost {
  public:
   using Carry = std::function<void(const Path&, std::span<const uint8_t>)>;
 
@@ -57,19 +58,15 @@ class ClientNode final : public SessionHost {
   SessionEngine& engine() { return *engine_; }
   const EventBook& events() const { return book_; }
 
-  void apply(const Effects& effects) override { effects.carry_out(*this); }
-  void send(const Path& path, std::span<const uint8_t> datagram);
-  void install_rx(const RxInstall& install);
-  void retire_rx(ReceiverIndex index);
-  void install_tx(const TxInstall& install);
-  void withdraw_tx(PeerId peer);
+  void send(const Path& path, std::span<const uint8_t> datagram) override;
+  void install_rx(const RxInstall& install) override;
+  void retire_rx(ReceiverIndex index) override;
+  void install_tx(const TxInstall& install) override;
+  void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId) override { return data_path_->activity(); }
   RxProgress rx_progress(ReceiverIndex index) override { return data_path_->rx_progress(index); }
-  uint16_t inner_mtu(const Path&) override { return 1'400; }
-  void configured(PeerId, const wire::ResponsePayload&) {}
-  void emit(const Event& event);
-  void random(std::span<uint8_t> bytes) override;
-  wire::Timestamp timestamp() override;
+  void emit(const Event& event) override;
+  wire::Timestamp timestamp() override { return timestamp_at(now_); }
 
  private:
   void take_inner(std::span<const uint8_t> packet);
@@ -77,7 +74,6 @@ class ClientNode final : public SessionHost {
   size_t number_;
   Carry carry_;
   Suite suite_;
-  uint64_t random_state_;
   Millis now_;
   EventBook book_{Side::kClient};
   std::unique_ptr<DataPath> data_path_;

@@ -8,7 +8,7 @@
 #include "control/protocol/handshake_messages.h"
 #include "control/session/control_message.h"
 #include "tests/matrix/rig.h"
-#include "tests/packet/openssl_aead.h"
+#include "tests/support/openssl_aead.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -74,9 +74,8 @@ class Forger {
     // Clients have one lane: a binding's number is that of its lane.
     const uint64_t counter = wire::make_counter(record->first_lane, counter_++);
     const wire::TransportHeader header{wire::MessageType::kControl, {}, index.value, counter};
-    Bytes message = bytes_of(header);
-    append(message, openssl_seal(record->traffic_key.suite, record->control_key,
-                                 transport_nonce(index, header.counter), plaintext));
+    const Bytes message =
+        openssl_message(header, record->traffic_key.suite, record->control_key, plaintext);
     return rig_.datagram_up(path, message, client_);
   }
 

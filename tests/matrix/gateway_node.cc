@@ -1,46 +1,49 @@
 #include "tests/matrix/gateway_node.h"
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
-#include <rte_eth_ring.h>
-#include <rte_mbuf.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/handshake_mac.h"
 #include "control/admin/profile_file.h"
-#include "dataplane/port.h"
-#include "tests/support/rooms.h"
+#include "tests/support/must.h"
+#include "tests/support/unix_client.h"
 
 namespace jvpn::test {
 namespace {
 
-constexpr uint32_t kRingPackets = 1'024;
-
-std::string unique(const std::string& what) {
-  static std::atomic<unsigned> count{0};
-  return what + std::to_string(count.fetch_add(1));
+GatewayProfile profile_of(const GatewaySpec& spec) {
+  static std::atomic<unsigned> gateways{0};
+  GatewayProfile profile;
+  profile.node = "gw" + std::to_string(spec.number);
+  profile.cores.workers.assign(spec.workers, 0);
+  profile.listen_port = kListenPort;
+  profile.limits.sessions = 16;
+  profile.limits.mbufs = 1'023;
+  profile.limits.control_mbufs = 1'023;
+  profile.policy = spec.policy;
+  profile.events.sinks = spec.sinks;
+  profile.admin.socket = testing::TempDir() + "jvpn_matrix_" + std::to_string(getpid()) + "/admin" +
+                         std::to_string(gateways.fetch_add(1));
+  for (const EnginePeer& peer : spec.peers)
+    profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}});
+  for (size_t wan = 0; wan < kWans; ++wan)
+    profile.ports.push_back(
+        port_of("wan", PortRole::kOutside, {{wan_address(spec.number, wan), 24}}));
+  // A host's address alone: no prefix needs a table.
+  profile.ports.push_back(port_of("lan", PortRole::kInside, {{address(kInsideAddress), 32}}));
+  return profile;
 }
 
-rte_ring* make_ring() {
-  return rte_ring_create(unique("matrix").c_str(), kRingPackets, SOCKET_ID_ANY,
-                         RING_F_SP_ENQ | RING_F_SC_DEQ);
-}
-
-std::vector<Bytes> take_all(rte_ring* ring) {
-  std::vector<Bytes> taken;
-  void* entry = nullptr;
-  while (rte_ring_sc_dequeue(ring, &entry) == 0) {
-    auto* packet = static_cast<rte_mbuf*>(entry);
-    const auto* data = rte_pktmbuf_mtod(packet, const uint8_t*);
-    taken.emplace_back(data, data + rte_pktmbuf_data_len(packet));
-    rte_pktmbuf_free(packet);
-  }
-  return taken;
+RingGateway gateway_of(const GatewaySpec& spec) {
+  auto mac = must(MessageMac::create());
+  const ResponderMacKeys keys = ResponderMacKeys::derive(mac, public_key_of(spec.private_key));
+  GatewayProfile profile = profile_of(spec);
+  Tables tables = must(Tables::create(spec.workers, profile.limits.sessions, {64, 8, 0, 0}));
+  return must(RingGateway::create(std::move(profile), keys.mac1, std::move(tables)));
 }
 
 }  // namespace
@@ -50,71 +53,18 @@ IpAddress wan_address(size_t gateway, size_t wan) {
   return wan == 0 ? IpAddress::v4({192, 0, 2, last}) : IpAddress::v4({198, 51, 100, last});
 }
 
-GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec) : clock_(clock) {
-  describe(spec);
-  wire_pool_.reset(*make_pool(unique("wire"), 1'023, 1'500));
-  for (size_t wan = 0; wan < kWans; ++wan) {
-    open_port(unique("wan"), PortRole::kOutside, wan_address(spec.number, wan));
-  }
-  open_port(unique("lan"), PortRole::kInside, address(kInsideAddress));
-  auto mac = MessageMac::create();
-  const ResponderMacKeys keys = ResponderMacKeys::derive(*mac, public_key_of(spec.private_key));
-  auto dataplane = Dataplane::create(profile_, {.mac1 = keys.mac1, .routes = {64, 8, 0, 0}});
-  EXPECT_TRUE(dataplane.ok()) << (dataplane.ok() ? "" : dataplane.error().message);
-  dataplane_ = std::move(*dataplane);
-  log_ = std::make_unique<EventLog>(event_options(profile_, "matrix", {}));
+GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec)
+    : clock_(clock), gateway_(gateway_of(spec)) {
+  log_ = std::make_unique<EventLog>(event_options(gateway_.profile(), "matrix", {}));
   log_->start();
-  auto loop = ControlLoop::create(profile_, engine_config(spec), view(), *log_, clock_);
-  EXPECT_TRUE(loop.ok()) << (loop.ok() ? "" : loop.error().message);
-  loop_ = std::move(*loop);
+  loop_ = must(ControlLoop::create(gateway_.profile(), engine_config(spec), view(), *log_, clock_));
   loop_->on_reload([this] { return load_gateway_policy(reload_from); });
 }
 
 GatewayNode::~GatewayNode() {
   turn();
   loop_.reset();
-  for (PortRings& port : rings_) {
-    for (auto* rings : {&port.rx, &port.tx})
-      for (Ring& ring : *rings) take_all(ring.get());
-  }
-  EXPECT_EQ(rte_mempool_in_use_count(wire_pool_.get()), 0U) << "frames leaked";
-  EXPECT_EQ(rte_mempool_in_use_count(dataplane_->control_pool()), 0U) << "control's frames leaked";
-}
-
-void GatewayNode::describe(const GatewaySpec& spec) {
-  profile_.node = "gw" + std::to_string(spec.number);
-  profile_.cores.workers.assign(spec.workers, 0);
-  profile_.listen_port = kListenPort;
-  profile_.limits.sessions = 16;
-  profile_.limits.mbufs = 511;
-  profile_.limits.control_mbufs = 1'023;
-  profile_.policy = spec.policy;
-  profile_.events.sinks = spec.sinks;
-  profile_.admin.socket =
-      testing::TempDir() + "jvpn_matrix_" + std::to_string(getpid()) + "/" + unique("admin");
-  for (const EnginePeer& peer : spec.peers) {
-    profile_.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}});
-  }
-}
-
-void GatewayNode::open_port(const std::string& name, PortRole role, const IpAddress& own) {
-  const auto queues = static_cast<unsigned>(profile_.cores.workers.size());
-  PortRings& port = rings_.emplace_back();
-  std::vector<rte_ring*> rx;
-  std::vector<rte_ring*> tx;
-  for (unsigned queue = 0; queue < queues; ++queue) {
-    rx.push_back(port.rx.emplace_back(make_ring()).get());
-    tx.push_back(port.tx.emplace_back(make_ring()).get());
-  }
-  rte_eth_from_rings(name.c_str(), rx.data(), queues, tx.data(), queues, 0);
-  PortProfile described;
-  described.name = name;
-  described.vdev = "net_ring_" + name;
-  described.role = role;
-  // Inside a host's address alone: no prefix needs a table.
-  const uint8_t length = role == PortRole::kInside ? 32 : 24;
-  described.addresses = {Prefix{own, length}};
-  profile_.ports.push_back(described);
+  EXPECT_EQ(gateway_.packets_out(), 0U) << "packets leaked";
 }
 
 EngineConfig GatewayNode::engine_config(const GatewaySpec& spec) const {
@@ -123,45 +73,38 @@ EngineConfig GatewayNode::engine_config(const GatewaySpec& spec) const {
   config.peers = spec.peers;
   config.suites = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
   config.lanes = spec.workers;
-  config.slot_bits = dataplane_->sessions().slot_bits();
+  config.slot_bits = gateway_.dataplane().sessions().slot_bits();
   config.policy = spec.policy;
   if (spec.adjust) spec.adjust(config);
   return config;
 }
 
 DataplaneView GatewayNode::view() {
-  DataplaneView lent{.ports = dataplane_->ports(),
-                     .sessions = dataplane_->sessions(),
-                     .routes = dataplane_->routes(),
-                     .rcu = dataplane_->rcu(),
-                     .cookie_secrets = dataplane_->cookie_secrets(),
-                     .control_pool = dataplane_->control_pool(),
+  Dataplane& dataplane = gateway_.dataplane();
+  DataplaneView lent{.ports = dataplane.ports(),
+                     .sessions = dataplane.sessions(),
+                     .routes = dataplane.routes(),
+                     .rcu = dataplane.rcu(),
+                     .cookie_secrets = dataplane.cookie_secrets(),
+                     .control_pool = dataplane.control_pool(),
                      .rings = {},
                      .counters = {},
                      .link_up = [this](uint16_t port) { return port >= kWans || links[port]; }};
-  for (size_t worker = 0; worker < dataplane_->workers(); ++worker) {
-    lent.rings.push_back(&dataplane_->rings(worker));
-    lent.counters.push_back(&dataplane_->counters(worker));
+  for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
+    lent.rings.push_back(&dataplane.rings(worker));
+    lent.counters.push_back(&dataplane.counters(worker));
   }
   return lent;
 }
 
-void GatewayNode::receive(uint16_t port, const Bytes& frame, uint16_t queue) {
-  rte_mbuf* packet = rte_pktmbuf_alloc(wire_pool_.get());
-  ASSERT_NE(packet, nullptr);
-  char* data = rte_pktmbuf_append(packet, static_cast<uint16_t>(frame.size()));
-  ASSERT_NE(data, nullptr);
-  std::ranges::copy(frame, reinterpret_cast<uint8_t*>(data));
-  ASSERT_EQ(rte_ring_sp_enqueue(rings_[port].rx[queue].get(), packet), 0);
+void GatewayNode::receive(uint16_t port, const Bytes& frame, size_t hash) {
+  gateway_.receive(port, frame, worker_of_queue(port, hash, gateway_.workers()));
 }
 
 void GatewayNode::turn() {
   bool busy = true;
   while (busy) {
-    busy = false;
-    for (size_t worker = 0; worker < dataplane_->workers(); ++worker) {
-      busy = dataplane_->poll(worker) != 0 || busy;
-    }
+    busy = gateway_.poll() != 0;
     busy = loop_->turn(clock_.now()) || busy;
   }
   read_events();
@@ -178,22 +121,9 @@ void GatewayNode::read_events() {
   }
 }
 
-std::vector<Bytes> GatewayNode::sent(uint16_t port) {
-  std::vector<Bytes> all;
-  for (Ring& ring : rings_[port].tx) {
-    for (Bytes& frame : take_all(ring.get())) all.push_back(std::move(frame));
-  }
-  return all;
-}
-
 std::string GatewayNode::ask(const std::string& request) {
-  const int client = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  sockaddr_un to{};
-  to.sun_family = AF_UNIX;
-  profile_.admin.socket.copy(to.sun_path, sizeof to.sun_path - 1);
-  EXPECT_EQ(connect(client, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-  const std::string line = request + "\n";
-  EXPECT_EQ(write(client, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  const int client = dial(gateway_.profile().admin.socket);
+  send_text(client, request + "\n");
   std::string answer;
   for (int turns = 0; turns < 100 && !answer.ends_with('\n'); ++turns) {
     clock_.advance(Millis{5});
@@ -205,14 +135,6 @@ std::string GatewayNode::ask(const std::string& request) {
   close(client);
   read_events();
   return answer;
-}
-
-uint64_t GatewayNode::drops(Drop reason) const {
-  uint64_t count = 0;
-  for (size_t worker = 0; worker < dataplane_->workers(); ++worker) {
-    count += dataplane_->counters(worker).drops[static_cast<size_t>(reason)].load();
-  }
-  return count;
 }
 
 }  // namespace jvpn::test

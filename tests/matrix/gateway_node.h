@@ -13,21 +13,17 @@
 #include <string>
 #include <vector>
 
-#include <rte_mempool.h>
-#include <rte_ring.h>
-
 #include "common/profile.h"
 #include "control/gateway/control_loop.h"
-#include "dataplane/dataplane.h"
 #include "tests/matrix/event_book.h"
 #include "tests/matrix/virtual_clock.h"
-#include "tests/packet/packet_builder.h"
+#include "tests/support/packet_builder.h"
+#include "tests/support/ring_gateway.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
 
 inline constexpr size_t kWans = 2;
-inline constexpr uint16_t kListenPort = 51'900;
 inline constexpr const char* kInsideAddress = "10.0.0.1";
 
 /// The address of a gateway on one of its outside ports.
@@ -51,51 +47,34 @@ class GatewayNode {
   GatewayNode(const GatewayNode&) = delete;
   GatewayNode& operator=(const GatewayNode&) = delete;
 
-  /// A frame comes in on a port; queues are as many as workers.
-  void receive(uint16_t port, const Bytes& frame, uint16_t queue = 0);
+  /// A frame comes in on a port, on the queue that such a hash chooses.
+  void receive(uint16_t port, const Bytes& frame, size_t hash = 0);
   /// Workers and control, until there is nothing for them to do at this time.
   void turn();
   /// Takes what left by a port since the last call.
-  std::vector<Bytes> sent(uint16_t port);
+  std::vector<Bytes> sent(uint16_t port) { return gateway_.sent(port); }
   /// One request to the operator's socket; its answer.
   std::string ask(const std::string& request);
 
   SessionEngine& engine() { return loop_->engine(); }
-  SessionTable& sessions() { return dataplane_->sessions(); }
+  SessionTable& sessions() { return gateway_.dataplane().sessions(); }
   const EventBook& events() const { return book_; }
   EventLogStatus log_status() const { return log_->status(); }
-  uint64_t drops(Drop reason) const;
+  uint64_t drops(Drop reason) const { return gateway_.drops(reason); }
 
   std::string reload_from;                      ///< the profile that the operator's reload reads
   std::array<bool, kWans> links{{true, true}};  ///< of the outside ports, as their driver sees them
 
  private:
-  struct FreeRing {
-    void operator()(rte_ring* ring) const { rte_ring_free(ring); }
-  };
-  struct FreePool {
-    void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
-  };
-  using Ring = std::unique_ptr<rte_ring, FreeRing>;
-  struct PortRings {
-    std::vector<Ring> rx;
-    std::vector<Ring> tx;
-  };
-
-  void describe(const GatewaySpec& spec);
-  void open_port(const std::string& name, PortRole role, const IpAddress& address);
   EngineConfig engine_config(const GatewaySpec& spec) const;
   void read_events();
   DataplaneView view();
 
   VirtualClock& clock_;
-  GatewayProfile profile_;
+  RingGateway gateway_;
   EventBook book_{Side::kGateway};
   std::unique_ptr<EventLog> log_;
   EventCursor read_;
-  std::unique_ptr<rte_mempool, FreePool> wire_pool_;  ///< of frames on their way in
-  std::vector<PortRings> rings_;
-  std::unique_ptr<Dataplane> dataplane_;
   std::unique_ptr<ControlLoop> loop_;
 };
 

@@ -4,15 +4,13 @@
 #include <utility>
 
 #include "control/neighbor/arp.h"
-#include "tests/packet/openssl_aead.h"
+#include "tests/support/openssl_aead.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {
 
 constexpr Millis kStart{10'000'000};
-constexpr Mac48 kPortMac{};  // ring ports have no address of their own
-constexpr Mac48 kPeerMac{0x02, 0, 0, 0, 0, 0x22};
 constexpr size_t kIp = 14;
 constexpr size_t kUdp = kIp + 20;
 constexpr size_t kPayload = kUdp + 8;
@@ -51,7 +49,7 @@ void PrintTo(const Snapshot& snapshot, std::ostream* out) {
        << " switches " << snapshot.switches;
 }
 
-Rig::Rig(const RigOptions& options) : clock_(kStart), workers_(options.workers) {
+Rig::Rig(const RigOptions& options) : clock_(kStart) {
   const SecretKey gateway_secret = secret_of(1);
   gateway_key_ = public_key_of(gateway_secret);
   std::vector<EnginePeer> peers;
@@ -261,7 +259,7 @@ void Rig::deliver(const Datagram& datagram) {
   for (size_t i = 0; i < gateways_.size(); ++i) {
     for (uint16_t wan = 0; wan < kWans; ++wan) {
       if (wan_address(i, wan) != datagram.destination.address) continue;
-      gateways_[i]->receive(wan, frame, static_cast<uint16_t>(datagram.source.port % workers_));
+      gateways_[i]->receive(wan, frame, datagram.source.port);
     }
   }
 }

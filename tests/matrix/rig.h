@@ -160,7 +160,6 @@ class Rig {
   void classify(Datagram& datagram);
 
   VirtualClock clock_;
-  uint16_t workers_;
   PublicKey gateway_key_{};
   std::vector<std::unique_ptr<GatewayNode>> gateways_;
   std::vector<std::unique_ptr<ClientNode>> clients_;

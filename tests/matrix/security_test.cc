@@ -96,7 +96,8 @@ TEST(Security, ownership_mismatch) {
   const size_t sent = rig.sent.size();
   rig.client().send_echo();
   rig.run_for(Millis{100});
-  for (size_t i = sent; i < rig.sent.size(); ++i) EXPECT_TRUE(rig.sent[i].up) << "nothing is said";
+  for (size_t i = sent; i < rig.sent.size(); ++i)
+    EXPECT_TRUE(rig.sent[i].up) << "the gateway answered";
 }
 
 TEST(Security, integrity_violation) {

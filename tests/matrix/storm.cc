@@ -1,22 +1,8 @@
 #include "tests/matrix/storm.h"
 
-#include <cstdio>
-#include <cstdlib>
-
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
-
-uint64_t run_seed() {
-  static const uint64_t seed = [] {
-    const char* given = std::getenv("JVPN_SEED");
-    const uint64_t value =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("JVPN_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-  }();
-  return seed;
-}
 
 void Storm::shuffle_wires() {
   const bool silence = below(6) == 0;

@@ -6,11 +6,9 @@
 
 #include "tests/matrix/rig.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::test {
-
-/// JVPN_SEED, or a fresh one; printed on first use.
-uint64_t run_seed();
 
 class Storm {
  public:

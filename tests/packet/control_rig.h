@@ -11,28 +11,24 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_malloc.h>
-#include <rte_mbuf.h>
-#include <rte_rcu_qsbr.h>
-#include <rte_ring.h>
 
-#include "common/exchange.h"
+#include "common/dpdk_name.h"
 #include "common/port_info.h"
-#include "common/route_table.h"
-#include "common/session_table.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
 #include "control/neighbor/slow_path.h"
 #include "control/publish/injector.h"
 #include "control/publish/reclaimer.h"
-#include "tests/packet/packet_builder.h"
+#include "dataplane/port.h"
+#include "tests/support/must.h"
+#include "tests/support/packet_builder.h"
+#include "tests/support/ring_gateway.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
 
 inline constexpr Mac48 kWanMac{0x02, 0, 0, 0, 0, 0x01};
 inline constexpr Mac48 kLanMac{0x02, 0, 0, 0, 0, 0x02};
-inline constexpr Mac48 kHostMac{0x02, 0, 0, 0, 0, 0x33};
 inline constexpr Mac48 kBroadcastMac{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 
 /// What control handed to a worker.
@@ -45,21 +41,15 @@ struct Injected {
 class ControlRig : public testing::Test {
  protected:
   ControlRig() {
-    const size_t rcu_bytes = rte_rcu_qsbr_get_memsize(1);
-    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rig_rcu", rcu_bytes, 64));
-    rte_rcu_qsbr_init(rcu_, 1);
-    pool_ = rte_pktmbuf_pool_create("rig_pool", 1023, 0, kMbufPrivateBytes, 2176, SOCKET_ID_ANY);
-    ring_ = rte_ring_create("rig_inject", 256, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     ports_ = {port(0, "wan", PortRole::kOutside, kWanMac, {"192.0.2.1/24", "2001:db8::1/64"}),
               port(1, "lan", PortRole::kInside, kLanMac, {"10.0.0.1/24", "fd00::1/64"})};
     ports_[0].gateways = {address("192.0.2.254")};
     ports_[1].routes = {{Prefix::parse("10.50.0.0/16").value(), address("10.0.0.9")}};
-    table_ = std::make_unique<SessionTable>(16);
-    routes_ = std::move(RouteTable::create({}, rcu_)).value();
-    reclaimer_ = std::make_unique<Reclaimer>(rcu_);
-    injector_ = std::make_unique<Injector>(pool_, std::vector<rte_ring*>{ring_});
+    reclaimer_ = std::make_unique<Reclaimer>(tables_.rcu.get());
+    injector_ = std::make_unique<Injector>(pool_.get(), std::vector<rte_ring*>{ring_.get()});
     neighbors_ = std::make_unique<Neighbors>(ports_, *injector_);
-    inside_ = std::make_unique<InsideRoutes>(ports_, *neighbors_, *routes_, *table_, *reclaimer_);
+    inside_ = std::make_unique<InsideRoutes>(ports_, *neighbors_, *tables_.routes,
+                                             *tables_.sessions, *reclaimer_);
     slow_path_ = std::make_unique<SlowPath>(ports_, *injector_, *neighbors_, *inside_, now_);
     neighbors_->on_changed([this](const NeighborKey& key, const std::optional<EtherAddress>& mac) {
       inside_->neighbor_changed(key, mac);
@@ -72,13 +62,7 @@ class ControlRig : public testing::Test {
     slow_path_.reset();
     inside_.reset();
     neighbors_.reset();
-    EXPECT_EQ(rte_mempool_in_use_count(pool_), 0U) << "mbufs leaked";
-    reclaimer_.reset();
-    routes_.reset();
-    table_.reset();
-    rte_ring_free(ring_);
-    rte_mempool_free(pool_);
-    rte_free(rcu_);
+    EXPECT_EQ(rte_mempool_in_use_count(pool_.get()), 0U) << "mbufs leaked";
   }
 
   static PortInfo port(uint16_t number, const char* name, PortRole role, const Mac48& mac,
@@ -94,9 +78,7 @@ class ControlRig : public testing::Test {
   }
 
   rte_mbuf* packet(const Bytes& bytes, const PacketNote& note) {
-    rte_mbuf* made = rte_pktmbuf_alloc(pool_);
-    std::copy(bytes.begin(), bytes.end(),
-              rte_pktmbuf_append(made, static_cast<uint16_t>(bytes.size())));
+    rte_mbuf* made = make_packet(pool_.get(), bytes);
     note_of(made) = note;
     return made;
   }
@@ -111,14 +93,8 @@ class ControlRig : public testing::Test {
   /// Takes everything that waits in the inject ring.
   std::vector<Injected> injected() {
     std::vector<Injected> all;
-    void* object = nullptr;
-    while (rte_ring_sc_dequeue(ring_, &object) == 0) {
-      auto* taken = static_cast<rte_mbuf*>(object);
-      const auto* data = rte_pktmbuf_mtod(taken, const uint8_t*);
-      all.push_back({note_of(taken).action, note_of(taken).port,
-                     Bytes(data, data + rte_pktmbuf_data_len(taken))});
-      rte_pktmbuf_free(taken);
-    }
+    for (Punted& taken : take_all(ring_.get()))
+      all.push_back({taken.note.action, taken.note.port, std::move(taken.bytes)});
     return all;
   }
 
@@ -153,38 +129,16 @@ class ControlRig : public testing::Test {
     return ip;
   }
 
-  static uint16_t icmpv6_sum(const Bytes& ip) {
-    const size_t bytes = ip.size() - 40;
-    return internet_sum(&ip[40], bytes,
-                        internet_sum(&ip[8], 32, static_cast<uint32_t>(bytes) + kIcmpV6Protocol));
-  }
-  static void fix_icmpv6(Bytes& ip) {
-    put16(ip, 42, 0);
-    put16(ip, 42, static_cast<uint16_t>(~icmpv6_sum(ip)));
-  }
-
   static Bytes echo_request(const char* from, const char* to, size_t payload = 32) {
-    const bool v6 = address(from).is_v6();
-    Bytes icmp(8);
-    icmp[0] = v6 ? 128 : 8;
-    put16(icmp, 4, 0x1234);
-    put16(icmp, 6, 7);
-    append(icmp, payload_of(payload));
-    if (!v6) put16(icmp, 2, static_cast<uint16_t>(~internet_sum(icmp.data(), icmp.size())));
-    Bytes ip =
-        ip_packet(address(from), address(to), icmp, {v6 ? kIcmpV6Protocol : kIcmpProtocol, 64, {}});
-    if (v6) fix_icmpv6(ip);
-    return ip;
+    return test::echo_request(address(from), address(to), 7, payload);
   }
 
-  rte_rcu_qsbr* rcu_ = nullptr;
-  rte_mempool* pool_ = nullptr;
-  rte_ring* ring_ = nullptr;
+  Tables tables_ = must(Tables::create(1, 16, {}));
+  Pool pool_{must(make_pool(unique_dpdk_name("rig"), 1'023, 1'500))};
+  Ring ring_ = must(make_ring("inject", 256));
   std::vector<PortInfo> ports_;
   Millis now_{1'000'000};
   std::vector<std::pair<NeighborKey, std::optional<EtherAddress>>> changes_;
-  std::unique_ptr<SessionTable> table_;
-  std::unique_ptr<RouteTable> routes_;
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Injector> injector_;
   std::unique_ptr<Neighbors> neighbors_;

@@ -1,20 +1,14 @@
-// Runs GoogleTest inside DPDK's environment, without hugepages, devices or files.
+// Runs GoogleTest inside DPDK's environment, with two workers' lcores on the first CPU.
 #include <cstdio>
-#include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_eal.h>
+
+#include "tests/support/eal.h"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  std::vector<const char*> arguments{
-      argv[0], "--no-huge", "--no-shconf",         "--no-pci", "--no-telemetry", "--iova-mode=va",
-      "-m",    "768",       "--lcores=0@0,1@0,2@0"};
-  if (rte_eal_init(static_cast<int>(arguments.size()), const_cast<char**>(arguments.data())) < 0) {
-    std::fputs("DPDK can't start\n", stderr);
-    return 1;
-  }
-  const int failed = RUN_ALL_TESTS();
-  rte_eal_cleanup();
-  return failed;
+  const auto eal = jvpn::test::start_eal({.workers = {0, 0}, .megabytes = 768});
+  if (eal) return RUN_ALL_TESTS();
+  std::fprintf(stderr, "%s\n", eal.error().message.c_str());
+  return 1;
 }

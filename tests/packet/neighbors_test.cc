@@ -70,9 +70,9 @@ TEST_F(NeighborsTest, ResolvesQueuesAndFlushes) {
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].action, InjectAction::kRoute);
   const uint32_t be = 0x0700000A;
-  const Target target = routes_->lookup_v4(be);
+  const Target target = tables_.routes->lookup_v4(be);
   ASSERT_EQ(target.kind(), Target::Kind::kNextHop);
-  const NextHop* hop = table_->next_hop(target.number());
+  const NextHop* hop = tables_.sessions->next_hop(target.number());
   ASSERT_NE(hop, nullptr);
   EXPECT_EQ(hop->port, 1);
   NextHop expected;
@@ -89,7 +89,8 @@ TEST_F(NeighborsTest, ResolvesIpv6BySolicitation) {
                                    nd(135, "fd00::1", "ff02::1:ff00:7", "fd00::7", kLanMac)));
   give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", kHostMac, 0x60));
   EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), kHostMac);
-  EXPECT_EQ(routes_->lookup_v6(address("fd00::7").bytes.data()).kind(), Target::Kind::kNextHop);
+  EXPECT_EQ(tables_.routes->lookup_v6(address("fd00::7").bytes.data()).kind(),
+            Target::Kind::kNextHop);
 }
 
 TEST_F(NeighborsTest, BelievesNothingItDidNotAskFor) {
@@ -144,7 +145,7 @@ TEST_F(NeighborsTest, ConfirmsByUnicastAndWithdrawsTheSilent) {
   EXPECT_FALSE(neighbors_->resolved(lan("10.0.0.7")));
   ASSERT_EQ(changes_.size(), 2U);
   EXPECT_FALSE(changes_[1].second);
-  EXPECT_EQ(table_->next_hop(0), nullptr);
+  EXPECT_EQ(tables_.sessions->next_hop(0), nullptr);
   injected();
   pass(5'000);  // it is watched: asked for again
   EXPECT_EQ(injected().size(), 1U);
@@ -155,13 +156,13 @@ TEST_F(NeighborsTest, ConfirmsByUnicastAndWithdrawsTheSilent) {
 TEST_F(NeighborsTest, StaticRoutesFollowTheirNeighbour) {
   ASSERT_TRUE(inside_->install(now_));
   const uint32_t behind = 0x0100320A;  // 10.50.0.1
-  EXPECT_EQ(routes_->lookup_v4(behind), Target::glean(1));
-  EXPECT_EQ(routes_->lookup_v4(0x0100000A), Target::local(1));
+  EXPECT_EQ(tables_.routes->lookup_v4(behind), Target::glean(1));
+  EXPECT_EQ(tables_.routes->lookup_v4(0x0100000A), Target::local(1));
   give_arp(1, arp(2, kHostMac, "10.0.0.9", kLanMac, "10.0.0.1"));
-  EXPECT_EQ(routes_->lookup_v4(behind).kind(), Target::Kind::kNextHop);
+  EXPECT_EQ(tables_.routes->lookup_v4(behind).kind(), Target::Kind::kNextHop);
   pass(30'000);
   for (int i = 0; i < 3; ++i) pass(1'000);
-  EXPECT_EQ(routes_->lookup_v4(behind), Target::glean(1));
+  EXPECT_EQ(tables_.routes->lookup_v4(behind), Target::glean(1));
 }
 
 TEST_F(NeighborsTest, NextHopIsTheLinkElseTheGateway) {

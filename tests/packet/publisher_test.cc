@@ -6,9 +6,10 @@
 #include <memory>
 
 #include <gtest/gtest.h>
-#include <rte_malloc.h>
 
-#include "tests/packet/packet_builder.h"
+#include "dataplane/handles.h"
+#include "tests/support/must.h"
+#include "tests/support/packet_builder.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -25,28 +26,19 @@ constexpr unsigned kWorkers = 2;
 class PublisherTest : public testing::Test {
  protected:
   PublisherTest() {
-    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc("t_rcu", rte_rcu_qsbr_get_memsize(1), 64));
-    rte_rcu_qsbr_init(rcu_, 1);
-    rte_rcu_qsbr_thread_register(rcu_, 0);
-    rte_rcu_qsbr_thread_online(rcu_, 0);
+    rte_rcu_qsbr_thread_register(rcu_.get(), 0);
+    rte_rcu_qsbr_thread_online(rcu_.get(), 0);
     PortInfo port;
     port.mac = kPort;
     port.mtu = 1'500;
     ports_ = {port};
-    table_ = std::make_unique<SessionTable>(16);
-    reclaimer_ = std::make_unique<Reclaimer>(rcu_, 64);
-    publisher_ = std::move(Publisher::create(*table_, *reclaimer_, ports_, kWorkers)).value();
+    reclaimer_ = std::make_unique<Reclaimer>(rcu_.get(), 64);
+    publisher_ = must(Publisher::create(*table_, *reclaimer_, ports_, kWorkers));
   }
-  ~PublisherTest() override {
-    rte_rcu_qsbr_thread_offline(rcu_, 0);
-    publisher_.reset();
-    reclaimer_.reset();
-    table_.reset();
-    rte_free(rcu_);
-  }
+  ~PublisherTest() override { rte_rcu_qsbr_thread_offline(rcu_.get(), 0); }
 
   void quiesce() {
-    rte_rcu_qsbr_quiescent(rcu_, 0);
+    rte_rcu_qsbr_quiescent(rcu_.get(), 0);
     reclaimer_->reclaim();
   }
 
@@ -74,9 +66,9 @@ class PublisherTest : public testing::Test {
     return install;
   }
 
-  rte_rcu_qsbr* rcu_ = nullptr;
+  Rcu rcu_ = must(make_rcu(1));
   std::vector<PortInfo> ports_;
-  std::unique_ptr<SessionTable> table_;
+  std::unique_ptr<SessionTable> table_ = must(SessionTable::create(16));
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Publisher> publisher_;
 };
@@ -299,13 +291,13 @@ TEST_F(PublisherTest, TotalsOutliveGenerations) {
 }
 
 TEST_F(PublisherTest, AFullDeferredListWaitsInsteadOfGrowing) {
-  rte_rcu_qsbr_thread_offline(rcu_, 0);  // asleep: holds up nothing
+  rte_rcu_qsbr_thread_offline(rcu_.get(), 0);  // asleep: holds up nothing
   for (uint32_t i = 0; i < 500; ++i) {
     publisher_->install_rx(rx());
     publisher_->retire_rx(kIndex);
     EXPECT_LE(reclaimer_->pending(), 64U);
   }
-  rte_rcu_qsbr_thread_online(rcu_, 0);
+  rte_rcu_qsbr_thread_online(rcu_.get(), 0);
 }
 
 }  // namespace

@@ -8,59 +8,26 @@
 // Nothing runs by itself: a test calls poll(), or run()s workers on threads of its own.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_malloc.h>
-#include <rte_mempool.h>
-#include <rte_rcu_qsbr.h>
-#include <rte_ring.h>
 
 #include "common/exchange.h"
 #include "common/handshake_mac.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "common/tunnel_header.h"
-#include "dataplane/port.h"
-#include "dataplane/worker.h"
-#include "tests/packet/openssl_aead.h"
-#include "tests/packet/packet_builder.h"
+#include "tests/support/openssl_aead.h"
+#include "tests/support/packet_builder.h"
+#include "tests/support/ring_gateway.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::test {
-
-inline constexpr uint16_t kWan = 0;
-inline constexpr uint16_t kLan = 1;
-inline constexpr Mac48 kPortMac{};  ///< ring ports have no address of their own
-inline constexpr Mac48 kPeerMac{0x02, 0, 0, 0, 0, 0x22};
-inline constexpr Mac48 kHostMac{0x02, 0, 0, 0, 0, 0x33};
-inline constexpr uint16_t kListenPort = 51'900;
-inline constexpr uint16_t kPeerPort = 40'000;
-
-/// Seed of this run's random tests: from JVPN_SEED, else fresh. Printed on first use.
-uint64_t run_seed();
-
-struct FreeRing {
-  void operator()(rte_ring* ring) const { rte_ring_free(ring); }
-};
-struct FreePool {
-  void operator()(rte_mempool* pool) const { rte_mempool_free(pool); }
-};
-struct FreeRcu {
-  void operator()(rte_rcu_qsbr* rcu) const { rte_free(rcu); }
-};
-
-/// What control finds in a ring.
-struct Punted {
-  PacketNote note;
-  Bytes bytes;
-};
 
 struct LabOptions {
   uint16_t workers = 1;
@@ -71,78 +38,34 @@ struct LabOptions {
   uint16_t wan_mtu = 1500;
 };
 
-class Lab {
+class Lab : public RingGateway {
  public:
   explicit Lab(const LabOptions& options = {});
-  /// Expects every mbuf to be back in the pool.
+  /// Expects every mbuf to be back in its pool.
   ~Lab();
 
-  /// Gives a frame to a port's receive queue.
-  void receive(uint16_t port, const Bytes& frame, uint16_t queue = 0);
-  /// The same in segments of at most `segment` bytes.
+  /// A frame comes in in segments of at most `segment` bytes.
   void receive_scattered(uint16_t port, const Bytes& frame, uint16_t segment);
   /// As control does.
   void inject(const Bytes& packet, const PacketNote& note, uint16_t worker = 0);
-  /// Polls every worker once, on this thread. Returns the packets they saw.
-  size_t poll();
-
-  /// Takes what was transmitted on a port since the last call, by queue and order.
-  std::vector<Bytes> sent(uint16_t port);
   /// Takes what control would find.
   std::vector<Punted> punted(PuntClass punt_class);
 
-  uint64_t drops(Drop reason) const;
-  uint64_t all_drops() const;
-  /// `name=count …` of those that are not zero, for failure messages.
-  std::string drop_text() const;
-  uint64_t total(std::atomic<uint64_t> WorkerCounters::*counter) const;
-  /// Packets that are in no pool. Empties port and punt rings first.
-  size_t packets_out();
-
-  Worker& worker(size_t number) { return *workers_[number]; }
-  size_t workers() const { return workers_.size(); }
-  SessionTable& sessions() { return *sessions_; }
-  RouteTable& routes() { return *routes_; }
-  rte_rcu_qsbr* rcu() { return rcu_.get(); }
+  SessionTable& sessions() { return dataplane().sessions(); }
+  RouteTable& routes() { return dataplane().routes(); }
+  rte_rcu_qsbr* rcu() const { return dataplane().rcu(); }
+  SharedCookieSecrets& cookies() { return dataplane().cookie_secrets(); }
   Aead& aead() { return aead_; }
   MessageMac& mac() { return mac_; }
   const ResponderMacKeys& mac_keys() const { return mac_keys_; }
-  SharedCookieSecrets& cookies() { return cookies_; }
-  rte_mempool* pool() { return pool_.get(); }
-  rte_ring* rx_ring(uint16_t port, uint16_t queue) { return rings_of(port).rx[queue].get(); }
-  rte_ring* tx_ring(uint16_t port, uint16_t queue) { return rings_of(port).tx[queue].get(); }
-  rte_mbuf* make_packet(const Bytes& bytes);
 
  private:
-  using Ring = std::unique_ptr<rte_ring, FreeRing>;
-  struct PortRings {
-    std::vector<Ring> rx;
-    std::vector<Ring> tx;
-  };
-
-  PortRings& rings_of(uint16_t port) { return port == kWan ? wan_rings_ : lan_rings_; }
-  Port open_port(const std::string& name, uint16_t number, PortRings& rings);
-  void make_worker_rings();
-  void make_workers();
+  Lab(const LabOptions& options, MessageMac mac);
   void add_inside_routes();
 
-  LabOptions options_;
   Aead aead_;
   MessageMac mac_;
   ResponderMacKeys mac_keys_;
-  SharedCookieSecrets cookies_{nullptr};
-  std::unique_ptr<rte_mempool, FreePool> pool_;
-  std::unique_ptr<rte_rcu_qsbr, FreeRcu> rcu_;
-  std::unique_ptr<SessionTable> sessions_;
-  std::unique_ptr<RouteTable> routes_;
-  PortRings wan_rings_;
-  PortRings lan_rings_;
-  std::vector<Port> ports_;
-  std::vector<PortInfo> infos_;
-  std::vector<Ring> owned_rings_;
-  std::vector<WorkerRings> rings_;
-  std::vector<WorkerCounters> counters_;
-  std::vector<std::unique_ptr<Worker>> workers_;
   NextHop lan_host_;
 };
 

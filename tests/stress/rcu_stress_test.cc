@@ -21,13 +21,14 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
 #include "common/route_table.h"
 #include "common/secret.h"
 #include "common/session_table.h"
+#include "dataplane/handles.h"
+#include "tests/support/must.h"
 
 namespace jvpn {
 namespace {
@@ -41,17 +42,6 @@ std::chrono::milliseconds duration() {
 }
 
 class RcuStress : public testing::Test {
- public:
-  RcuStress() {
-    const size_t bytes = rte_rcu_qsbr_get_memsize(kReaders);
-    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, bytes, 64));
-    rte_rcu_qsbr_init(rcu_, kReaders);
-    sessions_ = *SessionTable::create(kPeers);
-  }
-  ~RcuStress() override { rte_free(rcu_); }
-  RcuStress(const RcuStress&) = delete;
-  RcuStress& operator=(const RcuStress&) = delete;
-
  protected:
   /// Runs `read(rng)` on every reader, quiescent between bursts, sometimes offline.
   template <typename Read>
@@ -104,8 +94,9 @@ class RcuStress : public testing::Test {
     uint64_t token;
     std::function<void()> free;
   };
-  rte_rcu_qsbr* rcu_ = nullptr;
-  std::unique_ptr<SessionTable> sessions_;
+  const Rcu owned_rcu_ = test::must(make_rcu(kReaders));
+  rte_rcu_qsbr* const rcu_ = owned_rcu_.get();
+  const std::unique_ptr<SessionTable> sessions_ = test::must(SessionTable::create(kPeers));
   std::vector<std::thread> threads_;
   std::atomic<bool> stop_{false};
   std::atomic<uint64_t> torn_{0};
@@ -255,9 +246,8 @@ TEST_F(RcuStress, rings_carry_everything_once_and_in_order) {
     uint64_t number;
     uint64_t filled[7];
   };
-  rte_ring* ring = rte_ring_create("stress_ring", 512, SOCKET_ID_ANY,
-                                   RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
-  ASSERT_NE(ring, nullptr);
+  const Ring owned = test::must(make_ring("stress", 512));
+  rte_ring* const ring = owned.get();
   std::thread producer([&] {
     for (uint64_t number = 0; !stop_.load(std::memory_order_relaxed); ++number) {
       auto* packet = new Packet{number, {}};
@@ -288,7 +278,6 @@ TEST_F(RcuStress, rings_carry_everything_once_and_in_order) {
   }
   EXPECT_EQ(torn_.load(), 0U);
   EXPECT_GT(expected, 0U);
-  rte_ring_free(ring);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ class Storm {
   explicit Storm(uint64_t seed, Recording* recording = nullptr)
       : world(seed, policies(seed), 2, recording), random_(~seed) {
     world.filter = [this](const Datagram& datagram) { return judge(datagram); };
-    tell_dialler([path = path_between(0, 1)](SessionEngine& engine, Millis now) {
+    call_dialler([path = path_between(0, 1)](SessionEngine& engine, Millis now) {
       engine.dial(now, kPeer, path);
     });
     offer();
@@ -90,7 +90,7 @@ class Storm {
 
  private:
   template <typename Call>
-  void tell_dialler(Call call) {
+  void call_dialler(Call call) {
     world.node(0).tell([call, now = world.now](SessionEngine& engine) { call(engine, now); });
   }
 
@@ -99,7 +99,7 @@ class Storm {
     for (size_t network = 0; network < 3; ++network) {
       if (random_.below(5) != 0) paths.push_back(path_between(0, 1, network));
     }
-    tell_dialler(
+    call_dialler(
         [paths](SessionEngine& engine, Millis now) { engine.set_candidates(now, kPeer, paths); });
   }
 
@@ -120,14 +120,14 @@ class Storm {
         world.cut.clear();
         break;
       case 3:
-        tell_dialler(
+        call_dialler(
             [path](SessionEngine& engine, Millis now) { engine.path_lost(now, kPeer, path); });
         break;
       case 4:
         offer();
         break;
       case 5:
-        tell_dialler([path](SessionEngine& engine, Millis now) { engine.jump(now, kPeer, path); });
+        call_dialler([path](SessionEngine& engine, Millis now) { engine.jump(now, kPeer, path); });
         break;
       case 6:
         world.weather.loss = 0.4 * static_cast<double>(random_.below(100)) / 100;
@@ -176,7 +176,7 @@ class Storm {
         signal_source();
         break;
       default:
-        tell_dialler([](SessionEngine& engine, Millis now) { engine.wake(now, kPeer); });
+        call_dialler([](SessionEngine& engine, Millis now) { engine.wake(now, kPeer); });
         if (random_.below(6) != 0) break;
         world.node(1).tell([now = world.now](SessionEngine& engine) {
           engine.terminate(now, kPeer, Detail::kPolicyHardStop);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 
@@ -16,6 +17,16 @@ inline uint64_t seed_or(uint64_t fallback) {
 /// A seed that is new each time, unless JVPN_SEED is set.
 inline uint64_t fresh_seed() {
   return seed_or(std::random_device{}());
+}
+
+/// One seed for the whole run. Printed on first use.
+inline uint64_t run_seed() {
+  static const uint64_t seed = [] {
+    const uint64_t value = fresh_seed();
+    std::printf("JVPN_SEED=%llu\n", static_cast<unsigned long long>(value));
+    return value;
+  }();
+  return seed;
 }
 
 }  // namespace jvpn::test

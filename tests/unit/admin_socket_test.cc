@@ -9,12 +9,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/rooms.h"
+#include "tests/support/unix_client.h"
 
 namespace jvpn {
 namespace {
@@ -42,14 +41,6 @@ class AdminSocketTest : public testing::Test {
     admin_ = std::move(opened).value();
   }
 
-  int dial() const {
-    const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof address.sun_path - 1);
-    EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return client;
-  }
   /// Polls until the server has closed the connection; everything it wrote.
   std::string drain(int client) {
     std::string text;
@@ -64,9 +55,8 @@ class AdminSocketTest : public testing::Test {
     return text;
   }
   std::string ask(const std::string& text) {
-    const int client = dial();
-    EXPECT_EQ(send(client, text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
+    const int client = test::dial(path_);
+    test::send_text(client, text);
     return drain(client);
   }
 
@@ -106,7 +96,7 @@ TEST_F(AdminSocketTest, ForeignBytesDoNotEndTheServer) {
 
 TEST_F(AdminSocketTest, ALineMayComeInPieces) {
   must_open();
-  const int client = dial();
+  const int client = test::dial(path_);
   for (const char* piece : {"{\"comm", "and\":", "1}", "\n"}) {
     ASSERT_GT(send(client, piece, std::strlen(piece), 0), 0);
     admin_->poll(now_);
@@ -116,7 +106,7 @@ TEST_F(AdminSocketTest, ALineMayComeInPieces) {
 
 TEST_F(AdminSocketTest, EndOfInputEndsTheLine) {
   must_open();
-  const int client = dial();
+  const int client = test::dial(path_);
   ASSERT_EQ(send(client, "{}", 2, 0), 2);
   shutdown(client, SHUT_WR);
   EXPECT_NE(drain(client).find("echo"), std::string::npos);
@@ -133,7 +123,7 @@ TEST_F(AdminSocketTest, ClientsAreBoundedInNumberAndTime) {
   must_open();
   std::vector<int> silent;
   for (size_t i = 0; i < AdminSocket::kMaxClients + 3; ++i) {
-    silent.push_back(dial());
+    silent.push_back(test::dial(path_));
     admin_->poll(now_);
   }
   EXPECT_EQ(admin_->clients(), AdminSocket::kMaxClients);

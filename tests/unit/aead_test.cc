@@ -2,51 +2,22 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
+
+#include "tests/support/openssl_aead.h"
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
+using test::Bytes;
 
 constexpr Suite kSuites[] = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
-
-const EVP_CIPHER* evp_cipher(Suite suite) {
-  switch (suite) {
-    case Suite::kAes128Gcm:
-      return EVP_aes_128_gcm();
-    case Suite::kAes256Gcm:
-      return EVP_aes_256_gcm();
-    default:
-      return EVP_chacha20_poly1305();
-  }
-}
-
-/// Ciphertext and tag by OpenSSL.
-Bytes reference_seal(Suite suite, const RawKey& key, const Nonce& nonce, const Bytes& aad,
-                     const Bytes& plaintext) {
-  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
-  Bytes out(plaintext.size() + kAeadTagBytes);
-  uint8_t* tag = out.data() + plaintext.size();
-  int written = 0;
-  EVP_EncryptInit_ex(context, evp_cipher(suite), nullptr, key.data(), nonce.data());
-  if (!aad.empty())
-    EVP_EncryptUpdate(context, nullptr, &written, aad.data(), static_cast<int>(aad.size()));
-  if (!plaintext.empty())
-    EVP_EncryptUpdate(context, out.data(), &written, plaintext.data(),
-                      static_cast<int>(plaintext.size()));
-  EVP_EncryptFinal_ex(context, tag, &written);
-  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag);
-  EVP_CIPHER_CTX_free(context);
-  return out;
-}
 
 struct Packet {
   Suite suite{};
@@ -70,8 +41,7 @@ class AeadTest : public testing::Test {
     auto created = Aead::create();
     ASSERT_TRUE(created) << created.error().message;
     aead_.emplace(std::move(*created));
-    const char* given = std::getenv("JVPN_SEED");
-    seed_ = given != nullptr ? std::stoull(given) : std::random_device{}();
+    seed_ = test::fresh_seed();
     random_.seed(seed_);
   }
   void TearDown() override {
@@ -126,7 +96,7 @@ TEST_F(AeadTest, EveryLengthMatchesOpenSsl) {
       Packet p = packet(suite, length);
       AeadOp op = p.op();
       aead_->seal({&op, 1});
-      ASSERT_EQ(p.buffer, reference_seal(suite, p.raw_key, p.nonce, {}, p.plaintext))
+      ASSERT_EQ(p.buffer, test::openssl_seal(suite, p.raw_key, p.nonce, p.plaintext))
           << "suite " << int(suite) << ", length " << length;
       aead_->open({&op, 1});
       ASSERT_TRUE(op.ok);
@@ -141,7 +111,7 @@ TEST_F(AeadTest, MixedBurstsMatchOpenSsl) {
     std::vector<AeadOp> burst = ops(packets);
     aead_->seal(burst);
     for (const Packet& p : packets)
-      ASSERT_EQ(p.buffer, reference_seal(p.suite, p.raw_key, p.nonce, {}, p.plaintext))
+      ASSERT_EQ(p.buffer, test::openssl_seal(p.suite, p.raw_key, p.nonce, p.plaintext))
           << "burst of " << count << ", suite " << int(p.suite);
     aead_->open(burst);
     for (size_t i = 0; i < count; ++i) {
@@ -218,7 +188,7 @@ TEST_F(AeadTest, OneMessageWithAssociatedData) {
     aead_->seal_one(p.key, p.nonce, aad, data, tag);
     Bytes sealed = data;
     sealed.insert(sealed.end(), tag.begin(), tag.end());
-    ASSERT_EQ(sealed, reference_seal(p.suite, p.raw_key, p.nonce, aad, p.plaintext));
+    ASSERT_EQ(sealed, test::openssl_seal(p.suite, p.raw_key, p.nonce, p.plaintext, aad));
     Bytes opened = data;
     ASSERT_TRUE(aead_->open_one(p.key, p.nonce, aad, opened, tag));
     ASSERT_EQ(opened, p.plaintext);

@@ -10,8 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/checksum.h"
 #include "tests/support/rooms.h"
-#include "tools/shared/checksum.h"
 
 namespace jvpn::lab {
 namespace {

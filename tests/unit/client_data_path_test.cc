@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/rooms.h"
-#include "tests/unit/segment_builder.h"
+#include "tests/support/segment_builder.h"
 #include "tools/client/dataplane/data_path.h"
 
 namespace jvpn {

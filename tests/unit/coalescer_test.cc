@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/rooms.h"
-#include "tests/unit/segment_builder.h"
+#include "tests/support/segment_builder.h"
 
 namespace jvpn {
 namespace {

@@ -7,6 +7,7 @@
 #include "tests/support/engine_storm.h"
 #include "tests/support/jumper.h"
 #include "tests/support/rooms.h"
+#include "tests/support/silent_host.h"
 
 namespace jvpn {
 namespace {
@@ -21,22 +22,15 @@ constexpr uint64_t kInputs = 1'000'000;
 #endif
 
 /// Answers as the recording says, and keeps what the engine says.
-class ReplayHost : public SessionHost {
+class ReplayHost : public SilentHost {
  public:
   explicit ReplayHost(Recording recording) : recording_(std::move(recording)) {}
-  void apply(const Effects& effects) override { effects.carry_out(*this); }
-  void send(const Path& path, std::span<const uint8_t> datagram) {
+  void send(const Path& path, std::span<const uint8_t> datagram) override {
     sent.push_back({path, {datagram.begin(), datagram.end()}});
   }
-  void install_rx(const RxInstall&) {}
-  void retire_rx(ReceiverIndex) {}
-  void install_tx(const TxInstall&) {}
-  void withdraw_tx(PeerId) {}
   Activity activity(PeerId) override { return take(recording_.activities); }
   RxProgress rx_progress(ReceiverIndex) override { return take(recording_.progresses); }
-  uint16_t inner_mtu(const Path&) override { return 1'400; }
-  void configured(PeerId, const wire::ResponsePayload&) {}
-  void emit(const Event& event) {
+  void emit(const Event& event) override {
     lines += to_json_line(event, ++sequence_, event.at.value, "n1") + "\n";
   }
   void random(std::span<uint8_t> bytes) override {

@@ -6,6 +6,7 @@
 
 #include "control/admin/admin_socket.h"
 #include "tests/support/rooms.h"
+#include "tests/support/unix_client.h"
 #include "tests/unit/event_rig.h"
 
 namespace jvpn::test {
@@ -34,14 +35,8 @@ class EventAdminTest : public EventFolder {
   }
 
   int ask(const std::string& request) {
-    const int client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path("admin").copy(address.sun_path, sizeof address.sun_path - 1);
-    EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    const std::string line = request + "\n";
-    EXPECT_EQ(send(client, line.data(), line.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(line.size()));
+    const int client = dial(path("admin"));
+    send_text(client, request + "\n");
     clients_.push_back(client);
     return client;
   }

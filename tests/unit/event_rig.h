@@ -12,12 +12,10 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "control/events/event_log.h"
 #include "tests/support/rooms.h"
+#include "tests/support/unix_client.h"
 
 namespace jvpn::test {
 
@@ -104,10 +102,8 @@ inline EventLogOptions options_with(std::vector<EventSinkProfile> sinks, size_t 
 class Collector {
  public:
   explicit Collector(const std::string& path) : listener_(socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    const sockaddr_un address = unix_address(path);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     EXPECT_EQ(listen(listener_, 4), 0);
   }
   ~Collector() {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "perf/jvpn_perf/handshake_rate.h"
+#include "perf/handshake/handshake.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::perf {

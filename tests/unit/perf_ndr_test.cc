@@ -8,10 +8,10 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
-#include "perf/jvpn_perf/latency_histogram.h"
-#include "perf/jvpn_perf/ndr_options.h"
-#include "perf/jvpn_perf/peers.h"
-#include "perf/jvpn_perf/rate_search.h"
+#include "perf/jump/peers.h"
+#include "perf/ndr/latency_histogram.h"
+#include "perf/ndr/ndr_options.h"
+#include "perf/ndr/rate_search.h"
 #include "tests/support/rooms.h"
 #include "tests/support/seed.h"
 
@@ -130,12 +130,10 @@ TEST(NdrCommandLine, OptionsAndBounds) {
     EXPECT_THROW(parse(bad), CLI::ParseError) << bad;
 }
 
-PeersResults measured() {
-  PeersResults results;
-  results.peers = {{"jvpn", "", {3, 2, 8}, {1, 1, 1}},
-                   {"wireguard-go", "", {1, 1}, {2, 4}},
-                   {"openvpn", "openvpn", {}, {}}};
-  return results;
+std::vector<PeerResult> measured() {
+  return {{"jvpn", "", {3, 2, 8}, {1, 1, 1}},
+          {"wireguard-go", "", {1, 1}, {2, 4}},
+          {"openvpn", "openvpn", {}, {}}};
 }
 
 TEST(Peers, RatiosWithinARound) {
@@ -145,15 +143,14 @@ TEST(Peers, RatiosWithinARound) {
 }
 
 TEST(Peers, JsonSaysWhatIsMissing) {
-  const auto json = peers_json({}, measured(), {});
-  EXPECT_EQ(json["command"], "peers");
+  const Json json = peers_json({}, measured());
   EXPECT_EQ(json["jvpn_over_wireguard_go"], 2.5);
   EXPECT_FALSE(json.contains("jvpn_over_openvpn"));
   EXPECT_EQ(json["peers"][0]["gbps"], 3);
   EXPECT_EQ(json["peers"][0]["gbps_max"], 8);
   EXPECT_EQ(json["peers"][1]["cpu_s"], 3);
   EXPECT_EQ(json["peers"][2]["status"], "not installed");
-  EXPECT_NE(peers_table({}, measured(), {}).find("not installed"), std::string::npos);
+  EXPECT_NE(peers_table(json).find("not installed"), std::string::npos);
 }
 
 }  // namespace

@@ -7,10 +7,9 @@
 
 #include <gtest/gtest.h>
 
-#include "perf/jvpn_perf/bench_report.h"
-#include "perf/jvpn_perf/hugepages.h"
-#include "perf/jvpn_perf/pipeline_options.h"
-#include "perf/jvpn_perf/samples.h"
+#include "perf/harness/hugepages.h"
+#include "perf/pipeline/pipeline_options.h"
+#include "perf/pipeline/samples.h"
 #include "tests/support/rooms.h"
 #include "tests/unit/parsed_options.h"
 
@@ -109,26 +108,27 @@ TEST(Samples, ARunGivesMediansOfNeighbours) {
 TEST(Samples, ACellGivesSpreadsOverItsRuns) {
   const std::vector<RunSamples> runs{run_of({{100, 50}}), run_of({{120, 50}}), run_of({{90, 45}}),
                                      RunSamples{}};  // the last one was never begun
-  const CellFigures figures = figures_of(runs, {.bytes = 125, .workers = 2, .tsc_hz = 1e9});
-  EXPECT_EQ(figures.cycles.median, 100);
-  EXPECT_EQ(figures.cycles.min, 90);
-  EXPECT_EQ(figures.cycles.max, 120);
-  EXPECT_EQ(figures.overhead.median, 50);
-  EXPECT_EQ(figures.ratio.max, 2.4);
-  EXPECT_EQ(figures.mpps.median, 20);  // two workers, 1e9 / 100 cycles each
-  EXPECT_EQ(figures.gbps.median, 20);
-  EXPECT_EQ(figures.packets, 3'000U);
+  const Json cell = cell_json(runs, {.bytes = 125, .workers = 2, .tsc_hz = 1e9});
+  EXPECT_EQ(cell["cycles_per_packet"], 100);
+  EXPECT_EQ(cell["cycles_per_packet_min"], 90);
+  EXPECT_EQ(cell["cycles_per_packet_max"], 120);
+  EXPECT_EQ(cell["overhead_cycles"], 50);
+  EXPECT_EQ(cell["ratio_max"], 2.4);
+  EXPECT_EQ(cell["mpps"], 20);  // two workers, 1e9 / 100 cycles each
+  EXPECT_EQ(cell["gbps"], 20);
+  EXPECT_EQ(cell["packets"], 3'000U);
 }
 
 TEST(Samples, ScalingIsTheGainOverRawsGain) {
   const std::vector<RunSamples> alone{run_of({{100, 50}}), run_of({{100, 50}})};
   const std::vector<RunSamples> together{run_of({{125, 80}}), run_of({{100, 50}})};
-  const Scaling scaling = scaling_of(alone, together, 2);
-  EXPECT_EQ(scaling.gain.min, 1.6);
-  EXPECT_EQ(scaling.gain.max, 2);
-  EXPECT_EQ(scaling.raw_gain.min, 1.25);
-  EXPECT_NEAR(scaling.gain_over_raw_gain.max, 1.28, 1e-9);
-  EXPECT_EQ(scaling.gain_over_raw_gain.min, 1);
+  const Json scaling = scaling_json(alone, together, 2);
+  EXPECT_EQ(scaling["workers"], 2);
+  EXPECT_EQ(scaling["gain_min"], 1.6);
+  EXPECT_EQ(scaling["gain_max"], 2);
+  EXPECT_EQ(scaling["raw_gain_min"], 1.25);
+  EXPECT_NEAR(scaling["gain_over_raw_gain_max"].get<double>(), 1.28, 1e-9);
+  EXPECT_EQ(scaling["gain_over_raw_gain_min"], 1);
 }
 
 TEST(Samples, LossIsOfPhasesOfTheSameRound) {
@@ -152,15 +152,15 @@ TEST(Samples, CyclesOverAReference) {
 
 // ---- The JSON that other programs read.
 
-CellFigures some_figures() {
-  const std::vector<RunSamples> runs{run_of({{100, 50}}), run_of({{120, 50}})};
-  CellFigures figures = figures_of(runs, {.bytes = 64, .workers = 1, .tsc_hz = 2e9});
-  figures.stages[static_cast<size_t>(Stage::kSeal)] = 55;
-  return figures;
+Json some_cell() {
+  std::vector<RunSamples> runs{run_of({{100, 50}}), run_of({{120, 50}})};
+  runs[0].stages.emplace_back();
+  runs[0].stages[0][static_cast<size_t>(Stage::kSeal)] = 55;
+  return cell_json(runs, {.bytes = 64, .workers = 1, .tsc_hz = 2e9, .drops = 3});
 }
 
 TEST(BenchJson, MediansHaveThePlainKeys) {
-  const auto json = cell_json(some_figures(), 3, 2e9);
+  const Json json = some_cell();
   for (const char* key :
        {"cycles_per_packet", "raw_cycles_per_packet", "overhead_cycles", "ratio", "mpps", "gbps"}) {
     EXPECT_TRUE(json.contains(key) && json[key].is_number()) << key;
@@ -175,17 +175,14 @@ TEST(BenchJson, MediansHaveThePlainKeys) {
   EXPECT_FALSE(json.contains("scaling"));
 }
 
-TEST(BenchJson, ScalingHasItsGainOverRaw) {
-  Scaling scaling;
-  scaling.workers = 2;
-  scaling.gain_over_raw_gain = {0.97, 0.9, 1};
-  const auto json = cell_json(some_figures(), 0, 2e9, scaling);
-  EXPECT_EQ(json["scaling"]["workers"], 2);
-  EXPECT_EQ(json["scaling"]["gain_over_raw_gain"], 0.97);
+TEST(BenchJson, TemplatesTakeFiguresFromObjectsWithin) {
+  const Json json{
+      {"count", 3}, {"name", "x"}, {"up", {{"p50", 1.25}, {"p99", 2}}}, {"none", nullptr}};
+  EXPECT_EQ(render("{name}: {count:>3} {up_p50:.1f} {up_p99}", json), "x:   3 1.2 2");
 }
 
 TEST(BenchJson, OneDirectionStandsOnTopSeveralInObjects) {
-  const auto cell = cell_json(some_figures(), 0, 2e9);
+  const Json cell = some_cell();
   const nlohmann::ordered_json common{{"suite", "aes-128-gcm"}};
   const auto one = join_directions({{"seal", cell}}, common);
   EXPECT_EQ(one["cycles_per_packet"], 110);
@@ -198,7 +195,7 @@ TEST(BenchJson, OneDirectionStandsOnTopSeveralInObjects) {
 }
 
 TEST(BenchTable, NamesDirectionsAndStages) {
-  const std::string table = cell_table({{"seal", some_figures()}});
+  const std::string table = cell_table({{"seal", some_cell()}});
   EXPECT_NE(table.find("110.0 (100.0-120.0)"), std::string::npos) << table;
   EXPECT_NE(table.find("seal 55.0"), std::string::npos) << table;
   EXPECT_EQ(table.find("replay"), std::string::npos) << table;

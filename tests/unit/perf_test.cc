@@ -7,10 +7,10 @@
 
 #include <gtest/gtest.h>
 
-#include "perf/jvpn_perf/jump_load.h"
-#include "perf/jvpn_perf/jump_options.h"
-#include "perf/jvpn_perf/progress.h"
-#include "perf/jvpn_perf/statistics.h"
+#include "perf/harness/progress.h"
+#include "perf/harness/statistics.h"
+#include "perf/jump/jump_load.h"
+#include "perf/jump/jump_options.h"
 #include "tests/support/rooms.h"
 #include "tests/unit/parsed_options.h"
 

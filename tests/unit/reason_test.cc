@@ -14,7 +14,7 @@ struct Expected {
   ReasonKind kind;
 };
 
-// spec/reason-codes.md §2 to §5, and what the design and the event pipeline added.
+// The codes as they were specified, section by section, and those added since.
 constexpr Expected kSpecification[] = {
     {"HANDSHAKE_OK", ReasonKind::kStateTransition},
     {"HANDSHAKE_FAIL", ReasonKind::kStateTransition},

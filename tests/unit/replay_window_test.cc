@@ -1,13 +1,14 @@
 #include "common/replay_window.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <random>
 #include <set>
 #include <string>
 #include <type_traits>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {
@@ -139,8 +140,7 @@ uint64_t next_sequence(std::mt19937_64& random, uint64_t highest) {
 }
 
 TEST(ReplayWindow, AgreesWithModel) {
-  const char* given = std::getenv("JVPN_SEED");
-  const uint64_t seed = given != nullptr ? std::stoull(given) : std::random_device{}();
+  const uint64_t seed = test::fresh_seed();
   SCOPED_TRACE("replay with JVPN_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   Window window;

@@ -2,29 +2,19 @@
 // and removals. JVPN_SEED replays a run. Needs DPDK's environment (tests/packet/main.cc).
 #include "common/route_table.h"
 
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <rte_malloc.h>
+
+#include "dataplane/handles.h"
+#include "tests/support/must.h"
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {
-
-uint64_t run_seed() {
-  static const uint64_t seed = [] {
-    const char* given = std::getenv("JVPN_SEED");
-    const uint64_t value =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("JVPN_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-  }();
-  return seed;
-}
 
 /// Longest match by trying all.
 class Model {
@@ -49,20 +39,8 @@ class Model {
 
 class RouteTableTest : public testing::Test {
  public:
-  explicit RouteTableTest(RouteTable::Sizes sizes = {}) {
-    const size_t bytes = rte_rcu_qsbr_get_memsize(1);
-    rcu_ = static_cast<rte_rcu_qsbr*>(rte_zmalloc(nullptr, bytes, 64));
-    rte_rcu_qsbr_init(rcu_, 1);
-    auto table = RouteTable::create(sizes, rcu_);
-    EXPECT_TRUE(table.ok()) << (table.ok() ? "" : table.error().message);
-    table_ = *std::move(table);
-  }
-  ~RouteTableTest() override {
-    table_.reset();
-    rte_free(rcu_);
-  }
-  RouteTableTest(const RouteTableTest&) = delete;
-  RouteTableTest& operator=(const RouteTableTest&) = delete;
+  explicit RouteTableTest(RouteTable::Sizes sizes = {})
+      : table_(test::must(RouteTable::create(sizes, rcu_.get()))) {}
 
  protected:
   void add(const Prefix& prefix, Target target) {
@@ -116,10 +94,10 @@ class RouteTableTest : public testing::Test {
   void compare_random();
   void compare_bulk(bool v4);
 
-  rte_rcu_qsbr* rcu_ = nullptr;
+  Rcu rcu_ = test::must(make_rcu(1));
   std::unique_ptr<RouteTable> table_;
   Model model_;
-  std::mt19937_64 random_{run_seed()};
+  std::mt19937_64 random_{test::run_seed()};
 };
 
 void RouteTableTest::compare_random() {

@@ -54,7 +54,7 @@ void flap_n_times(SessionRecord& record, uint32_t n, Millis time = kBorn) {
   for (uint32_t i = 0; i < n; ++i) record.flaps.add(time, record.born);
 }
 
-// ---- The settled table of design §5, written down a second time.
+// ---- The settled table (docs/STATE_MACHINE.md, rows), written down a second time.
 
 TEST(SessionFsmTable, IsTheSettledOne) {
   using enum State;

@@ -8,9 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "common/checksum.h"
 #include "tests/support/rooms.h"
-#include "tests/unit/segment_builder.h"
-#include "tools/shared/checksum.h"
+#include "tests/support/segment_builder.h"
 
 namespace jvpn {
 namespace {

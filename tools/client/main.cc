@@ -13,17 +13,14 @@
 #include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 
+#include "common/file_descriptor.h"
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/client/control/client.h"
-#include "tools/shared/file_descriptor.h"
+#include "tools/shared/exit_code.h"
 
 namespace jvpn::client {
 namespace {
-
-constexpr int kRuntimeFailure = 1;
-constexpr int kBadProfile = 2;
-constexpr int kBadUsage = 2;
 
 // Blocks the signals that end the program, so that they come by the descriptor alone.
 FileDescriptor open_signals() {
@@ -78,7 +75,7 @@ int main(int argc, char** argv) try {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : jvpn::client::kBadUsage;
+    return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
   }
   return jvpn::client::run(profile, level);
 } catch (const std::exception& error) {

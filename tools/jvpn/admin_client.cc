@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/file_descriptor.h"
+#include "common/printable.h"
 #include "tools/jvpn/interrupt.h"
 #include "tools/jvpn/text_table.h"
 
@@ -19,19 +21,9 @@ namespace {
 
 constexpr size_t kLargestReply = size_t{256} << 20;
 
-class Socket {
- public:
-  Socket() : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
+FileDescriptor open_socket() {
+  return FileDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
 
 Error trouble(const std::string& path, std::string_view doing, int error) {
   const bool late = error == EAGAIN || error == EWOULDBLOCK;
@@ -89,20 +81,20 @@ Result<void> ask(int fd, const std::string& path, std::string_view request) {
 }  // namespace
 
 Result<std::string> ask_admin(const std::string& socket_path, std::string_view request) {
-  const Socket connection;
-  if (auto asked = ask(connection.fd(), socket_path, request); !asked) return asked.error();
-  return receive_all(connection.fd(), socket_path);
+  const FileDescriptor connection = open_socket();
+  if (auto asked = ask(connection.get(), socket_path, request); !asked) return asked.error();
+  return receive_all(connection.get(), socket_path);
 }
 
 Result<void> follow_admin(const std::string& socket_path, std::string_view request,
                           const std::function<bool(std::string_view line)>& take) {
   Interrupt interrupt;
-  const Socket connection;
-  if (auto asked = ask(connection.fd(), socket_path, request); !asked) return asked.error();
+  const FileDescriptor connection = open_socket();
+  if (auto asked = ask(connection.get(), socket_path, request); !asked) return asked.error();
   std::string text;
   std::array<char, 16'384> buffer;
-  while (interrupt.wait_for(connection.fd())) {
-    const ssize_t bytes = recv(connection.fd(), buffer.data(), buffer.size(), 0);
+  while (interrupt.wait_for(connection.get())) {
+    const ssize_t bytes = recv(connection.get(), buffer.data(), buffer.size(), 0);
     if (bytes < 0) return trouble(socket_path, "can't read from", errno);
     if (bytes == 0) return Error{fmt::format("{} was closed by the other side", socket_path)};
     text.append(buffer.data(), static_cast<size_t>(bytes));

@@ -1,5 +1,5 @@
-// Replays event logs through the state machine's table (design §9): which of its rules the logs of
-// one or more nodes break, and what is missing from them. No I/O.
+// Replays event logs through the state machine's table (docs/DESIGN.md, events): which of its rules
+// the logs of one or more nodes break, and what is missing from them. No I/O.
 #pragma once
 
 #include <cstdint>

@@ -5,13 +5,13 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "common/printable.h"
 #include "control/admin/profile_file.h"
 #include "tools/jvpn/output.h"
+#include "tools/shared/exit_code.h"
 
 namespace jvpn {
 namespace {
-
-constexpr int kBadProfile = 2;
 
 /// The role of a sound profile, and its node.
 struct Checked {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <time.h>
 
+#include "common/printable.h"
 #include "tools/jvpn/admin_client.h"
 #include "tools/jvpn/output.h"
 

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/printable.h"
 #include "tools/jvpn/admin_client.h"
 #include "tools/jvpn/text_table.h"
 

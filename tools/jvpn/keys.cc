@@ -7,13 +7,13 @@
 #include <string>
 #include <string_view>
 
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/noise.h"
 #include "common/profile.h"
 #include "common/secret.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn {
 namespace {
@@ -78,10 +78,7 @@ int run_genkey() {
 
 int run_genpsk() {
   Secret<32> secret;
-  if (getrandom(secret.bytes().data(), secret.bytes().size(), 0) != 32) {
-    std::fprintf(stderr, "jvpn: no random bytes: %s\n", std::strerror(errno));
-    return kFailed;
-  }
+  session::fill_random(secret.bytes());
   return print_secret(secret);
 }
 

@@ -14,11 +14,10 @@
 #include "tools/jvpn/orders.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/watch.h"
+#include "tools/shared/exit_code.h"
 
 namespace jvpn {
 namespace {
-
-constexpr int kBadUsage = 2;
 
 /// What the command line asks for: the options of all commands, and the command to run.
 class CommandLine {

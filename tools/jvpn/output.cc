@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "common/printable.h"
+
 namespace jvpn {
 
 using Json = nlohmann::json;

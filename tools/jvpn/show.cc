@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "common/printable.h"
 #include "tools/jvpn/admin_client.h"
 #include "tools/jvpn/output.h"
 #include "tools/jvpn/text_table.h"

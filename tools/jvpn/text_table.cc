@@ -108,17 +108,4 @@ std::string human_span(uint64_t milliseconds) {
   return fmt::format("{} d {} h", hours / 24, hours % 24);
 }
 
-std::string printable(std::string_view text) {
-  std::string result = printable_lines(text);
-  std::ranges::replace(result, '\n', '?');
-  return result;
-}
-
-std::string printable_lines(std::string_view text) {
-  std::string result(text);
-  std::ranges::replace_if(
-      result, [](unsigned char c) { return (c < 0x20 && c != '\n') || c == 0x7f; }, '?');
-  return result;
-}
-
 }  // namespace jvpn

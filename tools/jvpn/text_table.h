@@ -44,9 +44,5 @@ std::string human_bytes(uint64_t bytes);
 std::string human_bit_rate(double bits_per_second);
 /// `350 ms`, `12 s`, `4 min 5 s`, `3 h 20 min`, `2 d 4 h`.
 std::string human_span(uint64_t milliseconds);
-/// Control characters become '?', so that foreign text can't command the terminal.
-std::string printable(std::string_view text);
-/// The same, but for line ends.
-std::string printable_lines(std::string_view text);
 
 }  // namespace jvpn

@@ -14,12 +14,11 @@
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
+#include "tools/shared/exit_code.h"
 
 namespace jvpn {
 namespace {
 
-constexpr int kRuntimeFailure = 1;
-constexpr int kBadProfile = 2;
 constexpr size_t kLogLines = 8'192;  ///< waiting for a slow reader; the oldest are lost beyond
 
 std::atomic<bool> stop_requested{false};

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
+#include "control/session/system_sources.h"
 #include "tools/client/control/gateway_peer.h"
 
 namespace jvpn::client::control {
@@ -25,7 +26,7 @@ constexpr uint64_t kLinksTag = 4;
 static_assert(kLinksTag < SocketWatch::kFirstTag);
 
 session::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
-                                   std::optional<PresharedKey> preshared) {
+                                    std::optional<PresharedKey> preshared) {
   session::EngineConfig config;
   config.private_key = std::move(private_key);
   config.peers.push_back(
@@ -42,7 +43,7 @@ session::EngineConfig engine_config(const ClientProfile& profile, SecretKey priv
 
 Client::Client(ClientProfile profile, EventLoop loop, events::EventLog& events)
     : profile_(std::move(profile)),
-      started_(boottime_now()),
+      started_(session::boottime_now()),
       loop_(std::move(loop)),
       events_(events) {}
 
@@ -139,13 +140,13 @@ Result<void> Client::run(int signal_fd) {
   look_at_paths(started_);
   while (!stopping_ && !host_->failure()) {
     const auto ready = loop_.wait(next_deadline());
-    const Millis now = boottime_now();
+    const Millis now = session::boottime_now();
     for (const EventLoop::Ready& one : ready) serve(one, now);
     // An admin client may have taken too long.
     if (ready.empty() && admin_socket_) admin_socket_->poll(now);
     run_what_is_due(now);
   }
-  engine_->shutdown(boottime_now());
+  engine_->shutdown(session::boottime_now());
   spdlog::info("{}: stopped", profile_.node);
   if (host_->failure()) return *host_->failure();
   return {};
@@ -164,7 +165,8 @@ Millis Client::next_deadline() const {
   const Millis deadline =
       std::min({engine_->next_deadline(), keeper_->due(), paths_->due(), backpressure_->due()});
   const bool asked = admin_socket_ && admin_socket_->clients() != 0;
-  return asked ? std::min(deadline, boottime_now() + admin::AdminSocket::kClientTimeout) : deadline;
+  return asked ? std::min(deadline, session::boottime_now() + admin::AdminSocket::kClientTimeout)
+               : deadline;
 }
 
 void Client::serve(const EventLoop::Ready& ready, Millis now) {

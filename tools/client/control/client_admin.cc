@@ -8,8 +8,10 @@
 #include <spdlog/spdlog.h>
 
 #include "common/drop.h"
+#include "control/admin/policy_reload.h"
 #include "control/admin/profile_file.h"
 #include "control/admin/show_sessions.h"
+#include "control/session/system_sources.h"
 #include "tools/client/control/event_loop.h"
 #include "tools/client/control/gateway_peer.h"
 #include "tools/client/underlays/candidates.h"
@@ -28,17 +30,13 @@ nlohmann::json ClientAdmin::answer(const nlohmann::json& request) {
 }
 
 nlohmann::json ClientAdmin::reload() {
-  const Millis now = boottime_now();
   const Result<Policy> policy = admin::load_client_policy(identity_.profile_path);
-  if (!policy) {
+  if (policy)
+    spdlog::info("policy {} loaded", policy->version);
+  else
     spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
                   policy.error().message);
-    parts_.engine.deny_new_sessions(now);
-    return {{"error", policy.error().message}};
-  }
-  parts_.engine.set_policy(now, *policy);
-  spdlog::info("policy {} loaded", policy->version);
-  return {{"reloaded", {{"policy_version", policy->version}}}};
+  return admin::apply_reload(parts_.engine, policy, session::boottime_now());
 }
 
 // A planned jump: the old path carries everything until the new one is committed.
@@ -57,7 +55,7 @@ nlohmann::json ClientAdmin::jump(const nlohmann::json& request) {
   const std::optional<Path> active = parts_.data_path.path();
   const auto target = underlays::jump_target(parts_.paths.candidates(), underlay->number(), active);
   if (!target) return {{"error", "jump: " + target.error().message}};
-  parts_.engine.jump(boottime_now(), kGateway, *target);
+  parts_.engine.jump(session::boottime_now(), kGateway, *target);
   return {{"jump", {{"from", to_string(*active)}, {"to", to_string(*target)}}}};
 }
 
@@ -88,7 +86,7 @@ nlohmann::json ClientAdmin::show_interface() const {
 }
 
 nlohmann::json ClientAdmin::show() {
-  const Millis now = boottime_now();
+  const Millis now = session::boottime_now();
   const auto name = [this](PeerId) { return identity_.gateway; };
   nlohmann::json out = admin::show_header(identity_.node, "client", now - identity_.started,
                                           parts_.engine.policy().version);

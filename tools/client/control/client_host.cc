@@ -1,20 +1,16 @@
 #include "tools/client/control/client_host.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include <spdlog/spdlog.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "common/secret.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::client::control {
 namespace {
 
-constexpr uint64_t kTai64Epoch = (uint64_t{1} << 62) + 10;  // TAI64 label of 1970-01-01 UTC
 constexpr uint16_t kLargestMtu = 65'535 - 80;
 constexpr uint16_t kSmallestMtu = 576;
 
@@ -131,24 +127,12 @@ void ClientHost::refresh_mtu() {
   if (const auto set = parts_.tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
 }
 
-// Keys come from here: no randomness, no program.
 void ClientHost::random(std::span<uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
-    if (got < 0 && errno != EINTR) std::abort();
-    if (got > 0) bytes = bytes.subspan(static_cast<size_t>(got));
-  }
+  session::fill_random(bytes);
 }
 
 wire::Timestamp ClientHost::timestamp() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  const uint64_t seconds = __builtin_bswap64(kTai64Epoch + static_cast<uint64_t>(now.tv_sec));
-  const uint32_t nanoseconds = __builtin_bswap32(static_cast<uint32_t>(now.tv_nsec));
-  wire::Timestamp stamp;
-  __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
-  __builtin_memcpy(stamp.data() + sizeof seconds, &nanoseconds, sizeof nanoseconds);
-  return stamp;
+  return session::tai64n_now();
 }
 
 }  // namespace jvpn::client::control

@@ -22,13 +22,6 @@ uint32_t epoll_mask(bool readable, bool writable) {
 
 }  // namespace
 
-Millis boottime_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return Millis{static_cast<uint64_t>(now.tv_sec) * 1'000 +
-                static_cast<uint64_t>(now.tv_nsec) / 1'000'000};
-}
-
 Result<EventLoop> EventLoop::create() {
   EventLoop loop;
   loop.epoll_ = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));

@@ -7,14 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "common/file_descriptor.h"
 #include "common/result.h"
 #include "common/types.h"
-#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::client::control {
-
-/// CLOCK_BOOTTIME now.
-Millis boottime_now();
 
 class EventLoop {
  public:

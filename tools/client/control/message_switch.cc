@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "common/wire.h"
+#include "control/session/system_sources.h"
 #include "tools/client/control/event_loop.h"
 
 namespace jvpn::client::control {
@@ -16,7 +17,7 @@ void MessageSwitch::on_message(const Path& from, std::span<uint8_t> message) {
   switch (preamble.type) {
     case wire::MessageType::kResponse:
     case wire::MessageType::kCookieReply:
-      return engine_.on_handshake(boottime_now(), from, message, std::nullopt);
+      return engine_.on_handshake(session::boottime_now(), from, message, std::nullopt);
     case wire::MessageType::kControl:
       return on_control(from, message);
     default:
@@ -32,7 +33,7 @@ void MessageSwitch::on_control(const Path& from, std::span<uint8_t> message) {
   __builtin_memcpy(&header, message.data(), sizeof header);
   const auto plaintext = engine_.open_control(message);
   if (!plaintext) return counters_.drop(Drop::kBadTag);
-  engine_.on_control(boottime_now(), from, ReceiverIndex{header.receiver}, header.counter,
+  engine_.on_control(session::boottime_now(), from, ReceiverIndex{header.receiver}, header.counter,
                      *plaintext);
 }
 

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "common/ip_header.h"
 #include "common/secret.h"
 #include "tools/client/tunnel/inner_packet.h"
 
 namespace jvpn::client::dataplane {
 namespace {
 
-constexpr size_t kDataMinimum = wire::kTransportOverhead + tunnel::kIpv4HeaderBytes;
+constexpr size_t kDataMinimum = wire::kTransportOverhead + kIpv4HeaderBytes;
 
 }  // namespace
 

@@ -25,10 +25,6 @@ uint8_t kernel_family(Family family) {
   return family == Family::kIpv6 ? AF_INET6 : AF_INET;
 }
 
-size_t address_bytes(Family family) {
-  return family == Family::kIpv6 ? 16 : 4;
-}
-
 /// A request under construction.
 class Request {
  public:
@@ -46,7 +42,7 @@ class Request {
     mnl_attr_put(message(), type, bytes, data);
   }
   void put(uint16_t type, const IpAddress& address) {
-    put_bytes(type, address.bytes.data(), address_bytes(address.family));
+    put_bytes(type, address.bytes.data(), address.size());
   }
   nlattr* begin_nest(uint16_t type) { return mnl_attr_nest_start(message(), type); }
   void end_nest(nlattr* nest) { mnl_attr_nest_end(message(), nest); }
@@ -183,7 +179,7 @@ uint32_t route_table_of(const nlmsghdr* message) {
 
 }  // namespace
 
-void Netlink::Close::operator()(mnl_socket* socket) const {
+void CloseSocket::operator()(mnl_socket* socket) const {
   mnl_socket_close(socket);
 }
 
@@ -200,14 +196,27 @@ Result<std::unique_ptr<Netlink>> Netlink::open() {
   return netlink;
 }
 
-Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
-  message->nlmsg_flags |= NLM_F_ACK;
+Result<void> Netlink::send(nlmsghdr* message, int flags, const std::string& what) {
+  message->nlmsg_flags |= static_cast<uint16_t>(flags);
   message->nlmsg_seq = ++sequence_;
   if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return netlink_error(what);
+  return {};
+}
+
+/// The kernel's next messages: their bytes, or -1 with errno.
+ssize_t Netlink::receive(std::span<uint8_t> buffer) {
+  ssize_t bytes = 0;
+  do {
+    bytes = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+  } while (bytes < 0 && errno == EINTR);
+  return bytes;
+}
+
+Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
+  if (auto sent = send(message, NLM_F_ACK, what); !sent) return sent;
   alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
-    const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
-    if (bytes < 0 && errno == EINTR) continue;
+    const ssize_t bytes = receive(buffer);
     if (bytes < static_cast<ssize_t>(sizeof(nlmsghdr))) return netlink_error(what);
     const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer);
     if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type != NLMSG_ERROR) continue;
@@ -220,13 +229,10 @@ Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
 
 template <typename Visit>
 Result<void> Netlink::dump(nlmsghdr* message, const char* what, Visit visit) {
-  message->nlmsg_flags |= NLM_F_DUMP;
-  message->nlmsg_seq = ++sequence_;
-  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) return netlink_error(what);
+  if (auto sent = send(message, NLM_F_DUMP, what); !sent) return sent;
   alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
-    const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
-    if (bytes < 0 && errno == EINTR) continue;
+    const ssize_t bytes = receive(buffer);
     if (bytes < 0) return netlink_error(what);
     int left = static_cast<int>(bytes);
     for (const auto* part = reinterpret_cast<const nlmsghdr*>(buffer); mnl_nlmsg_ok(part, left);

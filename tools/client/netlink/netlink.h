@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ struct Rule {
   auto operator<=>(const Rule&) const = default;
 };
 
+struct CloseSocket {
+  void operator()(mnl_socket* socket) const;
+};
+
 /// One rtnetlink socket. One thread; every call blocks for the kernel's answer alone.
 class Netlink {
  public:
@@ -62,15 +67,14 @@ class Netlink {
   Result<bool> table_has_routes(uint32_t table);
 
  private:
-  struct Close {
-    void operator()(mnl_socket* socket) const;
-  };
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+  Result<void> send(nlmsghdr* message, int flags, const std::string& what);
+  ssize_t receive(std::span<uint8_t> buffer);
   Result<void> talk(nlmsghdr* message, const std::string& what);
   template <typename Visit>
   Result<void> dump(nlmsghdr* message, const char* what, Visit visit);
 
-  std::unique_ptr<mnl_socket, Close> socket_;
+  std::unique_ptr<mnl_socket, CloseSocket> socket_;
   uint32_t sequence_ = 0;
 };
 

@@ -4,8 +4,10 @@
 #include <cstring>
 #include <utility>
 
+#include "common/bytes.h"
+#include "common/checksum.h"
+#include "common/ip_header.h"
 #include "tools/client/tunnel/inner_packet.h"
-#include "tools/shared/checksum.h"
 
 namespace jvpn::client::tunnel {
 namespace {
@@ -14,14 +16,10 @@ constexpr uint8_t kJoinableFlags = kTcpFin | kTcpPsh | kTcpAck;
 constexpr size_t kMaxPieces = 512;       // well under the kernel's UIO_MAXIOV of 1024
 constexpr size_t kFlowsRemembered = 16;  // open items looked through for a segment's flow
 
-bool is_v4(const uint8_t* packet) {
-  return packet[0] >> 4 == 4;
-}
-
 // Offset of the TCP header; 0 when the packet is no plain TCP over IP: options, fragments and
 // extension headers are left alone.
 size_t tcp_offset(std::span<const uint8_t> packet) {
-  if (is_v4(packet.data())) {
+  if (is_ipv4(packet.data())) {
     const bool plain = packet[0] == 0x45 && packet[9] == kProtocolTcp &&
                        (load_be16(&packet[6]) & 0xBFFF) == 0;  // all but DF
     return plain ? kIpv4HeaderBytes : 0;
@@ -33,20 +31,20 @@ bool checksum_right(std::span<const uint8_t> packet, size_t transport) {
   const auto segment = packet.subspan(transport);
   const uint64_t pseudo = pseudo_header_sum(packet.data(), kProtocolTcp, segment.size());
   if (checksum_fold(checksum_add(segment, pseudo)) != 0xFFFF) return false;
-  return !is_v4(packet.data()) ||
+  return !is_ipv4(packet.data()) ||
          checksum_fold(checksum_add(packet.first(kIpv4HeaderBytes), 0)) == 0xFFFF;
 }
 
 // Addresses and ports; the ports stand right behind the addresses in neither family.
 bool same_flow(const uint8_t* a, const uint8_t* b, size_t transport) {
   const bool v4 = transport == kIpv4HeaderBytes;
-  return is_v4(a) == is_v4(b) && std::memcmp(a + transport, b + transport, 4) == 0 &&
+  return is_ipv4(a) == is_ipv4(b) && std::memcmp(a + transport, b + transport, 4) == 0 &&
          std::memcmp(a + (v4 ? 12 : 8), b + (v4 ? 12 : 8), v4 ? 8 : 32) == 0;
 }
 
 // What must not differ within a super-packet: DSCP and ECN, DF, TTL, IPv6 flow label.
 bool same_ip_fields(const uint8_t* a, const uint8_t* b) {
-  if (is_v4(a)) return a[1] == b[1] && a[6] == b[6] && a[8] == b[8];
+  if (is_ipv4(a)) return a[1] == b[1] && a[6] == b[6] && a[8] == b[8];
   return std::memcmp(a, b, 4) == 0 && a[7] == b[7];
 }
 
@@ -134,7 +132,7 @@ void Coalescer::write_item(Item& item, SuperPacketSink& sink) {
   uint8_t* const ip = item.first.data();
   if (!item.more.empty()) {
     uint8_t* const tcp = ip + item.transport;
-    const bool v4 = is_v4(ip);
+    const bool v4 = is_ipv4(ip);
     tcp[13] |= item.last_flags;
     if (v4) {
       store_be16(ip + 2, static_cast<uint16_t>(item.total_bytes));

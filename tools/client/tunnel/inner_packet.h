@@ -7,38 +7,16 @@
 #include <optional>
 #include <span>
 
-#include "common/ip_header.h"
+#include "common/bytes.h"
 #include "common/ip.h"
+#include "common/ip_header.h"
 
 namespace jvpn::client::tunnel {
-
-inline constexpr uint8_t kProtocolTcp = 6;
-inline constexpr uint8_t kProtocolUdp = 17;
-inline constexpr size_t kTcpHeaderBytes = 20;
 
 inline constexpr uint8_t kTcpFin = 0x01;
 inline constexpr uint8_t kTcpPsh = 0x08;
 inline constexpr uint8_t kTcpAck = 0x10;
 inline constexpr uint8_t kTcpCwr = 0x80;
-
-inline uint16_t load_be16(const uint8_t* at) {
-  uint16_t value;
-  __builtin_memcpy(&value, at, sizeof value);
-  return __builtin_bswap16(value);
-}
-inline uint32_t load_be32(const uint8_t* at) {
-  uint32_t value;
-  __builtin_memcpy(&value, at, sizeof value);
-  return __builtin_bswap32(value);
-}
-inline void store_be16(uint8_t* at, uint16_t value) {
-  value = __builtin_bswap16(value);
-  __builtin_memcpy(at, &value, sizeof value);
-}
-inline void store_be32(uint8_t* at, uint32_t value) {
-  value = __builtin_bswap32(value);
-  __builtin_memcpy(at, &value, sizeof value);
-}
 
 /// Family by the version field; kNone for anything but a sound header whose total length is
 /// `packet.size()`.
@@ -63,20 +41,10 @@ inline Family inner_family(std::span<const uint8_t> packet) {
 
 /// Source or destination of a packet that inner_family() found sound.
 inline IpAddress inner_source(const uint8_t* packet, Family family) {
-  IpAddress address{family, {}};
-  if (family == Family::kIpv4)
-    __builtin_memcpy(address.bytes.data(), packet + 12, 4);
-  else
-    __builtin_memcpy(address.bytes.data(), packet + 8, 16);
-  return address;
+  return IpAddress::read(family, source_of(packet));
 }
 inline IpAddress inner_destination(const uint8_t* packet, Family family) {
-  IpAddress address{family, {}};
-  if (family == Family::kIpv4)
-    __builtin_memcpy(address.bytes.data(), packet + 16, 4);
-  else
-    __builtin_memcpy(address.bytes.data(), packet + 24, 16);
-  return address;
+  return IpAddress::read(family, destination_of(packet));
 }
 
 }  // namespace jvpn::client::tunnel

@@ -9,10 +9,10 @@
 
 #include <sys/uio.h>
 
+#include "common/file_descriptor.h"
 #include "common/result.h"
 #include "tools/client/tunnel/coalescer.h"
 #include "tools/client/tunnel/tun_offload.h"
-#include "tools/shared/file_descriptor.h"
 
 namespace jvpn::client::tunnel {
 

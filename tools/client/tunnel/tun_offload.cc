@@ -4,8 +4,10 @@
 #include <cstring>
 #include <optional>
 
+#include "common/bytes.h"
+#include "common/checksum.h"
+#include "common/ip_header.h"
 #include "tools/client/tunnel/inner_packet.h"
-#include "tools/shared/checksum.h"
 
 namespace jvpn::client::tunnel {
 namespace {

@@ -20,10 +20,6 @@ constexpr unsigned kGroups =
 
 }  // namespace
 
-void LinkWatch::Close::operator()(mnl_socket* socket) const {
-  mnl_socket_close(socket);
-}
-
 LinkWatch::LinkWatch(mnl_socket* socket, std::vector<std::string> devices)
     : socket_(socket), devices_(std::move(devices)) {}
 

@@ -8,9 +8,7 @@
 #include <vector>
 
 #include "common/result.h"
-
-struct mnl_socket;
-struct nlmsghdr;
+#include "tools/client/netlink/netlink.h"
 
 namespace jvpn::client::underlays {
 
@@ -29,16 +27,13 @@ class LinkWatch {
   bool take();
 
  private:
-  struct Close {
-    void operator()(mnl_socket* socket) const;
-  };
   LinkWatch(mnl_socket* socket, std::vector<std::string> devices);
   void find_devices();
   bool concerns(const nlmsghdr* message);
   bool link_concerns(const nlmsghdr* message);
   bool route_concerns(const nlmsghdr* message) const;
 
-  std::unique_ptr<mnl_socket, Close> socket_;
+  std::unique_ptr<mnl_socket, netlink::CloseSocket> socket_;
   std::vector<std::string> devices_;
   std::set<int> indices_;  ///< of the devices that are there
 };

@@ -12,9 +12,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "common/file_descriptor.h"
 #include "common/ip.h"
 #include "common/result.h"
-#include "tools/shared/file_descriptor.h"
 #include "tools/shared/socket_address.h"
 
 namespace jvpn::client::underlays {

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "common/ip_header.h"
 #include "tools/client/netlink/netlink.h"
 
 namespace jvpn::client::underlays {
@@ -154,7 +155,7 @@ uint16_t Underlay::inner_mtu(const Endpoint& remote) const {
   if (const auto probe = probe_route(options(remote.address.family), remote);
       probe.ok() && probe->mtu != 0)
     mtu = std::min(mtu, probe->mtu);
-  const uint16_t overhead = tunnel_overhead(remote.address.family);
+  const uint16_t overhead = outer_overhead(remote.address.family);
   return mtu > overhead ? static_cast<uint16_t>(mtu - overhead) : uint16_t{0};
 }
 

@@ -17,11 +17,6 @@
 
 namespace jvpn::client::underlays {
 
-/// What a tunnel packet is longer by than its inner packet: outer IP, UDP, transport header, tag.
-constexpr uint16_t tunnel_overhead(Family outer) {
-  return outer == Family::kIpv6 ? 80 : 60;
-}
-
 /// An underlay of the profile. It may come and go: its device needn't exist yet, and one that was
 /// removed may return as another of the same name. Its sockets are then opened anew. One thread.
 class Underlay {

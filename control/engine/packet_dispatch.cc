@@ -1,0 +1,301 @@
+// The way of a packet through the engine: in by on_handshake() or on_control(), to the part that it
+// is for, out by leave(), which has the host carry out what was decided.
+#include "control/engine/packet_dispatch.h"
+
+#include <algorithm>
+
+#include "common/assert.h"
+#include "common/limits.h"
+#include "control/engine/engine_impl.h"
+#include "control/protocol/handshake_parties.h"
+
+namespace jvpn::engine {
+
+// ---- The way in.
+
+void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
+                                 std::optional<MacVerdict> verdict) {
+  Parts& parts = impl_->parts;
+  ++impl_->counters.handshakes_received;
+  switch (datagram.empty() ? wire::MessageType{} : wire::MessageType{datagram[0]}) {
+    case wire::MessageType::kInitiation:
+      return impl_->leave(parts.acceptor.on_initiation(now, from, datagram, verdict));
+    case wire::MessageType::kResponse:
+      return impl_->leave(parts.dialer.on_response(now, from, datagram, verdict));
+    case wire::MessageType::kCookieReply:
+      parts.dialer.on_cookie_reply(now, from, datagram);
+      break;
+    default:
+      protocol::refuse_handshake(impl_->context, parts.reporter, now, from,
+                                 Reason::kSecAbuseControlPlane, Detail::kNone);
+  }
+  impl_->carry_out();
+}
+
+void SessionEngine::on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
+                               std::span<const uint8_t> plaintext) {
+  impl_->leave(impl_->dispatch.on_control(now, from, index, counter, plaintext));
+}
+
+std::optional<std::span<uint8_t>> SessionEngine::open_control(std::span<uint8_t> message) {
+  return impl_->parts.channel.open(message);
+}
+
+void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index) {
+  const Keyed at = impl_->table.find(index);
+  const bool active =
+      at.session != nullptr && at.spare == nullptr && at.generation == at.session->current.get();
+  if (active) impl_->parts.responder.hint_rebind(now, *at.session, from);
+  impl_->carry_out();
+}
+
+// ---- Control messages.
+
+std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from, ReceiverIndex index,
+                                                 uint64_t counter,
+                                                 std::span<const uint8_t> plaintext) {
+  EngineCounters& counters = parts_.context.counters;
+  ++counters.control_received;
+  Keyed at = parts_.context.table.find(index);
+  if (at.generation == nullptr) {
+    ++counters.control_stale;  // of an ended session, too: without its keys we cannot answer
+    return std::nullopt;
+  }
+  const PeerId id = at.session->peer;
+  ControlLane& lane = at.spare != nullptr ? at.spare->control : at.generation->control;
+  const uint16_t number = at.spare != nullptr ? at.spare->number : at.generation->binding;
+  const uint64_t sequence = wire::sequence_of(counter);
+  if (wire::lane_of(counter) != LaneId{number}) {
+    ++counters.control_malformed;
+    return std::nullopt;
+  }
+  if (at.session->commit_pending() && lane.window.check(sequence) == ReplayVerdict::kFresh) {
+    if (!waits_for_commit(at, from, index, counter, plaintext)) ++counters.control_stale;
+    return std::nullopt;
+  }
+  const bool pending = at.session == parts_.context.table.peer(id).pending.get();
+  if (pending && !parts_.acceptor.may_confirm(*at.session, from)) {
+    ++counters.control_stale;
+    return std::nullopt;
+  }
+  if (lane.window.accept(sequence) != ReplayVerdict::kFresh) {
+    ++counters.control_replayed;
+    parts_.reporter.emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, id, at.session->id,
+                                  from);
+    return std::nullopt;
+  }
+  if (!confirm_keys(now, at)) return id;
+  const bool bound = at.spare == nullptr && at.generation == at.session->current.get();
+  if (bound && plaintext.size() >= sizeof(wire::PolicyHint)) {  // never more than what came
+    parts_.responder.hint_rebind(now, *at.session, from);
+  }
+  dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
+  return id;
+}
+
+/// False: too many wait already.
+bool PacketDispatch::waits_for_commit(const Keyed& at, const Path& from, ReceiverIndex index,
+                                      uint64_t counter, std::span<const uint8_t> plaintext) {
+  std::vector<WaitingMessage>& waiting = at.session->responder->waiting;
+  if (waiting.size() >= kWaitingMessages) return false;
+  waiting.push_back({from, index, counter, {plaintext.begin(), plaintext.end()}});
+  return true;
+}
+
+/// An authentic message proves that the peer has the keys it came under, and that it is there.
+/// False: the session was past its time.
+bool PacketDispatch::confirm_keys(Millis now, Keyed& at) {
+  PeerState& peer = parts_.context.table.peer_of(*at.session);
+  if (at.session == peer.pending.get()) {
+    if (!parts_.acceptor.confirm(now, peer)) return false;
+    at.session = peer.session.get();
+  }
+  Session& session = *at.session;
+  parts_.liveness.note_data(now, session);
+  if (!parts_.lifecycle.transition(now, session, {Trigger::kTick})) return false;
+  const bool bound = at.spare == nullptr && at.generation == session.current.get();
+  if (bound && !session.initiates()) parts_.bindings.settle_draining(now, session);
+  // Signs of life on a path that isn't bound say nothing about the bound one.
+  if (at.spare == nullptr) parts_.liveness.note_control(now, session);
+  parts_.rekeyer.confirm(now, session, *at.generation);
+  return true;
+}
+
+void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
+                              std::span<const uint8_t> plaintext) {
+  EngineCounters& counters = parts_.context.counters;
+  wire::ControlHeader header;
+  if (plaintext.size() < sizeof header) {
+    ++counters.control_malformed;
+    return;
+  }
+  __builtin_memcpy(&header, plaintext.data(), sizeof header);
+  if (header.version != wire::kVersion) {
+    ++counters.control_malformed;
+    return;
+  }
+  const bool known = dispatch_liveness(now, session, header.type, plaintext) ||
+                     dispatch_jump(now, session, at, header.type, plaintext) ||
+                     dispatch_paths(now, session, at, header.type, plaintext);
+  if (known) return;
+  ++counters.control_unknown_type;
+  if ((header.flags & wire::kCritical) != 0) parts_.lifecycle.end_by_violation(now, session);
+}
+
+template <typename Message, typename Receive>
+bool PacketDispatch::deliver(Millis now, Session& session, std::span<const uint8_t> plaintext,
+                             bool padded, Receive receive) {
+  const bool fits =
+      padded ? plaintext.size() >= sizeof(Message) : plaintext.size() == sizeof(Message);
+  if (fits) {
+    Message message;
+    __builtin_memcpy(&message, plaintext.data(), sizeof message);
+    receive(message);
+    return true;
+  }
+  ++parts_.context.counters.control_malformed;
+  parts_.lifecycle.end_by_violation(now, session);
+  return true;
+}
+
+/// Signs of life, quality, keys, the end. False: none of them.
+bool PacketDispatch::dispatch_liveness(Millis now, Session& session, wire::ControlType type,
+                                       std::span<const uint8_t> plaintext) {
+  const auto take = [&]<typename Part, typename Message>(
+                        Part& part, void (Part::*receive)(Millis, Session&, const Message&)) {
+    return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
+      (part.*receive)(now, session, message);
+    });
+  };
+  switch (type) {
+    case wire::ControlType::kHeartbeat:
+      return take(parts_.liveness, &protocol::Liveness::on_heartbeat);
+    case wire::ControlType::kHeartbeatAck:
+      return deliver<wire::HeartbeatAck>(
+          now, session, plaintext, false, [&](const wire::HeartbeatAck& message) {
+            const auto rtt_us = parts_.liveness.on_heartbeat_ack(now, session, message);
+            if (rtt_us) parts_.quality.note_round_trip(session, *rtt_us);
+          });
+    case wire::ControlType::kRekeyInitiation:
+      return take(parts_.rekeyer, &protocol::Rekeyer::on_rekey_initiation);
+    case wire::ControlType::kRekeyResponse:
+      return take(parts_.rekeyer, &protocol::Rekeyer::on_rekey_response);
+    case wire::ControlType::kTerminate:
+      return take(*this, &PacketDispatch::on_terminate);
+    case wire::ControlType::kIdle:
+      return take(parts_.idleness, &protocol::Idleness::on_idle);
+    case wire::ControlType::kQualityReport:
+      return take(parts_.quality, &jump::QualityMonitor::on_quality_report);
+    case wire::ControlType::kTransportDead:
+      return take(parts_.jumper, &jump::Jumper::on_transport_dead);
+    case wire::ControlType::kPolicyHint:
+      return take(parts_.jumper, &jump::Jumper::on_hint);
+    default:
+      return false;
+  }
+}
+
+/// A jump's messages, which may come on another index than the active binding's. False: none of
+/// them.
+bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& at,
+                                   wire::ControlType type, std::span<const uint8_t> plaintext) {
+  const auto take = [&]<typename Part, typename Message>(
+                        Part& part,
+                        void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
+    return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
+      (part.*receive)(now, session, at, message);
+    });
+  };
+  switch (type) {
+    case wire::ControlType::kReattachRequest:
+      return take(parts_.responder, &jump::ReattachResponder::on_request);
+    case wire::ControlType::kReattachChallenge:
+      return take(parts_.jumper, &jump::Jumper::on_challenge);
+    case wire::ControlType::kReattachResponse:
+      return take(parts_.responder, &jump::ReattachResponder::on_response);
+    case wire::ControlType::kReattachAck:
+      return take(parts_.jumper, &jump::Jumper::on_ack);
+    case wire::ControlType::kReattachReject:
+      return take(parts_.jumper, &jump::Jumper::on_reject);
+    default:
+      return false;
+  }
+}
+
+/// Probes, and the indices for paths to come. False: none of them.
+bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival& at,
+                                    wire::ControlType type, std::span<const uint8_t> plaintext) {
+  const auto take_padded =
+      [&]<typename Part, typename Message>(
+          Part& part, void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
+        return deliver<Message>(now, session, plaintext, true, [&](const Message& message) {
+          (part.*receive)(now, session, at, message);
+        });
+      };
+  switch (type) {
+    case wire::ControlType::kPathProbe:
+      return take_padded(parts_.validator, &jump::PathValidator::on_path_probe);
+    case wire::ControlType::kPathChallenge:
+      return take_padded(parts_.prober, &jump::Prober::on_path_challenge);
+    case wire::ControlType::kPathResponse:
+      return take_padded(parts_.validator, &jump::PathValidator::on_path_response);
+    case wire::ControlType::kNewIndices:
+      return deliver<wire::NewIndices>(now, session, plaintext, false,
+                                       [&](const wire::NewIndices& message) {
+                                         parts_.spares.on_new_indices(session, at, message);
+                                       });
+    default:
+      return false;
+  }
+}
+
+void PacketDispatch::on_terminate(Millis now, Session& session, const wire::Terminate& message) {
+  const auto why = static_cast<Detail>(message.detail);
+  // Its operator doesn't want us, or another holder of our key is there: don't come back.
+  if (why == Detail::kOperator || why == Detail::kSuperseded) {
+    parts_.dialer.forget(parts_.context.table.peer_of(session));
+  }
+  parts_.lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kPeerTerminate},
+                              NotifyPeer::kNo);
+}
+
+// ---- The way out.
+
+void SessionEngine::Impl::leave(PeerId id) {
+  const Millis at = due(id);
+  if (at == kNever) {
+    timers.cancel(id.value);
+  } else {
+    timers.arm(id.value, at);
+  }
+  carry_out();
+}
+
+void SessionEngine::Impl::leave(std::optional<PeerId> id) {
+  if (id) return leave(*id);
+  carry_out();
+}
+
+void SessionEngine::Impl::leave_all() {
+  for (uint32_t i = 0; i < table.size(); ++i) leave(PeerId{i});
+}
+
+void SessionEngine::Impl::carry_out() {
+  if (effects.empty()) return;
+  JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
+  carrying_out = true;
+  host.apply(effects);
+  carrying_out = false;
+  effects.clear();
+}
+
+/// From within a commit, or whenever the store answers.
+void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
+                                     OwnershipAnswer answer) {
+  for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
+    dispatch.on_control(now, each.from, each.index, each.counter, each.plaintext);
+  }
+  leave(id);
+}
+
+}  // namespace jvpn::engine

@@ -1,0 +1,43 @@
+// A control message's way through the engine, from the ring to the part that answers it:
+//   1. index    2. lane and control counter, once only    3. key confirmation, signs of life
+//   4. version, type and size    5. the part
+// Answers go along the session's binding, never to where a message came from.
+// Control thread only.
+#pragma once
+
+#include "control/engine/parts.h"
+
+namespace jvpn::engine {
+
+class PacketDispatch {
+ public:
+  explicit PacketDispatch(Parts& parts) : parts_(parts) {}
+
+  /// A message whose tag was right. Returns the peer whose state may have changed.
+  std::optional<PeerId> on_control(Millis now, const Path& from, ReceiverIndex index,
+                                   uint64_t counter, std::span<const uint8_t> plaintext);
+
+ private:
+  bool waits_for_commit(const Keyed& at, const Path& from, ReceiverIndex index, uint64_t counter,
+                        std::span<const uint8_t> plaintext);
+  bool confirm_keys(Millis now, Keyed& at);
+  void dispatch(Millis now, Session& session, const Arrival& at,
+                std::span<const uint8_t> plaintext);
+  bool dispatch_liveness(Millis now, Session& session, wire::ControlType type,
+                         std::span<const uint8_t> plaintext);
+  bool dispatch_jump(Millis now, Session& session, const Arrival& at, wire::ControlType type,
+                     std::span<const uint8_t> plaintext);
+  bool dispatch_paths(Millis now, Session& session, const Arrival& at, wire::ControlType type,
+                      std::span<const uint8_t> plaintext);
+  void on_terminate(Millis now, Session& session, const wire::Terminate& message);
+
+  /// Hands the message to `receive` if its size is its type's; or else the session ends. `padded`:
+  /// more bytes may follow.
+  template <typename Message, typename Receive>
+  bool deliver(Millis now, Session& session, std::span<const uint8_t> plaintext, bool padded,
+               Receive receive);
+
+  Parts& parts_;
+};
+
+}  // namespace jvpn::engine

@@ -1,0 +1,84 @@
+// The commands of jvpn-perf and what they share: what a run needs, the result as JSON or as a
+// table, the exit code.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "common/result.h"
+#include "perf/harness/statistics.h"
+
+namespace jvpn::perf {
+
+using Json = nlohmann::ordered_json;
+
+/// Exit codes besides 0: measured, whatever the figures.
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitInterrupted = 130;
+
+/// What a command measured. A text under "failure" in the JSON is why it ended early: then the exit
+/// code is kExitFailed, but what there is gets printed.
+struct Measured {
+  Json json;
+  std::string table;                  ///< for people
+  Json environment = Json::object();  ///< of this command alone
+};
+
+/// Without root where it is needed a command exits with kExitUsage.
+struct Needs {
+  bool root = false;
+  unsigned cpus = 1;
+  const char* why = "";
+};
+
+struct Command {
+  CLI::App* parser = nullptr;
+  std::function<int()> run;  ///< gives the program's exit code
+};
+
+/// Checks `needs`, measures, prints. The JSON object gets `command`, `interrupted` and
+/// `environment`, the table the machine.
+int run_command(const std::string& name, const Needs& needs, bool json,
+                const std::function<Result<Measured>()>& measure);
+
+/// `add` puts the options on the parser; Options has a member `json`.
+template <typename Options>
+Command make_command(CLI::App& app, const char* name, const char* help, const Needs& needs,
+                     void (*add)(CLI::App&, Options&),
+                     Result<Measured> (*measure)(const Options&)) {
+  auto options = std::make_shared<Options>();
+  CLI::App* parser = app.add_subcommand(name, help);
+  add(*parser, *options);
+  return {parser, [=] {
+            return run_command(name, needs, options->json, [&] { return measure(*options); });
+          }};
+}
+
+/// Where and when a measurement was made, and of what: CPU, its flags that AEADs depend on, the
+/// instruction set that IPsec-MB uses, kernel, commit and build, UTC date, and the load (processes
+/// that ran or wanted to) of the latest minute.
+Json describe_environment();
+
+/// `key`, `key_min` and `key_max`.
+void put_spread(Json& json, const std::string& key, const Spread& spread);
+
+/// `text` with `{key:…}` replaced by the object's numbers and texts, as fmt does it; those of
+/// objects in it are `{outer_inner}`.
+std::string render(const std::string& text, const Json& json);
+
+Command add_handshake(CLI::App& app);
+Command add_jump(CLI::App& app);
+Command add_jump_load(CLI::App& app);
+Command add_ndr(CLI::App& app);
+Command add_peers(CLI::App& app);
+Command add_pipeline(CLI::App& app);
+Command add_publish(CLI::App& app);
+Command add_report(CLI::App& app);
+Command add_scale(CLI::App& app);
+
+}  // namespace jvpn::perf

@@ -1,0 +1,52 @@
+#include "perf/harness/hugepages.h"
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace jvpn::perf {
+namespace {
+
+constexpr size_t kPageMegabytes = 2;
+
+std::optional<size_t> read_count(const std::string& path) {
+  size_t count = 0;
+  std::ifstream file(path);
+  if (!(file >> count)) return std::nullopt;
+  return count;
+}
+
+bool write_count(const std::string& path, size_t count) {
+  std::ofstream file(path);
+  file << count << std::flush;
+  return file.good();
+}
+
+}  // namespace
+
+Result<HugepageReservation> HugepageReservation::make(size_t megabytes, const std::string& folder) {
+  const std::string total_file = folder + "/nr_hugepages";
+  const std::string free_file = folder + "/free_hugepages";
+  const auto total = read_count(total_file);
+  const auto free = read_count(free_file);
+  if (!total || !free) return Error{"the kernel has no 2 MB pages"};
+  const size_t wanted = (megabytes + kPageMegabytes - 1) / kPageMegabytes;
+  const size_t missing = wanted - std::min(wanted, *free);
+  if (missing == 0) return HugepageReservation(folder, 0);
+  if (!write_count(total_file, *total + missing))
+    return Error{fmt::format("{}: can't be written: are you root?", total_file)};
+  HugepageReservation made(folder, missing);
+  if (read_count(free_file).value_or(0) >= wanted) return made;
+  return Error{fmt::format("the kernel can't give {} free pages of 2 MB", wanted)};
+}
+
+HugepageReservation::~HugepageReservation() {
+  if (made_ == 0) return;
+  const std::string path = folder_ + "/nr_hugepages";
+  const size_t now = read_count(path).value_or(0);
+  write_count(path, now - std::min(now, made_));
+}
+
+}  // namespace jvpn::perf

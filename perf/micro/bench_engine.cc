@@ -1,0 +1,155 @@
+// What the control core's parts cost: state machine, timers, a whole handshake, a heartbeat.
+#include <cstdlib>
+#include <utility>
+
+#include <benchmark/benchmark.h>
+
+#include "control/engine/timer_wheel.h"
+#include "control/session/state_machine.h"
+#include "perf/harness/engine_node.h"
+
+namespace jvpn {
+namespace {
+
+constexpr Millis kStart{1'000};
+
+session::SessionRecord newborn() {
+  session::SessionRecord birth;
+  birth.born = birth.entered = kStart;
+  return birth;
+}
+
+session::SessionRecord attached(const Policy& policy) {
+  return step(newborn(), {session::Trigger::kKeyConfirmed}, policy, kStart).record;
+}
+
+void fsm_step(benchmark::State& state) {
+  const Policy policy;
+  const session::SessionRecord birth = newborn();
+  uint64_t steps = 0;
+  for (auto _ : state) {
+    const session::Step attached =
+        step(birth, {session::Trigger::kKeyConfirmed}, policy, Millis{1'001});
+    const session::Step ended = step(
+        attached.record, {session::Trigger::kTerminate, Detail::kOperator}, policy, Millis{1'002});
+    benchmark::DoNotOptimize(ended);
+    steps += 2;
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(steps));
+}
+BENCHMARK(fsm_step);
+
+void fsm_idle_tick(benchmark::State& state) {
+  const Policy policy;
+  const session::SessionRecord record = attached(policy);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(step(record, {session::Trigger::kTick}, policy, kStart + Millis{500}));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(fsm_idle_tick);
+
+// Both rows of a planned jump, in one step.
+void fsm_planned_jump(benchmark::State& state) {
+  const Policy policy;
+  const session::SessionRecord record = attached(policy);
+  const session::SessionEvent event{.trigger = session::Trigger::kReattachCommitted,
+                                    .planned = true};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(step(record, event, policy, kStart + Millis{100}));
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(fsm_planned_jump);
+
+// Attached → recovering → attached: a link dies and a request is committed.
+void fsm_outage(benchmark::State& state) {
+  const Policy policy;
+  const session::SessionRecord record = attached(policy);
+  const Millis now = kStart + Millis{100};
+  for (auto _ : state) {
+    const session::Step dead = step(record, {session::Trigger::kTransportDead}, policy, now);
+    benchmark::DoNotOptimize(
+        step(dead.record, {session::Trigger::kReattachCommitted}, policy, now));
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(fsm_outage);
+
+// Every timer half a second ahead, again and again: a gateway full of idle sessions.
+void timer_wheel(benchmark::State& state) {
+  const auto timers = static_cast<uint32_t>(state.range(0));
+  engine::TimerWheel wheel(timers, Millis{0});
+  for (uint32_t i = 0; i < timers; ++i) wheel.arm(i, Millis{1 + i % 500});
+  uint64_t now = 0;
+  uint64_t fired = 0;
+  for (auto _ : state) {
+    wheel.expire(Millis{++now});
+    while (const auto timer = wheel.pop()) {
+      wheel.arm(*timer, Millis{now + 500});
+      ++fired;
+    }
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(fired));
+}
+BENCHMARK(timer_wheel)->Arg(1'000)->Arg(1'000'000);
+
+struct Pair {
+  Pair() {
+    SecretKey keys[2];
+    for (size_t i = 0; i < 2; ++i) nodes[i].random(keys[i].span());
+    keys[1].bytes()[5] ^= 1;
+    for (size_t i = 0; i < 2; ++i) {
+      session::EngineConfig config;
+      config.private_key = keys[i];
+      config.suites = {Suite::kAes128Gcm};
+      config.handshakes_per_s = 1'000'000;
+      config.peers.push_back({"peer", public_key_of(keys[1 - i]), {}, {}});
+      if (!nodes[i].start(std::move(config), now)) std::abort();
+    }
+    nodes[0].engine->dial(now, PeerId{0}, path);
+    settle();
+  }
+
+  /// Delivers what either side sent until both are silent.
+  void settle() {
+    while (!nodes[0].sent.empty() || !nodes[1].sent.empty())
+      for (size_t from = 0; from < 2; ++from)
+        for (auto& datagram : std::exchange(nodes[from].sent, {}))
+          test::give(*nodes[1 - from].engine, now, path, datagram.bytes);
+  }
+
+  perf::EngineNode nodes[2];
+  Millis now{1'000};
+  Path path;
+};
+
+// Both sides' work: initiation, response, confirmation and its answer, supersession of the last.
+void session_setup(benchmark::State& state) {
+  Pair pair;
+  for (auto _ : state) {
+    pair.now = pair.now + Millis{1};
+    pair.nodes[0].engine->dial(pair.now, PeerId{0}, pair.path);
+    pair.settle();
+  }
+  uint64_t attached = 0;
+  pair.nodes[1].engine->for_each_session([&](const engine::SessionView&) { ++attached; });
+  if (attached != 1) state.SkipWithError("no session came of it");
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(session_setup)->Unit(benchmark::kMicrosecond);
+
+// Timer, HEARTBEAT, HEARTBEAT_ACK: what an idle session costs both sides per interval.
+void heartbeat(benchmark::State& state) {
+  Pair pair;
+  for (auto _ : state) {
+    pair.now = pair.now + Millis{500};
+    for (auto& node : pair.nodes) node.engine->advance(pair.now);
+    pair.settle();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(heartbeat);
+
+}  // namespace
+}  // namespace jvpn

@@ -1,0 +1,286 @@
+// jvpn-perf ndr: trials at steady rates through the gateway in the other process, searches for the
+// rates without loss (NDR) and with 0.5 % of it (PDR), then latency under parts of the latter. A
+// trial that loses is repeated; the best counts, because from here a pause of the machine can't be
+// told from the gateway's loss. One thread.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+
+#include "common/profile.h"
+#include "perf/harness/command.h"
+#include "perf/harness/interrupt.h"
+#include "perf/harness/progress.h"
+#include "perf/ndr/memif_peer.h"
+#include "perf/ndr/rate_search.h"
+
+namespace jvpn::perf {
+namespace {
+
+constexpr double kPdrLoss = 0.005;
+constexpr double kFlatOut = 1'000;  // Mpps: more than anybody can send
+constexpr double kPauseSeconds = 200e-6;
+constexpr double kQuietSeconds = 0.02;  // then nothing is on its way any more
+constexpr double kDrainSeconds = 0.5;
+constexpr unsigned kRepeats = 2;
+constexpr unsigned kMostTrials = 40;  // of a search
+constexpr unsigned kMostConfirmations = 20;
+constexpr double kLoads[] = {10, 50, 90};
+constexpr std::pair<const char*, double> kReported[] = {
+    {"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99_9", 99.9}, {"max", 100}};
+
+struct TrialResult {
+  double wanted_mpps = 0;
+  double mpps = 0;  ///< offered indeed: the generator doesn't catch up on its own pauses
+  uint64_t offered = 0;
+  uint64_t received = 0;
+  uint64_t pauses = 0;       ///< of the generator, over 200 us
+  LatencyHistogram latency;  ///< in TSC cycles
+
+  uint64_t lost() const { return offered > received ? offered - received : 0; }
+  double loss() const {
+    return offered == 0 ? 1 : static_cast<double>(lost()) / static_cast<double>(offered);
+  }
+};
+
+/// One trial: a burst whenever one is due, everything that comes taken in between.
+class Trial {
+ public:
+  Trial(MemifPeer& peer, double mpps)
+      : peer_(peer), hz_(static_cast<double>(rte_get_tsc_hz())), gap_(hz_ / (mpps * 1e6)) {
+    trial_.wanted_mpps = mpps;
+  }
+
+  TrialResult run(double length_s) {
+    const uint64_t begin = rte_rdtsc();
+    const uint64_t end = begin + cycles(length_s);
+    due_ = static_cast<double>(begin);
+    uint64_t now = begin;
+    for (; now < end && !interrupted(); now = rte_rdtsc()) {
+      send_due(now);
+      take(now);
+    }
+    trial_.mpps =
+        static_cast<double>(trial_.offered) / static_cast<double>(now - begin) * hz_ / 1e6;
+    drain();
+    return trial_;
+  }
+
+ private:
+  uint64_t cycles(double length_s) const { return static_cast<uint64_t>(length_s * hz_); }
+
+  void send_due(uint64_t now) {
+    const double behind = static_cast<double>(now) - due_;
+    if (behind < 0) return;
+    const double packets = std::floor(behind / gap_) + 1;
+    const auto count = static_cast<unsigned>(std::min<double>(packets, MemifPeer::kBurst));
+    peer_.send(count);
+    trial_.offered += count;  // what the full port refused is the gateway's loss
+    due_ += count * gap_;
+    if (behind < kPauseSeconds * hz_) return;
+    due_ = static_cast<double>(now);
+    ++trial_.pauses;
+  }
+
+  unsigned take(uint64_t now) {
+    const unsigned count = peer_.receive(trial_.latency);
+    trial_.received += count;
+    if (now >= keep_alive_at_) {
+      peer_.keep_alive();
+      keep_alive_at_ = now + cycles(1e-3);
+    }
+    return count;
+  }
+
+  void drain() {
+    const uint64_t begin = rte_rdtsc();
+    uint64_t latest = begin;
+    for (uint64_t now = begin;
+         now - latest < cycles(kQuietSeconds) && now - begin < cycles(kDrainSeconds);
+         now = rte_rdtsc())
+      if (take(now) != 0) latest = now;
+  }
+
+  MemifPeer& peer_;
+  const double hz_;
+  const double gap_;  ///< cycles between packets
+  double due_ = 0;
+  uint64_t keep_alive_at_ = 0;
+  TrialResult trial_;
+};
+
+class NdrRun {
+ public:
+  NdrRun(const NdrOptions& options, MemifPeer& peer) : options_(options), peer_(peer) {
+    const double steps = std::ceil(std::log2(100 / options.width_percent));
+    expected_trials_ = 2 + static_cast<size_t>(1.7 * steps) + std::size(kLoads);
+  }
+
+  /// What was done until an interruption, too.
+  Result<Json> run() {
+    show("as fast as it goes");
+    const auto flat_out = trial(kFlatOut);
+    if (!flat_out) return flat_out.error();
+    // Not what came through then: a gateway in overload delivers less than it can.
+    const double most = flat_out->mpps;
+    const auto ndr = search(0, most, 0, "NDR");
+    if (!ndr) return ndr.error();
+    ndr_mpps_ = *ndr;
+    const auto pdr = search(*ndr, most, kPdrLoss, "PDR");
+    if (!pdr) return pdr.error();
+    if (ndr_mpps_ > 0)
+      if (auto done = confirm(); !done) return done.error();
+    if (*pdr > 0)
+      if (auto done = measure_latency(*pdr); !done) return done.error();
+    const auto gbps = [&](double mpps) { return mpps * options_.size * 8 / 1'000; };
+    json_.update({{"ndr_mpps", ndr_mpps_},
+                  {"pdr_mpps", *pdr},
+                  {"ndr_gbps", gbps(ndr_mpps_)},
+                  {"pdr_gbps", gbps(*pdr)},
+                  {"flat_out_mpps", most * (1 - flat_out->loss())},
+                  {"generator_max", most}});
+    return std::move(json_);
+  }
+
+ private:
+  void show(const std::string& doing) {
+    const size_t done = json_["trials"].size();
+    line_.show(done, std::max(expected_trials_, done + 1), doing);
+  }
+
+  Result<TrialResult> trial(double mpps) {
+    TrialResult done = Trial(peer_, mpps).run(options_.trial_s);
+    if (auto fine = peer_.check(); !fine) return fine.error();
+    if (!interrupted())
+      json_["trials"].push_back({{"wanted_mpps", done.wanted_mpps},
+                                 {"mpps", done.mpps},
+                                 {"offered", done.offered},
+                                 {"lost", done.lost()},
+                                 {"generator_pauses", done.pauses}});
+    return done;
+  }
+
+  Result<TrialResult> best_trial(double mpps, double goal, const char* what) {
+    Result<TrialResult> best = Error{};
+    for (unsigned i = 0; i <= kRepeats && !interrupted(); ++i) {
+      show(fmt::format("{} at {:.3f} Mpps", what, mpps));
+      auto next = trial(mpps);
+      if (!next) return next;
+      if (!best || next->loss() < best->loss()) best = std::move(next);
+      if (best->loss() <= goal) break;
+    }
+    return best;
+  }
+
+  Result<double> search(double low, double high, double goal, const char* what) {
+    RateSearch search(low, high, options_.width_percent / 100, goal);
+    for (unsigned i = 0; i < kMostTrials && !interrupted(); ++i) {
+      const auto rate = search.next();
+      if (!rate) break;
+      const auto best = best_trial(*rate, goal, what);
+      if (!best) return best.error();
+      if (!interrupted()) search.take(std::min(best->mpps, *rate), best->loss());
+    }
+    return search.found();
+  }
+
+  /// At NDR nothing may be lost; as long as something is, NDR was too high, by more each time.
+  Result<void> confirm() {
+    for (unsigned i = 0; i < kMostConfirmations && !interrupted(); ++i) {
+      show(fmt::format("confirming {:.3f} Mpps", ndr_mpps_));
+      const auto done = trial(ndr_mpps_);
+      if (!done) return done.error();
+      if (interrupted()) break;
+      json_["lost_below_ndr"] = done->lost();
+      json_["confirmed_packets"] = done->lost() == 0 ? done->offered : 0;
+      if (done->lost() == 0) break;
+      ndr_mpps_ *= std::max(0.5, 1 - std::ldexp(options_.width_percent / 100, static_cast<int>(i)));
+    }
+    return {};
+  }
+
+  Result<void> measure_latency(double pdr_mpps) {
+    for (const double load : kLoads) {
+      if (interrupted()) break;
+      show(fmt::format("latency at {} % of PDR", load));
+      const auto done = trial(pdr_mpps * load / 100);
+      if (!done) return done.error();
+      if (interrupted()) break;
+      Json row{{"load_percent", load}, {"mpps", done->mpps}};
+      for (const auto& [name, percent] : kReported)
+        row[name] = static_cast<double>(done->latency.percentile(percent)) * 1e6 /
+                    static_cast<double>(rte_get_tsc_hz());
+      row["samples"] = done->latency.samples();
+      row["lost"] = done->lost();
+      json_["latency_us"].push_back(std::move(row));
+    }
+    return {};
+  }
+
+  const NdrOptions& options_;
+  MemifPeer& peer_;
+  ProgressLine line_;
+  size_t expected_trials_;
+  double ndr_mpps_ = 0;
+  Json json_{{"lost_below_ndr", 0},     // in the confirming trial at NDR
+             {"confirmed_packets", 0},  // offered in it; 0: not confirmed
+             {"latency_us", Json::array()},
+             {"trials", Json::array()}};
+};
+
+std::string ndr_table(const Json& json) {
+  const char* confirmation = json["confirmed_packets"] != 0
+                                 ? "0 of {confirmed_packets} packets lost in the confirming trial"
+                             : json["lost_below_ndr"] != 0
+                                 ? "not confirmed, {lost_below_ndr} packets lost in the last trial"
+                                 : "not confirmed";
+  std::string text = render(
+      std::string("{direction}, {suite}, inner packets of {size} bytes, trials of {trial_s} s\n\n"
+                  "NDR        {ndr_mpps:.3f} Mpps, {ndr_gbps:.2f} Gbit/s; ") +
+          confirmation +
+          "\nPDR        {pdr_mpps:.3f} Mpps, {pdr_gbps:.2f} Gbit/s with at most 0.5 % lost\n"
+          "flat out   {flat_out_mpps:.3f} Mpps of {generator_max:.3f} offered\n\n"
+          "% of PDR        Mpps       p50       p90       p99     p99.9       max    lost"
+          "   latency, us\n",
+      json);
+  for (const Json& row : json["latency_us"])
+    text += render(
+        "{load_percent:<12}{mpps:>8.3f}{p50:>10.1f}{p90:>10.1f}{p99:>10.1f}{p99_9:>10.1f}"
+        "{max:>10.1f}{lost:>8}\n",
+        row);
+  return text + "\n";
+}
+
+Result<Measured> measure_ndr(const NdrOptions& options) {
+  const SecretKey key = generate_secret_key();
+  auto gateway = GatewayProcess::start({public_key_of(key), options.suite, options.ring});
+  if (!gateway) return gateway.error();
+  auto peer = MemifPeer::create(options, key, **gateway);
+  if (!peer) return peer.error();
+  if (auto connected = (*peer)->connect(); !connected) return connected.error();
+  const auto measured = NdrRun(options, **peer).run();
+  if (!measured) return measured.error();
+  Json json{{"direction", options.direction()},
+            {"suite", to_string(options.suite)},
+            {"size", options.size},
+            {"trial_s", options.trial_s},
+            {"width_percent", options.width_percent}};
+  json.update(*measured);
+  const Json environment{
+      {"ports", fmt::format("memif between two processes, rings of {}", options.ring)},
+      {"hugepages", (*gateway)->hugepages()}};
+  return Measured{json, ndr_table(json), environment};
+}
+
+}  // namespace
+
+Command add_ndr(CLI::App& app) {
+  return make_command(
+      app, "ndr",
+      "Highest rates without and with 0.5 % loss, and latency, through jvpnd on memif ports",
+      {.root = true, .cpus = 2, .why = "root and two CPUs, one for the gateway's worker"},
+      add_ndr_options, measure_ndr);
+}
+
+}  // namespace jvpn::perf

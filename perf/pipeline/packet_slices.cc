@@ -1,0 +1,188 @@
+#include "perf/pipeline/packet_slices.h"
+
+#include <algorithm>
+
+#include <rte_cycles.h>
+
+#include "common/wire.h"
+
+namespace jvpn::perf {
+namespace {
+
+/// What reading the clock once costs.
+double cycles_of_lap() {
+  constexpr unsigned kLaps = 4'096;
+  StageClock clock;
+  clock.start();
+  for (unsigned i = 0; i < kLaps; ++i) clock.lap(Stage::kRest);
+  return static_cast<double>(clock.cycles[static_cast<size_t>(Stage::kRest)]) / kLaps;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PacketSlices>> PacketSlices::create(BenchRig& rig, Options options) {
+  auto aead = Aead::create();
+  if (!aead) return aead.error();
+  auto raw = RawAead::create();
+  if (!raw) return raw.error();
+  return std::unique_ptr<PacketSlices>(
+      new PacketSlices(rig, std::move(options), *std::move(aead), *std::move(raw)));
+}
+
+PacketSlices::PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead raw)
+    : rig_(rig),
+      options_(std::move(options)),
+      aead_(std::move(aead)),
+      raw_(std::move(raw)),
+      in_(options_.direction == Direction::kSeal ? kLan : kWan),
+      out_(options_.direction == Direction::kSeal ? kWan : kLan),
+      random_(options_.seed),
+      plan_(size_t{options_.batch} * options_.batches),
+      packets_(options_.batch),
+      ops_(options_.batch),
+      nonces_(options_.batch),
+      lap_cycles_(cycles_of_lap()) {
+  for (const uint16_t bytes : options_.sizes) templates_.emplace_back(bytes);
+  for (size_t i = 0; i < plan_.size(); ++i)
+    plan_[i].template_index = static_cast<uint16_t>(i % templates_.size());
+}
+
+void PacketSlices::plan() {
+  if (templates_.size() > 1) std::ranges::shuffle(plan_, random_);
+  const BenchSessions::Shape& shape = rig_.sessions().shape();
+  const auto lanes_of_worker = static_cast<uint16_t>(shape.lanes / rig_.workers());
+  for (Planned& planned : plan_) {
+    const uint64_t random = random_();
+    planned.session = static_cast<uint32_t>(((random >> 32) * shape.count) >> 32);
+    planned.flow = static_cast<uint16_t>(random);
+    const auto lane = static_cast<uint16_t>(options_.worker +
+                                            rig_.workers() * ((random >> 16) % lanes_of_worker));
+    planned.counter = wire::make_counter(LaneId{lane}, rig_.take_sequence(planned.session, lane));
+  }
+}
+
+std::span<const PacketSlices::Planned> PacketSlices::batch(unsigned number) const {
+  return std::span(plan_).subspan(size_t{number} * options_.batch, options_.batch);
+}
+
+/// Frames as they come from the inside, or sealed as the peers would. False: packets leaked.
+bool PacketSlices::prepare(std::span<const Planned> batch) {
+  if (rte_pktmbuf_alloc_bulk(rig_.gateway().pool(), packets_.data(), options_.batch) != 0) {
+    lost_ += options_.batch;
+    return false;
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const Planned& planned = batch[i];
+    if (options_.direction == Direction::kOpen) {
+      ops_[i] = write_message(packets_[i], planned);
+      continue;
+    }
+    const FrameTemplates& frames = templates_[planned.template_index];
+    uint8_t* ip = frames.write_to_peer(packets_[i], planned.session, planned.flow);
+    nonces_[i] = transport_nonce(rig_.sessions().index(planned.session), planned.counter);
+    ops_[i] = {rig_.raw_key(planned.session), ip, nonces_[i].data(), frames.inner_bytes(), false};
+  }
+  return true;
+}
+
+/// The key is expanded on the spot: no schedule in memory is touched before the clock runs.
+AeadOp PacketSlices::write_message(rte_mbuf* packet, const Planned& planned) {
+  const FrameTemplates& frames = templates_[planned.template_index];
+  const ReceiverIndex index = rig_.sessions().index(planned.session);
+  uint8_t* plain =
+      frames.write_to_lan(packet, {planned.session, kPeerPort, index, planned.counter});
+  AeadKey key;
+  aead_.expand(rig_.sessions().shape().suite, key_of(planned.session), key);
+  AeadOp op = transport_op(key, plain, frames.inner_bytes());
+  aead_.seal({&op, 1});
+  op.key = rig_.raw_key(planned.session);
+  return op;
+}
+
+void PacketSlices::give() {
+  rte_ring_sp_enqueue_bulk(rig_.gateway().received(in_, options_.worker),
+                           reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
+}
+
+/// All that came out; the rest was dropped.
+void PacketSlices::take() {
+  const unsigned got =
+      rte_ring_sc_dequeue_burst(rig_.gateway().sent(out_, options_.worker),
+                                reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
+  rte_pktmbuf_free_bulk(packets_.data(), got);
+  lost_ += options_.batch - got;
+}
+
+/// Cycles of the polls that take the batch. There is always more to take, so that no idle poll is
+/// among them; the worker sends within the poll.
+uint64_t PacketSlices::poll_all() {
+  Worker& worker = rig_.gateway().worker(options_.worker);
+  const uint64_t begun = rte_rdtsc();
+  for (size_t left = options_.batch; left != 0;) {
+    const size_t polled = worker.poll_once();
+    if (polled == 0) [[unlikely]]
+      break;
+    left -= std::min(left, polled);
+  }
+  return rte_rdtsc() - begun;
+}
+
+uint64_t PacketSlices::pass(std::span<const Planned> batch, SpinBarrier* barrier) {
+  const bool prepared = prepare(batch);
+  if (prepared) give();
+  if (barrier != nullptr) barrier->meet();
+  if (!prepared) return 0;
+  if (stages_ != nullptr) stages_->start();
+  if (options_.time != nullptr) options_.time->since.store(rte_rdtsc(), std::memory_order_release);
+  const uint64_t cycles = poll_all();
+  if (options_.time != nullptr) {
+    options_.time->spent.fetch_add(cycles, std::memory_order_relaxed);
+    options_.time->since.store(0, std::memory_order_release);
+  }
+  take();
+  return cycles;
+}
+
+double PacketSlices::per_packet(uint64_t cycles) const {
+  return static_cast<double>(cycles) / static_cast<double>(packets());
+}
+
+double PacketSlices::pipeline(SpinBarrier* barrier) {
+  uint64_t cycles = 0;
+  for (unsigned i = 0; i < options_.batches; ++i) cycles += pass(batch(i), barrier);
+  return per_packet(cycles);
+}
+
+double PacketSlices::raw(SpinBarrier* barrier) {
+  uint64_t cycles = 0;
+  for (unsigned i = 0; i < options_.batches; ++i) {
+    const bool prepared = prepare(batch(i));
+    if (barrier != nullptr) barrier->meet();
+    if (!prepared) continue;
+    const uint64_t begun = rte_rdtsc();
+    if (options_.direction == Direction::kSeal)
+      raw_.seal(ops_);
+    else
+      raw_.open(ops_);
+    cycles += rte_rdtsc() - begun;
+    rte_pktmbuf_free_bulk(packets_.data(), options_.batch);
+  }
+  return per_packet(cycles);
+}
+
+std::array<double, kStages> PacketSlices::stages() {
+  StageClock clock;
+  Worker& worker = rig_.gateway().worker(options_.worker);
+  worker.set_stage_clock(stages_ = &clock);
+  for (unsigned i = 0; i < options_.batches; ++i) pass(batch(i), nullptr);
+  worker.set_stage_clock(stages_ = nullptr);
+  std::array<double, kStages> figures{};
+  for (size_t stage = 0; stage < kStages; ++stage) {
+    const double read = lap_cycles_ * static_cast<double>(clock.laps[stage]);
+    const double net = static_cast<double>(clock.cycles[stage]) - read;
+    figures[stage] = std::max(net, 0.0) / static_cast<double>(packets());
+  }
+  return figures;
+}
+
+}  // namespace jvpn::perf

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Checks words and references: no banned word anywhere, and each reference to a document finds its section.
+
+The banned words stand in docs/CONTRIBUTING.md, between `<!-- banned words -->` and `<!-- end -->`. A reference is
+`docs/NAME.md, section` in a comment; the section is matched by the beginning of a heading's words. `--self-test`
+shows that each rule can fail.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+SUFFIXES = {".h", ".cc", ".py", ".sh", ".md", ".build", ".yaml", ".txt"}
+# The page that lists the words, this check, and the recording of the engine's words.
+EXEMPT = {"docs/CONTRIBUTING.md", "tests/layout/check_words.py", "tests/unit/engine_recording.txt"}
+REFERENCE = re.compile(r"docs/([A-Z_]+\.md), ([a-z][a-z ,;]*[a-z])")
+FOREIGN = re.compile(r"\bdesign §|\bspec/")
+
+
+def files(root):
+    listed = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard"],
+                            capture_output=True, text=True, check=True).stdout.split("\n")
+    for name in sorted(set(listed)):
+        path = root / name
+        if path.suffix in SUFFIXES and name not in EXEMPT and path.is_file():
+            yield name, path.read_text(errors="replace")
+
+
+def banned_words(root):
+    text = (root / "docs/CONTRIBUTING.md").read_text()
+    block = re.search(r"<!-- banned words -->(.*?)<!-- end -->", text, re.S)
+    if not block:
+        sys.exit("docs/CONTRIBUTING.md: no list of banned words")
+    words = re.findall(r"`([^`]+)`", block[1])
+    # A capitalised word is a name of code, the others are phrases or beginnings of names.
+    return [re.compile(rf"\b{re.escape(word)}" + ("\\b" if word[-1].isalpha() else "")) for word in words]
+
+
+def headings(root, name):
+    path = root / "docs" / name
+    if not path.exists():
+        return None
+    return [line.lstrip("# ").lower() for line in path.read_text().splitlines() if line.startswith("#")]
+
+
+def findings(root):
+    words = banned_words(root)
+    for name, text in files(root):
+        for number, line in enumerate(text.splitlines(), 1):
+            for word in words:
+                if word.search(line):
+                    yield f"{name}:{number}: banned: {word.pattern}"
+            if FOREIGN.search(line):
+                yield f"{name}:{number}: a reference that this repository can't answer"
+            for document, section in REFERENCE.findall(line):
+                found = headings(root, document)
+                if found is None:
+                    yield f"{name}:{number}: no docs/{document}"
+                elif not any(heading.startswith(section) or section in heading for heading in found):
+                    yield f"{name}:{number}: docs/{document} has no section {section!r}"
+
+
+def self_test():
+    tree = {
+        "docs/CONTRIBUTING.md": "# C\n<!-- banned words -->`Heard`, `tell_`<!-- end -->\n",
+        "docs/DESIGN.md": "# Design\n## Reattach\n",
+        "a.h": "struct Heard;\n",
+        "b.cc": "tell_dead();\n",
+        "c.h": "// docs/DESIGN.md, reattach\n",
+        "d.h": "// docs/DESIGN.md, nowhere\n",
+        "e.h": "// design \u00a75\n",
+    }
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        for path, text in tree.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        subprocess.run(["git", "-C", name, "init", "-q"], check=True)
+        found = "\n".join(findings(root))
+    missed = [path for path in ("a.h:1", "b.cc:1", "d.h:1", "e.h:1") if path not in found]
+    for path in missed:
+        print(f"self-test: no finding for {path}")
+    wrong = "c.h" in found
+    return 1 if missed or wrong else 0
+
+
+def main():
+    if "--self-test" in sys.argv:
+        return self_test()
+    found = list(findings(pathlib.Path(__file__).resolve().parents[2]))
+    print("\n".join(found) if found else "words: sound")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
