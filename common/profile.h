@@ -1,5 +1,5 @@
 // The YAML profile as plain values, parsed and checked with line and column. Text in, values out:
-// files are read by control/profile_file.h.
+// files are read by control/admin/profile_file.h.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// What the program around an engine tells it and asks it. Packets come in by packet_dispatch.cc;
-// every input leaves by leave().
+// The calls that gateways and clients make. Packets come in by packet_dispatch.cc.
 #include "control/engine/engine.h"
 
 #include "common/limits.h"
@@ -63,7 +62,7 @@ Millis SessionEngine::next_deadline() const {
   return std::min(impl_->timers.next(), impl_->parts.cookies.due());
 }
 
-// ---- What the program around the engine tells and wants.
+// ---- Requests of the host.
 
 void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
   if (!impl_->table.knows(peer)) return;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/assert.h"
 #include "common/secret.h"
 #include "control/protocol/policy_snapshot.h"
 
@@ -23,7 +22,7 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       parts(
           context, self, token_secret,
           [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
-            end_commit(then, id, ticket, answer);
+            on_ownership_answer(then, id, ticket, answer);
           },
           now),
       dispatch(parts),
@@ -111,7 +110,7 @@ bool SessionEngine::Impl::lose_interface(Millis now, PeerId id, uint16_t interfa
   return true;
 }
 
-/// Ends whatever there is with a peer, by this end's will: it isn't dialled again.
+/// Ends all sessions and attempts with a peer. It isn't dialled again.
 void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
   PeerState& peer = table.peer(id);
   parts.dialer.forget(peer);

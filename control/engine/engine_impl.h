@@ -32,7 +32,7 @@ struct SessionEngine::Impl {
   void apply_policy(Millis now, const Policy& policy);
   /// False: nothing of the peer's is bound to it.
   bool lose_interface(Millis now, PeerId id, uint16_t interface);
-  void end_commit(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
+  void on_ownership_answer(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
   void end_peer(Millis now, PeerId id, Detail detail);
   void visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
   SessionView view_of(const Session& session) const;

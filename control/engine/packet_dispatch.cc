@@ -1,8 +1,6 @@
-// The way of a packet through the engine: in by on_handshake() or on_control(), to the part that it
-// is for, out by leave(), which has the host carry out what was decided.
+// How packets move through the engine: on_handshake() or on_control() hands each to its part,
+// leave() sets the peer's timer and has the host carry out what was decided.
 #include "control/engine/packet_dispatch.h"
-
-#include <algorithm>
 
 #include "common/assert.h"
 #include "common/limits.h"
@@ -86,7 +84,8 @@ std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from, R
   }
   if (!confirm_keys(now, at)) return id;
   const bool bound = at.spare == nullptr && at.generation == at.session->current.get();
-  if (bound && plaintext.size() >= sizeof(wire::PolicyHint)) {  // never more than what came
+  if (bound && plaintext.size() >=
+                   sizeof(wire::PolicyHint)) {  // the answer must not be larger than the packet
     parts_.responder.hint_rebind(now, *at.session, from);
   }
   dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
@@ -251,7 +250,8 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
 
 void PacketDispatch::on_terminate(Millis now, Session& session, const wire::Terminate& message) {
   const auto why = static_cast<Detail>(message.detail);
-  // Its operator doesn't want us, or another holder of our key is there: don't come back.
+  // The peer's operator closed the session, or another holder of our key replaced it: stop
+  // dialling.
   if (why == Detail::kOperator || why == Detail::kSuperseded) {
     parts_.dialer.forget(parts_.context.table.peer_of(session));
   }
@@ -290,8 +290,8 @@ void SessionEngine::Impl::carry_out() {
 }
 
 /// From within a commit, or whenever the store answers.
-void SessionEngine::Impl::end_commit(Millis now, PeerId id, uint64_t ticket,
-                                     OwnershipAnswer answer) {
+void SessionEngine::Impl::on_ownership_answer(Millis now, PeerId id, uint64_t ticket,
+                                              OwnershipAnswer answer) {
   for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
     dispatch.on_control(now, each.from, each.index, each.counter, each.plaintext);
   }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/assert.h"
-
 namespace jvpn::jump {
 namespace {
 
@@ -63,8 +61,8 @@ void Jumper::wish(Millis now, Session& session, const JumpWish& wish) {
   serve(now, session);
 }
 
-/// The bound path is gone. While the session recovers by its own wish no row says so: nothing is
-/// sent there any more, and the jump under way becomes one from a dead path. False: it ended.
+/// The bound path is gone. In RECOVERING at our own wish no row applies: sending stops, and the
+/// jump under way counts as one from a dead path. False: the session ended.
 bool Jumper::lose_transport(Millis now, Session& session) {
   if (session.state() != State::kRecovering) {
     return lifecycle_.transition(now, session, {Trigger::kTransportDead});
@@ -270,7 +268,7 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
   SessionEvent event{Trigger::kReattachCommitted, Detail::kNone, version};
   event.planned = true;
   if (!lifecycle_.transition(now, session, event)) return;
-  if (session.binding_version() != version) return;  // the state machine had the last word
+  if (session.binding_version() != version) return;  // the state machine refused it
   lifecycle_.rebind(now, session, number, path);
   session.current->learn_spares(message.spares);
   reporter_.emit_accepted(now, session, path);
@@ -283,10 +281,10 @@ void Jumper::on_reject(Millis now, Session& session, const Arrival& at,
   if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
   JumpState& jumping = session.initiator->jumping;
   SpareBinding* const spare = assigned_spare(session, at);
-  const bool asked = spare != nullptr && jumping.jump &&
-                     message.nonce >= jumping.jump->first_nonce &&
-                     message.nonce >= jumping.jump->news_nonce && message.nonce <= jumping.nonce;
-  if (!asked) {  // or asked before we knew better
+  const bool asked =
+      spare != nullptr && jumping.jump && message.nonce >= jumping.jump->first_nonce &&
+      message.nonce >= jumping.jump->nonce_after_reject && message.nonce <= jumping.nonce;
+  if (!asked) {  // or it answers a request sent before the latest reject
     ++context_.counters.control_stale;
     return;
   }
@@ -318,7 +316,7 @@ void Jumper::learn_from_reject(Millis now, Session& session, const wire::Reattac
   jumping.clock_ahead = message.clock_ms - now.value;
   if (reason == Reason::kFreshnessInvalid && news) {
     jump.next_send = now;
-    jump.news_nonce = jumping.nonce + 1;
+    jump.nonce_after_reject = jumping.nonce + 1;
   }
   if (detail == Detail::kStaleVersion && !news) {  // then it is the spare that is void
     spare.status = SpareStatus::kReturned;

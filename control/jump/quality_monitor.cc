@@ -7,7 +7,7 @@ namespace {
 
 constexpr Ppm kWorthTelling = kWhole / 100;
 
-/// Only then does the state machine want to hear that all is well.
+/// Only then are healthy verdicts passed on.
 bool in_doubt(const Session& session) {
   return session.state() == State::kVolatile || session.state() == State::kDegraded;
 }
@@ -47,8 +47,8 @@ void QualityMonitor::on_rebound(Millis now, Session& session, const Path&) {
   if (taken != nullptr) session.quality.path.rtt = taken->rtt;
 }
 
-/// The peer can't see what of its packets is lost. It is told while there is something to tell, and
-/// once more when it is over.
+/// The peer can't see which of its packets are lost. Reports while there is loss, and once after it
+/// ends.
 void QualityMonitor::report_loss(Millis now, Session& session) {
   QualityState& quality = session.quality;
   const Policy& policy = context_.policy_of(session);

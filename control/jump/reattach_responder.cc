@@ -241,7 +241,7 @@ void ReattachResponder::commit(Millis now, Session& session, const OutstandingCh
   SessionEvent event{Trigger::kReattachCommitted};
   event.planned = request.retires;
   if (!lifecycle_.transition(now, session, event)) return;
-  if (session.binding_version() == replaced) return;  // the state machine had the last word
+  if (session.binding_version() == replaced) return;  // the state machine refused it
   SpareBinding* const spare = session.current->spares.numbered(request.number);
   JVPN_ASSERT(spare != nullptr, "a spare stays while its request is pending");
   spare->remote = request.receiver;

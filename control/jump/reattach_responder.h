@@ -38,8 +38,8 @@ class ReattachResponder {
   /// judged now; nothing when the session ended meanwhile or isn't ours any more.
   std::vector<WaitingMessage> end_commit(Millis now, PeerId id, uint64_t ticket,
                                          OwnershipAnswer answer);
-  /// The initiator can't see that our end of its path is gone. It hears of it where it has lately
-  /// shown that it is.
+  /// Tells the initiator that the link at our end of its path is down, at the addresses that it was
+  /// lately validated at.
   void send_transport_dead(Millis now, const Session& session);
   /// Authentic packets under the active index came from elsewhere than its binding says: a NAT has
   /// changed. Sending stays as it is; that source is asked to reattach.

@@ -41,7 +41,7 @@ class Dialer : public Part {
                                     std::optional<MacVerdict> known);
   void on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
 
-  /// The responder may have lost the answer's other half: calls again beside the session there is.
+  /// Dials again beside the session while it isn't confirmed: the responder may have lost it.
   bool serve(Millis now, Session& session) override;
   Millis due(const Session& session) const override;
 

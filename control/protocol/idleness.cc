@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/assert.h"
-
 namespace jvpn::protocol {
 namespace {
 

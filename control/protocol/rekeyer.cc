@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "common/assert.h"
 #include "common/limits.h"
 #include "control/protocol/handshake_parties.h"
 

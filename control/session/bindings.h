@@ -35,7 +35,7 @@ class Bindings {
   /// Retires the draining indices whose time is over.
   void serve_draining(Millis now, PeerState& peer);
   static Millis draining_due(const PeerState& peer);
-  /// What drains goes `after` from now at the latest.
+  /// Draining indices are retired at most `after` from now.
   static void shorten_draining(Millis now, Millis after, PeerState& peer);
 
   // Spare bindings.

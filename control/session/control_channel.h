@@ -2,6 +2,7 @@
 // Control thread only.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>

@@ -70,7 +70,7 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   if (!attached) return;
   context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now});
   if (superseded || !peer.dial || peer.dial->active) return;
-  // Whoever wanted the session still does. Only what time has ended may begin anew at once.
+  // The dial stays, so the session is opened again: at once only if a time limit ended it.
   const bool by_time = detail == Detail::kNone;
   peer.dial->start(by_time ? now : now + Millis{kRetryMs});
 }

@@ -50,7 +50,7 @@ struct Jump {
   Path path;
   wire::ReattachCause cause = wire::ReattachCause::kDead;
   uint64_t first_nonce = 0;
-  uint64_t news_nonce = 0;  ///< of the first request with what the latest reject told
+  uint64_t nonce_after_reject = 0;  ///< of the first request that used what the latest reject told
   Millis next_send;
   Millis gives_up;  ///< then it's the next candidate's turn
 };
@@ -104,7 +104,7 @@ struct OutstandingChallenge {
   uint64_t first_nonce = 0;
   uint64_t latest_nonce = 0;
   bool retires = false;  ///< the active binding, at the commit
-  Millis until{};        ///< an answer that comes later is none
+  Millis until{};        ///< later responses are refused
   wire::ReattachCause cause = wire::ReattachCause::kDead;
 };
 

@@ -75,7 +75,7 @@ bool is_fact(Trigger trigger) {
 
 void note_fact(SessionRecord& record, const SessionEvent& fact, Millis now) {
   switch (fact.trigger) {
-    case Trigger::kHeard:  // on a path that isn't bound it says nothing
+    case Trigger::kHeard:  // ignored without a bound transport
       if (record.has_transport) record.last_authentic = std::max(record.last_authentic, fact.time);
       break;
     case Trigger::kIdleAgreed:

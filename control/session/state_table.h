@@ -41,7 +41,7 @@ enum class BindingEffect : uint8_t {
 /// What a row counts as, for the policy's bounds per minute.
 enum class Counts : uint8_t { kNothing, kFlap, kSwitch };
 
-/// When a row of time is due, and how a person says it.
+/// When a timed row is due, and its text in docs/STATE_MACHINE.md.
 struct Deadline {
   Millis (*at)(const SessionRecord&, const Policy&) = nullptr;
   const char* words = nullptr;

@@ -1,4 +1,4 @@
-// The rooms of the engine speak of sessions, bindings and effects without qualification.
+// Lets protocol/, jump/ and engine/ use the names of session/ without a prefix.
 #pragma once
 
 namespace jvpn {

@@ -1,4 +1,4 @@
-"""The lab for jvpn-perf (perf/jvpn_perf/lab_driver.h).
+"""The lab for jvpn-perf (perf/jump/lab_driver.h).
 
 Takes one command a line on stdin and answers each by one line on stdout, `ok …`, once it is done; what is for people
 goes to stderr. A command that fails ends it. When stdin ends, or by SIGTERM, it takes the lab down and goes.

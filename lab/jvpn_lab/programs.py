@@ -65,7 +65,7 @@ class Program:
         return sum(self.show()["drops"].get(name, 0) for name in names)
 
     def told(self, pattern: str) -> int:
-        """How many events in its log match; keys stand as in control/events.h."""
+        """How many events in its log match; keys stand as in control/events/event_json.h."""
         return processes.logged(self.name, f"^{{.*{pattern}")
 
     def switches(self) -> int:

@@ -1,4 +1,4 @@
-// Engines whose data path nobody looks at: what they decide goes nowhere but into `sent`.
+// Engines without a data path: what they send is kept, other effects are dropped.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks words and references: no banned word anywhere, and each reference to a document finds its section.
+"""Checks words and references: no banned word anywhere; named files exist, and so do the sections of documents.
 
 The banned words stand in docs/CONTRIBUTING.md, between `<!-- banned words -->` and `<!-- end -->`. A reference is
 `docs/NAME.md, section` in a comment; the section is matched by the beginning of a heading's words. `--self-test`
@@ -15,6 +15,7 @@ SUFFIXES = {".h", ".cc", ".py", ".sh", ".md", ".build", ".yaml", ".txt"}
 # The page that lists the words, this check, and the recording of the engine's words.
 EXEMPT = {"docs/CONTRIBUTING.md", "tests/layout/check_words.py", "tests/unit/engine_recording.txt"}
 REFERENCE = re.compile(r"docs/([A-Z_]+\.md), ([a-z][a-z ,;]*[a-z])")
+PATH = re.compile(r"(?<![\w/.])((?:common|control|dataplane|lab|perf|tests|tools)/[a-z0-9_/]+\.(?:h|cc|py|sh|md))\b")
 FOREIGN = re.compile(r"\bdesign §|\bspec/")
 
 
@@ -53,6 +54,10 @@ def findings(root):
                     yield f"{name}:{number}: banned: {word.pattern}"
             if FOREIGN.search(line):
                 yield f"{name}:{number}: a reference that this repository can't answer"
+            for path in PATH.findall(line):
+                beside = root / "tools/client" / path if name.startswith("tools/client/") else root / path
+                if not (name.startswith("tests/layout/") or (root / path).exists() or beside.exists()):
+                    yield f"{name}:{number}: no file {path}"
             for document, section in REFERENCE.findall(line):
                 found = headings(root, document)
                 if found is None:
@@ -70,6 +75,7 @@ def self_test():
         "c.h": "// docs/DESIGN.md, reattach\n",
         "d.h": "// docs/DESIGN.md, nowhere\n",
         "e.h": "// design \u00a75\n",
+        "f.h": "// see common/gone.h\n",
     }
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
@@ -78,7 +84,7 @@ def self_test():
             (root / path).write_text(text)
         subprocess.run(["git", "-C", name, "init", "-q"], check=True)
         found = "\n".join(findings(root))
-    missed = [path for path in ("a.h:1", "b.cc:1", "d.h:1", "e.h:1") if path not in found]
+    missed = [path for path in ("a.h:1", "b.cc:1", "d.h:1", "e.h:1", "f.h:1") if path not in found]
     for path in missed:
         print(f"self-test: no finding for {path}")
     wrong = "c.h" in found

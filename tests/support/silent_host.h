@@ -9,7 +9,7 @@
 
 namespace jvpn::test {
 
-/// A host that carries nothing and keeps nothing. Who derives from it overrides what it is about.
+/// A host that does nothing. Override what a test needs.
 class SilentHost : public session::SessionHost {
  public:
   explicit SilentHost(uint64_t seed = 1) : random_(seed) {}
