@@ -55,7 +55,9 @@ void SessionEngine::Impl::serve_session(Millis now, Session& session) {
   }
   if (!parts.lifecycle.transition(now, session, {Trigger::kTick})) return;
   for (Part* part : parts.served) {
-    if (!part->serve(now, session)) return;
+    const bool lives = part->serve(now, session);
+    carry_out();  // what measures round trips must not wait for the parts behind it
+    if (!lives) return;
   }
 }
 

@@ -283,10 +283,16 @@ void SessionEngine::Impl::leave_all() {
 void SessionEngine::Impl::carry_out() {
   if (effects.empty()) return;
   JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
+  struct Done {
+    Impl& impl;
+    ~Done() {  // also when the host throws: keys don't stay in the list
+      impl.effects.clear();
+      impl.carrying_out = false;
+    }
+  };
   carrying_out = true;
+  const Done done{*this};
   host.apply(effects);
-  carrying_out = false;
-  effects.clear();
 }
 
 /// From within a commit, or whenever the store answers.

@@ -29,7 +29,8 @@ class Ownership {
   /// Whether a commit may be tried now. False: in doubt, or somebody else's.
   virtual bool authoritative(const SessionId& session) const = 0;
   /// Puts `next` in the place of `expected`, if that is still there. Calls `done` exactly once,
-  /// from within or later.
+  /// from within or later from the control loop, never from within the other calls here, nor while
+  /// a host carries out effects.
   virtual void commit(Millis now, const SessionId& session, BindingVersion expected,
                       BindingVersion next, Done done) = 0;
   /// The session has ended.
