@@ -45,9 +45,9 @@ class DataPath {
   DataPath(const DataPath&) = delete;
   DataPath& operator=(const DataPath&) = delete;
 
-  // The session's tables; as Effects::carry_out() calls them. Several indices may be open at once, of several
-  // keys or of one: what comes on any of them is delivered. The index of one record installed again
-  // keeps its windows; it may only get more lanes.
+  // The session's tables; as Effects::carry_out() calls them. Several indices may be open at once,
+  // of several keys or of one: what comes on any of them is delivered. The index of one record
+  // installed again keeps its windows; it may only get more lanes.
   void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
   void install_tx(const session::TxInstall& install);
