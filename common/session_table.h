@@ -1,9 +1,9 @@
 // What workers look up per packet: one RxRecord per receiver index, one TxRecord per peer.
 //
-// Writer: the control core, through control/publish/publisher. Readers: workers, lock-free. A record is
-// immutable once stored (release store), replaced whole, and freed only after an RCU grace period.
-// What workers write (lane windows, lane counters) hangs off the records in lines of its own, each
-// with the one writer that its comment names.
+// Writer: the control core, through control/publish/publisher. Readers: workers, lock-free. A
+// record is immutable once stored (release store), replaced whole, and freed only after an RCU
+// grace period. What workers write (lane windows, lane counters) hangs off the records in lines of
+// its own, each with the one writer that its comment names.
 #pragma once
 
 #include <array>
