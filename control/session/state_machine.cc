@@ -28,9 +28,9 @@ bool corrupt(const SessionRecord& record) {
   return false;
 }
 
+/// Of a row that the record's state has.
 bool matches(const Row& row, const SessionRecord& record, const SessionEvent& event,
              const Policy& policy, Millis now) {
-  if (!includes(row.from, record.state)) return false;
   switch (row.when) {
     case When::kTriggered:
       return event.trigger == row.trigger &&
@@ -45,8 +45,8 @@ bool matches(const Row& row, const SessionRecord& record, const SessionEvent& ev
 
 const Row* first_match(const SessionRecord& record, const SessionEvent& event, const Policy& policy,
                        Millis now) {
-  for (const Row& row : state_table()) {
-    if (matches(row, record, event, policy, now)) return &row;
+  for (const Row* row : rows_from(record.state)) {
+    if (matches(*row, record, event, policy, now)) return row;
   }
   return nullptr;
 }
@@ -189,9 +189,9 @@ void append(Step& result, const Row& row, const SessionEvent& event, State from)
 template <typename Wanted>
 Millis earliest_due(const SessionRecord& record, const Policy& policy, Wanted wanted) {
   Millis earliest = kNever;
-  for (const Row& row : state_table()) {
-    if (row.when != When::kDue || !includes(row.from, record.state) || !wanted(row)) continue;
-    earliest = std::min(earliest, row.deadline.at(record, policy));
+  for (const Row* row : rows_from(record.state)) {
+    if (row->when != When::kDue || !wanted(*row)) continue;
+    earliest = std::min(earliest, row->deadline.at(record, policy));
   }
   return earliest;
 }
@@ -200,9 +200,7 @@ Millis earliest_due(const SessionRecord& record, const Policy& policy, Wanted wa
 
 Step step(const SessionRecord& record, const SessionEvent& event, const Policy& policy,
           Millis now) {
-  Step result;
-  result.record = record;
-  result.from = record.state;
+  Step result(record);
   if (is_fact(event.trigger)) {
     note_fact(result.record, event, now);
     return result;

@@ -130,6 +130,8 @@ struct AppliedRow {
 /// version, bindings and transport are the input's, but health and denied requests may have been
 /// noted.
 struct Step {
+  explicit Step(const SessionRecord& before) : record(before), from(before.state) {}
+
   bool applied = false;  ///< at least one row
   bool refused = false;  ///< the trigger means nothing here: nothing changed, a diagnostic is due
   SessionRecord record;

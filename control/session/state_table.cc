@@ -273,18 +273,37 @@ constexpr std::array kTable = {
     due(kDegraded, kStable, State::kAttached, Reason::kExitDegradedMode),
 };
 
+// ---- The table by state: each event asks only the rows of its record's state.
+
+struct RowsFrom {
+  std::array<const Row*, kTable.size()> rows{};
+  size_t count = 0;
+};
+
+constexpr std::array<RowsFrom, kStateCount> by_state() {
+  std::array<RowsFrom, kStateCount> all{};
+  for (const Row& row : kTable) {
+    for (size_t from = 0; from < kStateCount; ++from) {
+      RowsFrom& list = all[from];
+      if (includes(row.from, static_cast<State>(from))) list.rows[list.count++] = &row;
+    }
+  }
+  return all;
+}
+constexpr std::array<RowsFrom, kStateCount> kByState = by_state();
+
 // ---- The table as a list.
 
 struct RowList {
-  std::array<TableRow, kTable.size() * 6> rows;
+  std::array<TableRow, kTable.size() * kStateCount> rows;
   size_t count = 0;
 };
 
 constexpr RowList list_rows() {
   RowList list;
-  for (const Row& row : kTable) {
-    for (unsigned from = 0; from <= static_cast<unsigned>(State::kTerminated); ++from) {
-      if (!includes(row.from, static_cast<State>(from))) continue;
+  for (size_t from = 0; from < kStateCount; ++from) {
+    for (size_t i = 0; i < kByState[from].count; ++i) {
+      const Row& row = *kByState[from].rows[i];
       list.rows[list.count++] = {static_cast<State>(from), row.to, row.reason};
     }
   }
@@ -299,6 +318,12 @@ constexpr RowList kRowList = list_rows();
 
 std::span<const Row> state_table() {
   return kTable;
+}
+
+std::span<const Row* const> rows_from(State state) {
+  const auto from = static_cast<size_t>(state);
+  if (from >= kStateCount) return {};
+  return {kByState[from].rows.data(), kByState[from].count};
 }
 
 Millis silence_is_death(const SessionRecord& record, const Policy& policy) {

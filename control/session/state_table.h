@@ -11,6 +11,8 @@
 
 namespace jvpn::session {
 
+inline constexpr size_t kStateCount = static_cast<size_t>(State::kTerminated) + 1;
+
 /// A set of states.
 using States = uint8_t;
 
@@ -68,6 +70,9 @@ struct Row {
 
 /// All rows, in the order in which simultaneous triggers are judged.
 std::span<const Row> state_table();
+
+/// Those that can be applied in `state`, in the same order.
+std::span<const Row* const> rows_from(State state);
 
 /// What docs/STATE_MACHINE.md says of a binding effect; empty for kKeep.
 const char* to_string(BindingEffect effect);

@@ -9,14 +9,13 @@
 namespace jvpn::session {
 namespace {
 
-constexpr unsigned kStates = static_cast<unsigned>(State::kTerminated) + 1;
 constexpr States kAllLive = (1U << static_cast<unsigned>(State::kTerminated)) - 1;
 
 std::string states_in_words(States states) {
   if (states == kAllLive) return "any live";
   if (states == static_cast<States>(kAllLive & ~only(State::kBirth))) return "any live but BIRTH";
   std::string words;
-  for (unsigned i = 0; i < kStates; ++i) {
+  for (size_t i = 0; i < kStateCount; ++i) {
     const auto state = static_cast<State>(i);
     if (includes(states, state))
       words += (words.empty() ? "" : ", ") + std::string(to_string(state));

@@ -669,9 +669,7 @@ struct Fault {
 };
 
 void end_quietly(Step& taken, const SessionRecord& before) {
-  taken = Step{};
-  taken.record = before;
-  taken.from = before.state;
+  taken = Step(before);
 }
 
 std::vector<Fault> faulty_rows() {

@@ -22,7 +22,7 @@ import threading
 import time
 
 FOLDERS = ("common", "dataplane", "control", "tools", "lab")
-SOURCES = r"^(.*/)?(common|dataplane|control|tools|lab|perf|tests)/([^/]*/)?[^/]*\.(h|cc)$"
+SOURCES = r"^(.*/)?(common|dataplane|control|tools|lab|perf|tests)/.*\.(h|cc)$"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT_DAYS = 30
 

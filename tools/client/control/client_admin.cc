@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/drop.h"
+#include "control/admin/event_admin.h"
 #include "control/admin/policy_reload.h"
 #include "control/admin/profile_file.h"
 #include "control/admin/show_sessions.h"
