@@ -89,8 +89,8 @@ void flush(IMB_MGR* manager) {
 
 }  // namespace
 
-Result<Aead> Aead::create() {
-  auto manager = create_ipsec_mb_manager();
+Result<Aead> Aead::create(const IpsecMb& library) {
+  auto manager = create_ipsec_mb_manager(library);
   if (!manager) return manager.error();
   return Aead(*std::move(manager));
 }

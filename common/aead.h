@@ -103,7 +103,7 @@ inline bool tags_equal(const uint8_t* a, const uint8_t* b) {
 class Aead {
  public:
   /// Fails when the CPU has none of the instruction sets that IPsec-MB needs.
-  static Result<Aead> create();
+  static Result<Aead> create(const IpsecMb& library = {});
 
   /// Expands `key` (its first key_bytes(suite) bytes) into `out`.
   void expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, AeadKey& out);

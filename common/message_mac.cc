@@ -6,8 +6,8 @@
 
 namespace jvpn {
 
-Result<MessageMac> MessageMac::create() {
-  auto manager = create_ipsec_mb_manager();
+Result<MessageMac> MessageMac::create(const IpsecMb& library) {
+  auto manager = create_ipsec_mb_manager(library);
   if (!manager) return manager.error();
   return MessageMac(*std::move(manager));
 }

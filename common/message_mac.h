@@ -30,7 +30,7 @@ struct alignas(16) MacKey {
 class MessageMac {
  public:
   /// Fails when the CPU has none of the instruction sets that IPsec-MB needs.
-  static Result<MessageMac> create();
+  static Result<MessageMac> create(const IpsecMb& library = {});
   /// Expands a 128-bit key into `out`.
   void expand(std::span<const uint8_t, 16> key, MacKey& out);
   /// AES-CMAC-128 of a message of any length, the empty one too. Compare in constant time.

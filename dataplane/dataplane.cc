@@ -15,6 +15,7 @@
 #include "common/secret.h"
 #include "common/source_signal.h"
 #include "dataplane/eal.h"
+#include "dataplane/own_ipsec_mb.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 
@@ -99,6 +100,7 @@ struct Dataplane::Parts {
   std::vector<Launch> launches;  ///< read by the workers' lcores while they run
   std::atomic<bool> stop{false};
   bool running = false;
+  std::string warning;
 
   ~Parts() { wipe(&mac1, sizeof mac1); }
 
@@ -189,6 +191,10 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     config.listen_port = profile.listen_port;
     config.idle = profile.cores.idle;
     config.tuning = profile.cores.tuning;
+    if (auto own = own_ipsec_mb())
+      config.ipsec_mb = *std::move(own);
+    else
+      warning = own.error().message;
     auto worker = Worker::create(config);
     if (!worker) return worker.error();
     workers.push_back(*std::move(worker));
@@ -224,6 +230,10 @@ Result<std::unique_ptr<Dataplane>> Dataplane::create(const GatewayProfile& profi
   if (auto done = parts->open_ports(profile); !done) return done.error();
   if (auto done = parts->make_workers(profile); !done) return done.error();
   return std::unique_ptr<Dataplane>(new Dataplane(std::move(parts)));
+}
+
+const std::string& Dataplane::warning() const {
+  return parts_->warning;
 }
 
 Result<void> Dataplane::start() {

@@ -70,6 +70,8 @@ class Dataplane {
   Worker& worker(size_t number);
 
   size_t workers() const;
+  /// What makes the workers slower than they could be, for the operator; empty: nothing.
+  const std::string& warning() const;
   /// In profile order: `ports()[n].number == n`.
   std::span<const PortInfo> ports() const;
   /// The link as the driver sees it now. Doesn't wait for negotiation.

@@ -82,9 +82,9 @@ bool is_cookie_reply(const uint8_t* message) {
 }  // namespace
 
 Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config) {
-  auto aead = Aead::create();
+  auto aead = Aead::create(config.ipsec_mb);
   if (!aead) return aead.error();
-  auto mac = MessageMac::create();
+  auto mac = MessageMac::create(config.ipsec_mb);
   if (!mac) return mac.error();
   aead->set_prefetch_ahead(config.tuning.prefetch_ahead);
   return std::unique_ptr<Worker>(new Worker(config, *std::move(aead), *std::move(mac)));

@@ -44,6 +44,7 @@ struct WorkerConfig {
   const MacKey* mac1 = nullptr;
   const SharedCookieSecrets* cookies = nullptr;
   uint16_t listen_port = 0;
+  IpsecMb ipsec_mb;  ///< a copy of its own, so that it shares no line of it
   WorkerTuning tuning{};
   IdleMode idle = IdleMode::kPoll;
 };

@@ -110,6 +110,8 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
   if (!loop) return loop.error();
   (*loop)->on_reload([path = loaded.path] { return admin::load_gateway_policy(path); });
   if (auto started = workers.start(); !started) return started;
+  if (!workers.warning().empty())
+    spdlog::warn("{}; workers slow each other down", workers.warning());
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
                workers.workers(), loaded.profile.peers.size());
   (*loop)->run(stop, reload);
