@@ -106,6 +106,8 @@ class SessionEngine {
   /// Opens a control message with the keys of `index`, for hosts whose data path does not (the
   /// client). Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
   std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+  /// Whether control messages for `index` can be opened: it names a session's keys.
+  bool receives_on(ReceiverIndex index);
 
   void for_each_session(const std::function<void(const SessionView&)>& visit) const;
   void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;

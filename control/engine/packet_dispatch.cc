@@ -39,6 +39,10 @@ std::optional<std::span<uint8_t>> SessionEngine::open_control(std::span<uint8_t>
   return impl_->parts.channel.open(message);
 }
 
+bool SessionEngine::receives_on(ReceiverIndex index) {
+  return impl_->parts.context.table.find(index).generation != nullptr;
+}
+
 void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index) {
   const Keyed at = impl_->table.find(index);
   const bool active =
@@ -194,6 +198,13 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, wire::Contr
   }
 }
 
+/// Paths are judged and chosen under the current keys: a rekey overtook what came under others.
+bool PacketDispatch::is_current(const Session& session, const Arrival& at) {
+  if (&at.generation == session.current.get()) return true;
+  ++parts_.context.counters.control_stale;
+  return false;
+}
+
 /// A jump's messages, which may come on another index than the active binding's. False: none of
 /// them.
 bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& at,
@@ -202,7 +213,7 @@ bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& 
                         Part& part,
                         void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
     return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
-      (part.*receive)(now, session, at, message);
+      if (is_current(session, at)) (part.*receive)(now, session, at, message);
     });
   };
   switch (type) {
@@ -228,7 +239,7 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
       [&]<typename Part, typename Message>(
           Part& part, void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
         return deliver<Message>(now, session, plaintext, true, [&](const Message& message) {
-          (part.*receive)(now, session, at, message);
+          if (is_current(session, at)) (part.*receive)(now, session, at, message);
         });
       };
   switch (type) {
@@ -241,6 +252,7 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
     case wire::ControlType::kNewIndices:
       return deliver<wire::NewIndices>(now, session, plaintext, false,
                                        [&](const wire::NewIndices& message) {
+                                         if (!is_current(session, at)) return;
                                          parts_.spares.on_new_indices(session, at, message);
                                        });
     default:

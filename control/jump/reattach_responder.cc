@@ -156,8 +156,7 @@ void ReattachResponder::on_response(Millis now, Session& session, const Arrival&
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
   const SpareBinding* const spare = at.generation.spares.at_index(at.index);
   ReattachMemory* const memory = session.responder->reattach.get();
-  const bool asked = memory != nullptr && memory->outstanding && spare != nullptr &&
-                     &at.generation == session.current.get();
+  const bool asked = memory != nullptr && memory->outstanding && spare != nullptr;
   if (!asked) {
     ++context_.counters.control_stale;  // committed since, or another request took its place
     return;

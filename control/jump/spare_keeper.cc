@@ -54,7 +54,7 @@ void SpareKeeper::on_new_indices(Session& session, const Arrival& at,
     bindings_.drop_returned_spares(at.generation, message.spares);
     return at.generation.learn_spares(message.spares);
   }
-  if (&at.generation != session.current.get() || !session.has_transport()) {
+  if (!session.has_transport()) {
     ++context_.counters.control_stale;
     return;
   }

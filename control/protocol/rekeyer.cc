@@ -134,14 +134,14 @@ void Rekeyer::on_rekey_response(Millis now, Session& session, const wire::RekeyR
   liveness_.send_heartbeat(now, session);
 }
 
-/// Sends under `fresh` from here on; the replaced keys still open until `previous_until`.
+/// Sends under `fresh` from here on; the replaced keys still open until `previous_until`, on their
+/// spares, too: what was sent there before may come by slower paths.
 void Rekeyer::adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
                     Millis previous_until) {
   bindings_.retire(session.previous);
   fresh->number = session.current->number + 1;
   session.previous = std::move(session.current);
   session.previous->retire_at = previous_until;
-  bindings_.retire_spares(*session.previous);  // jumps go under the newer keys
   session.current = std::move(fresh);
   ++session.rekeys;
   const Millis expire = session.current->created + Millis{kKeyRefuseAfterMs};

@@ -31,6 +31,8 @@ void MessageSwitch::on_control(const Path& from, std::span<uint8_t> message) {
     return counters_.drop(Drop::kMessageLength);
   wire::TransportHeader header;
   __builtin_memcpy(&header, message.data(), sizeof header);
+  if (!engine_.receives_on(ReceiverIndex{header.receiver}))
+    return counters_.drop(Drop::kUnknownIndex);
   const auto plaintext = engine_.open_control(message);
   if (!plaintext) return counters_.drop(Drop::kBadTag);
   engine_.on_control(session::boottime_now(), from, ReceiverIndex{header.receiver}, header.counter,
