@@ -18,6 +18,7 @@
 #include "control/events/event_log.h"
 #include "tools/client/control/client.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/private_memory.h"
 
 namespace jvpn::client {
 namespace {
@@ -39,12 +40,14 @@ void open_log(const std::string& level) {
 }
 
 int run(const std::string& profile_path, const std::string& level) {
+  const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_client(profile_path);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
   open_log(level);
+  if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   const FileDescriptor signals = open_signals();
   if (!signals) {
     spdlog::error("signalfd: {}", std::strerror(errno));

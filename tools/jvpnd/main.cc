@@ -9,12 +9,12 @@
 #include <spdlog/async.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/private_memory.h"
 
 namespace jvpn {
 namespace {
@@ -37,12 +37,6 @@ void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-/// A core file would hold keys.
-void forbid_core_dumps() {
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-}
-
 /// Diagnostics to stderr, for people. A thread of its own writes them: the control core never waits
 /// for a terminal or a pipe.
 void open_log(const std::string& level) {
@@ -53,15 +47,16 @@ void open_log(const std::string& level) {
 }
 
 int run(const std::string& profile, const std::string& level, bool check_only) {
+  const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_gateway(profile);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
   if (check_only) return 0;
-  forbid_core_dumps();
   catch_signals();
   open_log(level);
+  if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   events::EventLog events(events::event_options(
       loaded->profile, "jvpnd", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
