@@ -22,10 +22,10 @@ _NEEDS = {"jvpn": {}, "wireguard-go": {"wireguard-go": "wireguard-go", "wg": "wi
           "openvpn": {"openvpn": "openvpn"}}  # command → package
 
 
-def installed(peer: str) -> str:
-    """yes, or the packages that are missing."""
+def missing(peer: str) -> str:
+    """The packages that it lacks."""
     needs = _NEEDS[peer] | {"iperf3": "iperf3"}
-    return " ".join(package for command, package in needs.items() if not shutil.which(command)) or "yes"
+    return " ".join(package for command, package in needs.items() if not shutil.which(command))
 
 
 def prepare() -> None:
@@ -124,9 +124,8 @@ def _cpu_ticks(peer: str) -> int:
     return sum(processes.cpu_ticks(pid) for pid in pids.values() if pid)
 
 
-def stream(peer: str, seconds: str) -> str:
-    """Answers with Gbit/s and the CPU seconds of both processes."""
+def stream(peer: str, seconds: int) -> tuple[float, float]:
+    """One TCP stream from the client to the server: Gbit/s, and the CPU seconds of the tunnel's two processes."""
     before = _cpu_ticks(peer)
-    gbps = iperf(int(seconds), margin=25)
-    cpu_s = (_cpu_ticks(peer) - before) / os.sysconf("SC_CLK_TCK")
-    return f"{gbps} {cpu_s}"
+    gbps = iperf(seconds, margin=25)
+    return gbps, (_cpu_ticks(peer) - before) / os.sysconf("SC_CLK_TCK")

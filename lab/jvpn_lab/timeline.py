@@ -5,7 +5,7 @@ from typing import Any
 
 from jvpn_lab.processes import log_of
 
-_LOGS = {"gateway": "jvpnd", "gateway2": "jvpnd2", "client": "jvpn-client", "lab": "faults"}
+LOGS = {"gateway": "jvpnd", "gateway2": "jvpnd2", "client": "jvpn-client", "lab": "faults"}
 _SHOWN_ELSEWHERE = {"ts_ms", "seq", "event", "session_id", "node_id", "policy_version", "boot_ms", "peer"}
 
 
@@ -22,7 +22,8 @@ def events(name: str) -> Iterator[dict[str, Any]]:
             yield event
 
 
-def _text(event: dict[str, Any]) -> str:
+def text_of(event: dict[str, Any]) -> str:
+    """One line, without when and who."""
     if event["event"] == "FAULT":
         return f"{event['link']}: {event['fault']}"
     if event["event"] == "STATE_CHANGE":
@@ -34,7 +35,7 @@ def _text(event: dict[str, Any]) -> str:
 
 def timeline(since_ms: int) -> str:
     """One line for each event since then, in order of time."""
-    all_of_them = [(event["ts_ms"], who, event) for who, name in _LOGS.items() for event in events(name)
+    all_of_them = [(event["ts_ms"], who, event) for who, name in LOGS.items() for event in events(name)
                    if event.get("ts_ms", 0) >= since_ms]
-    return "\n".join(f"{(at - since_ms) / 1000:9.3f} s  {who:<8} {_text(event)}"
+    return "\n".join(f"{(at - since_ms) / 1000:9.3f} s  {who:<8} {text_of(event)}"
                      for at, who, event in sorted(all_of_them, key=lambda entry: entry[0]))

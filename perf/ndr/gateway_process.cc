@@ -1,24 +1,20 @@
 #include "perf/ndr/gateway_process.h"
 
-#include <array>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file_descriptor.h"
 #include "common/profile.h"
 #include "perf/harness/interrupt.h"
+#include "perf/harness/keep.h"
 
 namespace jvpn::perf {
 namespace {
@@ -26,7 +22,6 @@ namespace {
 constexpr unsigned kMegabytes = 320;
 constexpr unsigned kMoreMegabytes = 16;  // of pages: heaps are cut from whole ones
 constexpr std::chrono::milliseconds kStartLimit{30'000};
-constexpr std::chrono::seconds kEndLimit{10};
 constexpr int kPriority = -20;  // of both processes: what others do on these CPUs isn't measured
 constexpr std::streamoff kMessageBytes = 3'000;
 
@@ -54,27 +49,11 @@ policy:
 admin: {{socket: {folder}/jvpnd.sock}}
 )";
 
-std::string program_path() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (self.parent_path().parent_path() / "tools/jvpnd").string();
-}
-
 Result<void> write_private(const std::string& path, const std::string& text) {
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
     return errno_error(path);
   return {};
-}
-
-[[noreturn]] void become_gateway(const std::string& program, const std::string& profile, int log) {
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  ::setsid();  // a terminal's Ctrl-C is for us alone
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) std::signal(signal, SIG_DFL);
-  ::dup2(log, 1);
-  ::dup2(log, 2);
-  ::execl(program.c_str(), program.c_str(), profile.c_str(), static_cast<char*>(nullptr));
-  ::_exit(127);
 }
 
 }  // namespace
@@ -118,18 +97,15 @@ Result<void> GatewayProcess::write_files(const GatewayOptions& options) {
 }
 
 Result<void> GatewayProcess::launch() {
-  const std::string program = program_path();
+  const std::string program = build_folder() + "/tools/jvpnd";
   if (::access(program.c_str(), X_OK) != 0)
     return errno_error(program + " (jvpn-perf runs from the build folder)");
   const std::string log_name = folder_ + "/jvpnd.log";
   const FileDescriptor log(::open(log_name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!log) return errno_error(log_name);
-  const std::string profile = folder_ + "/gateway.yaml";
   ::setpriority(PRIO_PROCESS, 0, kPriority);
-  pid_ = ::fork();
-  if (pid_ < 0) return errno_error("fork");
-  if (pid_ == 0) become_gateway(program, profile, log.get());
-  return {};
+  return keep(process_,
+              ChildProcess::start({program, folder_ + "/gateway.yaml"}, log.get(), log.get()));
 }
 
 /// Its admin socket is made when the ports run.
@@ -150,26 +126,13 @@ Result<void> GatewayProcess::wait_ready() {
 }
 
 GatewayProcess::~GatewayProcess() {
-  if (alive()) {
-    ::kill(pid_, SIGTERM);
-    const auto deadline = std::chrono::steady_clock::now() + kEndLimit;
-    while (alive() && std::chrono::steady_clock::now() < deadline) ::poll(nullptr, 0, 20);
-    if (alive()) {
-      ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, nullptr, 0);
-    }
-  }
+  process_.reset();
   std::error_code ignored;
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
 std::string GatewayProcess::memif_socket(const std::string& port) const {
   return folder_ + "/" + port + ".sock";
-}
-
-bool GatewayProcess::alive() {
-  if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
-  return pid_ > 0;
 }
 
 std::string GatewayProcess::last_messages() const {

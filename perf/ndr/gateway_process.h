@@ -9,12 +9,11 @@
 #include <optional>
 #include <string>
 
-#include <sys/types.h>
-
 #include "common/noise.h"
 #include "common/policy.h"
 #include "common/result.h"
 #include "common/types.h"
+#include "perf/harness/child_process.h"
 #include "perf/harness/hugepages.h"
 
 namespace jvpn::perf {
@@ -40,7 +39,7 @@ class GatewayProcess {
   /// Of port `wan0` or `lan`.
   std::string memif_socket(const std::string& port) const;
   /// False once it has ended, and what it said last.
-  bool alive();
+  bool alive() { return process_->alive(); }
   std::string last_messages() const;
 
  private:
@@ -52,7 +51,7 @@ class GatewayProcess {
   std::string folder_;
   PublicKey public_key_{};
   std::optional<HugepageReservation> hugepages_;  ///< goes back when the process has ended
-  pid_t pid_ = -1;
+  std::unique_ptr<ChildProcess> process_;
 };
 
 /// The policy of both ends, so that overload and its losses end no session.

@@ -1,4 +1,4 @@
-// The pure parts of `jvpn-perf ndr` and `peers`.
+// The pure parts of `jvpn-perf ndr`.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -8,7 +8,6 @@
 #include <CLI/CLI.hpp>
 #include <gtest/gtest.h>
 
-#include "perf/jump/peers.h"
 #include "perf/ndr/latency_histogram.h"
 #include "perf/ndr/ndr_options.h"
 #include "perf/ndr/rate_search.h"
@@ -128,29 +127,6 @@ TEST(NdrCommandLine, OptionsAndBounds) {
   for (const char* bad : {"--ring 5000", "--size 63", "--size 1401", "--trial 0", "--width 50",
                           "--direction sideways", "--suite des"})
     EXPECT_THROW(parse(bad), CLI::ParseError) << bad;
-}
-
-std::vector<PeerResult> measured() {
-  return {{"jvpn", "", {3, 2, 8}, {1, 1, 1}},
-          {"wireguard-go", "", {1, 1}, {2, 4}},
-          {"openvpn", "openvpn", {}, {}}};
-}
-
-TEST(Peers, RatiosWithinARound) {
-  EXPECT_EQ(jvpn_over(measured(), "wireguard-go"), 2.5);
-  EXPECT_FALSE(jvpn_over(measured(), "openvpn"));
-  EXPECT_FALSE(jvpn_over({}, "wireguard-go"));
-}
-
-TEST(Peers, JsonSaysWhatIsMissing) {
-  const Json json = peers_json({}, measured());
-  EXPECT_EQ(json["jvpn_over_wireguard_go"], 2.5);
-  EXPECT_FALSE(json.contains("jvpn_over_openvpn"));
-  EXPECT_EQ(json["peers"][0]["gbps"], 3);
-  EXPECT_EQ(json["peers"][0]["gbps_max"], 8);
-  EXPECT_EQ(json["peers"][1]["cpu_s"], 3);
-  EXPECT_EQ(json["peers"][2]["status"], "not installed");
-  EXPECT_NE(peers_table(json).find("not installed"), std::string::npos);
 }
 
 }  // namespace

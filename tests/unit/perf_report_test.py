@@ -12,6 +12,7 @@ SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "perf/report/report.py"
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SCRIPT.parent))
 import report  # noqa: E402
+import tap_runner  # noqa: E402
 
 
 def result(text, file="a.json"):
@@ -234,20 +235,5 @@ class CommandLine(unittest.TestCase):
             self.assertIn("jvpn-perf report: " + why, done.stderr)
 
 
-class Tap(unittest.TestResult):
-    """One line a test, as the Test Anything Protocol has it."""
-
-    def stopTest(self, test):
-        super().stopTest(test)
-        failed = [text for case, text in self.failures + self.errors if case is test]
-        print("not ok" if failed else "ok", self.testsRun, "-", test.id().split(".", 1)[1])
-        for line in "".join(failed).splitlines():
-            print("#", line)
-
-
 if __name__ == "__main__":
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    print(f"1..{suite.countTestCases()}")
-    outcome = Tap()
-    suite.run(outcome)
-    sys.exit(0 if outcome.wasSuccessful() else 1)
+    tap_runner.main()

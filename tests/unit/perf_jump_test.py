@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The pure parts of `jvpn-perf jump` and `peers`: policy, bounds, statistics, JSON, probes, the tap. Prints TAP."""
+import math
+import pathlib
+import random
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.dont_write_bytecode = True
+sys.path[1:1] = [str(ROOT / "perf/jump"), str(ROOT / "lab")]
+import figures  # noqa: E402
+import peers  # noqa: E402
+import probe  # noqa: E402
+import tap  # noqa: E402
+import tap_runner  # noqa: E402
+
+from jvpn_lab.console import Failure  # noqa: E402
+
+
+def options(**values):
+    return {"fault": "link-down", "cold": False, "rate": 1000, "bytes": 128, "policy": "", "max_switches_per_min": 64,
+            "max_flaps_per_min": 31} | values
+
+
+class Statistics(unittest.TestCase):
+    def test_percentiles_by_nearest_rank(self):
+        for count, percent, expected in [(0, 50, 0), (1, 1, 1), (1, 99, 1), (2, 50, 1), (2, 51, 2), (4, 50, 2),
+                                         (5, 50, 3), (100, 99, 99), (100, 99.5, 100), (100, 100, 100), (200, 99, 198),
+                                         (20, 99, 20), (10, 0, 1)]:
+            self.assertEqual(figures.percentile(range(count, 0, -1), percent), expected, (count, percent))
+        self.assertEqual(figures.percentiles(range(1, 201)), {"p50": 100, "p90": 180, "p99": 198, "max": 200})
+
+    def test_histogram_edges_are_one_two_five(self):
+        buckets = figures.histogram([0, 0, 1, 1.5, 2, 301])
+        self.assertEqual([high for _, high, _ in buckets], [0, 1, 2, 5, 10, 20, 50, 100, 200, 500])
+        self.assertEqual([count for _, _, count in buckets], [2, 1, 2, 0, 0, 0, 0, 0, 0, 1])
+        self.assertEqual(figures.histogram([]), [])
+        self.assertEqual(figures.histogram([0]), [[0, 0, 1]])
+
+    def test_histogram_loses_no_sample(self):
+        seed = time.time_ns()
+        chance = random.Random(seed)
+        samples = [math.exp(chance.uniform(-3, 12)) for _ in range(1000)]
+        buckets = figures.histogram(samples)
+        self.assertEqual(sum(count for _, _, count in buckets), 1000, f"seed {seed}")
+        self.assertEqual([low for low, _, _ in buckets[1:]], [high for _, high, _ in buckets[:-1]])
+
+
+class Policy(unittest.TestCase):
+    def test_the_extra_is_laid_over_the_default(self):
+        policy = figures.to_flow(figures.lab_policy(options(
+            policy="switching: {drain_ms: 50, failback: {when_stable_ms: 100}}, session: {idle_max_ms: 9}, "
+                   "transport: {allowed_protocols: [udp]}")))
+        self.assertTrue(policy.startswith("version: 1, "), policy)
+        for text in ("drain_ms: 50", "failback: {when_stable_ms: 100}", "session: {idle_max_ms: 9}",
+                     "allowed_protocols: [udp]", "max_switches_per_min: 64"):
+            self.assertIn(text, policy)
+        self.assertNotIn("drain_ms: 100", policy)
+
+    def test_what_is_no_map_is_refused(self):
+        for text in ("[1", "a: b: c", "switching: {drain_ms: 50", "switching: 3",
+                     "volatility: {transport_dead_ms: soon}"):
+            with self.assertRaisesRegex(Failure, "--policy"):
+                figures.lab_policy(options(policy=text))
+
+    def test_cold_candidates_are_never_probed(self):
+        self.assertEqual(figures.lab_policy(options(cold=True))["transport"]["candidate_validation_ttl_ms"], 0)
+
+    def test_rate_follows_the_policy_and_the_fault(self):
+        for fault, policy, dead_ms, low, high in [
+                ("link-down", "", 2000, 55, 64), ("blackhole", "", 300, 20, 31),  # each passes through VOLATILE
+                ("blackhole", "switching: {max_switches_per_min: 8}, volatility: {transport_dead_ms: 700}", 700, 5, 8)]:
+            asked = options(fault=fault, policy=policy)
+            made = figures.lab_policy(asked)
+            self.assertEqual(made["volatility"]["transport_dead_ms"], dead_ms)
+            self.assertTrue(low < figures.jumps_per_min(asked, made) < high)
+
+    def test_bounds_are_the_designs(self):
+        for fault, cold, expected in [("link-down", False, 30), ("link-down", True, 40), ("blackhole", False, 360),
+                                      ("planned", False, 0), ("nat-rebind", False, 72)]:
+            self.assertEqual(figures.bound_of(options(fault=fault, cold=cold, rate=500), 10, 300)[0], expected)
+
+
+class Result(unittest.TestCase):
+    TOTALS = {"bound_ms": 20, "bound": "b", "rtt_ms": 0.5, "lost_packets": 7, "lost_between_jumps": 0,
+              "offered_packets": 100, "duplicate_packets": 0}
+
+    @staticmethod
+    def jump(up, down, kept):
+        return {"fault_at": 5_000_000, "from": "wan0", "to": "wan1", "session_kept": kept, "tcp_kept": kept,
+                "up": {"blocked_ms": up, "gap_ms": up + 1}, "down": {"blocked_ms": down, "gap_ms": down + 1}}
+
+    def test_the_worse_direction_counts(self):
+        result = figures.json_of(options(), self.TOTALS, [self.jump(3, 30, True), self.jump(4, 0, False)], None)
+        self.assertEqual((result["p50_blocked_ms"], result["max_blocked_ms"], result["p99_over_bound_ms"]), (4, 30, 10))
+        self.assertEqual((result["jumps_over_bound"], result["sessions_kept"], result["longest_gap_ms"]), (1, 1, 31))
+        self.assertEqual(result["up"]["max"], 4)
+        self.assertEqual(result["jumps"][0]["at_ms"], 5)
+        self.assertIn("session 1 of 2", figures.table(result))
+
+    def test_no_jump_at_all(self):
+        result = figures.json_of(options(), self.TOTALS, [], "why")
+        self.assertEqual((result["count"], result["max_blocked_ms"], result["failure"]), (0, 0, "why"))
+        self.assertEqual(figures.table(result), "")
+
+
+class Probes(unittest.TestCase):
+    def test_what_became_of_each(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stream = probe.Stream(pathlib.Path(folder, "probes"))
+            times = probe._shared(pathlib.Path(folder, "probes"))
+            for number in range(1, 11):  # sent at 100, 200 …; 4 and 5 are lost, the others take 7
+                times[2 * number] = 100 * number
+                times[2 * number + 1] = 0 if number in (4, 5) else 100 * number + 7
+            times[0], times[1] = 10, 3
+            self.assertEqual(stream.duplicates, 3)
+            self.assertEqual(stream.delivery(0, 10_000), (10, [400, 500], 300))
+            self.assertEqual(stream.delivery(500, 900), (4, [500], 300))
+            self.assertEqual(stream.delivery(600, 600), (0, [], 0))
+            self.assertTrue(stream.flows(5, 0))
+            self.assertFalse(stream.flows(6, 0))
+            self.assertFalse(stream.flows(5, 0, since=700))
+            self.assertFalse(stream.flows(11, 0))
+            del stream, times
+
+
+class Tap(unittest.TestCase):
+    KINDS = [[60, "in out", "HEARTBEAT"], [80, "in", "ACK"], [80, "in", "REJECT"], [80, "out", "REQUEST"],
+             [0, "out", "PROBE"]]
+
+    def test_length_and_direction_name_a_message(self):
+        for size, outbound, name in [(60, True, "HEARTBEAT"), (80, False, "ACK or REJECT"), (80, True, "REQUEST"),
+                                     (1200, True, "PROBE"), (1200, False, "1200 bytes"), (61, True, "61 bytes")]:
+            self.assertEqual(tap.describe(tap.Message(0, "wan0", outbound, size), self.KINDS, 500), name)
+
+
+class Peers(unittest.TestCase):
+    FOUND = {"jvpn": {"missing": "", "gbps": [3, 2, 8], "cpu_s": [1, 1, 1]},
+             "wireguard-go": {"missing": "", "gbps": [1, 1], "cpu_s": [2, 4]},
+             "openvpn": {"missing": "openvpn", "gbps": [], "cpu_s": []}}
+
+    def test_ratios_are_within_a_round(self):
+        self.assertEqual(peers.jvpn_over(self.FOUND, "wireguard-go"), 2.5)
+        self.assertIsNone(peers.jvpn_over(self.FOUND, "openvpn"))
+        self.assertIsNone(peers.jvpn_over({}, "wireguard-go"))
+
+    def test_json_says_what_is_missing(self):
+        whole = peers.result({"seconds": 5, "rounds": 3}, self.FOUND, None)
+        json = whole["json"]
+        self.assertEqual(json["jvpn_over_wireguard_go"], 2.5)
+        self.assertNotIn("jvpn_over_openvpn", json)
+        self.assertEqual([json["peers"][0][key] for key in ("gbps", "gbps_max", "streams")], [3, 8, 3])
+        self.assertEqual(json["peers"][1]["cpu_s"], 3)
+        self.assertEqual(json["peers"][2]["status"], "not installed")
+        self.assertIn("not installed", whole["table"])
+
+
+if __name__ == "__main__":
+    tap_runner.main()

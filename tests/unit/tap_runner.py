@@ -1,0 +1,22 @@
+"""Runs the unit tests of the program that calls main(), and says how they went as meson reads it."""
+import sys
+import unittest
+
+
+class _Tap(unittest.TestResult):
+    """One line a test, as the Test Anything Protocol has it."""
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        failed = [text for case, text in self.failures + self.errors if case is test]
+        print("not ok" if failed else "ok", self.testsRun, "-", test.id().split(".", 1)[1])
+        for line in "".join(failed).splitlines():
+            print("#", line)
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    print(f"1..{suite.countTestCases()}")
+    outcome = _Tap()
+    suite.run(outcome)
+    sys.exit(0 if outcome.wasSuccessful() else 1)
