@@ -10,6 +10,7 @@ namespace jvpn::perf {
 namespace {
 
 constexpr size_t kPageMegabytes = 2;
+constexpr size_t kSpareMegabytes = 32;  // for what DPDK maps besides
 
 std::optional<size_t> read_count(const std::string& path) {
   size_t count = 0;
@@ -47,6 +48,14 @@ HugepageReservation::~HugepageReservation() {
   const std::string path = folder_ + "/nr_hugepages";
   const size_t now = read_count(path).value_or(0);
   write_count(path, now - std::min(now, made_));
+}
+
+BenchPages choose_pages(size_t megabytes, bool small_pages) {
+  if (small_pages) return {std::nullopt, "4 kB", "as asked: a gateway is faster on 2 MB pages"};
+  auto reserved = HugepageReservation::make(megabytes + kSpareMegabytes);
+  if (reserved) return {*std::move(reserved), "2 MB", ""};
+  return {std::nullopt, "4 kB",
+          "no 2 MB pages (" + reserved.error().message + "): TLB misses make everything slower"};
 }
 
 }  // namespace jvpn::perf

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,5 +34,14 @@ class HugepageReservation {
   std::string folder_;
   size_t made_;
 };
+
+/// The pages that a measurement runs on.
+struct BenchPages {
+  std::optional<HugepageReservation> reserved;  ///< put back with this
+  std::string size;                             ///< `2 MB` or `4 kB`
+  std::string note;                             ///< why not 2 MB pages; empty: they are
+};
+/// For `megabytes` and what DPDK maps besides. `small_pages`: don't try 2 MB pages.
+BenchPages choose_pages(size_t megabytes, bool small_pages);
 
 }  // namespace jvpn::perf

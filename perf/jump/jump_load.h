@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
-namespace CLI {
-class App;
-}
+#include "perf/pipeline/samples.h"
 
 namespace jvpn::perf {
 
@@ -21,8 +20,10 @@ struct JumpLoadOptions {
 };
 void add_jump_load_options(CLI::App& parser, JumpLoadOptions& options);
 
-/// Two neighbouring slices. Mpps: packets per microsecond of the worker's own time; polls in which
-/// the CPU did something else are left out.
+/// Mean over a phase's slices; those in which the CPU did something else are left out.
+double undisturbed_cycles(std::span<const SliceSample> slices);
+
+/// Two neighbouring slices. Mpps: packets per microsecond of the worker's own, undisturbed time.
 struct SlicePair {
   double mpps_with = 0;
   double mpps_without = 0;

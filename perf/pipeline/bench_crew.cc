@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <thread>
 
 #include <fmt/format.h>
 #include <rte_launch.h>
@@ -10,11 +11,14 @@
 
 #include "dataplane/eal.h"
 #include "perf/harness/interrupt.h"
+#include "perf/harness/progress.h"
 
 namespace jvpn::perf {
 namespace {
 
 using BenchClock = std::chrono::steady_clock;
+
+constexpr uint64_t kProgressMs = 250;
 
 double ms_since(BenchClock::time_point begun) {
   return std::chrono::duration<double, std::milli>(BenchClock::now() - begun).count();
@@ -22,17 +26,17 @@ double ms_since(BenchClock::time_point begun) {
 
 }  // namespace
 
-Result<std::unique_ptr<BenchCrew>> BenchCrew::create(std::vector<BenchRig*> rigs,
-                                                     std::vector<BenchCell> cells,
-                                                     Options options) {
-  std::unique_ptr<BenchCrew> crew(
-      new BenchCrew(std::move(rigs), std::move(cells), std::move(options)));
+Result<std::unique_ptr<BenchCrew>> BenchCrew::create(
+    const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
+    Options options) {
+  std::unique_ptr<BenchCrew> crew(new BenchCrew(rigs, std::move(cells), std::move(options)));
   if (auto made = crew->make_slices(); !made) return made.error();
   return crew;
 }
 
-BenchCrew::BenchCrew(std::vector<BenchRig*> rigs, std::vector<BenchCell> cells, Options options)
-    : rigs_(std::move(rigs)),
+BenchCrew::BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs,
+                     std::vector<BenchCell> cells, Options options)
+    : rigs_(rigs),
       cells_(std::move(cells)),
       options_(std::move(options)),
       workers_(rigs_.front()->workers()),
@@ -62,9 +66,17 @@ Result<void> BenchCrew::make_slices() {
   return {};
 }
 
-Result<void> BenchCrew::run(const std::function<void()>& meanwhile) {
+void BenchCrew::rest() {
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+}
+
+Result<void> BenchCrew::run(const std::function<void()>& turn) {
   std::vector<Seat> seats;
   for (uint16_t worker = 0; worker < workers_; ++worker) seats.push_back({this, worker});
+  const auto sit = [](void* seat) {
+    static_cast<Seat*>(seat)->crew->work(static_cast<Seat*>(seat)->worker);
+    return 0;
+  };
   // The leader last: nobody is missing at its first order.
   for (size_t worker = workers_; worker-- > 0;) {
     const unsigned lcore = lcore_of_worker(worker);
@@ -73,24 +85,36 @@ Result<void> BenchCrew::run(const std::function<void()>& meanwhile) {
     rte_eal_mp_wait_lcore();
     return Error{fmt::format("lcore {} can't be launched", lcore)};
   }
-  while (!finished_.load(std::memory_order_acquire)) meanwhile();
+  const ProgressLine line;
+  const auto total = static_cast<size_t>(std::max(options_.bench.seconds, 1.0));
+  for (uint64_t shown_ms = 0; !finished_.load(std::memory_order_acquire);) {
+    turn();
+    const uint64_t elapsed_ms = elapsed_ms_.load(std::memory_order_relaxed);
+    if (elapsed_ms < shown_ms) continue;
+    shown_ms = elapsed_ms + kProgressMs;
+    line.show(std::min<size_t>(elapsed_ms / 1'000, total), total, "measuring");
+  }
   rte_eal_mp_wait_lcore();
-  return {};
+  return check_drops();
 }
 
-int BenchCrew::sit(void* seat) {
-  const Seat& taken = *static_cast<Seat*>(seat);
-  taken.crew->work(taken.worker);
-  return 0;
+Result<void> BenchCrew::check_drops() const {
+  uint64_t lost = 0;
+  uint64_t drops = 0;
+  for (const auto& cell : slices_)
+    for (const auto& slices : cell) lost += slices->lost();
+  for (const auto& rig : rigs_) drops += rig->gateway().all_drops();
+  if (lost == drops) return {};
+  return Error{fmt::format("{} packets didn't come out, {} were counted as drops", lost, drops)};
 }
 
 void BenchCrew::work(uint16_t worker) {
-  for (BenchRig* rig : rigs_) rig->gateway().worker(worker).enter();
+  for (const auto& rig : rigs_) rig->worker(worker).enter();
   if (worker == 0)
     lead();
   else
     follow(worker);
-  for (BenchRig* rig : rigs_) rig->gateway().worker(worker).leave();
+  for (const auto& rig : rigs_) rig->worker(worker).leave();
   if (worker == 0) finished_.store(true, std::memory_order_release);
 }
 
@@ -149,11 +173,10 @@ size_t BenchCrew::run_phase(size_t cell, bool counts) {
   const double fit = pair_ms > 0 ? options_.phase_ms / pair_ms : 1;
   const Order order{cell, static_cast<unsigned>(std::max(fit, 1.0)), random_(), false};
   if (options_.before) options_.before(cells_[cell]);
-  const bool together = cells_[cell].all_workers && workers_ > 1;
   const auto begun = BenchClock::now();
-  if (together) give_order(order);
+  if (together(cell)) give_order(order);
   do_order(0, order);
-  if (together)
+  if (together(cell))
     while (done_.load(std::memory_order_acquire) != workers_ - 1U) rte_pause();
   pair_ms_[cell] = ms_since(begun) / (order.pairs + options_.warm_up);
   if (counts) keep(cell, order);
@@ -179,32 +202,21 @@ void BenchCrew::keep(size_t cell, const Order& order) {
   samples.stages.push_back(leaders.stages());
 }
 
-void BenchCrew::do_order(uint16_t worker, const Order& order) {
-  const bool together = cells_[order.cell].all_workers && workers_ > 1;
-  fresh_[worker].clear();
-  do_pairs(worker, order, together ? &barrier_ : nullptr);
-}
-
 /// The workers' orders of slices are the same: they start together, each kind with its like.
-void BenchCrew::do_pairs(uint16_t worker, const Order& order, SpinBarrier* barrier) {
+void BenchCrew::do_order(uint16_t worker, const Order& order) {
+  SpinBarrier* barrier = together(order.cell) ? &barrier_ : nullptr;
   PacketSlices& slices = *slices_[order.cell][worker];
   std::mt19937_64 coin(order.seed);
+  fresh_[worker].clear();
   for (unsigned pair = 0; pair < options_.warm_up + order.pairs; ++pair) {
     slices.plan();
     SliceSample sample;
     const bool raw_first = coin() % 2 == 0;
-    if (raw_first) sample.raw = slices.raw(barrier);
+    if (options_.raw && raw_first) sample.raw = slices.raw(barrier);
     sample.pipeline = slices.pipeline(barrier);
-    if (!raw_first) sample.raw = slices.raw(barrier);
+    if (options_.raw && !raw_first) sample.raw = slices.raw(barrier);
     if (pair >= options_.warm_up) fresh_[worker].push_back(sample);
   }
-}
-
-uint64_t BenchCrew::lost() const {
-  uint64_t sum = 0;
-  for (const auto& cell : slices_)
-    for (const auto& slices : cell) sum += slices->lost();
-  return sum;
 }
 
 }  // namespace jvpn::perf

@@ -28,7 +28,7 @@ struct BenchCell {
   Direction direction = Direction::kSeal;
   std::vector<uint16_t> sizes;
   bool all_workers = true;  ///< false: worker 0 alone
-  unsigned tag = 0;         ///< for the hook
+  bool updates = false;     ///< for the hook
 };
 
 class BenchCrew {
@@ -37,22 +37,22 @@ class BenchCrew {
     BenchOptions bench;
     unsigned phase_ms = 30;
     unsigned warm_up = 1;        ///< pairs of slices that don't count, in every phase
+    bool raw = true;             ///< pairs of slices, else pipeline slices alone
     WorkerTime* time = nullptr;  ///< of worker 0's pipeline slices
     /// Worker 0's lcore, before each phase's slices; may poll the rig's worker 0.
     std::function<void(const BenchCell&)> before{};
   };
   /// All rigs have the same number of workers and outlive it.
-  static Result<std::unique_ptr<BenchCrew>> create(std::vector<BenchRig*> rigs,
-                                                   std::vector<BenchCell> cells, Options options);
+  static Result<std::unique_ptr<BenchCrew>> create(
+      const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
+      Options options);
 
-  /// Launches the lcores; calls `meanwhile` on this thread again and again until they are done.
-  Result<void> run(const std::function<void()>& meanwhile);
-  /// Any thread: milliseconds of measurement so far.
-  uint64_t elapsed_ms() const { return elapsed_ms_.load(std::memory_order_relaxed); }
+  /// Launches the lcores; calls `turn` on this thread again and again until they are done. Fails
+  /// when packets went neither out nor into a drop's counter.
+  Result<void> run(const std::function<void()>& turn = rest);
 
   /// By cell, then run.
   const std::vector<std::vector<RunSamples>>& samples() const { return samples_; }
-  uint64_t lost() const;
 
  private:
   struct Order {
@@ -66,9 +66,11 @@ class BenchCrew {
     uint16_t worker;
   };
 
-  BenchCrew(std::vector<BenchRig*> rigs, std::vector<BenchCell> cells, Options options);
+  BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
+            Options options);
   Result<void> make_slices();
-  static int sit(void* seat);
+  static void rest();
+  Result<void> check_drops() const;
   void work(uint16_t worker);
   void lead();
   void follow(uint16_t worker);
@@ -77,9 +79,9 @@ class BenchCrew {
   void keep(size_t cell, const Order& order);
   void do_order(uint16_t worker, const Order& order);
   void give_order(const Order& order);
-  void do_pairs(uint16_t worker, const Order& order, SpinBarrier* barrier);
+  bool together(size_t cell) const { return cells_[cell].all_workers && workers_ > 1; }
 
-  std::vector<BenchRig*> rigs_;
+  const std::vector<std::unique_ptr<BenchRig>>& rigs_;
   std::vector<BenchCell> cells_;
   Options options_;
   uint16_t workers_;

@@ -2,18 +2,52 @@
 
 #include <algorithm>
 #include <bit>
+#include <thread>
+
+#include <fmt/format.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+
+#include "perf/harness/keep.h"
+#include "perf/harness/progress.h"
+#include "tests/support/eal.h"
 
 namespace jvpn::perf {
 namespace {
+
+using test::kLan;
 
 constexpr uint32_t kLeastRing = 1'024;
 constexpr uint32_t kPoolCaches = 1'024;   ///< mbufs that may lie in the pool's caches
 constexpr size_t kBytesOfPacket = 2'560;  ///< an mbuf with its room
 constexpr size_t kBytesOfRoute = 128;
 constexpr size_t kFixedBytes = size_t{48} << 20;
+constexpr uint32_t kControlRing = 512;
+constexpr uint32_t kControlPackets = 63;  ///< control sends none here
 
 uint32_t packets_of(const BenchRig::Options& options) {
   return std::bit_ceil(options.workers * (2 * options.batch + kPoolCaches)) - 1;
+}
+
+/// Bytes that are allocated on DPDK's heap.
+size_t heap_in_use() {
+  size_t sum = 0;
+  for (unsigned socket = 0; socket < rte_socket_count(); ++socket) {
+    rte_malloc_socket_stats stats{};
+    if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(socket), &stats) == 0)
+      sum += stats.heap_allocsz_bytes;
+  }
+  return sum;
+}
+
+GatewayProfile profile_of(const BenchRig::Options& options) {
+  GatewayProfile profile = test::wan_and_lan(options.workers);
+  profile.cores.tuning = options.tuning;
+  profile.limits.mbufs = packets_of(options);
+  profile.limits.control_mbufs = kControlPackets;
+  profile.limits.control_ring = kControlRing;
+  profile.limits.handoff_ring = kControlRing;
+  return profile;
 }
 
 }  // namespace
@@ -30,21 +64,44 @@ size_t BenchRig::megabytes(const Options& options) {
 
 Result<std::unique_ptr<BenchRig>> BenchRig::create(const Options& options) {
   std::unique_ptr<BenchRig> rig(new BenchRig);
-  rig->workers_ = options.workers;
-  auto gateway = MemoryGateway::create({.peers = options.sessions.count,
-                                        .workers = options.workers,
-                                        .port_ring = std::max(kLeastRing, options.batch),
-                                        .packets = packets_of(options),
-                                        .tuning = options.tuning});
-  if (!gateway) return gateway.error();
-  rig->gateway_ = *std::move(gateway);
-  rig->sessions_ = std::make_unique<BenchSessions>(rig->gateway_->publisher(),
-                                                   rig->gateway_->slot_bits(), options.sessions);
-  if (auto attached = rig->sessions_->attach(); !attached) return attached.error();
-  rig->table_bytes_ = rig->gateway_->table_bytes();
+  auto done = rig->make_gateway(options);
+  if (done) done = rig->make_raw_keys();
+  if (!done) return done.error();
   rig->sequences_.resize(size_t{options.sessions.count} * options.sessions.lanes);
-  if (auto made = rig->make_raw_keys(); !made) return made.error();
   return rig;
+}
+
+Result<void> BenchRig::make_gateway(const Options& options) {
+  const uint32_t peers = options.sessions.count;
+  const size_t heap = heap_in_use();
+  auto tables = Tables::create(options.workers, peers, {peers + 64, 16, 0, 0});
+  if (!tables) return tables.error();
+  table_bytes_ = heap_in_use() - heap;
+  auto rings = test::RingGateway::create(profile_of(options), {}, *std::move(tables),
+                                         std::max(kLeastRing, options.batch));
+  if (!rings) return rings.error();
+  rings_ = std::make_unique<test::RingGateway>(*std::move(rings));
+  const size_t heap_before_routes = heap_in_use();
+  auto done = add_routes(peers);
+  Dataplane& dataplane = rings_->dataplane();
+  if (done)
+    done =
+        keep(sessions_, BenchSessions::create(dataplane.sessions(), dataplane, options.sessions));
+  table_bytes_ += heap_in_use() - heap_before_routes;
+  return done;
+}
+
+Result<void> BenchRig::add_routes(uint32_t peers) {
+  Dataplane& dataplane = rings_->dataplane();
+  RouteTable& routes = dataplane.routes();
+  lan_host_.port = kLan;
+  lan_host_.mtu = dataplane.ports()[kLan].mtu;
+  lan_host_.set_addresses(test::kHostMac, dataplane.ports()[kLan].mac);
+  dataplane.sessions().store_next_hop(0, &lan_host_);
+  auto added = routes.add({lan_host(), 32}, Target::next_hop(0));
+  for (uint32_t peer = 0; peer < peers && added; ++peer)
+    added = routes.add({inner_host_of(peer), 32}, Target::peer(PeerId{peer}));
+  return added ? routes.commit() : added;
 }
 
 Result<void> BenchRig::make_raw_keys() {
@@ -57,6 +114,29 @@ Result<void> BenchRig::make_raw_keys() {
   for (uint32_t session = 0; session < shape.count; ++session)
     aead->expand(shape.suite, key_of(session), raw_keys_[session]);
   return {};
+}
+
+Result<Bench> start_bench(const std::vector<BenchRig::Options>& rigs, bool small_pages,
+                          size_t more_megabytes) {
+  size_t megabytes = more_megabytes;
+  for (const BenchRig::Options& rig : rigs) megabytes += BenchRig::megabytes(rig);
+  Bench bench{choose_pages(megabytes, small_pages), {}};
+  test::EalOptions eal{.megabytes = static_cast<uint32_t>(megabytes),
+                       .hugepages = bench.pages.reserved.has_value()};
+  const uint32_t cpus = std::max(std::thread::hardware_concurrency(), 1U);
+  for (uint32_t worker = 0; worker < rigs.front().workers; ++worker)
+    eal.workers.push_back((worker + 1) % cpus);
+  static auto started = test::start_eal(eal);  // until the process ends
+  if (!started) return started.error();
+  ProgressLine progress;
+  for (const BenchRig::Options& options : rigs) {
+    progress.show(bench.rigs.size(), rigs.size(),
+                  fmt::format("setting up {} sessions", options.sessions.count));
+    auto rig = BenchRig::create(options);
+    if (!rig) return rig.error();
+    bench.rigs.push_back(*std::move(rig));
+  }
+  return bench;
 }
 
 }  // namespace jvpn::perf

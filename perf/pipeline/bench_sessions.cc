@@ -6,13 +6,14 @@
 #include <fmt/format.h>
 
 #include "perf/harness/interrupt.h"
-#include "perf/pipeline/frames.h"
+#include "perf/harness/keep.h"
 
 namespace jvpn::perf {
 namespace {
 
 constexpr uint64_t kEndlessQuota = wire::kSequenceMask;  // a run may outlast a key
 constexpr uint32_t kLookForInterrupt = 1'024;
+constexpr uint16_t kPorts = 3;
 
 /// splitmix64, of G. Steele, D. Lea and C. Flood.
 uint64_t mix(uint64_t value) {
@@ -20,6 +21,12 @@ uint64_t mix(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
   value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
   return value ^ (value >> 31);
+}
+
+/// The number in the lower three bytes, upon `second`.
+IpAddress numbered(uint8_t first, uint32_t second, uint32_t number) {
+  return IpAddress::v4({first, static_cast<uint8_t>(second + (number >> 16)),
+                        static_cast<uint8_t>(number >> 8), static_cast<uint8_t>(number)});
 }
 
 }  // namespace
@@ -33,63 +40,99 @@ RawKey key_of(uint32_t session) {
   return key;
 }
 
-session::RxInstall rx_of(const BenchBinding& binding) {
-  session::RxInstall rx;
-  rx.index = binding.index;
-  rx.peer = binding.peer;
-  rx.suite = binding.suite;
-  rx.traffic_key = binding.to_gateway;
-  rx.control_key = binding.control;
-  rx.first_lane = binding.first_lane;
-  rx.lanes = binding.lanes;
-  return rx;
+IpAddress inner_host_of(uint32_t peer) {
+  return numbered(10, 1, peer);
+}
+IpAddress lan_host() {
+  return IpAddress::v4({10, 0, 0, 2});
+}
+Endpoint outer_of(uint32_t peer, uint16_t port) {
+  return {numbered(172, 16, peer), port};
+}
+Endpoint gateway_outer() {
+  return {IpAddress::v4({192, 0, 2, 1}), test::kListenPort};
 }
 
-session::TxInstall tx_of(const BenchBinding& binding) {
-  session::TxInstall tx;
-  tx.peer = binding.peer;
-  tx.binding_version = BindingVersion{binding.number + 1ULL};
-  tx.key_generation = 1;
-  tx.peer_index = binding.index;
-  tx.suite = binding.suite;
-  tx.traffic_key = binding.to_peer;
-  tx.first_lane = binding.first_lane;
-  tx.lanes = binding.lanes;
-  tx.packets_per_lane = kEndlessQuota;
-  tx.path = {kWan, gateway_outer(), outer_of(binding.peer.value, binding.peer_port)};
-  return tx;
+/// Another path each time.
+uint16_t BenchBinding::port() const {
+  return static_cast<uint16_t>(test::kPeerPort + number % kPorts);
 }
 
-BenchBinding BenchSessions::binding(uint32_t peer, uint32_t number) const {
-  BenchBinding binding;
-  binding.peer = PeerId{peer};
-  binding.number = number;
-  binding.suite = shape_.suite;
-  binding.index = index_[peer];
-  binding.lanes = shape_.lanes;
-  binding.peer_port = static_cast<uint16_t>(kPeerPort + number % 2);
-  binding.to_gateway = binding.to_peer = binding.control = key_of(peer);
-  return binding;
+Result<std::unique_ptr<BenchSessions>> BenchSessions::create(SessionTable& table,
+                                                             Dataplane& dataplane,
+                                                             const Shape& shape) {
+  std::unique_ptr<BenchSessions> made(new BenchSessions(table, dataplane.rcu(), shape));
+  auto done = keep(made->publisher_,
+                   publish::Publisher::create(table, made->reclaimer_, dataplane.ports(),
+                                              static_cast<unsigned>(dataplane.workers())));
+  if (done) done = made->attach();
+  if (!done) return done.error();
+  return made;
 }
 
 Result<void> BenchSessions::attach() {
   const auto begun = std::chrono::steady_clock::now();
-  index_.reserve(shape_.count);
-  for (uint32_t peer = 0; peer < shape_.count; ++peer) {
-    if (peer % kLookForInterrupt == 0 && interrupted()) return Error{"interrupted"};
-    const auto index = indices_.allocate(PeerId{peer}, static_cast<uint32_t>(random_()));
-    if (!index) return Error{"no receiver index is left"};
-    index_.push_back(*index);
-    const BenchBinding first = binding(peer, 0);
-    publisher_.install_rx(rx_of(first));
-    publisher_.bind_rx(first.index, outer_of(peer, first.peer_port));
-    publisher_.install_tx(tx_of(first), kPeerMac);
-    if (publisher_.failures() != 0)
-      return Error{fmt::format("the publisher refused session {}: not enough memory?", peer)};
+  for (uint32_t session = 0; session < shape_.count; ++session) {
+    if (session % kLookForInterrupt == 0 && interrupted()) return Error{"interrupted"};
+    if (!bind(session, 0)) return Error{"no receiver index is left"};
+    publisher_->bind_rx(binding(session).index, outer_of(session, test::kPeerPort));
+    if (refused() != 0)
+      return Error{fmt::format("the publisher refused session {}: not enough memory?", session)};
   }
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begun;
   attached_per_s_ = shape_.count / spent.count();
   return {};
+}
+
+/// False: no receiver index is left.
+bool BenchSessions::bind(uint32_t session, uint16_t number) {
+  const auto index = indices_.allocate(PeerId{session}, static_cast<uint32_t>(random_()));
+  if (!index) return false;
+  session::RxInstall rx;
+  rx.index = *index;
+  rx.peer = PeerId{session};
+  rx.suite = shape_.suite;
+  rx.traffic_key = rx.control_key = key_of(session);
+  rx.first_lane = LaneId{number};
+  rx.lanes = shape_.lanes;
+  publisher_->install_rx(rx);
+  const BenchBinding fresh{*index, number};
+  bindings_[session].store(uint64_t{index->value} << 32 | number, std::memory_order_release);
+  install_tx(session, fresh, fresh.port());
+  return true;
+}
+
+void BenchSessions::install_tx(uint32_t session, const BenchBinding& binding, uint16_t port) {
+  session::TxInstall tx;
+  tx.peer = PeerId{session};
+  tx.binding_version = BindingVersion{++version_};
+  tx.key_generation = 1;
+  tx.peer_index = binding.index;
+  tx.suite = shape_.suite;
+  tx.traffic_key = key_of(session);
+  tx.first_lane = LaneId{binding.number};
+  tx.lanes = shape_.lanes;
+  tx.packets_per_lane = kEndlessQuota;
+  tx.path = {test::kWan, gateway_outer(), outer_of(session, port)};
+  publisher_->install_tx(tx, test::kPeerMac);
+}
+
+void BenchSessions::rebind(uint32_t session) {
+  const BenchBinding present = binding(session);
+  install_tx(session, present, static_cast<uint16_t>(test::kPeerPort + version_ % 2));
+  publisher_->bind_rx(present.index, outer_of(session, test::kPeerPort));
+}
+
+std::optional<ReceiverIndex> BenchSessions::jump(uint32_t session) {
+  const BenchBinding old = binding(session);
+  if (!bind(session, static_cast<uint16_t>(old.number + 1))) return std::nullopt;
+  publisher_->totals(PeerId{session});
+  return old.index;
+}
+
+void BenchSessions::retire(ReceiverIndex index) {
+  publisher_->retire_rx(index);
+  indices_.release(index);
 }
 
 }  // namespace jvpn::perf

@@ -1,8 +1,14 @@
-// Sessions of the in-memory gateway, published as the engine would after a handshake. Keys follow
-// from the session's number: both directions share one, so that nobody has to remember it.
+// Sessions of many peers, published as the engine would after a handshake and with every jump. Keys
+// follow from the session's number: both directions share one, so that nobody has to remember it.
+//
+//   peers 172.16.0.0/12 ── wan (0) 192.0.2.1 │ workers │ lan (1) 10.0.0.1 ── host 10.0.0.2
+//   behind peer n: one host, 10.1.0.0 + n
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -10,30 +16,28 @@
 #include "common/result.h"
 #include "common/types.h"
 #include "control/publish/publisher.h"
+#include "control/publish/reclaimer.h"
 #include "control/session/index_allocator.h"
-#include "perf/pipeline/memory_gateway.h"
+#include "tests/support/ring_gateway.h"
 
 namespace jvpn::perf {
 
 RawKey key_of(uint32_t session);
 
-/// A binding of one session, as both ends know it.
-struct BenchBinding {
-  PeerId peer;
-  uint32_t number = 0;  ///< of the session's bindings
-  Suite suite{};
-  ReceiverIndex index;  ///< the gateway's and, for want of another, the peer's
-  LaneId first_lane;
-  uint16_t lanes = 1;
-  uint16_t peer_port = 0;
-  RawKey to_gateway{};
-  RawKey to_peer{};
-  RawKey control{};
-};
-session::RxInstall rx_of(const BenchBinding& binding);
-session::TxInstall tx_of(const BenchBinding& binding);
+/// Inner address of the host behind a peer, of the host on the LAN, outer addresses.
+IpAddress inner_host_of(uint32_t peer);
+IpAddress lan_host();
+Endpoint outer_of(uint32_t peer, uint16_t port);
+Endpoint gateway_outer();
 
-/// Control thread, but for index() and lanes(), which any thread may ask once attach() is over.
+/// What a peer knows of its session's binding.
+struct BenchBinding {
+  ReceiverIndex index;  ///< the gateway's and, for want of another, the peer's
+  uint16_t number = 0;  ///< jumps so far, and the first lane
+  uint16_t port() const;
+};
+
+/// Control thread, but for binding(), which any thread may ask.
 class BenchSessions {
  public:
   struct Shape {
@@ -41,26 +45,45 @@ class BenchSessions {
     Suite suite = Suite::kAes128Gcm;
     uint16_t lanes = 1;  ///< of each session, a multiple of the workers
   };
-  /// `slot_bits`: of the table that `publisher` writes to.
-  BenchSessions(publish::Publisher& publisher, uint32_t slot_bits, const Shape& shape)
-      : publisher_(publisher), shape_(shape), indices_(slot_bits) {}
+  /// Publishes them all to `table`, which may be another than the data plane's own. Fails when the
+  /// publisher refused one, or at Ctrl-C. Both outlive it.
+  static Result<std::unique_ptr<BenchSessions>> create(SessionTable& table, Dataplane& dataplane,
+                                                       const Shape& shape);
 
-  /// Publishes them all. Fails when the publisher refused one, or at Ctrl-C.
-  Result<void> attach();
-
-  /// A binding of session `peer` on which the peer has moved to another port.
-  BenchBinding binding(uint32_t peer, uint32_t number) const;
+  /// The send side anew, as after a jump to another port; the receive side is told its remote
+  /// again.
+  void rebind(uint32_t session);
+  /// All of a jump: the next spare's receive side, the send side with fresh lanes, what the peer's
+  /// lanes counted. Gives the old index, to be retired once it has drained; nullopt: no index is
+  /// free.
+  std::optional<ReceiverIndex> jump(uint32_t session);
+  void retire(ReceiverIndex index);
 
   const Shape& shape() const { return shape_; }
-  ReceiverIndex index(uint32_t session) const { return index_[session]; }
+  BenchBinding binding(uint32_t session) const {
+    const uint64_t word = bindings_[session].load(std::memory_order_acquire);
+    return {ReceiverIndex{static_cast<uint32_t>(word >> 32)}, static_cast<uint16_t>(word)};
+  }
+  publish::Reclaimer& reclaimer() { return reclaimer_; }
   double attached_per_s() const { return attached_per_s_; }
+  /// Bindings that the publisher refused.
+  uint64_t refused() const { return publisher_->failures(); }
 
  private:
-  publish::Publisher& publisher_;
+  BenchSessions(SessionTable& table, rte_rcu_qsbr* rcu, const Shape& shape)
+      : shape_(shape), reclaimer_(rcu), indices_(table.slot_bits()), bindings_(shape.count) {}
+  Result<void> attach();
+  bool bind(uint32_t session, uint16_t number);
+  void install_tx(uint32_t session, const BenchBinding& binding, uint16_t port);
+
   Shape shape_;
+  publish::Reclaimer reclaimer_;
+  std::unique_ptr<publish::Publisher> publisher_;
   session::IndexAllocator indices_;
   std::mt19937 random_{1};
-  std::vector<ReceiverIndex> index_;
+  /// By session: index in the upper half, number in the lower.
+  std::vector<std::atomic<uint64_t>> bindings_;
+  uint64_t version_ = 0;
   double attached_per_s_ = 0;
 };
 

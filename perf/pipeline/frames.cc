@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "common/ip_header.h"
-#include "perf/pipeline/memory_gateway.h"
+#include "perf/pipeline/bench_sessions.h"
 #include "tests/support/packet_builder.h"
 
 namespace jvpn::perf {
@@ -50,7 +50,7 @@ FrameTemplates::FrameTemplates(unsigned inner_bytes) : inner_bytes_(inner_bytes)
   to_peer_ = test::ip_frame(test::kPortMac, test::kHostMac,
                             inner_packet(lan_host(), inner_host_of(0), inner_bytes));
   const std::vector<uint8_t> sealed(wire::kTransportOverhead + inner_bytes);
-  const auto datagram = test::udp_datagram(kPeerPort, kListenPort, sealed);
+  const auto datagram = test::udp_datagram(test::kPeerPort, test::kListenPort, sealed);
   to_lan_ =
       test::ip_frame(test::kPortMac, test::kHostMac,
                      test::ipv4_packet(outer_of(0, 0).address, gateway_outer().address, datagram));

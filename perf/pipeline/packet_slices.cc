@@ -34,8 +34,8 @@ PacketSlices::PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead ra
       options_(std::move(options)),
       aead_(std::move(aead)),
       raw_(std::move(raw)),
-      in_(options_.direction == Direction::kSeal ? kLan : kWan),
-      out_(options_.direction == Direction::kSeal ? kWan : kLan),
+      in_(options_.direction == Direction::kSeal ? test::kLan : test::kWan),
+      out_(options_.direction == Direction::kSeal ? test::kWan : test::kLan),
       random_(options_.seed),
       plan_(size_t{options_.batch} * options_.batches),
       packets_(options_.batch),
@@ -55,9 +55,9 @@ void PacketSlices::plan() {
     const uint64_t random = random_();
     planned.session = static_cast<uint32_t>(((random >> 32) * shape.count) >> 32);
     planned.flow = static_cast<uint16_t>(random);
-    const auto lane = static_cast<uint16_t>(options_.worker +
-                                            rig_.workers() * ((random >> 16) % lanes_of_worker));
-    planned.counter = wire::make_counter(LaneId{lane}, rig_.take_sequence(planned.session, lane));
+    planned.lane = static_cast<uint16_t>(options_.worker +
+                                         rig_.workers() * ((random >> 16) % lanes_of_worker));
+    planned.sequence = rig_.take_sequence(planned.session, planned.lane);
   }
 }
 
@@ -72,42 +72,39 @@ bool PacketSlices::prepare(std::span<const Planned> batch) {
     return false;
   }
   for (size_t i = 0; i < batch.size(); ++i) {
-    const Planned& planned = batch[i];
-    if (options_.direction == Direction::kOpen) {
-      ops_[i] = write_message(packets_[i], planned);
-      continue;
+    const uint32_t session = batch[i].session;
+    const BenchBinding binding = rig_.sessions().binding(session);
+    const LaneId lane{static_cast<uint16_t>(binding.number + batch[i].lane)};
+    const uint64_t counter = wire::make_counter(lane, batch[i].sequence);
+    const FrameTemplates& frames = templates_[batch[i].template_index];
+    if (options_.direction == Direction::kSeal) {
+      uint8_t* ip = frames.write_to_peer(packets_[i], session, batch[i].flow);
+      nonces_[i] = transport_nonce(binding.index, counter);
+      ops_[i] = {nullptr, ip, nonces_[i].data(), frames.inner_bytes(), false};
+    } else {
+      ops_[i] = seal_message(
+          session,
+          frames.write_to_lan(packets_[i], {session, binding.port(), binding.index, counter}),
+          frames.inner_bytes());
     }
-    const FrameTemplates& frames = templates_[planned.template_index];
-    uint8_t* ip = frames.write_to_peer(packets_[i], planned.session, planned.flow);
-    nonces_[i] = transport_nonce(rig_.sessions().index(planned.session), planned.counter);
-    ops_[i] = {rig_.raw_key(planned.session), ip, nonces_[i].data(), frames.inner_bytes(), false};
+    ops_[i].key = rig_.raw_key(session);
   }
   return true;
 }
 
 /// The key is expanded on the spot: no schedule in memory is touched before the clock runs.
-AeadOp PacketSlices::write_message(rte_mbuf* packet, const Planned& planned) {
-  const FrameTemplates& frames = templates_[planned.template_index];
-  const ReceiverIndex index = rig_.sessions().index(planned.session);
-  uint8_t* plain =
-      frames.write_to_lan(packet, {planned.session, kPeerPort, index, planned.counter});
+AeadOp PacketSlices::seal_message(uint32_t session, uint8_t* plain, unsigned bytes) {
   AeadKey key;
-  aead_.expand(rig_.sessions().shape().suite, key_of(planned.session), key);
-  AeadOp op = transport_op(key, plain, frames.inner_bytes());
+  aead_.expand(rig_.sessions().shape().suite, key_of(session), key);
+  AeadOp op = transport_op(key, plain, bytes);
   aead_.seal({&op, 1});
-  op.key = rig_.raw_key(planned.session);
   return op;
-}
-
-void PacketSlices::give() {
-  rte_ring_sp_enqueue_bulk(rig_.gateway().received(in_, options_.worker),
-                           reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
 }
 
 /// All that came out; the rest was dropped.
 void PacketSlices::take() {
   const unsigned got =
-      rte_ring_sc_dequeue_burst(rig_.gateway().sent(out_, options_.worker),
+      rte_ring_sc_dequeue_burst(rig_.gateway().tx_ring(out_, options_.worker),
                                 reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
   rte_pktmbuf_free_bulk(packets_.data(), got);
   lost_ += options_.batch - got;
@@ -116,7 +113,7 @@ void PacketSlices::take() {
 /// Cycles of the polls that take the batch. There is always more to take, so that no idle poll is
 /// among them; the worker sends within the poll.
 uint64_t PacketSlices::poll_all() {
-  Worker& worker = rig_.gateway().worker(options_.worker);
+  Worker& worker = rig_.worker(options_.worker);
   const uint64_t begun = rte_rdtsc();
   for (size_t left = options_.batch; left != 0;) {
     const size_t polled = worker.poll_once();
@@ -129,7 +126,9 @@ uint64_t PacketSlices::poll_all() {
 
 uint64_t PacketSlices::pass(std::span<const Planned> batch, SpinBarrier* barrier) {
   const bool prepared = prepare(batch);
-  if (prepared) give();
+  if (prepared)
+    rte_ring_sp_enqueue_bulk(rig_.gateway().rx_ring(in_, options_.worker),
+                             reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
   if (barrier != nullptr) barrier->meet();
   if (!prepared) return 0;
   if (stages_ != nullptr) stages_->start();
@@ -172,7 +171,7 @@ double PacketSlices::raw(SpinBarrier* barrier) {
 
 std::array<double, kStages> PacketSlices::stages() {
   StageClock clock;
-  Worker& worker = rig_.gateway().worker(options_.worker);
+  Worker& worker = rig_.worker(options_.worker);
   worker.set_stage_clock(stages_ = &clock);
   for (unsigned i = 0; i < options_.batches; ++i) pass(batch(i), nullptr);
   worker.set_stage_clock(stages_ = nullptr);

@@ -1,7 +1,7 @@
 // Slices of a measurement on one worker's lcore: the same packets once through the shipping worker,
 // once through the raw AEAD. What prepares and takes packets is never timed.
 //
-//   plan()      which sessions, sizes and counters
+//   plan()      which sessions, sizes and lanes
 //   pipeline()  frames into the receive ring, untimed → polls until all were taken, timed
 //   raw()       the same payloads and keys, untimed → raw calls, timed
 #pragma once
@@ -86,15 +86,15 @@ class PacketSlices {
     uint32_t session;
     uint16_t template_index;
     uint16_t flow;
-    uint64_t counter;
+    uint16_t lane;  ///< of the binding that the session has by then
+    uint64_t sequence;
   };
   PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead raw);
   std::span<const Planned> batch(unsigned number) const;
   bool prepare(std::span<const Planned> batch);
-  AeadOp write_message(rte_mbuf* packet, const Planned& planned);
+  AeadOp seal_message(uint32_t session, uint8_t* plain, unsigned bytes);
   uint64_t pass(std::span<const Planned> batch, SpinBarrier* barrier);
   uint64_t poll_all();
-  void give();
   void take();
   double per_packet(uint64_t cycles) const;
 

@@ -3,7 +3,7 @@
 
 #include <rte_cycles.h>
 
-#include "perf/pipeline/bench_run.h"
+#include "perf/pipeline/bench_crew.h"
 
 namespace jvpn::perf {
 namespace {
@@ -39,17 +39,16 @@ Result<Measured> measure_pipeline(const PipelineOptions& options) {
                                 options.workers,
                                 options.batch,
                                 options.tuning};
-  const auto memory = start_bench(BenchRig::megabytes(shape), options.workers, options.small_pages);
-  if (!memory) return memory.error();
-  auto rig = BenchRig::create(shape);
-  if (!rig) return rig.error();
+  const auto bench = start_bench({shape}, options.small_pages);
+  if (!bench) return bench.error();
   const std::vector<BenchCell> cells = pipeline_cells(options);
-  auto crew = BenchCrew::create({rig->get()}, cells, {.bench = options});
+  auto crew = BenchCrew::create(bench->rigs, cells, {.bench = options});
   if (!crew) return crew.error();
-  if (auto done = run_crew(**crew, {rig->get()}, options.seconds); !done) return done.error();
+  if (auto done = (*crew)->run(); !done) return done.error();
 
   const CellFacts facts{mean_bytes(sizes_of(options.size)), options.workers,
-                        static_cast<double>(rte_get_tsc_hz()), (*rig)->gateway().all_drops()};
+                        static_cast<double>(rte_get_tsc_hz()),
+                        bench->rigs.front()->gateway().all_drops()};
   NamedCells directions;
   for (size_t cell = 0; cell < cells.size(); ++cell) {
     if (!cells[cell].all_workers) continue;
@@ -64,7 +63,7 @@ Result<Measured> measure_pipeline(const PipelineOptions& options) {
                     {"sessions", options.sessions},
                     {"workers", options.workers},
                     {"lanes", options.lanes}};
-  return bench_result(options, *memory, join_directions(directions, common),
+  return bench_result(options, bench->pages, join_directions(directions, common),
                       pipeline_table(directions, common));
 }
 

@@ -104,4 +104,9 @@ double mean_bytes(const std::vector<uint16_t>& sizes) {
          static_cast<double>(sizes.size());
 }
 
+nlohmann::ordered_json size_json(const std::string& size) {
+  if (size == "imix") return size;
+  return std::stoul(size);
+}
+
 }  // namespace jvpn::perf

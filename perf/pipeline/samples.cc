@@ -144,4 +144,24 @@ std::string cell_table(const NamedCells& cells) {
   return text;
 }
 
+Measured bench_result(const BenchOptions& options, const BenchPages& pages, Json json,
+                      std::string table) {
+  const Json asked{{"suite", to_string(options.suite)},
+                   {"seconds", options.seconds},
+                   {"runs", options.runs},
+                   {"batch", options.batch},
+                   {"batches", options.batches},
+                   {"burst", options.tuning.burst},
+                   {"prefetch_ahead", options.tuning.prefetch_ahead},
+                   {"seed", options.seed},
+                   {"pages", pages.size},
+                   {"pages_note", pages.note}};
+  table += render(
+      "run        {runs} runs in {seconds:g} s, seed {seed}; in brackets least and most of the "
+      "runs\nmemory     {pages} pages {pages_note}\n",
+      asked);
+  json.update(asked);
+  return {std::move(json), std::move(table)};
+}
+
 }  // namespace jvpn::perf

@@ -10,7 +10,9 @@
 
 #include "dataplane/stage_clock.h"
 #include "perf/harness/command.h"
+#include "perf/harness/hugepages.h"
 #include "perf/harness/statistics.h"
+#include "perf/pipeline/pipeline_options.h"
 
 namespace jvpn::perf {
 
@@ -60,5 +62,9 @@ using NamedCells = std::vector<std::pair<std::string, Json>>;
 /// One direction's figures stand on top, several in objects of their own; then what is common.
 Json join_directions(const NamedCells& directions, const Json& common);
 std::string cell_table(const NamedCells& cells);
+
+/// Figures and table, with what was asked for and the pages behind them.
+Measured bench_result(const BenchOptions& options, const BenchPages& pages, Json json,
+                      std::string table);
 
 }  // namespace jvpn::perf

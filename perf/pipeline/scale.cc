@@ -5,8 +5,7 @@
 #include <fmt/format.h>
 #include <rte_cycles.h>
 
-#include "perf/harness/progress.h"
-#include "perf/pipeline/bench_run.h"
+#include "perf/pipeline/bench_crew.h"
 
 namespace jvpn::perf {
 namespace {
@@ -14,26 +13,6 @@ namespace {
 constexpr uint32_t kReference = 1'000;  ///< sessions that others are compared with
 constexpr unsigned kScaleWarmUp = 4;    ///< pairs until the caches know this number of sessions
 constexpr Direction kBoth[] = {Direction::kSeal, Direction::kOpen};
-
-using Rigs = std::vector<std::unique_ptr<BenchRig>>;
-
-BenchRig::Options rig_of(const ScaleOptions& options, uint32_t sessions) {
-  return {{sessions, options.suite, 1}, 1, options.batch, options.tuning};
-}
-
-/// A gateway for each number of sessions, all at once: so their phases can take turns.
-Result<Rigs> make_rigs(const ScaleOptions& options) {
-  ProgressLine progress;
-  Rigs rigs;
-  for (const uint32_t sessions : options.sessions) {
-    progress.show(rigs.size(), options.sessions.size(),
-                  fmt::format("setting up {} sessions", sessions));
-    auto rig = BenchRig::create(rig_of(options, sessions));
-    if (!rig) return rig.error();
-    rigs.push_back(*std::move(rig));
-  }
-  return rigs;
-}
 
 /// In the order of the rows: for each number of sessions and size both directions.
 std::vector<BenchCell> scale_cells(const ScaleOptions& options) {
@@ -53,10 +32,10 @@ std::optional<size_t> reference_cell(const ScaleOptions& options, size_t cell) {
   return static_cast<size_t>(at - options.sessions.begin()) * of_rig + cell % of_rig;
 }
 
-Json rows_json(const ScaleOptions& options, const BenchCrew& crew, const Rigs& rigs) {
+Json rows_json(const ScaleOptions& options, const BenchCrew& crew, const Bench& bench) {
   Json rows = Json::array();
   size_t cell = 0;
-  for (const auto& rig : rigs) {
+  for (const auto& rig : bench.rigs) {
     const uint32_t sessions = rig->sessions().shape().count;
     for (const std::string& size : options.sizes) {
       Json row{{"sessions", sessions}, {"size", size_json(size)}};
@@ -99,21 +78,18 @@ std::string scale_table(const ScaleOptions& options, const Json& rows) {
 }
 
 Result<Measured> measure_scale(const ScaleOptions& options) {
-  size_t megabytes = 0;
+  // A gateway for each number of sessions, all at once: so their phases can take turns.
+  std::vector<BenchRig::Options> rigs;
   for (const uint32_t sessions : options.sessions)
-    megabytes += BenchRig::megabytes(rig_of(options, sessions));
-  const auto memory = start_bench(megabytes, 1, options.small_pages);
-  if (!memory) return memory.error();
-  const auto rigs = make_rigs(options);
-  if (!rigs) return rigs.error();
-  std::vector<BenchRig*> pointers;
-  for (const auto& rig : *rigs) pointers.push_back(rig.get());
-  auto crew = BenchCrew::create(pointers, scale_cells(options),
+    rigs.push_back({{sessions, options.suite, 1}, 1, options.batch, options.tuning});
+  const auto bench = start_bench(rigs, options.small_pages);
+  if (!bench) return bench.error();
+  auto crew = BenchCrew::create(bench->rigs, scale_cells(options),
                                 {.bench = options, .warm_up = kScaleWarmUp});
   if (!crew) return crew.error();
-  if (auto done = run_crew(**crew, pointers, options.seconds); !done) return done.error();
-  const Json rows = rows_json(options, **crew, *rigs);
-  return bench_result(options, *memory, {{"rows", rows}}, scale_table(options, rows));
+  if (auto done = (*crew)->run(); !done) return done.error();
+  const Json rows = rows_json(options, **crew, *bench);
+  return bench_result(options, bench->pages, {{"rows", rows}}, scale_table(options, rows));
 }
 
 }  // namespace

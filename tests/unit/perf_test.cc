@@ -116,6 +116,12 @@ TEST(JumpLoad, LossIsTheMedianOfThePairs) {
   EXPECT_NEAR(throughput_loss_percent({{1, 0}, {0.75, 1}}), 25, 1e-9);
 }
 
+TEST(JumpLoad, InterruptedSlicesAreLeftOut) {
+  EXPECT_EQ(undisturbed_cycles({}), 0);
+  EXPECT_EQ(undisturbed_cycles(std::vector<SliceSample>{{100, 0}, {120, 0}, {950, 0}, {110, 0}}),
+            110);
+}
+
 TEST(JumpLoad, CommandLine) {
   const auto parsed = parse_with(add_jump_load_options,
                                  {"--sessions", "10", "--jumps-per-second", "5", "--pairs", "3"});
