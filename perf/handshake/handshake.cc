@@ -7,12 +7,12 @@
 #include <utility>
 
 #include <openssl/evp.h>
-#include <sys/random.h>
 
 #include "common/aead.h"
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/profile.h"
+#include "control/session/system_sources.h"
 #include "perf/harness/command.h"
 #include "perf/harness/engine_node.h"
 #include "perf/harness/interrupt.h"
@@ -28,8 +28,6 @@ constexpr size_t kInitiators = 64;
 constexpr unsigned kHandshakesPerSlice = 16;
 constexpr unsigned kCallsPerSlice = 48;
 constexpr uint32_t kSlotBits = 12;
-constexpr uint64_t kTaiEpoch = (uint64_t{1} << 62) + 1'700'000'010;
-constexpr PeerId kGatewayPeer{0};
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -47,15 +45,8 @@ class Node final : public EngineNode {
     aead_.expand(install.suite, install.traffic_key, tx_key_);
     ++sessions;
   }
-  void random(std::span<uint8_t> bytes) override {
-    static_cast<void>(getrandom(bytes.data(), bytes.size(), 0));
-  }
-  wire::Timestamp timestamp() override {
-    const uint64_t seconds = __builtin_bswap64(kTaiEpoch + ++stamps_);
-    wire::Timestamp stamp{};
-    __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
-    return stamp;
-  }
+  void random(std::span<uint8_t> bytes) override { session::fill_random(bytes); }
+  wire::Timestamp timestamp() override { return test::timestamp_at(Millis{1'000 * ++stamps_}); }
 
   uint64_t sessions = 0;  ///< that got a send side
 
@@ -66,105 +57,9 @@ class Node final : public EngineNode {
   uint64_t stamps_ = 0;
 };
 
-/// A gateway and its peers, which set up one session after the other.
-class Pair {
- public:
-  explicit Pair(Aead aead) : aead_(std::move(aead)) {}
-
-  Result<void> start(Suite suite) {
-    const SecretKey gateway_key = generate_secret_key();
-    session::EngineConfig config = config_for(gateway_key, suite);
-    std::vector<session::EngineConfig> peers;
-    for (size_t i = 0; i < kInitiators; ++i) {
-      const SecretKey key = generate_secret_key();
-      PresharedKey psk;
-      gateway_.random(psk.span());
-      config.peers.push_back({"peer" + std::to_string(i), public_key_of(key), psk, {}});
-      peers.push_back(config_for(key, suite));
-      peers.back().peers.push_back({"gateway", public_key_of(gateway_key), psk, {}});
-    }
-    if (auto started = gateway_.start(std::move(config), now_); !started) return started;
-    for (session::EngineConfig& peer : peers) {
-      auto node = std::make_unique<Node>(aead_);
-      if (auto started = node->start(std::move(peer), now_); !started) return started;
-      initiators_.push_back(std::move(node));
-    }
-    return {};
-  }
-
-  /// One session with the next peer, and its end, off the clock. Adds to the slice.
-  Result<void> set_up(HandshakeSlice& slice) {
-    now_ = now_ + Millis{1};
-    const size_t number = next_++ % kInitiators;
-    Node& initiator = *initiators_[number];
-    const Path path{0,
-                    {IpAddress::v4({192, 0, 2, 1}), wire::kDefaultPort},
-                    {IpAddress::v4({198, 51, 100, static_cast<uint8_t>(number)}), 40'000}};
-    const uint64_t before = gateway_.sessions;
-    const auto begin = Clock::now();
-    initiator.engine->dial(now_, kGatewayPeer, path);
-    slice.initiator += seconds_since(begin);
-    settle(initiator, path, &slice);
-    if (gateway_.sessions == before) return Error{"a handshake did not end in a session"};
-    initiator.engine->terminate(now_, kGatewayPeer, Detail::kOperator);
-    settle(initiator, path, nullptr);
-    initiator.engine->advance(now_);
-    gateway_.engine->advance(now_);
-    settle(initiator, path, nullptr);
-    return {};
-  }
-
- private:
-  static session::EngineConfig config_for(const SecretKey& key, Suite suite) {
-    session::EngineConfig config;
-    config.private_key = key;
-    config.suites = {suite};
-    config.slot_bits = kSlotBits;
-    config.handshakes_per_s = 1'000'000;
-    return config;
-  }
-
-  /// Delivers until both sides are silent.
-  void settle(Node& initiator, const Path& path, HandshakeSlice* slice) {
-    double spent[2]{};
-    while (!initiator.sent.empty() || !gateway_.sent.empty()) {
-      deliver(initiator, gateway_, path, spent[0]);
-      deliver(gateway_, initiator, path, spent[1]);
-    }
-    if (slice == nullptr) return;
-    slice->responder += spent[0];
-    slice->initiator += spent[1];
-  }
-  void deliver(Node& from, Node& to, const Path& path, double& spent) {
-    auto datagrams = std::exchange(from.sent, {});
-    const auto begin = Clock::now();
-    for (auto& datagram : datagrams) test::give(*to.engine, now_, path, datagram.bytes);
-    if (!datagrams.empty()) spent += seconds_since(begin);
-  }
-
-  Aead aead_;
-  Millis now_{1'000};
-  Node gateway_{aead_};
-  std::vector<std::unique_ptr<Node>> initiators_;
-  size_t next_ = 0;
-};
-
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* handle) const {
-    Free(handle);
-  }
-};
-
 /// OpenSSL with everything at hand, as `openssl speed ecdhx25519` has it.
 class RawX25519 {
  public:
-  RawX25519()
-      : ours_(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519")),
-        theirs_(EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519")),
-        context_(EVP_PKEY_CTX_new_from_pkey(nullptr, ours_.get(), nullptr)) {}
-
   bool ready() {
     return context_ && EVP_PKEY_derive_init(context_.get()) == 1 &&
            EVP_PKEY_derive_set_peer(context_.get(), theirs_.get()) == 1 && derive();
@@ -175,59 +70,98 @@ class RawX25519 {
   }
 
  private:
-  std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> ours_;
-  std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> theirs_;
-  std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>> context_;
+  using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+  static Key fresh() { return {EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"), EVP_PKEY_free}; }
+
+  Key ours_ = fresh();
+  Key theirs_ = fresh();
+  std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context_{
+      EVP_PKEY_CTX_new_from_pkey(nullptr, ours_.get(), nullptr), EVP_PKEY_CTX_free};
   std::array<uint8_t, kDhBytes> shared_{};
 };
 
 template <typename Call>
-double seconds_per_call(Call&& call) {
+double seconds_of(Call&& call) {
   const auto begin = Clock::now();
-  for (unsigned i = 0; i < kCallsPerSlice; ++i) call();
-  return seconds_since(begin) / kCallsPerSlice;
+  call();
+  return seconds_since(begin);
 }
 
-class Measurement {
+template <typename Call>
+double seconds_per_call(Call&& call) {
+  return seconds_of([&] {
+           for (unsigned i = 0; i < kCallsPerSlice; ++i) call();
+         }) /
+         kCallsPerSlice;
+}
+
+/// A gateway and its peers, which set up one session after the other.
+class Measurement : EngineWorld<Node, Node> {
  public:
-  static Result<std::unique_ptr<Measurement>> create(Suite suite) {
-    auto aead = Aead::create();
-    if (!aead) return aead.error();
-    std::unique_ptr<Measurement> made(new Measurement(*std::move(aead)));
-    if (!made->raw_.ready()) return Error{"OpenSSL has no X25519"};
-    if (auto started = made->pair_.start(suite); !started) return started.error();
-    return made;
+  explicit Measurement(Aead& aead) : EngineWorld(aead) {
+    for (size_t i = 0; i < kInitiators; ++i) peers.push_back(std::make_unique<Node>(aead));
+  }
+
+  Result<void> start(Suite suite) {
+    if (!raw_.ready()) return Error{"OpenSSL has no X25519"};
+    session::EngineConfig config;
+    config.suites = {suite};
+    config.slot_bits = kSlotBits;
+    config.handshakes_per_s = 1'000'000;
+    return EngineWorld::start(config, config);
   }
 
   /// The raw calls stand between two halves of the handshakes, so that a drift of the machine hits
   /// both alike.
   Result<HandshakeSlice> slice() {
     HandshakeSlice slice;
-    if (auto done = handshakes(slice); !done) return done.error();
-    slice.raw_x25519 = seconds_per_call([this] { raw_.derive(); });
-    slice.product_x25519 =
-        seconds_per_call([this] { static_cast<void>(x25519(secret_, peer_, shared_)); });
-    slice.ephemeral = seconds_per_call([this] { shared_ = public_key_of(secret_); });
-    if (auto done = handshakes(slice); !done) return done.error();
+    for (unsigned i = 0; i < kHandshakesPerSlice; ++i) {
+      if (i == kHandshakesPerSlice / 2) time_raw_calls(slice);
+      if (!set_up(slice)) return Error{"a handshake did not end in a session"};
+    }
     slice.responder /= kHandshakesPerSlice;
     slice.initiator /= kHandshakesPerSlice;
     return slice;
   }
 
  private:
-  explicit Measurement(Aead aead) : pair_(std::move(aead)) {}
-
-  Result<void> handshakes(HandshakeSlice& slice) {
-    for (unsigned i = 0; i < kHandshakesPerSlice / 2; ++i)
-      if (auto done = pair_.set_up(slice); !done) return done;
-    return {};
+  /// One session with the next peer, and its end, off the clock. Adds to the slice.
+  bool set_up(HandshakeSlice& slice) {
+    now = now + Millis{1};
+    const auto number = static_cast<uint32_t>(next_++ % kInitiators);
+    Node& initiator = *peers[number];
+    const uint64_t before = gateway.sessions;
+    slice.initiator +=
+        seconds_of([&] { initiator.engine->dial(now, kGatewayPeer, path_of(number, 0)); });
+    settle(
+        initiator,
+        [&](const Path& path, auto& bytes) {
+          slice.responder += seconds_of([&] { test::give(*gateway.engine, now, path, bytes); });
+        },
+        [&](Node& peer, const Path& path, auto& bytes) {
+          slice.initiator += seconds_of([&] { test::give(*peer.engine, now, path, bytes); });
+        });
+    const bool attached = gateway.sessions != before;
+    initiator.engine->terminate(now, kGatewayPeer, Detail::kOperator);
+    settle(initiator);
+    initiator.engine->advance(now);
+    gateway.engine->advance(now);
+    settle(initiator);
+    return attached;
   }
 
-  Pair pair_;
+  void time_raw_calls(HandshakeSlice& slice) {
+    slice.raw_x25519 = seconds_per_call([this] { raw_.derive(); });
+    slice.product_x25519 =
+        seconds_per_call([this] { static_cast<void>(x25519(secret_, peer_, shared_)); });
+    slice.ephemeral = seconds_per_call([this] { shared_ = public_key_of(secret_); });
+  }
+
   RawX25519 raw_;
   SecretKey secret_ = generate_secret_key();
   PublicKey peer_ = public_key_of(generate_secret_key());
   PublicKey shared_{};
+  size_t next_ = 0;
 };
 
 struct HandshakeOptions {
@@ -267,31 +201,28 @@ Json handshake_json(const std::vector<HandshakeRun>& runs) {
   return json;
 }
 
-std::string handshake_table(const Json& json) {
-  const char* side =
-      "{handshakes_per_s:>10.0f}{handshakes_per_s_min:>10.0f}{handshakes_per_s_max:>10.0f}"
-      "{ratio:>10.3f}{ratio_min:>8.3f}{ratio_max:>8.3f}\n";
-  return render(
-             "{handshakes} handshakes, {suite}, {runs} runs\n\n"
-             "per s, core    median       min       max     ratio     min     max\n",
-             json) +
-         "responder   " + render(side, json["responder"]) + "both sides  " +
-         render(side, json["both_sides"]) +
-         render(
-             "raw X25519  {raw_x25519_per_s:>10.0f}{raw_x25519_per_s_min:>10.0f}"
-             "{raw_x25519_per_s_max:>10.0f}\n\n"
-             "responder  {responder_us_x25519:.1f} us in four X25519, "
-             "{responder_us_ephemeral_key:.1f} us for its ephemeral key, {responder_us_rest:.1f} "
-             "us "
-             "for the rest\n"
-             "ratio      to raw X25519 / 4; of both sides, to raw X25519 / 8\n",
-             json);
-}
+constexpr const char* kHandshakeTable = R"({handshakes} handshakes, {suite}, {runs} runs
+
+per s, core    median       min       max     ratio     min     max
+responder   {responder_handshakes_per_s:>10.0f}{responder_handshakes_per_s_min:>10.0f}\
+{responder_handshakes_per_s_max:>10.0f}{responder_ratio:>10.3f}{responder_ratio_min:>8.3f}\
+{responder_ratio_max:>8.3f}
+both sides  {both_sides_handshakes_per_s:>10.0f}{both_sides_handshakes_per_s_min:>10.0f}\
+{both_sides_handshakes_per_s_max:>10.0f}{both_sides_ratio:>10.3f}{both_sides_ratio_min:>8.3f}\
+{both_sides_ratio_max:>8.3f}
+raw X25519  {raw_x25519_per_s:>10.0f}{raw_x25519_per_s_min:>10.0f}{raw_x25519_per_s_max:>10.0f}
+
+responder  {responder_us_x25519:.1f} us in four X25519, {responder_us_ephemeral_key:.1f} us for its ephemeral key, \
+{responder_us_rest:.1f} us for the rest
+ratio      to raw X25519 / 4; of both sides, to raw X25519 / 8
+)";
 
 Result<Measured> measure_handshakes(const HandshakeOptions& options) {
-  auto measurement = Measurement::create(options.suite);
-  if (!measurement) return measurement.error();
-  if (auto warm = (*measurement)->slice(); !warm) return warm.error();
+  auto aead = Aead::create();
+  if (!aead) return aead.error();
+  Measurement measurement(*aead);
+  if (auto started = measurement.start(options.suite); !started) return started.error();
+  if (auto warm = measurement.slice(); !warm) return warm.error();
   ProgressLine progress;
   std::vector<HandshakeRun> runs;
   uint64_t handshakes = 0;
@@ -299,7 +230,7 @@ Result<Measured> measure_handshakes(const HandshakeOptions& options) {
     std::vector<HandshakeSlice> slices;
     const auto begin = Clock::now();
     while (slices.empty() || (seconds_since(begin) < options.seconds && !interrupted())) {
-      const auto slice = (*measurement)->slice();
+      const auto slice = measurement.slice();
       if (!slice) return slice.error();
       slices.push_back(*slice);
     }
@@ -310,7 +241,7 @@ Result<Measured> measure_handshakes(const HandshakeOptions& options) {
   Json json = handshake_json(runs);
   json["suite"] = to_string(options.suite);
   json["handshakes"] = handshakes;
-  return Measured{json, handshake_table(json)};
+  return Measured{json, render(kHandshakeTable, json)};
 }
 
 double per_second(double seconds) {

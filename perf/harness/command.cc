@@ -79,7 +79,9 @@ void put_spread(Json& json, const std::string& key, const Spread& spread) {
 std::string render(const std::string& text, const Json& json) {
   Arguments arguments;
   add_arguments(json, "", arguments);
-  return fmt::vformat(text, arguments);
+  std::string whole = text;
+  for (size_t at = 0; (at = whole.find("\\\n", at)) != std::string::npos;) whole.erase(at, 2);
+  return fmt::vformat(whole, arguments);
 }
 
 }  // namespace jvpn::perf

@@ -68,7 +68,7 @@ Json describe_environment();
 void put_spread(Json& json, const std::string& key, const Spread& spread);
 
 /// `text` with `{key:…}` replaced by the object's numbers and texts, as fmt does it; those of
-/// objects in it are `{outer_inner}`.
+/// objects in it are `{outer_inner}`. A line that ends in a backslash goes on in the next one.
 std::string render(const std::string& text, const Json& json);
 
 Command add_handshake(CLI::App& app);

@@ -59,14 +59,19 @@ uint32_t be32_of(uint32_t number) {
 }
 
 /// A burst as the worker does it: slots, records, then the first line of each.
-template <typename Record, typename Load>
-void look_up(benchmark::State& state, uint32_t sessions, Load load) {
+template <typename Record, typename Store, typename Load>
+void look_up(benchmark::State& state, Store store, Load load) {
+  need_eal();
+  const auto sessions = static_cast<uint32_t>(state.range(0));
+  SessionTable table(sessions);
+  std::vector<Record> records(sessions);
+  for (uint32_t i = 0; i < sessions; ++i) store(table, i, &records[i]);
   const std::vector<uint32_t> numbers = draws(sessions);
   std::array<const Record*, kDefaultBurst> found{};
   size_t at = 0;
   for ([[maybe_unused]] auto _ : state) {
     for (size_t i = 0; i < kDefaultBurst; ++i) {
-      found[i] = load(numbers[at + i]);
+      found[i] = load(table, numbers[at + i]);
       rte_prefetch0(found[i]);
     }
     for (const Record* record : found) benchmark::DoNotOptimize(record->lanes);
@@ -76,21 +81,16 @@ void look_up(benchmark::State& state, uint32_t sessions, Load load) {
 }
 
 void receive_slot(benchmark::State& state) {
-  need_eal();
-  const auto sessions = static_cast<uint32_t>(state.range(0));
-  SessionTable table(sessions);
-  std::vector<RxRecord> records(sessions);
-  for (uint32_t i = 0; i < sessions; ++i) table.store_rx(ReceiverIndex{i}, &records[i]);
-  look_up<RxRecord>(state, sessions, [&](uint32_t number) { return table.rx(number); });
+  look_up<RxRecord>(
+      state,
+      [](auto& table, uint32_t i, auto* record) { table.store_rx(ReceiverIndex{i}, record); },
+      [](auto& table, uint32_t i) { return table.rx(i); });
 }
 
 void transmit_slot(benchmark::State& state) {
-  need_eal();
-  const auto sessions = static_cast<uint32_t>(state.range(0));
-  SessionTable table(sessions);
-  std::vector<TxRecord> records(sessions);
-  for (uint32_t i = 0; i < sessions; ++i) table.store_tx(PeerId{i}, &records[i]);
-  look_up<TxRecord>(state, sessions, [&](uint32_t number) { return table.tx(PeerId{number}); });
+  look_up<TxRecord>(
+      state, [](auto& table, uint32_t i, auto* record) { table.store_tx(PeerId{i}, record); },
+      [](auto& table, uint32_t i) { return table.tx(PeerId{i}); });
 }
 
 /// Before the cipher and after it, as each packet does; `swap`: every two came in reverse.
@@ -106,15 +106,22 @@ void replay_window(benchmark::State& state) {
   count_items(state, 1);
 }
 
-/// IPv4 destinations of hosts below `bound`, a burst at a time.
-void look_up_routes(benchmark::State& state, const RouteTable& routes, uint32_t bound) {
-  const std::vector<uint32_t> numbers = draws(bound);
+/// Prefixes of a length side by side, and destinations within them, a burst at a time.
+void look_up_routes(benchmark::State& state, const RouteTable::Sizes& sizes, uint8_t length) {
+  const Rcu rcu = idle_rcu();
+  const auto routes = *RouteTable::create(sizes, rcu.get());
+  const auto prefixes = static_cast<uint32_t>(state.range(0));
+  const unsigned host_bits = 32U - length;
+  for (uint32_t i = 0; i < prefixes; ++i)
+    if (!routes->add({host_of(i << host_bits), length}, Target::peer(PeerId{i})))
+      return state.SkipWithError("a route was refused");
+  const std::vector<uint32_t> numbers = draws(prefixes << host_bits);
   std::vector<uint32_t> addresses(kDraws);
   for (size_t i = 0; i < kDraws; ++i) addresses[i] = be32_of(numbers[i]);
   std::array<Target, kDefaultBurst> targets;
   size_t at = 0;
   for ([[maybe_unused]] auto _ : state) {
-    routes.lookup_v4(std::span(addresses).subspan(at, kDefaultBurst), targets);
+    routes->lookup_v4(std::span(addresses).subspan(at, kDefaultBurst), targets);
     benchmark::DoNotOptimize(targets);
     at = (at + kDefaultBurst) % kDraws;
   }
@@ -122,13 +129,7 @@ void look_up_routes(benchmark::State& state, const RouteTable& routes, uint32_t 
 }
 
 void route_hosts(benchmark::State& state) {
-  const Rcu rcu = idle_rcu();
-  const auto hosts = static_cast<uint32_t>(state.range(0));
-  const auto routes = *RouteTable::create({hosts, 8, 0, 0}, rcu.get());
-  for (uint32_t i = 0; i < hosts; ++i)
-    if (!routes->add({host_of(i), 32}, Target::peer(PeerId{i})))
-      return state.SkipWithError("a route was refused");
-  look_up_routes(state, *routes, hosts);
+  look_up_routes(state, {static_cast<uint32_t>(state.range(0)), 8, 0, 0}, 32);
 }
 
 /// Sparse host routes: what they cost to add and to keep.
@@ -164,13 +165,7 @@ void add_routes(benchmark::State& state) {
 
 /// /24 networks; the hosts' table is asked first, as always.
 void route_prefixes(benchmark::State& state) {
-  const Rcu rcu = idle_rcu();
-  const auto prefixes = static_cast<uint32_t>(state.range(0));
-  const auto routes = *RouteTable::create({8, 8, prefixes, 0}, rcu.get());
-  for (uint32_t i = 0; i < prefixes; ++i)
-    if (!routes->add({host_of(i << 8), 24}, Target::peer(PeerId{i})))
-      return state.SkipWithError("a route was refused");
-  look_up_routes(state, *routes, prefixes << 8);
+  look_up_routes(state, {8, 8, static_cast<uint32_t>(state.range(0)), 0}, 24);
 }
 
 TunnelEnds ends_of(bool v4) {

@@ -1,6 +1,6 @@
 // What the control core's parts cost: state machine, timers, a whole handshake, a heartbeat.
 #include <cstdlib>
-#include <utility>
+#include <memory>
 
 #include <benchmark/benchmark.h>
 
@@ -94,34 +94,20 @@ void timer_wheel(benchmark::State& state) {
 }
 BENCHMARK(timer_wheel)->Arg(1'000)->Arg(1'000'000);
 
-struct Pair {
+/// A gateway with one peer, attached.
+struct Pair : perf::EngineWorld<> {
   Pair() {
-    SecretKey keys[2];
-    for (size_t i = 0; i < 2; ++i) nodes[i].random(keys[i].span());
-    keys[1].bytes()[5] ^= 1;
-    for (size_t i = 0; i < 2; ++i) {
-      session::EngineConfig config;
-      config.private_key = keys[i];
-      config.suites = {Suite::kAes128Gcm};
-      config.handshakes_per_s = 1'000'000;
-      config.peers.push_back({"peer", public_key_of(keys[1 - i]), {}, {}});
-      if (!nodes[i].start(std::move(config), now)) std::abort();
-    }
-    nodes[0].engine->dial(now, PeerId{0}, path);
-    settle();
+    session::EngineConfig config;
+    config.suites = {Suite::kAes128Gcm};
+    config.handshakes_per_s = 1'000'000;
+    peers.push_back(std::make_unique<perf::EngineNode>(2));
+    if (!start(config, config)) std::abort();
+    dial();
   }
-
-  /// Delivers what either side sent until both are silent.
-  void settle() {
-    while (!nodes[0].sent.empty() || !nodes[1].sent.empty())
-      for (size_t from = 0; from < 2; ++from)
-        for (auto& datagram : std::exchange(nodes[from].sent, {}))
-          test::give(*nodes[1 - from].engine, now, path, datagram.bytes);
+  void dial() {
+    peers[0]->engine->dial(now, perf::kGatewayPeer, path_of(0, 0));
+    settle(*peers[0]);
   }
-
-  perf::EngineNode nodes[2];
-  Millis now{1'000};
-  Path path;
 };
 
 // Both sides' work: initiation, response, confirmation and its answer, supersession of the last.
@@ -129,11 +115,10 @@ void session_setup(benchmark::State& state) {
   Pair pair;
   for (auto _ : state) {
     pair.now = pair.now + Millis{1};
-    pair.nodes[0].engine->dial(pair.now, PeerId{0}, pair.path);
-    pair.settle();
+    pair.dial();
   }
   uint64_t attached = 0;
-  pair.nodes[1].engine->for_each_session([&](const engine::SessionView&) { ++attached; });
+  pair.gateway.engine->for_each_session([&](const engine::SessionView&) { ++attached; });
   if (attached != 1) state.SkipWithError("no session came of it");
   state.SetItemsProcessed(state.iterations());
 }
@@ -144,8 +129,9 @@ void heartbeat(benchmark::State& state) {
   Pair pair;
   for (auto _ : state) {
     pair.now = pair.now + Millis{500};
-    for (auto& node : pair.nodes) node.engine->advance(pair.now);
-    pair.settle();
+    pair.peers[0]->engine->advance(pair.now);
+    pair.gateway.engine->advance(pair.now);
+    pair.settle(*pair.peers[0]);
   }
   state.SetItemsProcessed(state.iterations());
 }
