@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include <fmt/chrono.h>
 #include <sys/utsname.h>
 
 #include "common/aead.h"
@@ -42,14 +43,6 @@ std::string ipsec_mb_architecture() {
   return aead ? aead->architecture() : aead.error().message;
 }
 
-std::string utc_date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text;
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc)};
-}
-
 }  // namespace
 
 Json describe_environment() {
@@ -64,7 +57,7 @@ Json describe_environment() {
           {"kernel", std::string(kernel.sysname) + " " + kernel.release},
           {"commit", kCommit},
           {"build", JVPN_BUILD},
-          {"date", utc_date()},
+          {"date", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))},
           {"load", load}};
 }
 

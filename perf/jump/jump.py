@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import figures
-import lab_command
+import script
 import tap
 from probe import MS, Stream
 
@@ -67,11 +67,11 @@ class JumpRun:
 
     def run(self):
         count = self.options["count"]
-        lab_command.progress(0, count, "bringing the lab up")
+        script.progress(0, count, "bringing the lab up")
         self.prepare()
         while len(self.jumps) < count:
             self.wait("settled", _SETTLE_S, self.not_settled)
-            lab_command.progress(len(self.jumps), count, "jumping")
+            script.progress(len(self.jumps), count, "jumping")
             self.jump()
 
     def prepare(self):
@@ -277,4 +277,4 @@ def result(options, found, failure):
 
 
 if __name__ == "__main__":
-    lab_command.main(lambda options, found: JumpRun(options, found).run(), result)
+    script.in_lab(lambda options, found: JumpRun(options, found).run(), result)

@@ -1,58 +1,23 @@
 #include "perf/jump/lab_commands.h"
 
-#include <array>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-
-#include "common/file_descriptor.h"
 #include "common/wire.h"
 #include "control/session/state_machine.h"
-#include "perf/harness/child_process.h"
 #include "perf/harness/command.h"
-#include "perf/harness/interrupt.h"
 #include "perf/harness/options.h"
+#include "perf/harness/script.h"
 
 namespace jvpn::perf {
 namespace {
 
 constexpr Needs kLabNeeds{.root = true, .why = "root, for network namespaces and hugepages"};
 
-/// What the child writes to its end; Ctrl-C is passed on to it once, and it still says what it has.
-std::string read_all(int from, ChildProcess& child) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  bool passed_on = false;
-  for (;;) {
-    if (interrupted() && !std::exchange(passed_on, true)) child.signal(SIGINT);
-    pollfd wait{from, POLLIN, 0};
-    if (::poll(&wait, 1, 100) <= 0) continue;
-    const ssize_t bytes = ::read(from, buffer.data(), buffer.size());
-    if (bytes <= 0) return text;
-    text.append(buffer.data(), static_cast<size_t>(bytes));
-  }
-}
-
-/// Has it measured by perf/jump/`script`. Returns when the lab is down again.
+/// Has it measured by one of the scripts.
 Result<Measured> measure_in_lab(const char* script, const Json& options) {
-  ::setenv("JVPN_BUILD", build_folder().c_str(), 1);
-  ::setenv("PYTHONPATH", JVPN_SOURCE_ROOT "/lab", 1);
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_error("pipe");
-  const FileDescriptor from(ends[0]);
-  FileDescriptor to(ends[1]);
-  const std::string path = std::string(JVPN_SOURCE_ROOT "/perf/jump/") + script;
-  auto child = ChildProcess::start({"python3", "-B", path, options.dump()}, to.get(), 2);
-  if (!child) return child.error();
-  to.reset();
-  const Json said = Json::parse(read_all(from.get(), **child), nullptr, false);
-  while ((*child)->alive()) ::poll(nullptr, 0, 20);
-  if (!said.is_object()) return Error{path + " ended without a result"};
-  return Measured{said["json"], said["table"], said["environment"]};
+  const auto started = Script::start(script, options);
+  if (!started) return started.error();
+  const auto said = (*started)->answer();
+  if (!said) return said.error();
+  return Measured{said->at("json"), said->at("table"), said->at("environment")};
 }
 
 /// Bytes of sealed control messages, which way from the client's view they go, and what they are;
@@ -79,7 +44,7 @@ Json message_kinds() {
 
 Result<Measured> measure_jumps(const JumpOptions& options) {
   return measure_in_lab(
-      "jump.py", {{"fault", options.fault},
+      "perf/jump/jump.py", {{"fault", options.fault},
                   {"count", options.count},
                   {"cold", options.cold},
                   {"rtt", options.rtt_ms},
@@ -96,7 +61,7 @@ Result<Measured> measure_jumps(const JumpOptions& options) {
 
 Result<Measured> measure_peers(const PeersOptions& options) {
   return measure_in_lab(
-      "peers.py",
+      "perf/jump/peers.py",
       {{"seconds", options.seconds}, {"rounds", options.rounds}, {"peers", options.peers}});
 }
 
@@ -104,7 +69,9 @@ Result<Measured> measure_peers(const PeersOptions& options) {
 
 void add_jump_options(CLI::App& parser, JumpOptions& options) {
   parser.add_option("--fault", options.fault, "what makes it jump")
-      ->check(CLI::IsMember({"link-down", "blackhole", "planned", "nat-rebind"}))
+      ->check(CLI::IsMember({"link-down", "blackhole", "planned", "nat-rebind"})
+                  .description("link-down|blackhole|planned|nat-rebind"))
+      ->type_name("ENUM")
       ->required();
   add_number(parser, "--count", options.count, 1, 100'000, "jumps");
   parser.add_flag("--cold", options.cold, "candidates aren't validated in advance");

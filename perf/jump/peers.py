@@ -1,7 +1,7 @@
 """The measurement behind `jvpn-perf peers`: the same TCP stream through jvpn and other VPNs, in turns."""
 from statistics import median
 
-import lab_command
+import script
 
 from jvpn_lab import peers
 
@@ -15,7 +15,7 @@ def measure(options, found):
     peers.prepare()
     turns = options["peers"] * options["rounds"]
     for turn, peer in enumerate(turns):
-        lab_command.progress(turn, len(turns), peer)
+        script.progress(turn, len(turns), peer)
         if found[peer]["missing"]:
             continue
         peers.start_tunnel(peer)
@@ -58,4 +58,4 @@ def result(options, found, failure):
 
 
 if __name__ == "__main__":
-    lab_command.main(measure, result)
+    script.in_lab(measure, result)

@@ -8,26 +8,37 @@
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <sys/random.h>
-#include <time.h>
 
+#include "common/policy.h"
+#include "common/profile.h"
 #include "control/neighbor/arp.h"
+#include "dataplane/eal.h"
 #include "perf/harness/interrupt.h"
 #include "perf/harness/keep.h"
+#include "tests/support/packet_builder.h"
 
 namespace jvpn::perf {
 namespace {
 
 constexpr std::chrono::seconds kMemifLimit{30};
+constexpr uint32_t kMegabytes = 512;
 constexpr uint16_t kOuterPort = 40'000;
 constexpr uint16_t kDiscardPort = 9;
 constexpr uint32_t kPeerSlotBits = 8;
 constexpr uint64_t kSampleEvery = 16;
 constexpr PeerId kMemifGateway{0};
 constexpr EtherAddress kEveryone{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+
+/// As the gateway's (perf/ndr/gateway.py): overload and its losses end no session.
+Policy lasting_policy() {
+  Policy policy;
+  policy.session.transport_loss_ttl = Millis{300'000};
+  policy.volatility.heartbeat_volatile = Millis{60'000};
+  policy.volatility.transport_dead = Millis{120'000};
+  policy.volatility.loss_volatile_threshold = 1;
+  return policy;
+}
 
 constexpr size_t kEtherTypeAt = 12;
 constexpr size_t kProtocolAt = kEthernetHeaderBytes + 9;
@@ -36,32 +47,6 @@ constexpr size_t kMessageAt = kUdpAt + kUdpHeaderBytes;
 constexpr size_t kStampAt = kIpv4HeaderBytes + kUdpHeaderBytes;  // in an inner packet
 
 const IpAddress kPeerInside = IpAddress::v4({10, 77, 0, 2});
-
-Millis boot_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return Millis{static_cast<uint64_t>(now.tv_sec) * 1'000 +
-                static_cast<uint64_t>(now.tv_nsec) / 1'000'000};
-}
-
-Error dpdk_error(const std::string& what, int error) {
-  return Error{fmt::format("{}: {}", what, rte_strerror(error < 0 ? -error : error))};
-}
-
-Result<void> start_dpdk(const GatewayProcess& gateway, unsigned ring) {
-  std::vector<std::string> arguments{
-      "jvpn-perf",    "--no-huge",      "--no-shconf", "--no-pci", "--no-telemetry",
-      "--lcores=0@0", "--iova-mode=va", "-m",          "512",      "--log-level=*:4"};
-  for (const char* port : {"wan0", "lan"})
-    arguments.push_back(fmt::format(
-        "--vdev=net_memif_{},role=client,socket={},socket-abstract=no,rsize={},bsize=2048", port,
-        gateway.memif_socket(port), std::countr_zero(ring)));
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
-    return dpdk_error("DPDK can't start", rte_errno);
-  return {};
-}
 
 std::span<uint8_t> bytes_of(rte_mbuf* packet) {
   return {rte_pktmbuf_mtod(packet, uint8_t*), rte_pktmbuf_data_len(packet)};
@@ -72,81 +57,65 @@ void set_length(rte_mbuf* packet, size_t bytes) {
   packet->pkt_len = packet->data_len;
 }
 
-/// IPv4 and UDP around zeros, `size` bytes in all. No UDP checksum, as the time in it changes.
-std::vector<uint8_t> datagram_inside(const IpAddress& from, const IpAddress& to, size_t size) {
-  std::vector<uint8_t> packet(size);
-  write_ip(packet.data(), from, to, kProtocolUdp, kHops, size - kIpv4HeaderBytes);
-  uint8_t* udp = packet.data() + kIpv4HeaderBytes;
-  store_be16(udp, kDiscardPort);
-  store_be16(udp + 2, kDiscardPort);
-  store_be16(udp + 4, size - kIpv4HeaderBytes);
-  return packet;
-}
-
 }  // namespace
 
-void MemifPeer::FreePool::operator()(rte_mempool* pool) const {
-  rte_mempool_free(pool);
-}
-
 Result<std::unique_ptr<MemifPeer>> MemifPeer::create(const NdrOptions& options,
-                                                     const SecretKey& private_key,
-                                                     GatewayProcess& gateway) {
+                                                     const SecretKey& private_key, Script& gateway,
+                                                     const Json& gateway_facts) {
   std::unique_ptr<MemifPeer> peer(new MemifPeer(options, gateway));
-  auto started = start_dpdk(gateway, options.ring);
-  if (started) started = peer->start_ports();
-  if (started) started = peer->start_session(private_key);
+  const auto key = key_from_base64(gateway_facts.at("public_key").get<std::string>());
+  if (!key) return Error{"the gateway's public key is not understood"};
+  auto started = peer->start_ports(gateway_facts.at("folder"));
+  if (started) started = peer->start_session(private_key, *key);
   if (!started) return started.error();
   return peer;
 }
 
-MemifPeer::~MemifPeer() {
-  for (const End& end : ends_) {
-    rte_eth_dev_stop(end.port);
-    rte_eth_dev_close(end.port);
+Result<void> MemifPeer::start_ports(const std::string& folder) {
+  GatewayProfile profile;
+  profile.memory = {.hugepages = false, .megabytes = kMegabytes};
+  profile.eal_args = {"--no-telemetry", "--log-level=*:4"};
+  for (const char* name : {"wan0", "lan"}) {
+    PortProfile& port = profile.ports.emplace_back();
+    port.name = name;
+    port.vdev = fmt::format(
+        "net_memif_{0},role=client,socket={1}/{0}.sock,socket-abstract=no,rsize={2},bsize=2048",
+        name, folder, std::countr_zero(options_.ring));
+    port.rx_descriptors = port.tx_descriptors = static_cast<uint16_t>(options_.ring);
   }
-}
-
-Result<void> MemifPeer::start_ports() {
-  pool_.reset(rte_pktmbuf_pool_create("generator", 4 * options_.ring - 1, 256, 0,
-                                      RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY));
-  if (!pool_) return dpdk_error("packet pool", rte_errno);
+  static auto eal = Eal::start(profile);  // until the process ends
+  if (!eal) return eal.error();
+  const auto pool = make_pool("generator", 4 * options_.ring - 1, 1'500);
+  if (!pool) return pool.error();
+  pool_.reset(*pool);
   ends_[kWan].address = IpAddress::v4({192, 0, 2, 2});
   ends_[kWan].gateway = IpAddress::v4({192, 0, 2, 1});
   ends_[kLan].address = IpAddress::v4({10, 99, 0, 2});
   ends_[kLan].gateway = IpAddress::v4({10, 99, 0, 1});
-  if (auto started = start_port(ends_[kWan], "net_memif_wan0"); !started) return started;
-  return start_port(ends_[kLan], "net_memif_lan");
-}
-
-Result<void> MemifPeer::start_port(End& end, const char* name) {
-  if (rte_eth_dev_get_port_by_name(name, &end.port) != 0)
-    return Error{fmt::format("DPDK has no device {}: is its memif driver installed?", name)};
-  const auto ring = static_cast<uint16_t>(options_.ring);
-  const rte_eth_conf configuration{};
-  rte_ether_addr mac{};
-  int error = rte_eth_dev_configure(end.port, 1, 1, &configuration);
-  if (error == 0) error = rte_eth_rx_queue_setup(end.port, 0, ring, 0, nullptr, pool_.get());
-  if (error == 0) error = rte_eth_tx_queue_setup(end.port, 0, ring, 0, nullptr);
-  if (error == 0) error = rte_eth_dev_start(end.port);
-  if (error == 0) error = rte_eth_macaddr_get(end.port, &mac);
-  if (error != 0) return dpdk_error(name, error);
-  std::ranges::copy(mac.addr_bytes, end.mac.begin());
+  for (const Side side : {kWan, kLan}) {
+    auto port = Port::open(profile.ports[side], {side, 1, pool_.get()});
+    if (!port) return port.error();
+    End& end = ends_[side];
+    end.port = std::make_unique<Port>(*std::move(port));
+    end.id = end.port->info().dpdk_id;
+    end.mac = end.port->info().mac;
+  }
   return {};
 }
 
-Result<void> MemifPeer::start_session(const SecretKey& private_key) {
+Result<void> MemifPeer::start_session(const SecretKey& private_key, const PublicKey& gateway_key) {
   auto done = keep(data_path_, client::dataplane::DataPath::create(
                                    {Prefix{ends_[kLan].address, 32}}, kPeerSlotBits));
   if (!done) return done;
   path_ = {0, {ends_[kWan].address, kOuterPort}, {ends_[kWan].gateway, wire::kDefaultPort}};
   session::EngineConfig config;
   config.private_key = private_key;
-  config.peers.push_back({"gateway", gateway_.public_key(), std::nullopt, {}});
+  config.peers.push_back({"gateway", gateway_key, std::nullopt, {}});
   config.suites = {options_.suite};
   config.slot_bits = kPeerSlotBits;
   config.policy = lasting_policy();
-  return keep(engine_, engine::SessionEngine::create(std::move(config), *this, boot_now()));
+  return keep(engine_,
+              engine::SessionEngine::create(std::move(config), *this, session::boottime_now()));
 }
 
 template <typename Condition>
@@ -157,10 +126,9 @@ Result<void> MemifPeer::until(Condition&& condition, const char* what) {
     receive(ignored);
     keep_alive();
     if (interrupted()) return Error{"interrupted"};
-    if (!gateway_.alive()) return Error{"jvpnd ended:\n" + gateway_.last_messages()};
+    if (!gateway_.alive()) return Error{"jvpnd ended"};
     if (std::chrono::steady_clock::now() >= deadline)
-      return Error{fmt::format("{} within {} s; jvpnd said:\n{}", what, kMemifLimit.count(),
-                               gateway_.last_messages())};
+      return Error{fmt::format("{} within {} s", what, kMemifLimit.count())};
     rte_delay_us_sleep(200);
   }
   return {};
@@ -171,17 +139,14 @@ Result<void> MemifPeer::connect() {
   if (done) done = until([this] { return neighbours_known(); }, "no answer to ARP");
   if (!done) return done;
   build_templates();
-  engine_->dial(boot_now(), kMemifGateway, path_);
+  engine_->dial(session::boottime_now(), kMemifGateway, path_);
   done = until([this] { return data_path_->path().has_value(); }, "no session");
   if (done) done = until([this] { return data_passes(); }, "no data came through");
   return done;
 }
 
 bool MemifPeer::links_up() const {
-  return std::ranges::all_of(ends_, [](const End& end) {
-    rte_eth_link link{};
-    return rte_eth_link_get_nowait(end.port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
-  });
+  return std::ranges::all_of(ends_, [](const End& end) { return end.port->link_up(); });
 }
 
 bool MemifPeer::neighbours_known() {
@@ -205,22 +170,19 @@ bool MemifPeer::data_passes() {
   return receive(ignored) != 0;
 }
 
+/// UDP without checksums, as times and ciphertexts change.
 void MemifPeer::build_templates() {
+  const End& end = ends_[options_.open ? kWan : kLan];
   const IpAddress lan_host = ends_[kLan].address;
-  inner_ = options_.open ? datagram_inside(kPeerInside, lan_host, options_.size)
-                         : datagram_inside(lan_host, kPeerInside, options_.size);
-  if (!options_.open) {
-    envelope_.resize(kEthernetHeaderBytes);
-    write_ethernet(envelope_.data(), ends_[kLan].gateway_mac, ends_[kLan].mac, kEtherTypeIpv4);
-    return;
-  }
-  const std::vector<uint8_t> message(options_.size + wire::kTransportOverhead);
-  std::vector<uint8_t> frame(kMessageAt + message.size());
-  neighbor::write_udp_frame(frame.data(), path_, ends_[kWan].mac, message);
-  write_ethernet(frame.data(), ends_[kWan].gateway_mac, ends_[kWan].mac, kEtherTypeIpv4);
-  store_be16(frame.data() + kUdpAt + 6, 0);  // the ciphertext changes
-  frame.resize(kMessageAt);
-  envelope_ = std::move(frame);
+  const test::Bytes payload(options_.size - kStampAt);
+  inner_ = test::ipv4_packet(options_.open ? kPeerInside : lan_host,
+                             options_.open ? lan_host : kPeerInside,
+                             test::udp_datagram(kDiscardPort, kDiscardPort, payload));
+  const test::Bytes message(options_.size + wire::kTransportOverhead);
+  const test::Bytes sealed = test::ipv4_packet(
+      end.address, end.gateway, test::udp_datagram(kOuterPort, wire::kDefaultPort, message));
+  envelope_ = test::ip_frame(end.gateway_mac, end.mac, options_.open ? sealed : inner_);
+  envelope_.resize(options_.open ? kMessageAt : kEthernetHeaderBytes);
 }
 
 void MemifPeer::send_frame(const End& end, std::span<const uint8_t> frame) {
@@ -228,7 +190,7 @@ void MemifPeer::send_frame(const End& end, std::span<const uint8_t> frame) {
   if (packet == nullptr) return;
   std::ranges::copy(frame, rte_pktmbuf_mtod(packet, uint8_t*));
   set_length(packet, frame.size());
-  if (rte_eth_tx_burst(end.port, 0, &packet, 1) == 0) rte_pktmbuf_free(packet);
+  if (rte_eth_tx_burst(end.id, 0, &packet, 1) == 0) rte_pktmbuf_free(packet);
 }
 
 void MemifPeer::send(const Path&, std::span<const uint8_t> datagram) {
@@ -239,34 +201,28 @@ void MemifPeer::send(const Path&, std::span<const uint8_t> datagram) {
   send_frame(ends_[kWan], {frame.data(), bytes});
 }
 
+/// The envelope and what stands in it.
+void MemifPeer::fill(rte_mbuf* packet, std::span<const uint8_t> content) {
+  auto* data = rte_pktmbuf_mtod(packet, uint8_t*);
+  std::memcpy(data, envelope_.data(), envelope_.size());
+  std::memcpy(data + envelope_.size(), content.data(), content.size());
+  set_length(packet, envelope_.size() + content.size());
+}
+
 unsigned MemifPeer::fill_from_lan(std::span<rte_mbuf*> packets) {
   const uint64_t now = rte_rdtsc();
-  for (rte_mbuf* packet : packets) {
-    auto* data = rte_pktmbuf_mtod(packet, uint8_t*);
-    std::memcpy(data, envelope_.data(), kEthernetHeaderBytes);
-    std::memcpy(data + kEthernetHeaderBytes, inner_.data(), inner_.size());
-    std::memcpy(data + kEthernetHeaderBytes + kStampAt, &now, sizeof now);
-    set_length(packet, kEthernetHeaderBytes + inner_.size());
-  }
+  std::memcpy(inner_.data() + kStampAt, &now, sizeof now);
+  for (rte_mbuf* packet : packets) fill(packet, inner_);
   return static_cast<unsigned>(packets.size());
 }
 
 unsigned MemifPeer::fill_from_peer(std::span<rte_mbuf*> packets) {
   const uint64_t now = rte_rdtsc();
-  for (size_t i = 0; i < packets.size(); ++i) {
-    uint8_t* inner = batch_.next(inner_.size());
-    std::memcpy(inner, inner_.data(), inner_.size());
-    std::memcpy(inner + kStampAt, &now, sizeof now);
-  }
+  std::memcpy(inner_.data() + kStampAt, &now, sizeof now);
+  for (size_t i = 0; i < packets.size(); ++i) std::ranges::copy(inner_, batch_.next(inner_.size()));
   data_path_->seal(batch_);
   unsigned filled = 0;
-  for (const auto message : batch_.packets()) {
-    rte_mbuf* packet = packets[filled++];
-    auto* data = rte_pktmbuf_mtod(packet, uint8_t*);
-    std::memcpy(data, envelope_.data(), kMessageAt);
-    std::memcpy(data + kMessageAt, message.data(), message.size());
-    set_length(packet, kMessageAt + message.size());
-  }
+  for (const auto message : batch_.packets()) fill(packets[filled++], message);
   batch_.clear();
   return filled;
 }
@@ -277,8 +233,7 @@ unsigned MemifPeer::send(unsigned count) {
   const std::span burst(packets.data(), count);
   const unsigned filled = options_.open ? fill_from_peer(burst) : fill_from_lan(burst);
   const End& end = ends_[options_.open ? kWan : kLan];
-  const unsigned sent =
-      rte_eth_tx_burst(end.port, 0, packets.data(), static_cast<uint16_t>(filled));
+  const unsigned sent = rte_eth_tx_burst(end.id, 0, packets.data(), static_cast<uint16_t>(filled));
   rte_pktmbuf_free_bulk(packets.data() + sent, count - sent);
   return sent;
 }
@@ -300,7 +255,7 @@ void MemifPeer::take_arp(End& end, std::span<const uint8_t> frame) {
 
 void MemifPeer::open_sample(std::span<uint8_t> message, LatencyHistogram& latency) {
   opened_.clear();
-  data_path_->open({&message, 1}, boot_now(), opened_);
+  data_path_->open({&message, 1}, session::boottime_now(), opened_);
   if (opened_.empty() || opened_[0].size() < kStampAt + sizeof(uint64_t)) return;
   uint64_t sent_at = 0;
   std::memcpy(&sent_at, opened_[0].data() + kStampAt, sizeof sent_at);
@@ -314,7 +269,7 @@ bool MemifPeer::take_wan(std::span<uint8_t> frame, LatencyHistogram& latency) {
   if (udp <= kUdpHeaderBytes || kUdpAt + udp > frame.size()) return false;
   const auto message = frame.subspan(kMessageAt, udp - kUdpHeaderBytes);
   if (wire::MessageType{message[0]} != wire::MessageType::kData) {
-    test::give(*engine_, boot_now(), path_, message);
+    test::give(*engine_, session::boottime_now(), path_, message);
     return false;
   }
   if (data_frames_++ % kSampleEvery == 0)
@@ -338,7 +293,7 @@ unsigned MemifPeer::receive(LatencyHistogram& latency) {
   unsigned data = 0;
   for (const Side side : {kWan, kLan}) {
     End& end = ends_[side];
-    const unsigned count = rte_eth_rx_burst(end.port, 0, packets.data(), kBurst);
+    const unsigned count = rte_eth_rx_burst(end.id, 0, packets.data(), kBurst);
     for (unsigned i = 0; i < count; ++i) {
       const auto frame = bytes_of(packets[i]);
       if (frame.size() < kEthernetHeaderBytes) continue;
@@ -353,14 +308,13 @@ unsigned MemifPeer::receive(LatencyHistogram& latency) {
 }
 
 void MemifPeer::keep_alive() {
-  const Millis now = boot_now();
+  const Millis now = session::boottime_now();
   if (engine_->next_deadline() <= now) engine_->advance(now);
 }
 
 Result<void> MemifPeer::check() {
-  if (!gateway_.alive()) return Error{"jvpnd ended:\n" + gateway_.last_messages()};
-  if (!data_path_->path())
-    return Error{"the session ended; jvpnd said:\n" + gateway_.last_messages()};
+  if (!gateway_.alive()) return Error{"jvpnd ended"};
+  if (!data_path_->path()) return Error{"the session ended"};
   return {};
 }
 

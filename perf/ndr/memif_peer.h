@@ -17,10 +17,12 @@
 #include "common/ip_header.h"
 #include "control/neighbor/packet_writer.h"
 #include "control/session/system_sources.h"
-#include "perf/harness/engine_node.h"
-#include "perf/ndr/gateway_process.h"
+#include "dataplane/handles.h"
+#include "dataplane/port.h"
+#include "perf/harness/script.h"
 #include "perf/ndr/latency_histogram.h"
 #include "perf/ndr/ndr_options.h"
+#include "tests/support/silent_host.h"
 #include "tools/client/dataplane/data_path.h"
 #include "tools/client/dataplane/seal_batch.h"
 
@@ -32,9 +34,8 @@ class MemifPeer final : public test::SilentHost {
 
   /// Once in a process: starts DPDK on CPU 0.
   static Result<std::unique_ptr<MemifPeer>> create(const NdrOptions& options,
-                                                   const SecretKey& private_key,
-                                                   GatewayProcess& gateway);
-  ~MemifPeer() override;
+                                                   const SecretKey& private_key, Script& gateway,
+                                                   const Json& gateway_facts);
 
   /// Until a data packet has gone through; fails after 30 s.
   Result<void> connect();
@@ -66,7 +67,8 @@ class MemifPeer final : public test::SilentHost {
  private:
   enum Side : uint8_t { kWan, kLan };
   struct End {
-    uint16_t port = 0;
+    std::unique_ptr<Port> port;
+    uint16_t id = 0;  ///< DPDK's
     EtherAddress mac{};
     EtherAddress gateway_mac{};
     bool gateway_known = false;
@@ -74,11 +76,9 @@ class MemifPeer final : public test::SilentHost {
     IpAddress gateway;
   };
 
-  MemifPeer(const NdrOptions& options, GatewayProcess& gateway)
-      : options_(options), gateway_(gateway) {}
-  Result<void> start_ports();
-  Result<void> start_port(End& end, const char* name);
-  Result<void> start_session(const SecretKey& private_key);
+  MemifPeer(const NdrOptions& options, Script& gateway) : options_(options), gateway_(gateway) {}
+  Result<void> start_ports(const std::string& folder);
+  Result<void> start_session(const SecretKey& private_key, const PublicKey& gateway_key);
   void build_templates();
 
   bool links_up() const;
@@ -89,6 +89,7 @@ class MemifPeer final : public test::SilentHost {
   Result<void> until(Condition&& condition, const char* what);
 
   void send_frame(const End& end, std::span<const uint8_t> frame);
+  void fill(rte_mbuf* packet, std::span<const uint8_t> content);
   unsigned fill_from_lan(std::span<rte_mbuf*> packets);
   unsigned fill_from_peer(std::span<rte_mbuf*> packets);
   void take_arp(End& end, std::span<const uint8_t> frame);
@@ -97,11 +98,8 @@ class MemifPeer final : public test::SilentHost {
   void open_sample(std::span<uint8_t> message, LatencyHistogram& latency);
 
   const NdrOptions options_;
-  GatewayProcess& gateway_;
-  struct FreePool {
-    void operator()(rte_mempool* pool) const;
-  };
-  std::unique_ptr<rte_mempool, FreePool> pool_;
+  Script& gateway_;  ///< perf/ndr/gateway.py
+  Pool pool_;
   std::array<End, 2> ends_;
   Path path_;
   std::unique_ptr<client::dataplane::DataPath> data_path_;

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 #include <rte_cycles.h>
+#include <sys/resource.h>
 
 #include "common/profile.h"
 #include "perf/harness/command.h"
@@ -18,6 +19,7 @@
 namespace jvpn::perf {
 namespace {
 
+constexpr int kPriority = -20;  // of both processes: what others do on these CPUs isn't measured
 constexpr double kPdrLoss = 0.005;
 constexpr double kFlatOut = 1'000;  // Mpps: more than anybody can send
 constexpr double kPauseSeconds = 200e-6;
@@ -25,7 +27,7 @@ constexpr double kQuietSeconds = 0.02;  // then nothing is on its way any more
 constexpr double kDrainSeconds = 0.5;
 constexpr unsigned kRepeats = 2;
 constexpr unsigned kMostTrials = 40;  // of a search
-constexpr unsigned kMostConfirmations = 20;
+constexpr int kMostConfirmations = 20;
 constexpr double kLoads[] = {10, 50, 90};
 constexpr std::pair<const char*, double> kReported[] = {
     {"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99_9", 99.9}, {"max", 100}};
@@ -119,131 +121,110 @@ class NdrRun {
 
   /// What was done until an interruption, too.
   Result<Json> run() {
-    show("as fast as it goes");
-    const auto flat_out = trial(kFlatOut);
-    if (!flat_out) return flat_out.error();
+    const TrialResult flat_out = trial(kFlatOut, "as fast as it goes");
     // Not what came through then: a gateway in overload delivers less than it can.
-    const double most = flat_out->mpps;
-    const auto ndr = search(0, most, 0, "NDR");
-    if (!ndr) return ndr.error();
-    ndr_mpps_ = *ndr;
-    const auto pdr = search(*ndr, most, kPdrLoss, "PDR");
-    if (!pdr) return pdr.error();
-    if (ndr_mpps_ > 0)
-      if (auto done = confirm(); !done) return done.error();
-    if (*pdr > 0)
-      if (auto done = measure_latency(*pdr); !done) return done.error();
+    const double most = flat_out.mpps;
+    double ndr = search(0, most, 0, "NDR");
+    const double pdr = search(ndr, most, kPdrLoss, "PDR");
+    confirm(ndr);
+    if (pdr > 0) measure_latency(pdr);
+    if (auto fine = peer_.check(); !fine) return fine.error();
     const auto gbps = [&](double mpps) { return mpps * options_.size * 8 / 1'000; };
-    json_.update({{"ndr_mpps", ndr_mpps_},
-                  {"pdr_mpps", *pdr},
-                  {"ndr_gbps", gbps(ndr_mpps_)},
-                  {"pdr_gbps", gbps(*pdr)},
-                  {"flat_out_mpps", most * (1 - flat_out->loss())},
+    json_.update({{"ndr_mpps", ndr},
+                  {"pdr_mpps", pdr},
+                  {"ndr_gbps", gbps(ndr)},
+                  {"pdr_gbps", gbps(pdr)},
+                  {"flat_out_mpps", most * (1 - flat_out.loss())},
                   {"generator_max", most}});
     return std::move(json_);
   }
 
  private:
-  void show(const std::string& doing) {
-    const size_t done = json_["trials"].size();
-    line_.show(done, std::max(expected_trials_, done + 1), doing);
-  }
+  /// Interrupted, or the session or the gateway ended: no trial counts any more.
+  bool stopped() { return interrupted() || !peer_.check(); }
 
-  Result<TrialResult> trial(double mpps) {
+  TrialResult trial(double mpps, const std::string& doing) {
+    Json& trials = json_["trials"];
+    line_.show(trials.size(), std::max(expected_trials_, trials.size() + 1), doing);
     TrialResult done = Trial(peer_, mpps).run(options_.trial_s);
-    if (auto fine = peer_.check(); !fine) return fine.error();
-    if (!interrupted())
-      json_["trials"].push_back({{"wanted_mpps", done.wanted_mpps},
-                                 {"mpps", done.mpps},
-                                 {"offered", done.offered},
-                                 {"lost", done.lost()},
-                                 {"generator_pauses", done.pauses}});
+    if (!stopped())
+      trials.push_back({{"wanted_mpps", done.wanted_mpps},
+                        {"mpps", done.mpps},
+                        {"offered", done.offered},
+                        {"lost", done.lost()},
+                        {"generator_pauses", done.pauses}});
     return done;
   }
 
-  Result<TrialResult> best_trial(double mpps, double goal, const char* what) {
-    Result<TrialResult> best = Error{};
-    for (unsigned i = 0; i <= kRepeats && !interrupted(); ++i) {
-      show(fmt::format("{} at {:.3f} Mpps", what, mpps));
-      auto next = trial(mpps);
-      if (!next) return next;
-      if (!best || next->loss() < best->loss()) best = std::move(next);
-      if (best->loss() <= goal) break;
-    }
-    return best;
-  }
-
-  Result<double> search(double low, double high, double goal, const char* what) {
+  double search(double low, double high, double goal, const char* what) {
     RateSearch search(low, high, options_.width_percent / 100, goal);
-    for (unsigned i = 0; i < kMostTrials && !interrupted(); ++i) {
+    for (unsigned i = 0; i < kMostTrials; ++i) {
       const auto rate = search.next();
-      if (!rate) break;
-      const auto best = best_trial(*rate, goal, what);
-      if (!best) return best.error();
-      if (!interrupted()) search.take(std::min(best->mpps, *rate), best->loss());
+      if (!rate || stopped()) break;
+      const std::string doing = fmt::format("{} at {:.3f} Mpps", what, *rate);
+      TrialResult best = trial(*rate, doing);
+      for (unsigned more = 0; more < kRepeats && best.loss() > goal && !stopped(); ++more)
+        if (TrialResult next = trial(*rate, doing); next.loss() < best.loss()) best = next;
+      if (!stopped()) search.take(std::min(best.mpps, *rate), best.loss());
     }
     return search.found();
   }
 
   /// At NDR nothing may be lost; as long as something is, NDR was too high, by more each time.
-  Result<void> confirm() {
-    for (unsigned i = 0; i < kMostConfirmations && !interrupted(); ++i) {
-      show(fmt::format("confirming {:.3f} Mpps", ndr_mpps_));
-      const auto done = trial(ndr_mpps_);
-      if (!done) return done.error();
-      if (interrupted()) break;
-      json_["lost_below_ndr"] = done->lost();
-      json_["confirmed_packets"] = done->lost() == 0 ? done->offered : 0;
-      if (done->lost() == 0) break;
-      ndr_mpps_ *= std::max(0.5, 1 - std::ldexp(options_.width_percent / 100, static_cast<int>(i)));
+  void confirm(double& ndr) {
+    for (int i = 0; i < kMostConfirmations && ndr > 0 && !stopped(); ++i) {
+      const TrialResult done = trial(ndr, fmt::format("confirming {:.3f} Mpps", ndr));
+      if (stopped()) return;
+      json_["lost_below_ndr"] = done.lost();
+      json_["confirmed_packets"] = done.lost() == 0 ? done.offered : 0;
+      if (done.lost() == 0) return;
+      ndr *= std::max(0.5, 1 - std::ldexp(options_.width_percent / 100, i));
     }
-    return {};
   }
 
-  Result<void> measure_latency(double pdr_mpps) {
+  void measure_latency(double pdr) {
     for (const double load : kLoads) {
-      if (interrupted()) break;
-      show(fmt::format("latency at {} % of PDR", load));
-      const auto done = trial(pdr_mpps * load / 100);
-      if (!done) return done.error();
-      if (interrupted()) break;
-      Json row{{"load_percent", load}, {"mpps", done->mpps}};
+      if (stopped()) return;
+      const TrialResult done = trial(pdr * load / 100, fmt::format("latency at {} % of PDR", load));
+      if (stopped()) return;
+      Json row{{"load_percent", load}, {"mpps", done.mpps}};
       for (const auto& [name, percent] : kReported)
-        row[name] = static_cast<double>(done->latency.percentile(percent)) * 1e6 /
+        row[name] = static_cast<double>(done.latency.percentile(percent)) * 1e6 /
                     static_cast<double>(rte_get_tsc_hz());
-      row["samples"] = done->latency.samples();
-      row["lost"] = done->lost();
+      row["samples"] = done.latency.samples();
+      row["lost"] = done.lost();
       json_["latency_us"].push_back(std::move(row));
     }
-    return {};
   }
 
   const NdrOptions& options_;
   MemifPeer& peer_;
   ProgressLine line_;
   size_t expected_trials_;
-  double ndr_mpps_ = 0;
   Json json_{{"lost_below_ndr", 0},     // in the confirming trial at NDR
              {"confirmed_packets", 0},  // offered in it; 0: not confirmed
              {"latency_us", Json::array()},
              {"trials", Json::array()}};
 };
 
-std::string ndr_table(const Json& json) {
+constexpr const char* kNdrTable =
+    R"({direction}, {suite}, inner packets of {size} bytes, trials of {trial_s} s
+
+NDR        {ndr_mpps:.3f} Mpps, {ndr_gbps:.2f} Gbit/s; {confirmation}
+PDR        {pdr_mpps:.3f} Mpps, {pdr_gbps:.2f} Gbit/s with at most 0.5 % lost
+flat out   {flat_out_mpps:.3f} Mpps of {generator_max:.3f} offered
+
+% of PDR        Mpps       p50       p90       p99     p99.9       max    lost   latency, us
+)";
+
+std::string ndr_table(Json json) {
   const char* confirmation = json["confirmed_packets"] != 0
                                  ? "0 of {confirmed_packets} packets lost in the confirming trial"
                              : json["lost_below_ndr"] != 0
                                  ? "not confirmed, {lost_below_ndr} packets lost in the last trial"
                                  : "not confirmed";
-  std::string text = render(
-      std::string("{direction}, {suite}, inner packets of {size} bytes, trials of {trial_s} s\n\n"
-                  "NDR        {ndr_mpps:.3f} Mpps, {ndr_gbps:.2f} Gbit/s; ") +
-          confirmation +
-          "\nPDR        {pdr_mpps:.3f} Mpps, {pdr_gbps:.2f} Gbit/s with at most 0.5 % lost\n"
-          "flat out   {flat_out_mpps:.3f} Mpps of {generator_max:.3f} offered\n\n"
-          "% of PDR        Mpps       p50       p90       p99     p99.9       max    lost"
-          "   latency, us\n",
-      json);
+  json["confirmation"] = render(confirmation, json);
+  std::string text = render(kNdrTable, json);
   for (const Json& row : json["latency_us"])
     text += render(
         "{load_percent:<12}{mpps:>8.3f}{p50:>10.1f}{p90:>10.1f}{p99:>10.1f}{p99_9:>10.1f}"
@@ -254,9 +235,15 @@ std::string ndr_table(const Json& json) {
 
 Result<Measured> measure_ndr(const NdrOptions& options) {
   const SecretKey key = generate_secret_key();
-  auto gateway = GatewayProcess::start({public_key_of(key), options.suite, options.ring});
+  ::setpriority(PRIO_PROCESS, 0, kPriority);
+  const auto gateway =
+      Script::start("perf/ndr/gateway.py", {{"peer", key_to_base64(public_key_of(key))},
+                                            {"suite", to_string(options.suite)},
+                                            {"ring", options.ring}});
   if (!gateway) return gateway.error();
-  auto peer = MemifPeer::create(options, key, **gateway);
+  const auto facts = (*gateway)->answer();
+  if (!facts) return facts.error();
+  auto peer = MemifPeer::create(options, key, **gateway, *facts);
   if (!peer) return peer.error();
   if (auto connected = (*peer)->connect(); !connected) return connected.error();
   const auto measured = NdrRun(options, **peer).run();
@@ -269,7 +256,7 @@ Result<Measured> measure_ndr(const NdrOptions& options) {
   json.update(*measured);
   const Json environment{
       {"ports", fmt::format("memif between two processes, rings of {}", options.ring)},
-      {"hugepages", (*gateway)->hugepages()}};
+      {"hugepages", facts->at("hugepages")}};
   return Measured{json, ndr_table(json), environment};
 }
 

@@ -10,7 +10,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path[1:1] = [str(ROOT / "perf/jump"), str(ROOT / "lab")]
+sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/jump", "perf/harness", "lab")]
 import figures  # noqa: E402
 import peers  # noqa: E402
 import probe  # noqa: E402

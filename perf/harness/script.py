@@ -1,5 +1,5 @@
-"""What jvpn-perf's commands in the lab share (perf/jump/lab_commands.cc starts them): options come as a JSON object in
-the first argument, the result goes to stdout as {"json", "table", "environment"}, what is for people to stderr."""
+"""The other side of perf/harness/script.h: options come as a JSON object in the first argument, the answer goes to
+stdout as one line of JSON, what is for people to stderr."""
 import json
 import os
 import sys
@@ -12,6 +12,18 @@ from jvpn_lab.run import guarded
 _STARTED = time.monotonic()
 _BAR = 30
 
+options = json.loads(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].startswith("{") else {}
+_answer = os.dup(1)
+
+
+def silence():
+    """From now on nothing but the answer goes to stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def answer(data):
+    os.write(_answer, json.dumps(data).encode() + b"\n")
+
 
 def progress(done, total, doing):
     if sys.stderr.isatty():
@@ -20,16 +32,16 @@ def progress(done, total, doing):
               end="", file=sys.stderr, flush=True)
 
 
-def main(measure, result):
+def in_lab(measure, result):
     """measure(options, found) fills `found` and may be interrupted or fail at any time; result(options, found,
-    failure) makes what is printed of what there is then. The lab is up until both are done."""
-    options, found, failure = json.loads(sys.argv[1]), {}, None
+    failure) makes the answer {"json", "table", "environment"} of what there is then. The lab is up until both are
+    done."""
+    found, failure = {}, None
 
     def clean_up(_status):
         topology.clean_up(failed=failure is not None)
 
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    silence()
     with guarded(clean_up):
         try:
             topology.lock()
@@ -40,5 +52,4 @@ def main(measure, result):
             pass  # interrupted: what was done until then counts
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr)
-        json.dump(result(options, found, failure), answer)
-        answer.close()
+        answer(result(options, found, failure))
