@@ -4,9 +4,10 @@
 //   phase   some 30 ms: one cell; pairs of slices, pipeline and raw in random order, and one slice
 //           with the stage clock on
 //
-// Worker 0's lcore leads; the others sleep in phases that are not theirs.
+// The control thread leads: it launches each phase on the lcores of its workers.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -21,15 +22,6 @@
 #include "perf/pipeline/samples.h"
 
 namespace jvpn::perf {
-
-/// A kind of traffic to be measured.
-struct BenchCell {
-  size_t rig = 0;
-  Direction direction = Direction::kSeal;
-  std::vector<uint16_t> sizes;
-  bool all_workers = true;  ///< false: worker 0 alone
-  bool updates = false;     ///< for the hook
-};
 
 class BenchCrew {
  public:
@@ -47,56 +39,48 @@ class BenchCrew {
       const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
       Options options);
 
-  /// Launches the lcores; calls `turn` on this thread again and again until they are done. Fails
-  /// when packets went neither out nor into a drop's counter.
-  Result<void> run(const std::function<void()>& turn = rest);
+  /// Calls `turn` on this thread again and again while lcores are at work; without, it sleeps.
+  /// Fails when packets went neither out nor into a drop's counter.
+  Result<void> run(const std::function<void()>& turn = {});
 
   /// By cell, then run.
   const std::vector<std::vector<RunSamples>>& samples() const { return samples_; }
 
  private:
-  struct Order {
+  struct Phase {
     size_t cell = 0;
     unsigned pairs = 1;
     uint64_t seed = 0;
-    bool over = false;
   };
   struct Seat {
     BenchCrew* crew;
     uint16_t worker;
+    std::vector<SliceSample> samples{};  ///< of this phase
   };
 
   BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
             Options options);
   Result<void> make_slices();
-  static void rest();
+  void warm(size_t cell, const std::function<void()>& turn);
+  size_t run_phase(size_t cell, const std::function<void()>& turn);
+  void keep(RunSamples& samples) const;
+  void work(Seat& seat);
+  void do_pairs(Seat& seat, PacketSlices& slices);
   Result<void> check_drops() const;
-  void work(uint16_t worker);
-  void lead();
-  void follow(uint16_t worker);
-  void warm(size_t cell);
-  size_t run_phase(size_t cell, bool counts);
-  void keep(size_t cell, const Order& order);
-  void do_order(uint16_t worker, const Order& order);
-  void give_order(const Order& order);
-  bool together(size_t cell) const { return cells_[cell].all_workers && workers_ > 1; }
 
   const std::vector<std::unique_ptr<BenchRig>>& rigs_;
   std::vector<BenchCell> cells_;
   Options options_;
   uint16_t workers_;
   SpinBarrier barrier_;
+  std::vector<Seat> seats_;                                         ///< by worker
   std::vector<std::vector<std::unique_ptr<PacketSlices>>> slices_;  ///< by cell, worker
   std::vector<std::vector<RunSamples>> samples_;
-  std::vector<std::vector<SliceSample>> fresh_;  ///< by worker, of this phase
-  std::vector<double> pair_ms_;                  ///< by cell: how long one takes
+  std::vector<double> pair_ms_;  ///< by cell: how long one takes
   std::mt19937_64 random_;
-  size_t run_ = 0;
-  Order order_;
-  alignas(64) std::atomic<uint32_t> orders_{0};  ///< given; order_ is the latest
-  alignas(64) std::atomic<uint32_t> done_{0};    ///< workers that finished it
-  alignas(64) std::atomic<uint64_t> elapsed_ms_{0};
-  std::atomic<bool> finished_{false};
+  Phase phase_;
+  std::array<double, kStages> stages_{};  ///< of this phase
+  std::atomic<uint32_t> over_{0};         ///< phases; writer: worker 0's lcore
 };
 
 }  // namespace jvpn::perf

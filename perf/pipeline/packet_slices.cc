@@ -20,29 +20,37 @@ double cycles_of_lap() {
 
 }  // namespace
 
-Result<std::unique_ptr<PacketSlices>> PacketSlices::create(BenchRig& rig, Options options) {
+Result<std::unique_ptr<PacketSlices>> PacketSlices::create(BenchRig& rig, const BenchCell& cell,
+                                                           const BenchOptions& bench,
+                                                           uint16_t worker, uint64_t seed,
+                                                           WorkerTime* time) {
   auto aead = Aead::create();
   if (!aead) return aead.error();
   auto raw = RawAead::create();
   if (!raw) return raw.error();
   return std::unique_ptr<PacketSlices>(
-      new PacketSlices(rig, std::move(options), *std::move(aead), *std::move(raw)));
+      new PacketSlices(rig, cell, bench, worker, seed, time, *std::move(aead), *std::move(raw)));
 }
 
-PacketSlices::PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead raw)
+PacketSlices::PacketSlices(BenchRig& rig, const BenchCell& cell, const BenchOptions& bench,
+                           uint16_t worker, uint64_t seed, WorkerTime* time, Aead aead, RawAead raw)
     : rig_(rig),
-      options_(std::move(options)),
+      cell_(cell),
+      batch_(bench.batch),
+      batches_(bench.batches),
+      worker_(worker),
+      time_(time),
       aead_(std::move(aead)),
       raw_(std::move(raw)),
-      in_(options_.direction == Direction::kSeal ? test::kLan : test::kWan),
-      out_(options_.direction == Direction::kSeal ? test::kWan : test::kLan),
-      random_(options_.seed),
-      plan_(size_t{options_.batch} * options_.batches),
-      packets_(options_.batch),
-      ops_(options_.batch),
-      nonces_(options_.batch),
+      in_(cell.direction == Direction::kSeal ? test::kLan : test::kWan),
+      out_(cell.direction == Direction::kSeal ? test::kWan : test::kLan),
+      random_(seed),
+      templates_(cell.sizes.begin(), cell.sizes.end()),
+      plan_(size_t{batch_} * batches_),
+      packets_(batch_),
+      ops_(batch_),
+      nonces_(batch_),
       lap_cycles_(cycles_of_lap()) {
-  for (const uint16_t bytes : options_.sizes) templates_.emplace_back(bytes);
   for (size_t i = 0; i < plan_.size(); ++i)
     plan_[i].template_index = static_cast<uint16_t>(i % templates_.size());
 }
@@ -55,20 +63,20 @@ void PacketSlices::plan() {
     const uint64_t random = random_();
     planned.session = static_cast<uint32_t>(((random >> 32) * shape.count) >> 32);
     planned.flow = static_cast<uint16_t>(random);
-    planned.lane = static_cast<uint16_t>(options_.worker +
-                                         rig_.workers() * ((random >> 16) % lanes_of_worker));
+    planned.lane =
+        static_cast<uint16_t>(worker_ + rig_.workers() * ((random >> 16) % lanes_of_worker));
     planned.sequence = rig_.take_sequence(planned.session, planned.lane);
   }
 }
 
 std::span<const PacketSlices::Planned> PacketSlices::batch(unsigned number) const {
-  return std::span(plan_).subspan(size_t{number} * options_.batch, options_.batch);
+  return std::span(plan_).subspan(size_t{number} * batch_, batch_);
 }
 
 /// Frames as they come from the inside, or sealed as the peers would. False: packets leaked.
 bool PacketSlices::prepare(std::span<const Planned> batch) {
-  if (rte_pktmbuf_alloc_bulk(rig_.gateway().pool(), packets_.data(), options_.batch) != 0) {
-    lost_ += options_.batch;
+  if (rte_pktmbuf_alloc_bulk(rig_.gateway().pool(), packets_.data(), batch_) != 0) {
+    lost_ += batch_;
     return false;
   }
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -77,7 +85,7 @@ bool PacketSlices::prepare(std::span<const Planned> batch) {
     const LaneId lane{static_cast<uint16_t>(binding.number + batch[i].lane)};
     const uint64_t counter = wire::make_counter(lane, batch[i].sequence);
     const FrameTemplates& frames = templates_[batch[i].template_index];
-    if (options_.direction == Direction::kSeal) {
+    if (cell_.direction == Direction::kSeal) {
       uint8_t* ip = frames.write_to_peer(packets_[i], session, batch[i].flow);
       nonces_[i] = transport_nonce(binding.index, counter);
       ops_[i] = {nullptr, ip, nonces_[i].data(), frames.inner_bytes(), false};
@@ -104,18 +112,18 @@ AeadOp PacketSlices::seal_message(uint32_t session, uint8_t* plain, unsigned byt
 /// All that came out; the rest was dropped.
 void PacketSlices::take() {
   const unsigned got =
-      rte_ring_sc_dequeue_burst(rig_.gateway().tx_ring(out_, options_.worker),
-                                reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
+      rte_ring_sc_dequeue_burst(rig_.gateway().tx_ring(out_, worker_),
+                                reinterpret_cast<void**>(packets_.data()), batch_, nullptr);
   rte_pktmbuf_free_bulk(packets_.data(), got);
-  lost_ += options_.batch - got;
+  lost_ += batch_ - got;
 }
 
 /// Cycles of the polls that take the batch. There is always more to take, so that no idle poll is
 /// among them; the worker sends within the poll.
 uint64_t PacketSlices::poll_all() {
-  Worker& worker = rig_.worker(options_.worker);
+  Worker& worker = rig_.worker(worker_);
   const uint64_t begun = rte_rdtsc();
-  for (size_t left = options_.batch; left != 0;) {
+  for (size_t left = batch_; left != 0;) {
     const size_t polled = worker.poll_once();
     if (polled == 0) [[unlikely]]
       break;
@@ -127,16 +135,16 @@ uint64_t PacketSlices::poll_all() {
 uint64_t PacketSlices::pass(std::span<const Planned> batch, SpinBarrier* barrier) {
   const bool prepared = prepare(batch);
   if (prepared)
-    rte_ring_sp_enqueue_bulk(rig_.gateway().rx_ring(in_, options_.worker),
-                             reinterpret_cast<void**>(packets_.data()), options_.batch, nullptr);
+    rte_ring_sp_enqueue_bulk(rig_.gateway().rx_ring(in_, worker_),
+                             reinterpret_cast<void**>(packets_.data()), batch_, nullptr);
   if (barrier != nullptr) barrier->meet();
   if (!prepared) return 0;
   if (stages_ != nullptr) stages_->start();
-  if (options_.time != nullptr) options_.time->since.store(rte_rdtsc(), std::memory_order_release);
+  if (time_ != nullptr) time_->since.store(rte_rdtsc(), std::memory_order_release);
   const uint64_t cycles = poll_all();
-  if (options_.time != nullptr) {
-    options_.time->spent.fetch_add(cycles, std::memory_order_relaxed);
-    options_.time->since.store(0, std::memory_order_release);
+  if (time_ != nullptr) {
+    time_->spent.fetch_add(cycles, std::memory_order_relaxed);
+    time_->since.store(0, std::memory_order_release);
   }
   take();
   return cycles;
@@ -148,32 +156,32 @@ double PacketSlices::per_packet(uint64_t cycles) const {
 
 double PacketSlices::pipeline(SpinBarrier* barrier) {
   uint64_t cycles = 0;
-  for (unsigned i = 0; i < options_.batches; ++i) cycles += pass(batch(i), barrier);
+  for (unsigned i = 0; i < batches_; ++i) cycles += pass(batch(i), barrier);
   return per_packet(cycles);
 }
 
 double PacketSlices::raw(SpinBarrier* barrier) {
   uint64_t cycles = 0;
-  for (unsigned i = 0; i < options_.batches; ++i) {
+  for (unsigned i = 0; i < batches_; ++i) {
     const bool prepared = prepare(batch(i));
     if (barrier != nullptr) barrier->meet();
     if (!prepared) continue;
     const uint64_t begun = rte_rdtsc();
-    if (options_.direction == Direction::kSeal)
+    if (cell_.direction == Direction::kSeal)
       raw_.seal(ops_);
     else
       raw_.open(ops_);
     cycles += rte_rdtsc() - begun;
-    rte_pktmbuf_free_bulk(packets_.data(), options_.batch);
+    rte_pktmbuf_free_bulk(packets_.data(), batch_);
   }
   return per_packet(cycles);
 }
 
 std::array<double, kStages> PacketSlices::stages() {
   StageClock clock;
-  Worker& worker = rig_.worker(options_.worker);
+  Worker& worker = rig_.worker(worker_);
   worker.set_stage_clock(stages_ = &clock);
-  for (unsigned i = 0; i < options_.batches; ++i) pass(batch(i), nullptr);
+  for (unsigned i = 0; i < batches_; ++i) pass(batch(i), nullptr);
   worker.set_stage_clock(stages_ = nullptr);
   std::array<double, kStages> figures{};
   for (size_t stage = 0; stage < kStages; ++stage) {

@@ -57,19 +57,22 @@ struct alignas(64) WorkerTime {
   }
 };
 
+/// A kind of traffic to be measured.
+struct BenchCell {
+  size_t rig = 0;
+  Direction direction = Direction::kSeal;
+  std::vector<uint16_t> sizes;  ///< of inner packets, in equal shares
+  bool all_workers = true;      ///< false: worker 0 alone
+  bool updates = false;         ///< for the crew's hook
+};
+
 class PacketSlices {
  public:
-  struct Options {
-    uint16_t worker = 0;
-    Direction direction = Direction::kSeal;
-    std::vector<uint16_t> sizes;  ///< of inner packets, in equal shares
-    uint32_t batch = 512;         ///< packets in a ring at once
-    unsigned batches = 4;         ///< of a slice
-    uint64_t seed = 1;
-    WorkerTime* time = nullptr;  ///< told of pipeline slices
-  };
-  /// Fails when the CPU can't run the AEADs. `rig` outlives it.
-  static Result<std::unique_ptr<PacketSlices>> create(BenchRig& rig, Options options);
+  /// Fails when the CPU can't run the AEADs. `rig` outlives it. `time`, if any, is told of pipeline
+  /// slices.
+  static Result<std::unique_ptr<PacketSlices>> create(BenchRig& rig, const BenchCell& cell,
+                                                      const BenchOptions& bench, uint16_t worker,
+                                                      uint64_t seed, WorkerTime* time);
 
   size_t packets() const { return plan_.size(); }
   void plan();
@@ -89,7 +92,8 @@ class PacketSlices {
     uint16_t lane;  ///< of the binding that the session has by then
     uint64_t sequence;
   };
-  PacketSlices(BenchRig& rig, Options options, Aead aead, RawAead raw);
+  PacketSlices(BenchRig& rig, const BenchCell& cell, const BenchOptions& bench, uint16_t worker,
+               uint64_t seed, WorkerTime* time, Aead aead, RawAead raw);
   std::span<const Planned> batch(unsigned number) const;
   bool prepare(std::span<const Planned> batch);
   AeadOp seal_message(uint32_t session, uint8_t* plain, unsigned bytes);
@@ -99,7 +103,11 @@ class PacketSlices {
   double per_packet(uint64_t cycles) const;
 
   BenchRig& rig_;
-  Options options_;
+  BenchCell cell_;
+  uint32_t batch_;    ///< packets in a ring at once
+  unsigned batches_;  ///< of a slice
+  uint16_t worker_;
+  WorkerTime* time_;
   Aead aead_;
   RawAead raw_;
   uint16_t in_;
