@@ -17,8 +17,6 @@ SECTIONS = {"pipeline": "The worker's pipeline", "scale": "Over many sessions",
             "publish": "While bindings are published", "ndr": "Through real ports",
             "jump": "Traffic while a session jumps", "jump-load": "A worker while sessions jump",
             "handshake": "New sessions", "peers": "Beside other VPNs"}
-# Keys by which a result that does not name its command is recognised.
-TELLTALES = {"p99_blocked_ms": "jump", "throughput_loss_percent": "jump-load"}
 # What a command was told: these are no figures, but tell which results may be compared.
 SETTINGS = ("fault", "cold", "suite", "direction", "size", "bytes", "sessions", "rate", "trial_s", "seed",
             "slice_ms", "runs", "rounds", "seconds", "bound", "burst", "width_percent")
@@ -76,12 +74,7 @@ def parse_results(file, text):
     for data in found:
         if not isinstance(data, dict):
             raise ValueError(f"{file}: expected what `jvpn-perf … --json` prints, got {type(data).__name__}")
-    return [Result(file, name if isinstance(name := data.get("command", guess_command(data)), str) else "unknown", data)
-            for data in found]
-
-def guess_command(data):
-    """Of results from before every command named itself."""
-    return next((command for key, command in TELLTALES.items() if key in data), None)
+    return [Result(file, name if isinstance(name := data.get("command"), str) else "unknown", data) for data in found]
 
 def number(data, key):
     """None without such a number."""
