@@ -1,6 +1,8 @@
 // What samples say together: medians, percentiles. Pure, any thread.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -16,12 +18,28 @@ std::vector<double> each_of(const Items& items, Figure&& figure) {
   return values;
 }
 
+inline std::vector<double> sorted(std::span<const double> samples) {
+  std::vector<double> copy(samples.begin(), samples.end());
+  std::ranges::sort(copy);
+  return copy;
+}
+
 /// Nearest rank: the smallest sample that at least `percent` of all are not above. 0 without
 /// samples.
-double percentile(std::span<const double> samples, double percent);
+inline double percentile(std::span<const double> samples, double percent) {
+  if (samples.empty()) return 0;
+  const double rank = std::ceil(percent / 100 * static_cast<double>(samples.size()));
+  const auto at = static_cast<size_t>(std::max(rank, 1.0)) - 1;
+  return sorted(samples)[std::min(at, samples.size() - 1)];
+}
 
 /// The middle sample; the mean of the two in the middle of an even number. 0 without samples.
-double median(std::span<const double> samples);
+inline double median(std::span<const double> samples) {
+  if (samples.empty()) return 0;
+  const std::vector<double> ascending = sorted(samples);
+  const size_t end = ascending.size();
+  return (ascending[(end - 1) / 2] + ascending[end / 2]) / 2;
+}
 
 struct Spread {
   double median = 0;
@@ -29,6 +47,10 @@ struct Spread {
   double max = 0;
 };
 /// Zeros without samples.
-Spread spread(std::span<const double> samples);
+inline Spread spread(std::span<const double> samples) {
+  if (samples.empty()) return {};
+  const auto [least, most] = std::ranges::minmax(samples);
+  return {median(samples), least, most};
+}
 
 }  // namespace jvpn::perf

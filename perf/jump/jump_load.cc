@@ -133,19 +133,17 @@ Result<Measured> measure_jump_load(const JumpLoadOptions& options) {
     for (const uint64_t end = rte_rdtsc() + cycles_of_ms(2 * kDrainMs); rte_rdtsc() < end;)
       rig.worker().poll_once();
   };
-  auto crew = BenchCrew::create(bench->rigs, load_cells(options),
-                                {.bench = phases,
-                                 .phase_ms = std::max(options.slice_ms / 2, 1U),
-                                 .raw = false,
-                                 .before = settle});
+  const auto crew = BenchCrew::measure(bench->rigs, load_cells(options),
+                                       {.bench = phases,
+                                        .phase_ms = std::max(options.slice_ms / 2, 1U),
+                                        .raw = false,
+                                        .before = settle},
+                                       [&] { jumps.turn(); });
   if (!crew) return crew.error();
-  if (auto done = (*crew)->run([&] { jumps.turn(); }); !done) return done.error();
   const uint64_t packets = rig.gateway().total(&WorkerCounters::rx_packets);
   const uint64_t dropped = rig.gateway().all_drops();
   if (dropped > packets / kMostDropped)
     return Error{fmt::format("the worker dropped {} of {} packets", dropped, packets)};
-  if (const uint64_t refused = rig.sessions().refused(); refused != 0)
-    return Error{fmt::format("the publisher refused {} bindings", refused)};
   Json json = pairs_json(pairs_of((*crew)->samples()));
   json.update(
       {{"jumps_per_s", jumps.per_second()},

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <fmt/format.h>
+#include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
@@ -24,12 +25,21 @@ double ms_since(BenchClock::time_point begun) {
 
 }  // namespace
 
-Result<std::unique_ptr<BenchCrew>> BenchCrew::create(
+Result<std::unique_ptr<BenchCrew>> BenchCrew::measure(
     const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
-    Options options) {
+    Options options, const std::function<void()>& turn) {
   std::unique_ptr<BenchCrew> crew(new BenchCrew(rigs, std::move(cells), std::move(options)));
-  if (auto made = crew->make_slices(); !made) return made.error();
+  auto done = crew->make_slices();
+  if (done) done = crew->run(turn);
+  if (!done) return done.error();
   return crew;
+}
+
+Json BenchCrew::figures(size_t cell) const {
+  const BenchCell& kind = cells_[cell];
+  return cell_json(samples_[cell],
+                   {mean_bytes(kind.sizes), kind.all_workers ? workers_ : 1U,
+                    static_cast<double>(rte_get_tsc_hz()), rigs_[kind.rig]->gateway().all_drops()});
 }
 
 BenchCrew::BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs,
@@ -79,7 +89,7 @@ Result<void> BenchCrew::run(const std::function<void()>& turn) {
       line.show(std::min(static_cast<size_t>(ms_since(begun) / 1'000), total), total, "measuring");
     } while (ms_since(begun) < until && !interrupted());
   }
-  return check_drops();
+  return check();
 }
 
 /// Until nearly every session has had a packet: what a worker learns by a flow's first one is
@@ -166,12 +176,16 @@ void BenchCrew::do_pairs(Seat& seat, PacketSlices& slices) {
   }
 }
 
-Result<void> BenchCrew::check_drops() const {
+Result<void> BenchCrew::check() const {
   uint64_t lost = 0;
   uint64_t drops = 0;
   for (const auto& cell : slices_)
     for (const auto& slices : cell) lost += slices->lost();
-  for (const auto& rig : rigs_) drops += rig->gateway().all_drops();
+  for (const auto& rig : rigs_) {
+    drops += rig->gateway().all_drops();
+    if (const uint64_t refused = rig->sessions().refused(); refused != 0)
+      return Error{fmt::format("the publisher refused {} bindings", refused)};
+  }
   if (lost == drops) return {};
   return Error{fmt::format("{} packets didn't come out, {} were counted as drops", lost, drops)};
 }

@@ -34,17 +34,17 @@ class BenchCrew {
     /// Worker 0's lcore, before each phase's slices; may poll the rig's worker 0.
     std::function<void(const BenchCell&)> before{};
   };
-  /// All rigs have the same number of workers and outlive it.
-  static Result<std::unique_ptr<BenchCrew>> create(
-      const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
-      Options options);
-
+  /// Measures the cells; all rigs have the same number of workers and outlive what is returned.
   /// Calls `turn` on this thread again and again while lcores are at work; without, it sleeps.
-  /// Fails when packets went neither out nor into a drop's counter.
-  Result<void> run(const std::function<void()>& turn = {});
+  /// Fails when packets went neither out nor into a drop's counter, or a binding was refused.
+  static Result<std::unique_ptr<BenchCrew>> measure(
+      const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
+      Options options, const std::function<void()>& turn = {});
 
   /// By cell, then run.
   const std::vector<std::vector<RunSamples>>& samples() const { return samples_; }
+  /// What a cell's samples say: cell_json().
+  Json figures(size_t cell) const;
 
  private:
   struct Phase {
@@ -61,12 +61,13 @@ class BenchCrew {
   BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
             Options options);
   Result<void> make_slices();
+  Result<void> run(const std::function<void()>& turn);
   void warm(size_t cell, const std::function<void()>& turn);
   size_t run_phase(size_t cell, const std::function<void()>& turn);
   void keep(RunSamples& samples) const;
   void work(Seat& seat);
   void do_pairs(Seat& seat, PacketSlices& slices);
-  Result<void> check_drops() const;
+  Result<void> check() const;
 
   const std::vector<std::unique_ptr<BenchRig>>& rigs_;
   std::vector<BenchCell> cells_;

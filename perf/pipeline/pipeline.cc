@@ -1,8 +1,6 @@
 // jvpn-perf pipeline: shipping workers between in-memory ports, beside the raw AEAD.
 #include <thread>
 
-#include <rte_cycles.h>
-
 #include "perf/pipeline/bench_crew.h"
 
 namespace jvpn::perf {
@@ -42,21 +40,16 @@ Result<Measured> measure_pipeline(const PipelineOptions& options) {
   const auto bench = start_bench({shape}, options.small_pages);
   if (!bench) return bench.error();
   const std::vector<BenchCell> cells = pipeline_cells(options);
-  auto crew = BenchCrew::create(bench->rigs, cells, {.bench = options});
+  const auto crew = BenchCrew::measure(bench->rigs, cells, {.bench = options});
   if (!crew) return crew.error();
-  if (auto done = (*crew)->run(); !done) return done.error();
-
-  const CellFacts facts{mean_bytes(sizes_of(options.size)), options.workers,
-                        static_cast<double>(rte_get_tsc_hz()),
-                        bench->rigs.front()->gateway().all_drops()};
   NamedCells directions;
   for (size_t cell = 0; cell < cells.size(); ++cell) {
     if (!cells[cell].all_workers) continue;
-    const auto& runs = (*crew)->samples()[cell];
     Json& json =
-        directions.emplace_back(to_string(cells[cell].direction), cell_json(runs, facts)).second;
+        directions.emplace_back(to_string(cells[cell].direction), (*crew)->figures(cell)).second;
+    const auto& samples = (*crew)->samples();
     if (options.workers > 1)
-      json["scaling"] = scaling_json((*crew)->samples()[cell + 1], runs, options.workers);
+      json["scaling"] = scaling_json(samples[cell + 1], samples[cell], options.workers);
   }
   const Json common{{"suite", to_string(options.suite)},
                     {"size", size_json(options.size)},

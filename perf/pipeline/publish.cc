@@ -1,9 +1,6 @@
 // jvpn-perf publish: what a worker loses while the control core publishes binding updates.
 #include <algorithm>
 
-#include <fmt/format.h>
-#include <rte_cycles.h>
-
 #include "perf/pipeline/bench_crew.h"
 #include "perf/pipeline/paced_updates.h"
 
@@ -61,17 +58,14 @@ std::string publish_table(const NamedCells& directions, const Json& common) {
 }
 
 Measured evaluate_publish(const PublishOptions& options, const BenchPages& pages,
-                          const BenchCrew& crew, const PacedUpdates& updates, uint64_t drops) {
-  const CellFacts facts{mean_bytes(sizes_of(options.size)), 1,
-                        static_cast<double>(rte_get_tsc_hz()), drops};
+                          const BenchCrew& crew, const PacedUpdates& updates) {
   NamedCells directions;
   double worst = -100;
   for (const Direction direction : directions_of(options.direction)) {
-    const auto& with = crew.samples()[2 * directions.size()];
-    const auto& without = crew.samples()[2 * directions.size() + 1];
-    const Spread lost = lost_of(with, without);
-    Json json = cell_json(with, facts);
-    json["without_updates"] = cell_json(without, facts);
+    const size_t with = 2 * directions.size();
+    const Spread lost = lost_of(crew.samples()[with], crew.samples()[with + 1]);
+    Json json = crew.figures(with);
+    json["without_updates"] = crew.figures(with + 1);
     put_spread(json, "throughput_lost_percent", lost);
     directions.emplace_back(to_string(direction), std::move(json));
     worst = std::max(worst, lost.median);
@@ -116,17 +110,15 @@ Result<Measured> measure_publish(const PublishOptions& options) {
   };
   WorkerTime time;
   PacedUpdates updates(rig.worker(), options.updates_per_second, &time, {update, clean_up});
-  auto crew =
-      BenchCrew::create(bench->rigs, publish_cells(options),
-                        {.bench = options,
-                         .phase_ms = options.slice_ms,
-                         .time = &time,
-                         .before = [&](const BenchCell& cell) { updates.direct(cell.updates); }});
+  const auto crew =
+      BenchCrew::measure(bench->rigs, publish_cells(options),
+                         {.bench = options,
+                          .phase_ms = options.slice_ms,
+                          .time = &time,
+                          .before = [&](const BenchCell& cell) { updates.direct(cell.updates); }},
+                         [&] { updates.turn(); });
   if (!crew) return crew.error();
-  if (auto done = (*crew)->run([&] { updates.turn(); }); !done) return done.error();
-  if (const uint64_t refused = rig.sessions().refused(); refused != 0)
-    return Error{fmt::format("the publisher refused {} bindings", refused)};
-  return evaluate_publish(options, bench->pages, **crew, updates, rig.gateway().all_drops());
+  return evaluate_publish(options, bench->pages, **crew, updates);
 }
 
 }  // namespace

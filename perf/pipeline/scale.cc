@@ -3,7 +3,6 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <rte_cycles.h>
 
 #include "perf/pipeline/bench_crew.h"
 
@@ -40,9 +39,7 @@ Json rows_json(const ScaleOptions& options, const BenchCrew& crew, const Bench& 
     for (const std::string& size : options.sizes) {
       Json row{{"sessions", sessions}, {"size", size_json(size)}};
       for (const Direction direction : kBoth) {
-        const CellFacts facts{mean_bytes(sizes_of(size)), 1, static_cast<double>(rte_get_tsc_hz()),
-                              rig->gateway().all_drops()};
-        Json json = cell_json(crew.samples()[cell], facts);
+        Json json = crew.figures(cell);
         json["over_1000"] = nullptr;
         if (const auto reference = reference_cell(options, cell))
           put_spread(json, "over_1000",
@@ -84,10 +81,9 @@ Result<Measured> measure_scale(const ScaleOptions& options) {
     rigs.push_back({{sessions, options.suite, 1}, 1, options.batch, options.tuning});
   const auto bench = start_bench(rigs, options.small_pages);
   if (!bench) return bench.error();
-  auto crew = BenchCrew::create(bench->rigs, scale_cells(options),
-                                {.bench = options, .warm_up = kScaleWarmUp});
+  const auto crew = BenchCrew::measure(bench->rigs, scale_cells(options),
+                                       {.bench = options, .warm_up = kScaleWarmUp});
   if (!crew) return crew.error();
-  if (auto done = (*crew)->run(); !done) return done.error();
   const Json rows = rows_json(options, **crew, *bench);
   return bench_result(options, bench->pages, {{"rows", rows}}, scale_table(options, rows));
 }
