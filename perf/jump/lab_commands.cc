@@ -43,20 +43,20 @@ Json message_kinds() {
 }
 
 Result<Measured> measure_jumps(const JumpOptions& options) {
-  return measure_in_lab(
-      "perf/jump/jump.py", {{"fault", options.fault},
-                  {"count", options.count},
-                  {"cold", options.cold},
-                  {"rtt", options.rtt_ms},
-                  {"rate", options.rate},
-                  {"bytes", options.bytes},
-                  {"policy", options.policy},
-                  {"timelines", options.timelines},
-                  {"keep_logs", options.keep_logs},
-                  {"max_switches_per_min", session::kMaxSwitchesPerMin},
-                  {"max_flaps_per_min", session::kMaxFlapsPerMin},
-                  {"messages", message_kinds()},
-                  {"longest_message", wire::kMaxControlPlaintext + wire::kTransportOverhead}});
+  return measure_in_lab("perf/jump/jump.py", {{"fault", options.fault},
+                                              {"count", options.count},
+                                              {"cold", options.cold},
+                                              {"rtt", options.rtt_ms},
+                                              {"rate", options.rate},
+                                              {"bytes", options.bytes},
+                                              {"policy", options.policy},
+                                              {"timelines", options.timelines},
+                                              {"keep_logs", options.keep_logs},
+                                              {"max_switches_per_min", session::kMaxSwitchesPerMin},
+                                              {"max_flaps_per_min", session::kMaxFlapsPerMin},
+                                              {"messages", message_kinds()},
+                                              {"longest_message", wire::kMaxControlPlaintext +
+                                                                      wire::kTransportOverhead}});
 }
 
 Result<Measured> measure_peers(const PeersOptions& options) {

@@ -14,7 +14,7 @@ import tempfile
 
 import script
 
-from jvpn_lab import machine
+from jvpn_lab import machine, topology
 from jvpn_lab.console import Failure, show_tail
 from jvpn_lab.run import end_process, guarded, program, require_within, run
 
@@ -59,6 +59,7 @@ def main():
 
     script.silence()
     with guarded(clean_up):
+        topology.lock()  # a lab beside it would take CPUs, and hugepages when ours go back
         hugepages = machine.reserve_hugepages((_MEGABYTES + _MORE_MEGABYTES) // 2, pages)
         private = run(program("jvpn"), "genkey")
         (folder / "gateway.key").touch(mode=0o600)
