@@ -1,6 +1,7 @@
 """The measurement behind `jvpn-perf jump`: the lab, traffic each way, and N jumps of one session, one after the other:
   settled → fault → both ends on another binding → traffic flows → heal → settled → …
 Nothing waits for a fixed time: each arrow is a condition with a bound."""
+import itertools
 import json
 import re
 import shutil
@@ -52,9 +53,9 @@ class EventLog:
     def switched(self, since):
         """ns of a committed switch since then: the row by which the session was ATTACHED anew; else None. The log's
         times are whole milliseconds."""
-        return next((event["ts_ms"] * MS for event in self.follow() if event["event"] == "STATE_CHANGE"
-                     and event["ts_ms"] >= since // MS and event["to"] == "ATTACHED"
-                     and event["reason"] == "TRANSPORT_SWITCH_OK"), None)
+        recent = itertools.takewhile(lambda event: event["ts_ms"] >= since // MS, reversed(self.follow()))
+        return next((event["ts_ms"] * MS for event in recent if event["event"] == "STATE_CHANGE"
+                     and event["to"] == "ATTACHED" and event["reason"] == "TRANSPORT_SWITCH_OK"), None)
 
 
 class JumpRun:
@@ -115,14 +116,15 @@ class JumpRun:
             self.apply_fault()
             self.wait("jumped", _JUMP_S + self.dead_ms / 1000, lambda: self.not_switched(record["fault_at"]))
             self.wait("flowing again", _JUMP_S, lambda: self.not_flowing(self.bound_at))
+            record["done_at"] = time.time_ns()
+            self.wait("attached", _JUMP_S, self.not_attached)
+            record |= {"to": self.active, "session_kept": True}
+            record["tcp_kept"] = traffic.transfer_goes_on(_TCP_S) and processes.runs("transfer-receiver")
         except SystemExit:
             self.jumps.pop()  # cut short, not failed
             raise
         finally:
-            record["done_at"] = time.time_ns()
-        self.wait("attached", _JUMP_S, self.not_attached)
-        record |= {"to": self.active, "session_kept": True,
-                   "tcp_kept": traffic.transfer_goes_on(_TCP_S) and processes.runs("transfer-receiver")}
+            record.setdefault("done_at", time.time_ns())
         self.heal(record["from"])
 
     def apply_fault(self):
