@@ -27,7 +27,7 @@ bool write_count(const std::string& path, size_t count) {
 
 }  // namespace
 
-Result<HugepageReservation> HugepageReservation::make(size_t megabytes, const std::string& folder) {
+Result<std::shared_ptr<void>> reserve_hugepages(size_t megabytes, const std::string& folder) {
   const std::string total_file = folder + "/nr_hugepages";
   const std::string free_file = folder + "/free_hugepages";
   const auto total = read_count(total_file);
@@ -35,27 +35,24 @@ Result<HugepageReservation> HugepageReservation::make(size_t megabytes, const st
   if (!total || !free) return Error{"the kernel has no 2 MB pages"};
   const size_t wanted = (megabytes + kPageMegabytes - 1) / kPageMegabytes;
   const size_t missing = wanted - std::min(wanted, *free);
-  if (missing == 0) return HugepageReservation(folder, 0);
+  if (missing == 0) return std::shared_ptr<void>();
   if (!write_count(total_file, *total + missing))
     return Error{fmt::format("{}: can't be written: are you root?", total_file)};
-  HugepageReservation made(folder, missing);
+  const std::shared_ptr<void> made(nullptr, [=](void*) {
+    const size_t now = read_count(total_file).value_or(0);
+    write_count(total_file, now - std::min(now, missing));
+  });
   if (read_count(free_file).value_or(0) >= wanted) return made;
   return Error{fmt::format("the kernel can't give {} free pages of 2 MB", wanted)};
 }
 
-HugepageReservation::~HugepageReservation() {
-  if (made_ == 0) return;
-  const std::string path = folder_ + "/nr_hugepages";
-  const size_t now = read_count(path).value_or(0);
-  write_count(path, now - std::min(now, made_));
-}
-
 BenchPages choose_pages(size_t megabytes, bool small_pages) {
-  if (small_pages) return {std::nullopt, "4 kB", "as asked: a gateway is faster on 2 MB pages"};
-  auto reserved = HugepageReservation::make(megabytes + kSpareMegabytes);
-  if (reserved) return {*std::move(reserved), "2 MB", ""};
-  return {std::nullopt, "4 kB",
-          "no 2 MB pages (" + reserved.error().message + "): TLB misses make everything slower"};
+  if (small_pages) return {false, "as asked: a gateway is faster on 2 MB pages", nullptr};
+  const auto reserved = reserve_hugepages(megabytes + kSpareMegabytes);
+  if (reserved) return {true, "", *reserved};
+  return {false,
+          "no 2 MB pages (" + reserved.error().message + "): TLB misses make everything slower",
+          nullptr};
 }
 
 }  // namespace jvpn::perf

@@ -122,7 +122,7 @@ Result<Bench> start_bench(const std::vector<BenchRig::Options>& rigs, bool small
   for (const BenchRig::Options& rig : rigs) megabytes += BenchRig::megabytes(rig);
   Bench bench{choose_pages(megabytes, small_pages), {}};
   test::EalOptions eal{.megabytes = static_cast<uint32_t>(megabytes),
-                       .hugepages = bench.pages.reserved.has_value()};
+                       .hugepages = bench.pages.huge};
   const uint32_t cpus = std::max(std::thread::hardware_concurrency(), 1U);
   for (uint32_t worker = 0; worker < rigs.front().workers; ++worker)
     eal.workers.push_back((worker + 1) % cpus);

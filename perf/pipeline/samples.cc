@@ -154,7 +154,7 @@ Measured bench_result(const BenchOptions& options, const BenchPages& pages, Json
                    {"burst", options.tuning.burst},
                    {"prefetch_ahead", options.tuning.prefetch_ahead},
                    {"seed", options.seed},
-                   {"pages", pages.size},
+                   {"pages", pages.size()},
                    {"pages_note", pages.note}};
   table += render(
       "run        {runs} runs in {seconds:g} s, seed {seed}; in brackets least and most of the "

@@ -227,7 +227,7 @@ class Hugepages : public testing::Test {
 TEST_F(Hugepages, FreeOnesAreEnough) {
   set(10, 8);
   {
-    const auto pages = HugepageReservation::make(16, folder_);
+    const auto pages = reserve_hugepages(16, folder_);
     EXPECT_TRUE(pages.ok());
     EXPECT_EQ(total(), 10U);
   }
@@ -239,9 +239,9 @@ TEST_F(Hugepages, ThoseThatWereMadeGoBack) {
   std::filesystem::remove(folder_ + "/free_hugepages");
   std::filesystem::create_symlink("nr_hugepages", folder_ + "/free_hugepages");  // all are free
   {
-    auto pages = HugepageReservation::make(16, folder_);
+    auto pages = reserve_hugepages(16, folder_);
     ASSERT_TRUE(pages.ok());
-    const HugepageReservation moved = *std::move(pages);
+    const auto moved = *std::move(pages);
     EXPECT_EQ(total(), 8U);
   }
   EXPECT_EQ(total(), 5U);
@@ -249,12 +249,12 @@ TEST_F(Hugepages, ThoseThatWereMadeGoBack) {
 
 TEST_F(Hugepages, WhatTheKernelCantGiveIsPutBack) {
   set(10, 8);
-  EXPECT_FALSE(HugepageReservation::make(17, folder_).ok());  // free_hugepages stays as it is
+  EXPECT_FALSE(reserve_hugepages(17, folder_).ok());  // free_hugepages stays as it is
   EXPECT_EQ(total(), 10U);
 }
 
 TEST_F(Hugepages, AKernelWithoutThem) {
-  EXPECT_FALSE(HugepageReservation::make(2, folder_).ok());
+  EXPECT_FALSE(reserve_hugepages(2, folder_).ok());
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/nr_hugepages"));
 }
 
