@@ -11,6 +11,7 @@
 
 #include "common/assert.h"
 #include "dataplane/eal.h"
+#include "dataplane/own_ipsec_mb.h"
 #include "perf/harness/interrupt.h"
 #include "perf/harness/progress.h"
 
@@ -57,11 +58,18 @@ BenchCrew::BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs,
 }
 
 Result<void> BenchCrew::make_slices() {
+  std::vector<IpsecMb> libraries;  // raw calls of two workers share no more than the workers do
+  for (uint16_t worker = 0; worker < workers_; ++worker) {
+    auto own = own_ipsec_mb();
+    if (!own) return own.error();
+    libraries.push_back(*std::move(own));
+  }
   for (size_t cell = 0; cell < cells_.size(); ++cell) {
     const unsigned crew = cells_[cell].all_workers ? workers_ : 1;
     for (uint16_t worker = 0; worker < crew; ++worker) {
-      auto slices = PacketSlices::create(*rigs_[cells_[cell].rig], cells_[cell], options_.bench,
-                                         worker, random_(), worker == 0 ? options_.time : nullptr);
+      auto slices =
+          PacketSlices::create(*rigs_[cells_[cell].rig], cells_[cell], options_.bench, worker,
+                               libraries[worker], random_(), worker == 0 ? options_.time : nullptr);
       if (!slices) return slices.error();
       slices_[cell].push_back(*std::move(slices));
     }

@@ -22,11 +22,11 @@ double cycles_of_lap() {
 
 Result<std::unique_ptr<PacketSlices>> PacketSlices::create(BenchRig& rig, const BenchCell& cell,
                                                            const BenchOptions& bench,
-                                                           uint16_t worker, uint64_t seed,
-                                                           WorkerTime* time) {
-  auto aead = Aead::create();
+                                                           uint16_t worker, const IpsecMb& library,
+                                                           uint64_t seed, WorkerTime* time) {
+  auto aead = Aead::create(library);
   if (!aead) return aead.error();
-  auto raw = RawAead::create();
+  auto raw = RawAead::create(library);
   if (!raw) return raw.error();
   return std::unique_ptr<PacketSlices>(
       new PacketSlices(rig, cell, bench, worker, seed, time, *std::move(aead), *std::move(raw)));

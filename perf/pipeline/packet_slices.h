@@ -69,10 +69,11 @@ struct BenchCell {
 class PacketSlices {
  public:
   /// Fails when the CPU can't run the AEADs. `rig` outlives it. `time`, if any, is told of pipeline
-  /// slices.
+  /// slices. `library` is the worker's alone.
   static Result<std::unique_ptr<PacketSlices>> create(BenchRig& rig, const BenchCell& cell,
                                                       const BenchOptions& bench, uint16_t worker,
-                                                      uint64_t seed, WorkerTime* time);
+                                                      const IpsecMb& library, uint64_t seed,
+                                                      WorkerTime* time);
 
   size_t packets() const { return plan_.size(); }
   void plan();

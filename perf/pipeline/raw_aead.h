@@ -16,8 +16,8 @@ namespace jvpn::perf {
 
 class RawAead {
  public:
-  static Result<RawAead> create() {
-    auto manager = create_ipsec_mb_manager();
+  static Result<RawAead> create(const IpsecMb& library) {
+    auto manager = create_ipsec_mb_manager(library);
     if (!manager) return manager.error();
     return RawAead(*std::move(manager));
   }
