@@ -83,6 +83,6 @@ def write_profiles(settings: Settings, directory: Path = LAB_DIR) -> None:
     else:
         _render("lab-client.yaml.in", directory / "client.yaml", _common(directory, settings) | {
             "SOCKET": directory / "jvpn-client.sock", "ENDPOINTS": settings.endpoints,
-            "GATEWAY_PUBLIC_KEY": (directory / "keys/gateway.pub").read_text().strip()})
+            "ALLOWED": settings.allowed, "GATEWAY_PUBLIC_KEY": (directory / "keys/gateway.pub").read_text().strip()})
     _write_gateway(directory, settings, "gateway.yaml", NODE="gw1", HOST=1, KEY="gateway", PEER=peer,
                    SOCKET=directory / "jvpnd.sock", LAN='10.99.0.1/24, "fd99::1/64"')

@@ -37,6 +37,7 @@ class Settings:
     site: bool = False  # a second gateway, which dials the first, instead of the client; all links are emulated
     emulated: Iterable[str] = ()  # links that can be delayed, lost by the frame, attacked
     endpoints: str = endpoints(*(gateway4(link) for link in LINKS))
+    allowed: str = '10.99.0.0/24, "fd99::/64"'  # what the client routes into the tunnel
     suite: str = "aes-128-gcm"
     rekey_ms: int = 120_000
     policy: str = "version: 1"  # of both ends

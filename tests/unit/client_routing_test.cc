@@ -28,8 +28,12 @@ TEST(RoutingPlanTest, OrdinaryPrefixesAreMainRoutes) {
   const std::vector<Prefix> allowed{prefix("10.99.0.0/24"), prefix("fd99::/64")};
   const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
   const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0);
-  ASSERT_EQ(plan.routes.size(), 2U);
-  for (const Route& route : plan.routes) EXPECT_EQ(route.table, 254U);
+  ASSERT_EQ(plan.guards.size(), 2U);
+  for (const Route& guard : plan.guards) {
+    EXPECT_EQ(guard.table, 254U);
+    EXPECT_EQ(guard.device, 0) << "unreachable";
+    EXPECT_EQ(guard.metric, 7U);
+  }
   EXPECT_TRUE(plan.rules.empty());
 }
 
@@ -37,9 +41,9 @@ TEST(RoutingPlanTest, FullTunnelGoesByItsOwnTable) {
   const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("10.99.0.0/24"), prefix("::/0")};
   const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
   const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 3);
-  EXPECT_EQ(plan.routes[0].table, routing_mark(3));
-  EXPECT_EQ(plan.routes[1].table, 254U);
-  EXPECT_EQ(plan.routes[2].table, routing_mark(3));
+  EXPECT_EQ(plan.guards[0].table, routing_mark(3));
+  EXPECT_EQ(plan.guards[1].table, 254U);
+  EXPECT_EQ(plan.guards[2].table, routing_mark(3));
   ASSERT_EQ(plan.rules.size(), 5U);  // v4: endpoint, suppress, mark; v6: suppress, mark
   EXPECT_EQ(plan.rules[0].udp_to, endpoints[0]);
   EXPECT_EQ(plan.rules[1].suppress_up_to, 0);
@@ -51,8 +55,8 @@ TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
   const std::vector<Prefix> allowed{prefix("10.0.0.0/8"), prefix("172.16.0.0/12")};
   const std::vector<Endpoint> endpoints{endpoint("10.1.2.3:51900")};
   const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0);
-  EXPECT_EQ(plan.routes[0].table, routing_mark(0));
-  EXPECT_EQ(plan.routes[1].table, 254U);
+  EXPECT_EQ(plan.guards[0].table, routing_mark(0));
+  EXPECT_EQ(plan.guards[1].table, 254U);
   EXPECT_EQ(plan.rules.at(1).suppress_up_to, 8);
 }
 
@@ -92,8 +96,9 @@ TEST_F(PrivateNetwork, SplitTunnelComesAndGoes) {
   run([] {
     const std::string before = output_of("ip addr; ip route; ip -6 route; ip rule; ip -6 rule");
     {
-      auto tunnel = TunnelInterface::create("jvpn0", {prefix("10.99.0.0/24"), prefix("fd99::/64")},
-                                            {endpoint("192.0.2.1:51900")});
+      auto tunnel =
+          TunnelInterface::create("jvpn0", std::vector{prefix("10.99.0.0/24"), prefix("fd99::/64")},
+                                  std::vector{endpoint("192.0.2.1:51900")});
       ASSERT_TRUE(tunnel) << tunnel.error().message;
       EXPECT_FALSE((*tunnel)->mark());
       auto done = (*tunnel)->configure({prefix("10.77.0.2/24"), prefix("fd77::2/128")}, 1'420);
@@ -112,6 +117,11 @@ TEST_F(PrivateNetwork, SplitTunnelComesAndGoes) {
       EXPECT_EQ(addresses.find("fd77::2"), std::string::npos);
       EXPECT_NE(addresses.find("mtu 1400"), std::string::npos);
     }
+    EXPECT_NE(output_of("ip route").find("unreachable 10.99.0.0/24"), std::string::npos);
+    EXPECT_NE(output_of("ip -6 route").find("unreachable fd99::/64"), std::string::npos);
+    const auto released = release_guards("jvpn0");
+    ASSERT_TRUE(released) << released.error().message;
+    EXPECT_EQ(*released, 2U);
     EXPECT_EQ(output_of("ip addr; ip route; ip -6 route; ip rule; ip -6 rule"), before);
   });
 }
@@ -120,8 +130,9 @@ TEST_F(PrivateNetwork, FullTunnelKeepsItsOwnPacketsOutside) {
   run([] {
     const std::string before = output_of("ip route show table all; ip rule; ip -6 rule");
     {
-      auto tunnel = TunnelInterface::create("jvpn0", {prefix("0.0.0.0/0"), prefix("::/0")},
-                                            {endpoint("198.51.100.1:51900")});
+      auto tunnel =
+          TunnelInterface::create("jvpn0", std::vector{prefix("0.0.0.0/0"), prefix("::/0")},
+                                  std::vector{endpoint("198.51.100.1:51900")});
       ASSERT_TRUE(tunnel) << tunnel.error().message;
       ASSERT_TRUE((*tunnel)->mark());
       auto done = (*tunnel)->configure({prefix("10.77.0.2/32"), prefix("fd77::2/128")}, 1'420);
@@ -146,12 +157,14 @@ TEST_F(PrivateNetwork, FullTunnelKeepsItsOwnPacketsOutside) {
       EXPECT_EQ(to_string(path->local.address), "192.0.2.2");
       EXPECT_NE(path->local.port, 0);
       EXPECT_EQ(underlay.inner_mtu(path->remote), 1'440);
+      const auto released = (*tunnel)->release();
+      ASSERT_TRUE(released) << released.error().message;
     }
     EXPECT_EQ(output_of("ip route show table all; ip rule; ip -6 rule"), before);
   });
 }
 
-TEST_F(PrivateNetwork, WhatAKilledClientLeftIsRemoved) {
+TEST_F(PrivateNetwork, RulesToAnEmptyTableAreRemoved) {
   run([] {
     const std::string before = output_of("ip rule; ip -6 rule");
     auto netlink = std::move(Netlink::open()).value();
@@ -160,18 +173,70 @@ TEST_F(PrivateNetwork, WhatAKilledClientLeftIsRemoved) {
     for (const Rule& rule : plan_routing(allowed, endpoints, 1, 0).rules)
       ASSERT_TRUE(netlink->add_rule(rule));
     EXPECT_NE(output_of("ip rule; ip -6 rule"), before);
-    const auto slot = claim_routing_slot(*netlink);
+    const auto slot = claim_routing_slot(*netlink, 1);
     ASSERT_TRUE(slot) << slot.error().message;
     EXPECT_EQ(*slot, 0U);
     EXPECT_EQ(output_of("ip rule; ip -6 rule"), before);
   });
 }
 
+constexpr const char* kRouting =
+    "ip route show table all; ip -6 route show table all; ip rule; ip -6 rule";
+
+TEST_F(PrivateNetwork, GuardsStandBeforeTheDeviceIsUpAndOutliveIt) {
+  run([] {
+    const std::string before = output_of(kRouting);
+    const auto closed = [](const char* address) {
+      const std::string answer = output_of(std::string("ip route get ") + address);
+      return answer.find("unreachable") != std::string::npos ||
+             answer.find("No route to host") != std::string::npos;
+    };
+    const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("::/0")};
+    const std::vector<Endpoint> endpoints{endpoint("198.51.100.1:51900")};
+    std::string left;
+    for (int life = 0; life < 2; ++life) {
+      auto tunnel = TunnelInterface::create("jvpn0", allowed, endpoints);
+      ASSERT_TRUE(tunnel) << tunnel.error().message;
+      EXPECT_TRUE(closed("203.0.113.5") && closed("2001:db8:9::1")) << "not attached yet";
+      EXPECT_FALSE(release_guards("jvpn0")) << "its client runs";
+      ASSERT_TRUE((*tunnel)->configure({prefix("10.77.0.2/32"), prefix("fd77::2/128")}, 1'420));
+      EXPECT_FALSE(closed("203.0.113.5") || closed("2001:db8:9::1"));
+      tunnel->reset();  // as a killed client leaves it: the kernel takes the device away
+      EXPECT_TRUE(closed("203.0.113.5") && closed("2001:db8:9::1")) << "the client is gone";
+      if (life == 1) {
+        EXPECT_EQ(output_of(kRouting), left) << "the second one adopted everything";
+      }
+      left = output_of(kRouting);
+    }
+    const auto released = release_guards("jvpn0");
+    ASSERT_TRUE(released) << released.error().message;
+    EXPECT_EQ(*released, 2U);
+    EXPECT_EQ(output_of(kRouting), before);
+  });
+}
+
+TEST_F(PrivateNetwork, GuardsFollowAChangedProfileAndOtherClientsKeepTheirs) {
+  run([] {
+    const std::vector<Endpoint> old_endpoint{endpoint("198.51.100.1:51900")};
+    ASSERT_TRUE(TunnelInterface::create("jvpn1", std::vector{prefix("0.0.0.0/0")}, old_endpoint));
+    const std::string others = output_of(kRouting);
+    ASSERT_TRUE(TunnelInterface::create("jvpn0", std::vector{prefix("0.0.0.0/0"), prefix("::/0")},
+                                        old_endpoint));
+    const std::vector<Prefix> split{prefix("10.99.0.0/24")};
+    ASSERT_TRUE(TunnelInterface::create("jvpn0", split, old_endpoint));
+    const std::string now = output_of(kRouting);
+    EXPECT_NE(now.find("unreachable 10.99.0.0/24"), std::string::npos);
+    EXPECT_EQ(now.find("table 51901"), std::string::npos) << now;
+    ASSERT_TRUE(release_guards("jvpn0"));
+    EXPECT_EQ(output_of(kRouting), others);
+  });
+}
+
 TEST_F(PrivateNetwork, TwoClientsTakeTwoTables) {
   run([] {
     const auto start = [](const char* name) {
-      auto tunnel =
-          TunnelInterface::create(name, {prefix("0.0.0.0/0")}, {endpoint("198.51.100.1:51900")});
+      auto tunnel = TunnelInterface::create(name, std::vector{prefix("0.0.0.0/0")},
+                                            std::vector{endpoint("198.51.100.1:51900")});
       EXPECT_TRUE(tunnel);
       EXPECT_TRUE((*tunnel)->configure({prefix("10.77.0.2/32")}, 1'420));
       return std::move(tunnel).value();
@@ -184,7 +249,7 @@ TEST_F(PrivateNetwork, TwoClientsTakeTwoTables) {
 
 TEST_F(PrivateNetwork, ErrorsNameTheThingAndTheCause) {
   run([] {
-    auto tunnel = TunnelInterface::create("jvpn0", {prefix("192.0.2.0/24")}, {});
+    auto tunnel = TunnelInterface::create("jvpn0", std::vector{prefix("192.0.2.0/24")}, {});
     ASSERT_TRUE(tunnel);
     output_of("ip route add 192.0.2.0/24 dev wan0 proto static");
     auto taken = TunnelInterface::create("jvpn0", {}, {});

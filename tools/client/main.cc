@@ -1,5 +1,5 @@
 // jvpn-client PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the host can't carry the tunnel, 2
-// for a bad profile.
+// for a bad profile. jvpn-client --release PROFILE: opens a host that a client left closed.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,6 +17,7 @@
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/client/control/client.h"
+#include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/private_memory.h"
 
@@ -39,14 +40,39 @@ void open_log(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
-int run(const std::string& profile_path, const std::string& level) {
+struct Words {
+  std::string profile;
+  std::string level = "info";
+  bool release = false;
+  bool stay_closed = false;
+};
+
+/// What was routed into the tunnel goes its former way again.
+int release(const std::string& profile_path) {
+  const auto loaded = admin::load_client(profile_path);
+  if (!loaded) {
+    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+    return kBadProfile;
+  }
+  const std::string& interface = loaded->profile.interface.name;
+  const auto released = tunnel::release_guards(interface);
+  if (!released) {
+    std::fprintf(stderr, "%s\n", released.error().message.c_str());
+    return kRuntimeFailure;
+  }
+  std::printf("%s: %zu unreachable routes removed\n", interface.c_str(), *released);
+  return 0;
+}
+
+int run(const Words& words) {
+  const std::string& profile_path = words.profile;
   const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_client(profile_path);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
-  open_log(level);
+  open_log(words.level);
   if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   const FileDescriptor signals = open_signals();
   if (!signals) {
@@ -57,10 +83,15 @@ int run(const std::string& profile_path, const std::string& level) {
       loaded->profile, "jvpn-client", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   auto client = control::Client::create(std::move(loaded).value(), events);
-  const auto done = client ? (*client)->run(signals.get()) : Result<void>(client.error());
+  const auto at_stop = words.stay_closed ? control::AtStop::kStayClosed : control::AtStop::kRelease;
+  const auto done = client ? (*client)->run(signals.get(), at_stop) : Result<void>(client.error());
   events.close();
   if (done) return 0;
   spdlog::error("{}", done.error().message);
+  spdlog::warn(
+      "what the profile routes into the tunnel stays unreachable; `jvpn-client --release "
+      "{}` opens it",
+      profile_path);
   return kRuntimeFailure;
 }
 
@@ -70,17 +101,22 @@ int run(const std::string& profile_path, const std::string& level) {
 int main(int argc, char** argv) try {
   CLI::App app(
       "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
-  std::string profile;
-  std::string level = "info";
-  app.add_option("PROFILE", profile, "YAML profile with role: client")->required();
-  app.add_option("--log-level", level, "what goes to stderr")
+  jvpn::client::Words words;
+  app.add_option("PROFILE", words.profile, "YAML profile with role: client")->required();
+  app.add_option("--log-level", words.level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
+  auto* const stay = app.add_flag("--stay-closed", words.stay_closed,
+                                  "what the profile routes into the tunnel stays unreachable after "
+                                  "SIGTERM, too, as it does after a crash");
+  app.add_flag("--release", words.release,
+               "runs no client: takes away the unreachable routes that one left")
+      ->excludes(stay);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
   }
-  return jvpn::client::run(profile, level);
+  return words.release ? jvpn::client::release(words.profile) : jvpn::client::run(words);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn-client: %s\n", error.what());
   return 1;

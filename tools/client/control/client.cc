@@ -133,7 +133,7 @@ Result<void> Client::watch_descriptors() {
   return loop_.add(paths_->descriptor(), kLinksTag);
 }
 
-Result<void> Client::run(int signal_fd) {
+Result<void> Client::run(int signal_fd, AtStop at_stop) {
   signals_ = signal_fd;
   if (auto watched = watch_descriptors(); !watched) return watched;
   spdlog::info("{}: started, gateway {}", profile_.node, profile_.gateway.name);
@@ -149,7 +149,7 @@ Result<void> Client::run(int signal_fd) {
   engine_->shutdown(session::boottime_now());
   spdlog::info("{}: stopped", profile_.node);
   if (host_->failure()) return *host_->failure();
-  return {};
+  return at_stop == AtStop::kRelease ? tunnel_->release() : Result<void>{};
 }
 
 void Client::run_what_is_due(Millis now) {

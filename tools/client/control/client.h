@@ -29,17 +29,20 @@
 
 namespace jvpn::client::control {
 
+/// What becomes of the guards (tunnel/routing.h) at a stop by signal.
+enum class AtStop : uint8_t { kRelease, kStayClosed };
+
 class Client {
  public:
-  /// Creates the TUN and opens the admin socket. `events` outlives the client.
+  /// Sets the guards, creates the TUN and opens the admin socket. `events` outlives the client.
   static Result<std::unique_ptr<Client>> create(admin::LoadedClient loaded,
                                                 events::EventLog& events);
   ~Client();
 
   /// Keeps a session with the gateway until `signal_fd`, a signalfd(2), tells of another signal
   /// than SIGHUP, which reloads the policy; then ends it, telling the gateway. An Error: the host's
-  /// network could not be configured.
-  Result<void> run(int signal_fd);
+  /// network could not be configured; the guards then stay in any case.
+  Result<void> run(int signal_fd, AtStop at_stop);
 
  private:
   Client(ClientProfile profile, EventLoop loop, events::EventLog& events);

@@ -87,11 +87,13 @@ Request route_request(uint16_t type, int flags, const Route& route) {
   header.rtm_dst_len = route.to.length;
   header.rtm_table = RT_TABLE_UNSPEC;  // in RTA_TABLE
   header.rtm_protocol = kOurProtocol;
-  header.rtm_scope = route.to.address.is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-  header.rtm_type = RTN_UNICAST;
+  const bool leads = route.device != 0;
+  header.rtm_scope = leads && route.to.address.is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  header.rtm_type = leads ? RTN_UNICAST : RTN_UNREACHABLE;
   request.put(RTA_TABLE, route.table);
   request.put(RTA_DST, route.to.address);
-  request.put(RTA_OIF, static_cast<uint32_t>(route.device));
+  if (leads) request.put(RTA_OIF, static_cast<uint32_t>(route.device));
+  if (route.metric != 0) request.put(RTA_PRIORITY, route.metric);
   return request;
 }
 
@@ -166,6 +168,38 @@ std::optional<Rule> parse_rule(const nlmsghdr* message) {
     }
   });
   return ours ? std::optional(rule) : std::nullopt;
+}
+
+// Reads one of our own routes back. nullopt: somebody else's.
+std::optional<Route> parse_route(const nlmsghdr* message) {
+  const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
+  if (header->rtm_protocol != kOurProtocol) return std::nullopt;
+  Route route;
+  route.to.address.family = header->rtm_family == AF_INET6 ? Family::kIpv6 : Family::kIpv4;
+  route.to.length = header->rtm_dst_len;
+  route.table = header->rtm_table;
+  for_each_attribute(message, sizeof *header, [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case RTA_TABLE:
+        route.table = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_DST:
+        if (mnl_attr_get_payload_len(attribute) == route.to.address.size())
+          std::memcpy(route.to.address.bytes.data(), mnl_attr_get_payload(attribute),
+                      route.to.address.size());
+        break;
+      case RTA_PRIORITY:
+        route.metric = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_OIF:  // an unreachable IPv6 route names the loopback device
+        if (header->rtm_type == RTN_UNICAST)
+          route.device = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      default:
+        break;
+    }
+  });
+  return route;
 }
 
 uint32_t route_table_of(const nlmsghdr* message) {
@@ -330,6 +364,19 @@ Result<std::vector<Rule>> Netlink::our_rules() {
     if (!done) return done.error();
   }
   return rules;
+}
+
+Result<std::vector<Route>> Netlink::our_routes() {
+  std::vector<Route> routes;
+  for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+    Request request(RTM_GETROUTE, 0);
+    request.extra<rtmsg>().rtm_family = family;
+    const auto done = dump(request.message(), "routes", [&](const nlmsghdr* message) {
+      if (const auto route = parse_route(message)) routes.push_back(*route);
+    });
+    if (!done) return done.error();
+  }
+  return routes;
 }
 
 Result<bool> Netlink::table_has_routes(uint32_t table) {

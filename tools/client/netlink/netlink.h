@@ -17,11 +17,12 @@ struct nlmsghdr;
 
 namespace jvpn::client::netlink {
 
-/// A route through a device.
+/// A route through a device, or one that makes its prefix unreachable.
 struct Route {
   Prefix to;
-  int device = 0;        ///< interface index
+  int device = 0;        ///< interface index; 0: unreachable
   uint32_t table = 254;  ///< main
+  uint32_t metric = 0;   ///< of several to one prefix the lowest counts; 0: the kernel's choice
   auto operator<=>(const Route&) const = default;
 };
 
@@ -51,7 +52,7 @@ class Netlink {
   /// Adds an address without a route to its prefix: routes are the caller's.
   Result<void> add_address(int device, const Prefix& address);
   Result<void> remove_address(int device, const Prefix& address);
-  /// Fails when the table has a route to that very prefix.
+  /// Fails when the table has a route to that very prefix with that metric.
   Result<void> add_route(const Route& route);
   Result<void> remove_route(const Route& route);
   /// Fails when no route leads by the device to an IPv4 endpoint, for UDP with a firewall mark.
@@ -61,8 +62,9 @@ class Netlink {
   Result<void> add_rule(const Rule& rule);
   Result<void> remove_rule(const Rule& rule);
 
-  /// The rules that carry our protocol number, whichever program run set them.
+  /// Those that carry our protocol number, whichever program run set them; routes of all tables.
   Result<std::vector<Rule>> our_rules();
+  Result<std::vector<Route>> our_routes();
   /// Does a routing table hold any route, of either family?
   Result<bool> table_has_routes(uint32_t table);
 

@@ -1,6 +1,8 @@
 #include "tools/client/tunnel/routing.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <utility>
 
 namespace jvpn::client::tunnel {
@@ -11,6 +13,7 @@ constexpr uint32_t kFirstTable = 51'900;
 constexpr uint32_t kFirstPriority = 5'190;  // before rules that the kernel numbers by itself
 constexpr uint32_t kRulesPerSlot = 3;
 constexpr uint32_t kSlots = 64;
+constexpr uint32_t kWorstMetrics = 0x8000'0000;  // and those above
 
 netlink::Rule rule_to(Family family, uint32_t priority, uint32_t table) {
   netlink::Rule rule;
@@ -37,6 +40,42 @@ void plan_rules(RoutingPlan& plan, Family family, uint8_t shortest,
   plan.rules.push_back(unmarked);
 }
 
+/// The slot whose rule it is; kSlots or more: none.
+uint32_t slot_of(const netlink::Rule& rule) {
+  return rule.priority < kFirstPriority ? kSlots : (rule.priority - kFirstPriority) / kRulesPerSlot;
+}
+
+/// What the host has of ours.
+struct Found {
+  std::vector<netlink::Route> guards;  ///< of one metric
+  std::set<uint32_t> slots;            ///< whose tables hold them
+  std::vector<netlink::Rule> rules;    ///< of all clients
+};
+
+Result<Found> find_ours(netlink::Netlink& netlink, uint32_t metric) {
+  auto routes = netlink.our_routes();
+  if (!routes) return routes.error();
+  auto rules = netlink.our_rules();
+  if (!rules) return rules.error();
+  Found found{{}, {}, std::move(rules).value()};
+  for (const netlink::Route& route : *routes) {
+    if (route.device != 0 || route.metric != metric) continue;
+    found.guards.push_back(route);
+    const bool own = route.table >= kFirstTable && route.table < kFirstTable + kSlots;
+    if (own) found.slots.insert(route.table - kFirstTable);
+  }
+  return found;
+}
+
+bool leads_to(const Found& found, const netlink::Rule& rule) {
+  return found.slots.contains(slot_of(rule));
+}
+
+template <typename T>
+bool lists(const std::vector<T>& all, const T& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
 }  // namespace
 
 uint32_t routing_mark(uint32_t slot) {
@@ -49,14 +88,20 @@ bool needs_own_table(const Prefix& prefix, std::span<const Endpoint> endpoints) 
                      [&](const Endpoint& e) { return prefix.contains(e.address); });
 }
 
+uint32_t guard_metric(std::string_view interface) {
+  uint32_t hash = 2'166'136'261;  // FNV-1a
+  for (const char letter : interface) hash = (hash ^ static_cast<uint8_t>(letter)) * 16'777'619;
+  return kWorstMetrics | (hash & ~kWorstMetrics);
+}
+
 RoutingPlan plan_routing(std::span<const Prefix> allowed_ips, std::span<const Endpoint> endpoints,
-                         int device, uint32_t slot) {
+                         uint32_t metric, uint32_t slot) {
   RoutingPlan plan;
   std::optional<uint8_t> shortest_v4;
   std::optional<uint8_t> shortest_v6;
   for (const Prefix& prefix : allowed_ips) {
     const bool own = needs_own_table(prefix, endpoints);
-    plan.routes.push_back({prefix, device, own ? routing_mark(slot) : kMainTable});
+    plan.guards.push_back({prefix, 0, own ? routing_mark(slot) : kMainTable, metric});
     if (!own) continue;
     auto& shortest = prefix.address.is_v4() ? shortest_v4 : shortest_v6;
     shortest = std::min(shortest.value_or(prefix.length), prefix.length);
@@ -66,16 +111,16 @@ RoutingPlan plan_routing(std::span<const Prefix> allowed_ips, std::span<const En
   return plan;
 }
 
-Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink) {
-  const auto rules = netlink.our_rules();
-  if (!rules) return rules.error();
+Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink, uint32_t metric) {
+  const auto found = find_ours(netlink, metric);
+  if (!found) return found.error();
+  if (!found->slots.empty()) return *found->slots.begin();
   for (uint32_t slot = 0; slot < kSlots; ++slot) {
     const auto used = netlink.table_has_routes(routing_mark(slot));
     if (!used) return used.error();
     if (*used) continue;
-    const uint32_t first = kFirstPriority + slot * kRulesPerSlot;
-    for (const netlink::Rule& rule : *rules) {
-      if (rule.priority < first || rule.priority >= first + kRulesPerSlot) continue;
+    for (const netlink::Rule& rule : found->rules) {
+      if (slot_of(rule) != slot) continue;  // an empty table needs none
       if (const auto removed = netlink.remove_rule(rule); !removed) return removed.error();
     }
     return slot;
@@ -83,25 +128,35 @@ Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink) {
   return Error{"routing: tables 51900 to 51963 are all in use"};
 }
 
-Result<std::unique_ptr<Routing>> Routing::apply(netlink::Netlink& netlink,
-                                                const RoutingPlan& plan) {
-  std::unique_ptr<Routing> routing(new Routing(netlink));
-  for (const netlink::Route& route : plan.routes) {
-    if (const auto added = netlink.add_route(route); !added) return added.error();
-    routing->applied_.routes.push_back(route);
-  }
-  for (const netlink::Rule& rule : plan.rules) {
-    if (const auto added = netlink.add_rule(rule); !added) return added.error();
-    routing->applied_.rules.push_back(rule);
-  }
-  return routing;
+Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, uint32_t metric) {
+  const auto found = find_ours(netlink, metric);
+  if (!found) return found.error();
+  for (const netlink::Route& guard : plan.guards)
+    if (!lists(found->guards, guard))
+      if (auto added = netlink.add_route(guard); !added) return added;
+  for (const netlink::Rule& rule : plan.rules)
+    if (!lists(found->rules, rule))
+      if (auto added = netlink.add_rule(rule); !added) return added;
+  for (const netlink::Rule& rule : found->rules)
+    if (leads_to(*found, rule) && !lists(plan.rules, rule))
+      if (auto removed = netlink.remove_rule(rule); !removed) return removed;
+  for (const netlink::Route& guard : found->guards)
+    if (!lists(plan.guards, guard))
+      if (auto removed = netlink.remove_route(guard); !removed) return removed;
+  return {};
 }
 
-// What fails here is gone already: routes leave with their device.
-Routing::~Routing() {
-  auto& [routes, rules] = applied_;
-  for (; !rules.empty(); rules.pop_back()) (void)netlink_.remove_rule(rules.back());
-  for (; !routes.empty(); routes.pop_back()) (void)netlink_.remove_route(routes.back());
+Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric) {
+  const auto found = find_ours(netlink, metric);
+  if (!found) return found.error();
+  if (const auto done = install_guards(netlink, {}, metric); !done) return done.error();
+  return found->guards.size();
+}
+
+Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device) {
+  for (const netlink::Route& guard : plan.guards)
+    if (auto added = netlink.add_route({guard.to, device, guard.table, 0}); !added) return added;
+  return {};
 }
 
 }  // namespace jvpn::client::tunnel

@@ -1,4 +1,5 @@
-// How the host's traffic finds the tunnel, and the tunnel's own packets don't.
+// How the host's traffic finds the tunnel, and the tunnel's own packets don't; and how traffic that
+// is meant for the tunnel never leaves without it.
 //
 // A prefix that covers the gateway's endpoint, and any default route, would catch the tunnel's own
 // UDP. Such prefixes go to a routing table of our own behind three rules (as wg-quick does it, with
@@ -8,11 +9,17 @@
 //   2. any → main, but for routes as short as the covering prefixes
 //   3. packets without our firewall mark → our table
 // The tunnel's sockets carry the mark. All other prefixes are plain routes of the main table.
+//
+// Beside each route stands a guard: an unreachable route to the same prefix with a worse metric.
+// Guards and rules are set before the TUN is created and outlive it, the session and the program,
+// however it ends: what can't go through the tunnel goes nowhere. A client that starts again adopts
+// what it finds. The guards' metric tells whose they are: it is made of the interface's name.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "common/ip.h"
@@ -21,39 +28,38 @@
 
 namespace jvpn::client::tunnel {
 
-/// Routes and rules of one client, in the order in which they are set.
+/// Guards and rules of one client, in the order in which they are set.
 struct RoutingPlan {
-  std::vector<netlink::Route> routes;
+  std::vector<netlink::Route> guards;
   std::vector<netlink::Rule> rules;
 };
 
 /// Which prefixes need the table of our own.
 bool needs_own_table(const Prefix& prefix, std::span<const Endpoint> endpoints);
 
-/// Everything for `allowed_ips` through `device`. `slot` tells clients of one host apart: it
-/// numbers the table, the mark and the rules' priorities.
+/// Of the guards of an interface: worse than any that people or daemons choose.
+uint32_t guard_metric(std::string_view interface);
+
+/// Everything for `allowed_ips` but the routes through the device. `slot` tells clients of one host
+/// apart: it numbers the table, the mark and the rules' priorities.
 RoutingPlan plan_routing(std::span<const Prefix> allowed_ips, std::span<const Endpoint> endpoints,
-                         int device, uint32_t slot);
+                         uint32_t metric, uint32_t slot);
 
 /// Firewall mark of a slot's sockets; also the number of its table.
 uint32_t routing_mark(uint32_t slot);
 
-/// Removes rules that a killed client left, then finds a slot that nobody uses.
-Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink);
+/// The slot whose table holds guards of that metric; else one that nobody uses.
+Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink, uint32_t metric);
 
-/// The plan as applied; taken back when it goes. `netlink` outlives it.
-class Routing {
- public:
-  /// All or nothing.
-  static Result<std::unique_ptr<Routing>> apply(netlink::Netlink& netlink, const RoutingPlan& plan);
-  ~Routing();
-  Routing(const Routing&) = delete;
-  Routing& operator=(const Routing&) = delete;
+/// Sets what the plan has and the host lacks, then removes guards of that metric, and rules beside
+/// them, that the plan doesn't have. Nothing of the plan is missing at any moment in between.
+Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, uint32_t metric);
 
- private:
-  explicit Routing(netlink::Netlink& netlink) : netlink_(netlink) {}
-  netlink::Netlink& netlink_;
-  RoutingPlan applied_;
-};
+/// Takes all guards of that metric away, and the rules that lead to them. How many routes those
+/// were.
+Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric);
+
+/// The routes through the device that the guards stand beside; they go with it.
+Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device);
 
 }  // namespace jvpn::client::tunnel

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <net/if.h>
+
 namespace jvpn::client::tunnel {
 namespace {
 
@@ -12,28 +14,36 @@ bool holds(std::span<const Prefix> prefixes, const Prefix& prefix) {
 
 }  // namespace
 
-Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(const std::string& name,
-                                                                 std::vector<Prefix> allowed_ips,
-                                                                 std::vector<Endpoint> endpoints) {
+Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(
+    const std::string& name, std::span<const Prefix> allowed_ips,
+    std::span<const Endpoint> endpoints) {
+  if (::if_nametoindex(name.c_str()) != 0)
+    return Error{"TUN " + name + ": a device of that name exists (does another jvpn-client run?)"};
   std::unique_ptr<TunnelInterface> tunnel(new TunnelInterface);
-  tunnel->allowed_ips_ = std::move(allowed_ips);
-  tunnel->endpoints_ = std::move(endpoints);
   auto netlink = netlink::Netlink::open();
   if (!netlink) return netlink.error();
   tunnel->netlink_ = std::move(netlink).value();
+  if (const auto set = tunnel->set_guards(name, allowed_ips, endpoints); !set) return set.error();
   auto tun = Tun::create(name);
   if (!tun) return tun.error();
   tunnel->tun_ = std::move(tun).value();
   // A host without IPv6 refuses, and needs nothing.
   (void)tunnel->netlink_->no_generated_address(tunnel->tun_->index());
-  const auto& ips = tunnel->allowed_ips_;
-  if (std::any_of(ips.begin(), ips.end(),
-                  [&](const Prefix& p) { return needs_own_table(p, tunnel->endpoints_); })) {
-    const auto slot = claim_routing_slot(*tunnel->netlink_);
-    if (!slot) return slot.error();
-    tunnel->routing_slot_ = *slot;
-  }
   return tunnel;
+}
+
+Result<void> TunnelInterface::set_guards(const std::string& name,
+                                         std::span<const Prefix> allowed_ips,
+                                         std::span<const Endpoint> endpoints) {
+  guard_metric_ = guard_metric(name);
+  if (std::any_of(allowed_ips.begin(), allowed_ips.end(),
+                  [&](const Prefix& p) { return needs_own_table(p, endpoints); })) {
+    const auto slot = claim_routing_slot(*netlink_, guard_metric_);
+    if (!slot) return slot.error();
+    routing_slot_ = *slot;
+  }
+  plan_ = plan_routing(allowed_ips, endpoints, guard_metric_, routing_slot_.value_or(0));
+  return install_guards(*netlink_, plan_, guard_metric_);
 }
 
 std::optional<uint32_t> TunnelInterface::mark() const {
@@ -63,12 +73,23 @@ Result<void> TunnelInterface::replace_addresses(std::vector<Prefix> addresses) {
 Result<void> TunnelInterface::configure(std::vector<Prefix> addresses, uint16_t mtu) {
   if (auto set = set_mtu(mtu); !set) return set;
   if (auto replaced = replace_addresses(std::move(addresses)); !replaced) return replaced;
-  if (routing_) return {};
-  auto routing = Routing::apply(
-      *netlink_, plan_routing(allowed_ips_, endpoints_, tun_->index(), routing_slot_.value_or(0)));
-  if (!routing) return routing.error();
-  routing_ = std::move(routing).value();
+  if (routed_) return {};
+  if (auto added = add_routes(*netlink_, plan_, tun_->index()); !added) return added;
+  routed_ = true;
   return {};
+}
+
+Result<void> TunnelInterface::release() {
+  const auto removed = remove_guards(*netlink_, guard_metric_);
+  return removed ? Result<void>{} : Result<void>(removed.error());
+}
+
+Result<size_t> release_guards(const std::string& interface) {
+  if (::if_nametoindex(interface.c_str()) != 0)
+    return Error{"interface " + interface + " is there: end its jvpn-client first"};
+  const auto netlink = netlink::Netlink::open();
+  if (!netlink) return netlink.error();
+  return remove_guards(**netlink, guard_metric(interface));
 }
 
 }  // namespace jvpn::client::tunnel

@@ -1,5 +1,5 @@
-// The tunnel as the host sees it: the TUN device with its addresses, MTU, routes and rules. All of
-// it is gone when the object goes.
+// The tunnel as the host sees it: the TUN device with its addresses, MTU, routes, rules and guards.
+// Device, addresses and routes are gone when the object goes; guards and rules stay (routing.h).
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ namespace jvpn::client::tunnel {
 
 class TunnelInterface {
  public:
-  /// Creates the device, without addresses or routes. Endpoints: those that the tunnel's own
-  /// packets go to.
+  /// Sets the guards, then creates the device, without addresses or routes. Endpoints: those that
+  /// the tunnel's own packets go to. On failure guards may stay: nothing leaves in the clear.
   static Result<std::unique_ptr<TunnelInterface>> create(const std::string& name,
-                                                         std::vector<Prefix> allowed_ips,
-                                                         std::vector<Endpoint> endpoints);
+                                                         std::span<const Prefix> allowed_ips,
+                                                         std::span<const Endpoint> endpoints);
 
   Tun& tun() { return *tun_; }
   /// Firewall mark that the tunnel's sockets must carry; nullopt when no route could catch them.
@@ -35,19 +35,28 @@ class TunnelInterface {
   /// set yet. Repeatable. On failure the host may be left half configured until the object goes.
   Result<void> configure(std::vector<Prefix> addresses, uint16_t mtu);
   Result<void> set_mtu(uint16_t mtu);
+  /// Takes guards and rules away: from then on the host's traffic goes where it went before.
+  Result<void> release();
 
  private:
   TunnelInterface() = default;
   Result<void> replace_addresses(std::vector<Prefix> addresses);
 
-  std::vector<Prefix> allowed_ips_;
-  std::vector<Endpoint> endpoints_;
+  Result<void> set_guards(const std::string& name, std::span<const Prefix> allowed_ips,
+                          std::span<const Endpoint> endpoints);
+
+  uint32_t guard_metric_ = 0;
+  RoutingPlan plan_;
   std::optional<uint32_t> routing_slot_;
   std::vector<Prefix> addresses_;
   uint16_t mtu_ = 0;
   std::unique_ptr<netlink::Netlink> netlink_;
   std::unique_ptr<Tun> tun_;
-  std::unique_ptr<Routing> routing_;  ///< before the others: taken back while the device is there
+  bool routed_ = false;
 };
+
+/// Takes away the guards and rules of an interface whose client has ended; how many routes those
+/// were. Fails while the interface is there: its client runs.
+Result<size_t> release_guards(const std::string& interface);
 
 }  // namespace jvpn::client::tunnel
