@@ -30,6 +30,7 @@ enum class PuntReason : uint8_t {
   kTooBig,      ///< inner packet over `mtu`; data starts at IP
   kTtlExpired,  ///< inner packet whose TTL ran out; data starts at IP
   kNoRoute,     ///< inner packet that nothing routes; data starts at IP (rate-limited by the ring)
+  kOversize,    ///< sealed frame for `port`, whose path takes IP packets of `mtu`: to be fragmented
 };
 
 /// What control asks of a worker with a packet.
@@ -46,7 +47,7 @@ struct PacketNote {
   uint16_t payload_offset = 0;  ///< handshakes: UDP payload; kControl: plaintext; from data start
   uint16_t payload_bytes = 0;
   uint16_t port = 0;  ///< rx port of a punt, tx port of kTransmit
-  uint16_t mtu = 0;   ///< kTooBig: what would have fit
+  uint16_t mtu = 0;   ///< kTooBig, kOversize: what would have fit
   PuntReason reason = PuntReason::kFrame;
   InjectAction action = InjectAction::kTransmit;
   bool from_tunnel = false;  ///< inner packet: came out of the tunnel, not from an inside port

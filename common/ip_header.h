@@ -41,6 +41,9 @@ inline const uint8_t* destination_of(const uint8_t* ip) {
   return ip + (is_ipv4(ip) ? 16 : 24);
 }
 
+/// Every link takes an IPv6 packet of this size, so the inside of a tunnel has to (RFC 8200, §5).
+inline constexpr uint16_t kIpv6LeastMtu = 1'280;
+
 /// What a tunnel packet is longer by than its inner packet: outer IP, UDP, JVP header and tag.
 constexpr uint16_t outer_overhead(Family outer) {
   const size_t ip = outer == Family::kIpv6 ? kIpv6HeaderBytes : kIpv4HeaderBytes;

@@ -60,7 +60,7 @@ struct TunnelPacket {
   InnerPacket inner;
   PeerId to;
   uint16_t out_port;  ///< this and `outer` are the record's, which has left the first cache when
-  Family outer;       ///< the burst is sealed
+  Family outer;       ///< the burst is sealed; kNone: larger than its path, to be fragmented
   const TxRecord* record;
 };
 using TunnelBurst = Burst<TunnelPacket>;

@@ -115,6 +115,20 @@ inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* pa
   punt(worker, PuntClass::kSlowPath, packet);
 }
 
+/// A sealed frame that is larger than its path takes: control fragments it. Leaves half of the ring
+/// to others.
+[[gnu::noinline]] inline void punt_oversize(WorkerContext& worker, rte_mbuf* frame, uint16_t port,
+                                            uint16_t mtu) {
+  if (slow_path_half_full(worker)) return drop(worker, frame, Drop::kControlRingFull);
+  PacketNote& note = note_of(frame);
+  note = PacketNote{};
+  note.port = port;
+  note.mtu = mtu;
+  note.reason = PuntReason::kOversize;
+  note.tsc = worker.now_tsc;
+  punt(worker, PuntClass::kSlowPath, frame);
+}
+
 /// Why an inner packet goes to control. What takes one takes it by value, as it takes the packet:
 /// so the fast path keeps both in registers.
 struct InnerPunt {

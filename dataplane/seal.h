@@ -7,7 +7,8 @@
 //   4. number: write the outer headers: template by vector stores, then lengths, checksum and
 //      counter. Fused with steps 2 and 3: one pass has the packet's first lines in hand.
 //   5. seal: the burst in place.
-//   6. tx: give it to the port's transmit buffer.
+//   6. tx: give it to the port's transmit buffer; to control, when the path takes less than IPv6
+//      may count on inside.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 
 #include "common/aead.h"
 #include "common/assert.h"
+#include "common/ip_header.h"
 #include "common/session_table.h"
 #include "common/tunnel_header.h"
 #include "common/wire.h"
@@ -52,9 +54,21 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
   }
 }
 
+/// Larger than the path takes. IPv6 may count on its least MTU inside: such a packet leaves in
+/// fragments (RFC 8200, §5).
+[[gnu::noinline]] inline bool admit_oversize(WorkerContext& worker, TunnelPacket& out,
+                                             Origin origin) {
+  if (out.inner.bytes <= kIpv6LeastMtu && !is_ipv4(out.inner.ip)) {
+    out.outer = Family::kNone;
+    return true;
+  }
+  refuse(worker, out.inner, {PuntReason::kTooBig, origin, out.record->inner_mtu}, Drop::kTooBig);
+  return false;
+}
+
 /// Step 2. False: the packet was dropped or refused.
-[[gnu::always_inline]] inline bool admit(WorkerContext& worker, const TunnelPacket& out,
-                                         Origin origin, uint64_t now_tsc) {
+[[gnu::always_inline]] inline bool admit(WorkerContext& worker, TunnelPacket& out, Origin origin,
+                                         uint64_t now_tsc) {
   const TxRecord* record = out.record;
   if (record == nullptr) [[unlikely]] {
     drop(worker, out.inner.packet, Drop::kNoBinding);
@@ -64,10 +78,9 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
     drop(worker, out.inner.packet, Drop::kOwnershipExpired);
     return false;
   }
-  if (out.inner.bytes > record->inner_mtu) [[unlikely]] {
-    refuse(worker, out.inner, {PuntReason::kTooBig, origin, record->inner_mtu}, Drop::kTooBig);
-    return false;
-  }
+  out.outer = record->outer;
+  if (out.inner.bytes > record->inner_mtu) [[unlikely]]
+    return admit_oversize(worker, out, origin);
   return true;
 }
 
@@ -133,7 +146,6 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   const uint64_t counter = wire::make_counter(id, sequence);
   JVPN_DEBUG_ASSERT(worker.tx.has_port(record.port), "a binding is on a port that there is");
   out.out_port = record.port;
-  out.outer = record.outer;
   if (record.outer == Family::kIpv4) [[likely]]
     write_ipv4(record, counter, room + start, bytes);
   else
@@ -172,11 +184,11 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after
 /// sealing. Over IPv4 it stays zero (RFC 768): the AEAD covers the payload.
-inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t port) {
+inline void checksum_udp(rte_mbuf* packet, bool by_port) {
   auto* ip = rte_pktmbuf_mtod_offset(packet, rte_ipv6_hdr*, kTunnelV6.ip);
   auto* checksum = rte_pktmbuf_mtod_offset(packet, uint8_t*, kTunnelV6.udp + 6);
   uint16_t sum;
-  if (worker.ports[port].tx_udp_checksum) {
+  if (by_port) {
     packet->l2_len = kTunnelV6.ip;
     packet->l3_len = kIpv6HeaderBytes;
     packet->ol_flags = RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_UDP_CKSUM;
@@ -185,6 +197,20 @@ inline void checksum_udp(const WorkerContext& worker, rte_mbuf* packet, uint16_t
     sum = rte_ipv6_udptcp_cksum(ip, ip + 1);
   }
   __builtin_memcpy(checksum, &sum, sizeof sum);
+}
+
+/// What leaves over IPv4 whole needs nothing more. False: control fragments it.
+[[gnu::noinline]] inline bool finish(WorkerContext& worker, const TunnelPacket& out) {
+  rte_mbuf* frame = out.inner.packet;
+  if (out.outer == Family::kIpv6) {
+    checksum_udp(frame, worker.ports[out.out_port].tx_udp_checksum);
+    return true;
+  }
+  const Family outer = out.record->outer;
+  if (outer == Family::kIpv6) checksum_udp(frame, false);
+  const auto mtu = static_cast<uint16_t>(out.record->inner_mtu + outer_overhead(outer));
+  punt_oversize(worker, frame, out.out_port, mtu);
+  return false;
 }
 
 }  // namespace seal
@@ -200,7 +226,8 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   seal::encrypt(worker, burst);
   lap(worker, Stage::kSeal);
   for (const TunnelPacket& out : burst) {
-    if (out.outer == Family::kIpv6) seal::checksum_udp(worker, out.inner.packet, out.out_port);
+    if (out.outer != Family::kIpv4 && !seal::finish(worker, out)) [[unlikely]]
+      continue;
     worker.tx.add(out.out_port, out.inner.packet);
   }
   WorkerCounters::add(worker.counters.sealed, burst.count());

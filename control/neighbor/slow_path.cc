@@ -5,6 +5,7 @@
 #include "common/bytes.h"
 #include "common/ip_header.h"
 #include "control/neighbor/ipv4_fragmenter.h"
+#include "control/neighbor/ipv6_fragmenter.h"
 
 namespace jvpn::neighbor {
 namespace {
@@ -59,6 +60,8 @@ void SlowPath::handle(Millis now, rte_mbuf* packet) {
       return handle_local(now, packet);
     case PuntReason::kTooBig:
       return handle_too_big(now, packet);
+    case PuntReason::kOversize:
+      return handle_oversize(packet);
     case PuntReason::kTtlExpired:
       return refuse(now, packet, IcmpError::kTimeExceeded);
     case PuntReason::kNoRoute:
@@ -126,7 +129,9 @@ void SlowPath::handle_too_big(Millis now, rte_mbuf* packet) {
   const uint16_t mtu = note_of(packet).mtu;
   const auto view = view_ip(bytes_of(packet));
   if (!view) return drop(packet, counters_.malformed);
-  if (view->dont_fragment) return refuse(now, packet, IcmpError::kTooBig, mtu);
+  const bool v6 = view->source.is_v6();  // never told less than its least MTU (RFC 8201, §4)
+  if (view->dont_fragment)
+    return refuse(now, packet, IcmpError::kTooBig, v6 ? std::max(mtu, kIpv6LeastMtu) : mtu);
   ++counters_.fragmented;
   for (Ipv4Fragmenter cutter(bytes_of(packet), *view, mtu); cutter.next_bytes() != 0;) {
     std::span<uint8_t> data;
@@ -136,6 +141,39 @@ void SlowPath::handle_too_big(Millis now, rte_mbuf* packet) {
     injector_.route(fragment);
   }
   rte_pktmbuf_free(packet);
+}
+
+/// Our own outer packet, so it may be fragmented in either family; the kernel of a client, or the
+/// path's end, joins it again.
+void SlowPath::handle_oversize(rte_mbuf* packet) {
+  const PacketNote note = note_of(packet);
+  const std::span<uint8_t> frame = bytes_of(packet);
+  const std::span<uint8_t> ip = frame.subspan(kEthernetHeaderBytes);
+  const auto view = view_ip(ip);
+  if (!view || note.port >= ports_.size()) return drop(packet, counters_.malformed);
+  ++counters_.outer_fragmented;
+  const uint32_t id = ++fragment_id_;
+  const auto link = frame.first(kEthernetHeaderBytes);
+  if (is_ipv4(ip.data())) {
+    store_be16(ip.data() + 4, static_cast<uint16_t>(id));
+    send_fragments(Ipv4Fragmenter(ip, *view, note.mtu), link, note.port, id);
+  } else {
+    send_fragments(Ipv6Fragmenter(ip, id, note.mtu), link, note.port, id);
+  }
+  rte_pktmbuf_free(packet);
+}
+
+template <typename Fragmenter>
+void SlowPath::send_fragments(Fragmenter cutter, std::span<const uint8_t> link, uint16_t port,
+                              uint32_t flow) {
+  while (cutter.next_bytes() != 0) {
+    std::span<uint8_t> data;
+    rte_mbuf* fragment = injector_.allocate(link.size() + cutter.next_bytes(), data);
+    if (fragment == nullptr) return;
+    std::copy(link.begin(), link.end(), data.begin());
+    cutter.write(data.subspan(link.size()));
+    injector_.transmit(port, fragment, flow);
+  }
 }
 
 void SlowPath::refuse(Millis now, rte_mbuf* packet, IcmpError error, uint16_t mtu) {

@@ -25,10 +25,11 @@ class SlowPath {
     uint64_t frames = 0;
     uint64_t echo_replies = 0;
     uint64_t errors_sent = 0;
-    uint64_t errors_limited = 0;  ///< not sent: over kErrorsPerSecond
-    uint64_t errors_barred = 0;   ///< not sent: nothing may answer such a packet
-    uint64_t fragmented = 0;      ///< IPv4 packets without DF that were cut
-    uint64_t gleaned = 0;         ///< packets that wait for their next hop
+    uint64_t errors_limited = 0;    ///< not sent: over kErrorsPerSecond
+    uint64_t errors_barred = 0;     ///< not sent: nothing may answer such a packet
+    uint64_t fragmented = 0;        ///< IPv4 packets without DF that were cut
+    uint64_t outer_fragmented = 0;  ///< sealed frames that were cut for their path
+    uint64_t gleaned = 0;           ///< packets that wait for their next hop
     uint64_t malformed = 0;
     uint64_t ignored = 0;  ///< addressed to us, but nothing that we serve
   };
@@ -47,6 +48,10 @@ class SlowPath {
   void handle_glean(Millis now, rte_mbuf* packet);
   void handle_local(Millis now, rte_mbuf* packet);
   void handle_too_big(Millis now, rte_mbuf* packet);
+  void handle_oversize(rte_mbuf* packet);
+  template <typename Fragmenter>
+  void send_fragments(Fragmenter cutter, std::span<const uint8_t> link, uint16_t port,
+                      uint32_t flow);
   /// Answers an inner packet with an error, then frees it.
   void refuse(Millis now, rte_mbuf* packet, IcmpError error, uint16_t mtu = 0);
   void drop(rte_mbuf* packet, uint64_t& counter);
@@ -57,6 +62,7 @@ class SlowPath {
   InsideRoutes& inside_;
   TokenBucket errors_;
   Millis now_;
+  uint32_t fragment_id_ = 0;
   Counters counters_;
 };
 

@@ -174,6 +174,46 @@ TEST_F(SlowPathTest, CutsPacketsWithoutDf) {
   }
 }
 
+TEST_F(SlowPathTest, NeverTellsIpv6LessThanItsLeastMtu) {
+  punt(udp(kPeerAddress6, "fd00::7", 1'400), PuntReason::kTooBig, 1, 1'220);
+  const auto out = injected();
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_EQ(get16(out[0].bytes, 46), 1'280U);
+}
+
+TEST_F(SlowPathTest, CutsSealedFramesForTheirPath) {
+  for (const bool v6 : {false, true}) {
+    const Bytes whole = v6 ? udp("2001:db8::1", "2001:db8::7", 1'300)
+                           : udp("192.0.2.1", "192.0.2.7", 1'300);  // DF, as we write it
+    punt(ip_frame(kHostMac, kWanMac, whole), PuntReason::kOversize, 0, 1'280);
+    Bytes joined(whole.begin(), whole.begin() + (v6 ? 40 : 20));
+    const auto out = injected();
+    ASSERT_EQ(out.size(), 2U);
+    for (size_t i = 0; i < out.size(); ++i) {
+      EXPECT_EQ(out[i].action, InjectAction::kTransmit);
+      const Bytes part(out[i].bytes.begin() + 14, out[i].bytes.end());
+      EXPECT_LE(part.size(), 1'280U);
+      const unsigned field = v6 ? get16(part, 42) : get16(part, 6);
+      EXPECT_EQ(v6 ? field & 0xFFF8 : (field & 0x1FFF) * 8, joined.size() - (v6 ? 40 : 20));
+      EXPECT_EQ((field & (v6 ? 1 : 0x2000)) != 0, i == 0);
+      EXPECT_EQ(field & (v6 ? 0 : 0x4000), 0U) << "no DF";
+      if (v6) {
+        EXPECT_EQ(part[6], 44);
+        EXPECT_EQ(part[40], kUdpProtocol);
+        EXPECT_EQ(get16(part, 4), part.size() - 40);
+        EXPECT_NE(get16(part, 46), 0U) << "an id, as above";
+      } else {
+        EXPECT_EQ(internet_sum(part.data(), 20), 0xFFFF);
+        EXPECT_NE(get16(part, 4), 0U) << "an id, so that fragments of two packets don't mix";
+      }
+      joined.insert(joined.end(), part.begin() + (v6 ? 48 : 20), part.end());
+    }
+    EXPECT_EQ(Bytes(joined.begin() + 40, joined.end()), Bytes(whole.begin() + 40, whole.end()));
+    EXPECT_EQ(joined.size(), whole.size());
+  }
+  EXPECT_EQ(slow_path_->counters().outer_fragmented, 2U);
+}
+
 TEST_F(SlowPathTest, CutsFragmentsAndBlanksOptions) {
   const Bytes options{0x94, 4, 0, 0, 7, 3, 4, 0};  // router alert (copied), record route (not)
   const Bytes whole = ip_packet(address(kPeerAddress), address("10.0.0.7"), payload_of(100),

@@ -437,6 +437,22 @@ TEST_F(SlowPathTest, larger_than_the_tunnel) {
   EXPECT_FALSE(punted.note.from_tunnel);
 }
 
+TEST_F(SlowPathTest, ipv6_may_count_on_its_least_mtu) {
+  TestSession small(lab_, {.peer = PeerId{2}, .inner_mtu = 1'220});
+  lab_.receive(kLan, lan_frame(from_host(small, Family::kIpv6, 1'280 - 48)));
+  lab_.receive(kLan, lan_frame(from_host(small, Family::kIpv6, 1'220 - 48)));
+  lab_.poll();
+  EXPECT_EQ(lab_.sent(kWan).size(), 1U) << "the one that fits";
+  const auto sealed = lab_.punted(PuntClass::kSlowPath);
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_EQ(sealed[0].note.reason, PuntReason::kOversize);
+  EXPECT_EQ(sealed[0].note.mtu, 1'280) << "of IP packets on the path";
+  EXPECT_EQ(sealed[0].bytes.size(), 14U + 60 + 1'280);
+  EXPECT_EQ(lab_.drops(Drop::kTooBig), 0U);
+  lab_.receive(kLan, lan_frame(from_host(small, Family::kIpv6, 1'281 - 48)));
+  expect_punt({"too big for a peer", PuntReason::kTooBig, Drop::kTooBig});
+}
+
 TEST_F(SlowPathTest, larger_than_the_tunnel_between_peers) {
   TestSession other(lab_, {.peer = PeerId{2}, .inner_mtu = 1'280});
   from_tunnel(ip_packet(session_.host(Family::kIpv6), other.host(Family::kIpv6), Bytes(1'300)));
