@@ -94,6 +94,19 @@ void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
   impl_->leave(peer);
 }
 
+Millis SessionEngine::jump_begins(PeerId peer) const {
+  const Session* const session =
+      impl_->table.knows(peer) ? impl_->table.peer(peer).session.get() : nullptr;
+  const bool may = session != nullptr && session->initiates();
+  return may ? impl_->parts.jumper.policy_allows(*session) : kNever;
+}
+
+bool SessionEngine::jumps(PeerId peer) const {
+  const Session* const session =
+      impl_->table.knows(peer) ? impl_->table.peer(peer).session.get() : nullptr;
+  return session != nullptr && (session->wants_jump() || session->jumping());
+}
+
 void SessionEngine::ask_jump(Millis, PeerId peer, wire::Hint hint) {
   if (!impl_->table.knows(peer)) return;
   Session* const session = impl_->table.peer(peer).session.get();

@@ -81,6 +81,10 @@ class SessionEngine {
   /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
   /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
   void jump(Millis now, PeerId peer, const Path& path);
+  /// Initiator: when a planned jump that is asked for now would begin; kNever without a session.
+  Millis jump_begins(PeerId peer) const;
+  /// Initiator: a jump is wanted or under way.
+  bool jumps(PeerId peer) const;
   /// Responder, which can't dial: asks the initiator to jump, and why. Nothing without a transport.
   void ask_jump(Millis now, PeerId peer, wire::Hint hint);
   /// Gateway: the link of a local interface is down. Every session bound to it recovers at once; an

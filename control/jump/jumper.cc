@@ -83,13 +83,20 @@ void Jumper::note_candidates(Millis now, Session& session) {
   lifecycle_.note(now, session, {.trigger = Trigger::kCandidates, .can_switch = can_switch});
 }
 
-/// From when on policy lets a jump begin; kNever when none is wanted.
+Millis Jumper::policy_allows(const Session& session) const {
+  const SessionRecord& record = session.record();
+  const Policy& policy = context_.policy_of(session);
+  const Millis start =
+      std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
+  return record.has_transport ? std::max(start, cooldown_ends(record, policy)) : start;
+}
+
+/// From when on a jump may begin; kNever when none is wanted.
 Millis Jumper::may_start(const Session& session) const {
   const SessionRecord& record = session.record();
   if (!must_jump(session) && (!session.wants_jump() || !record.has_transport)) return kNever;
   const Policy& policy = context_.policy_of(session);
-  Millis start = std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
-  if (record.has_transport) start = std::max(start, cooldown_ends(record, policy));
+  Millis start = policy_allows(session);
   if (record.state == State::kDegraded) {
     start = std::max(start, record.entered + policy.switching.switch_cooldown);
   }

@@ -29,6 +29,8 @@ class Jumper : public Part {
 
   bool serve(Millis now, Session& session) override;
   Millis due(const Session& session) const override;
+  /// From when on policy lets a jump from a living path begin.
+  Millis policy_allows(const Session& session) const;
 
   // What the program around the engine tells of a peer's paths.
 

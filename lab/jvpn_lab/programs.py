@@ -38,7 +38,7 @@ class Program:
 
     def jvpn(self, *words: str) -> str:
         """What `jvpn WORDS` says through this program's socket."""
-        return run(program("jvpn"), "--socket", self.socket, *words, seconds=5)
+        return run(program("jvpn"), "--socket", self.socket, *words, seconds=15)
 
     def show(self) -> dict[str, Any]:
         done = bounded(5, program("jvpn"), "--socket", self.socket, "show", "--json")
@@ -131,9 +131,14 @@ def start_both() -> None:
     start_dialler()
 
 
-def planned_jump(link: str) -> None:
-    """Asks for a planned jump to that link."""
-    dialler().jvpn("jump", "--underlay", link)
+def planned_jump(link: str, succeeds: bool = True) -> None:
+    """Orders a planned jump to that link, whose outcome has to be the one expected."""
+    if succeeds:
+        dialler().jvpn("jump", "--underlay", link)
+        return
+    done = bounded(15, program("jvpn"), "--socket", dialler().socket, "jump", "--underlay", link)
+    if done.returncode != 1:
+        raise Failure(f"a jump to {link} that can't succeed: exit code {done.returncode}, {done.stdout.strip()}")
 
 
 def now_ms() -> int:

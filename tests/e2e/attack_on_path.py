@@ -92,7 +92,7 @@ def reattaching(s: Scenario, first: str) -> None:
     faults.attack("wan1", "redirect", "to=gw", "kind=response", f"source={ELSEWHERE['wan1']}")
     s.rises("probes appear to come from there, the path is no warm one any more", lambda: tampered("wan1"), 2, 10)
     told = fixations_told()
-    planned_jump("wan1")
+    planned_jump("wan1", succeeds=False)
     s.rises("a jump there is refused: AUTH_FAIL", lambda: refused("AUTH_FAIL"))
     s.rises("the gateway tells SEC_SESSION_FIXATION_ATTEMPT", fixations_told, told)
     s.harmless("responses from elsewhere")
@@ -100,7 +100,7 @@ def reattaching(s: Scenario, first: str) -> None:
 
     step("Requests over wan1 are held back for 6 s")
     faults.attack("wan1", "delay", "to=gw", "kind=request", "ms=6000")
-    planned_jump("wan1")
+    planned_jump("wan1", succeeds=False)
     s.rises("they are refused when they come: FRESHNESS_INVALID", lambda: refused("FRESHNESS_INVALID"), within=10)
     s.harmless("old requests")
     faults.attack("wan1", "none")

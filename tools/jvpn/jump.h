@@ -5,8 +5,8 @@
 
 namespace jvpn {
 
-/// Asks the client and prints where it jumps, or the client's JSON. Gives the exit status: 0 says
-/// that the jump was taken up, `jvpn show` and the events tell how it ended.
+/// Orders a planned jump, waits for its outcome (10 s at most) and prints it, or the client's last
+/// answer as JSON. Gives the exit status: 0 when the session jumped, 1 when it did not, with why.
 int run_jump(const std::string& socket_path, const std::string& underlay, bool as_json);
 
 }  // namespace jvpn

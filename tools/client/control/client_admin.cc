@@ -18,6 +18,11 @@
 #include "tools/client/underlays/candidates.h"
 
 namespace jvpn::client::control {
+namespace {
+
+constexpr Millis kLongestWait{3'000};  // of an order, until policy lets it begin
+
+}  // namespace
 
 ClientAdmin::ClientAdmin(ClientIdentity identity, ClientAdminParts parts)
     : identity_(std::move(identity)), parts_(parts) {}
@@ -40,8 +45,11 @@ nlohmann::json ClientAdmin::reload() {
   return admin::apply_reload(parts_.engine, policy, session::boottime_now());
 }
 
-// A planned jump: the old path carries everything until the new one is committed.
+// A planned jump: the old path carries everything until the new one is committed. The answer to the
+// order has its number; what became of it is asked for by that.
 nlohmann::json ClientAdmin::jump(const nlohmann::json& request) {
+  if (const auto number = request.find("order"); number != request.end())
+    return jump_outcome(*number);
   const auto name = request.find("underlay");
   if (name == request.end() || !name->is_string())
     return {{"error", "jump: expected an underlay's name in \"underlay\""}};
@@ -56,8 +64,63 @@ nlohmann::json ClientAdmin::jump(const nlohmann::json& request) {
   const std::optional<Path> active = parts_.data_path.path();
   const auto target = underlays::jump_target(parts_.paths.candidates(), underlay->number(), active);
   if (!target) return {{"error", "jump: " + target.error().message}};
-  parts_.engine.jump(session::boottime_now(), kGateway, *target);
-  return {{"jump", {{"from", to_string(*active)}, {"to", to_string(*target)}}}};
+  return order_jump(*active, *target);
+}
+
+nlohmann::json ClientAdmin::order_jump(const Path& from, const Path& to) {
+  const Millis now = session::boottime_now();
+  const Millis begins = parts_.engine.jump_begins(kGateway);
+  if (begins > now + kLongestWait) {
+    const uint64_t seconds = (begins.value - now.value + 999) / 1'000;
+    return {{"error", "jump: the policy allows the next switch in " + std::to_string(seconds) +
+                          " s (switching.max_switches_per_min, switching.switch_cooldown_ms)"}};
+  }
+  (void)parts_.host.take_refusal();
+  order_ = {order_.number + 1, from, to, switches().value_or(0), "pending", {}};
+  parts_.engine.jump(now, kGateway, to);
+  return {{"jump", {{"from", to_string(from)}, {"to", to_string(to)}, {"order", order_.number}}}};
+}
+
+std::optional<uint64_t> ClientAdmin::switches() const {
+  std::optional<uint64_t> committed;
+  parts_.engine.for_each_session(
+      [&](const engine::SessionView& session) { committed = session.switches; });
+  return committed;
+}
+
+// What became of the order, once that is known.
+void ClientAdmin::follow_order() {
+  if (order_.state != "pending") return;
+  const auto fail = [&](std::string why) {
+    order_.state = "failed";
+    order_.why = std::move(why);
+  };
+  const std::optional<uint64_t> committed = switches();
+  if (!committed) return fail("the session ended");
+  if (*committed != order_.switches) {
+    if (parts_.data_path.path() == order_.to)
+      order_.state = "jumped";
+    else
+      fail("the session jumped elsewhere meanwhile");
+    return;
+  }
+  if (parts_.engine.jumps(kGateway)) return;
+  const auto refusal = parts_.host.take_refusal();
+  fail(refusal ? std::string("the gateway refused: ") + to_string(refusal->reason) + " " +
+                     to_string(refusal->detail)
+               : "nobody answered on that path");
+}
+
+nlohmann::json ClientAdmin::jump_outcome(const nlohmann::json& number) {
+  if (order_.number == 0 || number != order_.number)
+    return {{"error", "jump: another order has taken that one's place"}};
+  follow_order();
+  nlohmann::json answer{{"from", to_string(order_.from)},
+                        {"to", to_string(order_.to)},
+                        {"order", order_.number},
+                        {"state", order_.state}};
+  if (!order_.why.empty()) answer["why"] = order_.why;
+  return {{"jump", std::move(answer)}};
 }
 
 nlohmann::json ClientAdmin::show_paths() const {

@@ -1,6 +1,7 @@
 // Answers the admin socket's requests: show, jump, reload.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,9 +52,24 @@ class ClientAdmin {
   nlohmann::json show_paths() const;
   nlohmann::json show_interface() const;
   nlohmann::json jump(const nlohmann::json& request);
+  nlohmann::json order_jump(const Path& from, const Path& to);
+  nlohmann::json jump_outcome(const nlohmann::json& number);
+
+  /// The latest order to jump, until its outcome is known and after.
+  struct JumpOrder {
+    uint64_t number = 0;  ///< 0: none yet
+    Path from;
+    Path to;
+    uint64_t switches = 0;  ///< committed before
+    std::string state;      ///< `pending`, `jumped`, `failed`
+    std::string why;        ///< it failed
+  };
+  void follow_order();
+  std::optional<uint64_t> switches() const;
 
   ClientIdentity identity_;
   ClientAdminParts parts_;
+  JumpOrder order_;
 };
 
 }  // namespace jvpn::client::control

@@ -1,6 +1,7 @@
 #include "tools/client/control/client_host.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -125,6 +126,13 @@ void ClientHost::refresh_mtu() {
   spdlog::warn("{}: the paths take less now: MTU {} → {}", parts_.tunnel.tun().name(),
                parts_.tunnel.mtu(), mtu);
   if (const auto set = parts_.tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
+}
+
+void ClientHost::emit(const session::Event& event) {
+  events_.add(event);
+  const bool refused = event.kind == session::EventKind::kReattach && event.result != nullptr &&
+                       std::string_view(event.result) == "reject";
+  if (refused) refusal_ = event;
 }
 
 void ClientHost::random(std::span<uint8_t> bytes) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/result.h"
@@ -44,12 +45,15 @@ class ClientHost : public session::SessionHost {
   session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer);
-  void emit(const session::Event& event) { events_.add(event); }
+  void emit(const session::Event& event);
   void random(std::span<uint8_t> bytes) override;
   wire::Timestamp timestamp() override;
 
   /// Set once the host's network could not be configured; the client can't go on.
   const std::optional<Error>& failure() const { return failure_; }
+  /// Why the gateway refused the latest request to jump, since this was last called; nullopt: it
+  /// refused none.
+  std::optional<session::Event> take_refusal() { return std::exchange(refusal_, std::nullopt); }
   /// The paths that the session may take now: the tunnel's MTU is what all of them take, so that a
   /// jump leaves connections as they are.
   void set_candidates(std::vector<Path> paths);
@@ -67,6 +71,7 @@ class ClientHost : public session::SessionHost {
   std::vector<Path> candidates_;
   uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
   std::optional<Error> failure_;
+  std::optional<session::Event> refusal_;
 };
 
 }  // namespace jvpn::client::control

@@ -69,9 +69,22 @@ std::string SessionKeeper::last_end() const {
   return text;
 }
 
+// The path that the gateway has committed to. Data may leave ahead of that, on a path that turns
+// out to be dead.
+std::optional<Path> SessionKeeper::committed_path() const {
+  const std::optional<Path>& path = parts_.data_path.path();
+  if (!path || path == logged_) return path;
+  bool committed = false;
+  parts_.engine.for_each_session([&](const engine::SessionView& session) {
+    committed =
+        committed || (session.path == *path && session.state != session::State::kRecovering);
+  });
+  return committed ? path : std::nullopt;
+}
+
 // People follow a session by its underlay.
 void SessionKeeper::log_path() {
-  const std::optional<Path>& path = parts_.data_path.path();
+  const std::optional<Path> path = committed_path();
   if (path == logged_ && has_session_ == logged_session_) return;
   if (path)
     spdlog::info("{} {} by underlay {}", logged_session_ ? "jumped to" : "attached over",

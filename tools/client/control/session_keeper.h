@@ -45,6 +45,7 @@ class SessionKeeper {
   void dial(Millis now);
   void report(const std::vector<std::string>& findings);
   std::string last_end() const;
+  std::optional<Path> committed_path() const;
 
   underlays::Dialer dialer_;
   SessionKeeperParts parts_;
