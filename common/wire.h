@@ -166,6 +166,8 @@ enum class ControlType : uint8_t {
   kRekeyResponse = 16,
   kPolicyHint = 17,
   kTerminate = 18,
+  kMtuProbe = 19,
+  kMtuAck = 20,
 };
 
 /// First bytes of every control plaintext.
@@ -357,6 +359,21 @@ struct RekeyResponse {
   uint32_t sender;
   uint32_t receiver;  ///< sender of the initiation answered
   uint8_t noise[kNoiseMessage2Overhead + sizeof(RekeyResponsePayload)];
+};
+
+/// Is answered when the path carries it (RFC 8899). Zero bytes follow, up to the size probed.
+struct MtuProbe {
+  ControlHeader header;
+  uint64_t nonce;
+  uint32_t receiver;  ///< initiator's index on the path
+  uint16_t path_mtu;  ///< largest inner packet that the session's paths take; 0: not known yet
+  uint16_t reserved;
+};
+
+/// As long as the probe.
+struct MtuAck {
+  ControlHeader header;
+  uint64_t nonce;  ///< the probe's
 };
 
 struct Terminate {

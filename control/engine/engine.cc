@@ -86,6 +86,14 @@ void SessionEngine::path_lost(Millis now, PeerId peer, const Path& path) {
   impl_->leave(peer);
 }
 
+void SessionEngine::mtu_changed(Millis now, PeerId peer) {
+  if (!impl_->table.knows(peer)) return;
+  Session* const session = impl_->table.peer(peer).session.get();
+  if (session == nullptr) return;
+  impl_->parts.path_mtu.limits_changed(now, *session);
+  impl_->leave(peer);
+}
+
 void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
   if (!impl_->table.knows(peer)) return;
   Session* const session = impl_->table.peer(peer).session.get();

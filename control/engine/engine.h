@@ -78,6 +78,8 @@ class SessionEngine {
   /// Initiator: link, address or route of `path` is gone. It is no candidate any more; when it
   /// carries the session, the session recovers at once over the best one left.
   void path_lost(Millis now, PeerId peer, const Path& path);
+  /// Initiator: what Environment::inner_mtu() says of the peer's paths may have changed.
+  void mtu_changed(Millis now, PeerId peer);
   /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
   /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
   void jump(Millis now, PeerId peer, const Path& path);

@@ -232,7 +232,7 @@ bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& 
   }
 }
 
-/// Probes, and the indices for paths to come. False: none of them.
+/// Probes of paths and their sizes, and the indices for paths to come. False: none of them.
 bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival& at,
                                     wire::ControlType type, std::span<const uint8_t> plaintext) {
   const auto take_padded =
@@ -249,6 +249,10 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
       return take_padded(parts_.prober, &jump::Prober::on_path_challenge);
     case wire::ControlType::kPathResponse:
       return take_padded(parts_.validator, &jump::PathValidator::on_path_response);
+    case wire::ControlType::kMtuProbe:
+      return take_padded(parts_.path_mtu, &jump::PathMtu::on_mtu_probe);
+    case wire::ControlType::kMtuAck:
+      return take_padded(parts_.path_mtu, &jump::PathMtu::on_mtu_ack);
     case wire::ControlType::kNewIndices:
       return deliver<wire::NewIndices>(now, session, plaintext, false,
                                        [&](const wire::NewIndices& message) {

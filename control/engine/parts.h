@@ -6,6 +6,7 @@
 
 #include "control/jump/failback.h"
 #include "control/jump/jumper.h"
+#include "control/jump/path_mtu.h"
 #include "control/jump/path_validator.h"
 #include "control/jump/prober.h"
 #include "control/jump/quality_monitor.h"
@@ -39,6 +40,7 @@ struct Parts {
         candidates(context),
         quality(context, lifecycle, channel, candidates),
         prober(context, lifecycle, bindings, channel, candidates),
+        path_mtu(context, lifecycle, bindings, channel, candidates),
         spares(context, bindings, channel, candidates),
         jumper(context, lifecycle, reporter, bindings, channel, candidates, quality, prober,
                liveness),
@@ -68,6 +70,7 @@ struct Parts {
   jump::Candidates candidates;
   jump::QualityMonitor quality;
   jump::Prober prober;
+  jump::PathMtu path_mtu;
   jump::SpareKeeper spares;
   jump::Jumper jumper;
   jump::Failback failback;
@@ -76,8 +79,8 @@ struct Parts {
 
   /// In the order in which a session is served and parts hear of what happened to it: signs of life
   /// before quality, quality before a jump that it may cause, a jump before new keys.
-  std::array<Part*, 11> served{&old_keys, &liveness, &quality, &idleness, &jumper,    &failback,
-                               &prober,   &spares,   &rekeyer, &dialer,   &candidates};
+  std::array<Part*, 12> served{&old_keys, &liveness, &quality, &idleness, &jumper, &failback,
+                               &prober,   &path_mtu, &spares,  &rekeyer,  &dialer, &candidates};
 };
 
 }  // namespace jvpn::engine

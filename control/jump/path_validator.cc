@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/secret.h"
-#include "control/jump/prober.h"
+#include "control/jump/path_mtu.h"
 
 namespace jvpn::jump {
 namespace {
@@ -45,7 +45,8 @@ void PathValidator::on_path_probe(Millis now, Session& session, const Arrival& a
   const Mac token = token_of(context_.mac, secret_, claim(now, session, at, message.nonce));
   std::ranges::copy(token, answer.token);
   channel_.send_padded(session, at.generation, {at.index, ReceiverIndex{message.receiver}, at.from},
-                       answer, std::min(at.bytes, probe_bytes(context_.environment, session)));
+                       answer,
+                       std::min(at.bytes, probe_bytes(context_.environment, session, at.from)));
 }
 
 void PathValidator::on_path_response(Millis now, Session& session, const Arrival& at,

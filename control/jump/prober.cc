@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/jump/path_mtu.h"
 #include "control/protocol/liveness.h"
 
 namespace jvpn::jump {
@@ -10,11 +11,6 @@ namespace {
 constexpr Millis kLeastInterval{500};
 
 }  // namespace
-
-size_t probe_bytes(Environment& environment, const Session& session) {
-  const size_t own = environment.inner_mtu(session.path);
-  return session.peer_mtu == 0 ? own : std::min<size_t>(own, session.peer_mtu);
-}
 
 SpareBinding* assigned_spare(const Session& session, const Arrival& at) {
   if (&at.generation != session.current.get()) return nullptr;
@@ -71,7 +67,7 @@ void Prober::probe(Millis now, Session& session, Candidate& candidate, const Spa
   message.receiver = spare.local.value;
   message.lanes = context_.config.lanes;
   channel_.send_padded(session, *session.current, {spare.local, spare.remote, candidate.path},
-                       message, probe_bytes(context_.environment, session));
+                       message, probe_bytes(context_.environment, session, candidate.path));
 }
 
 void Prober::on_rebound(Millis now, Session& session, const Path&) {
@@ -103,7 +99,7 @@ void Prober::on_path_challenge(Millis now, Session& session, const Arrival& at,
   answer.receiver = spare->local.value;
   std::ranges::copy(message.token, answer.token);
   channel_.send_padded(session, at.generation, {spare->local, spare->remote, *spare->path}, answer,
-                       probe_bytes(context_.environment, session));
+                       probe_bytes(context_.environment, session, *spare->path));
 }
 
 }  // namespace jvpn::jump

@@ -40,9 +40,6 @@ class Prober : public Part {
   Candidates& candidates_;
 };
 
-/// The size of a data packet that fills the session's tunnel.
-size_t probe_bytes(Environment& environment, const Session& session);
-
 /// Initiator: the spare that a message came on, of the present keys and assigned to its own path;
 /// nullptr: none.
 SpareBinding* assigned_spare(const Session& session, const Arrival& at);

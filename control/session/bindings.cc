@@ -187,8 +187,7 @@ void Bindings::install_tx_ahead(Session& session, const SpareBinding& spare) {
 
 /// The lanes are the binding's own: unless data went ahead of its commit, they start afresh, within
 /// what is left of the key's quota.
-void Bindings::send_by(const Session& session, ReceiverIndex remote, uint16_t number,
-                       const Path& path) {
+void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, const Path& path) {
   const KeyGeneration& generation = *session.current;
   const uint16_t lanes = context_.config.lanes;
   TxInstall install;
@@ -200,12 +199,19 @@ void Bindings::send_by(const Session& session, ReceiverIndex remote, uint16_t nu
   install.traffic_key = generation.keys.send.traffic.bytes();
   install.first_lane = first_lane(number, lanes);
   install.lanes = lanes;
-  const uint64_t used =
-      number == 0 ? 0 : context_.environment.activity(session.peer).tx_generation_packets;
-  install.packets_per_lane = session.suite == Suite::kChaCha20Poly1305
-                                 ? wire::kSequenceMask
-                                 : (kGcmKeyPackets - std::min(used, kGcmKeyPackets)) / lanes;
-  install.inner_mtu = session.peer_mtu;
+  BindingState& binding = session.binding;
+  if (const std::pair of{generation.number, number}; binding.quota == 0 || binding.quota_of != of) {
+    const uint64_t used =
+        number == 0 ? 0 : context_.environment.activity(session.peer).tx_generation_packets;
+    binding.quota = session.suite == Suite::kChaCha20Poly1305
+                        ? wire::kSequenceMask
+                        : (kGcmKeyPackets - std::min(used, kGcmKeyPackets)) / lanes;
+    binding.quota_of = of;
+  }
+  install.packets_per_lane = binding.quota;
+  const uint16_t told = session.peer_mtu;
+  const uint16_t probed = session.path_mtu;
+  install.inner_mtu = told == 0 || probed == 0 ? std::max(told, probed) : std::min(told, probed);
   install.path = path;
   context_.effects.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());

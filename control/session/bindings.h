@@ -89,7 +89,7 @@ class Bindings {
   void issue(PeerId id, uint16_t lanes, size_t count, SpareSet& spares, uint16_t& last_number);
   void install_index(const Session& session, const KeyGeneration& generation, ReceiverIndex index,
                      uint16_t number);
-  void send_by(const Session& session, ReceiverIndex remote, uint16_t number, const Path& path);
+  void send_by(Session& session, ReceiverIndex remote, uint16_t number, const Path& path);
 
   Context& context_;
 };

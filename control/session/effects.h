@@ -43,7 +43,7 @@ struct TxInstall {
   LaneId first_lane;
   uint16_t lanes = 1;
   uint64_t packets_per_lane = 0;  ///< hard quota of each lane under this key
-  uint16_t inner_mtu = 0;         ///< as the peer told; 0: the path decides
+  uint16_t inner_mtu = 0;         ///< as peer and probes told; 0: the path decides
   Path path;
 };
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/noise.h"
@@ -83,6 +84,33 @@ struct ProbeState {
   uint64_t nonce = 0;  ///< of the latest probe
 };
 
+enum class MtuRound : uint8_t { kNone, kConfirm, kSearch, kRaise };
+
+/// What one path takes, as far as probes have shown.
+struct MtuSearch {
+  Path path;
+  uint16_t limit = 0;  ///< what its device and the peer take
+  uint16_t mtu = 0;    ///< in use: `limit`, until probes show that it is less
+  bool proven = false;
+  MtuRound round = MtuRound::kNone;
+  std::vector<uint16_t> asked;  ///< sizes of the latest round, by nonce
+  uint64_t first_nonce = 0;
+  uint16_t best = 0;  ///< the largest of them that was answered
+  Millis due;
+  Millis raise_at;                     ///< when larger sizes are tried
+  std::optional<Millis> silent_since;  ///< nothing of a search was answered
+  uint32_t seen_probes = 0;            ///< Candidate::probes at the last look
+  uint16_t telling = 0;                ///< Session::path_mtu, as the latest probe told it
+};
+
+/// Written by jump::PathMtu.
+struct MtuState {
+  std::vector<MtuSearch> searches;
+  uint64_t nonce = 0;       ///< of the latest probe
+  uint64_t tx_packets = 0;  ///< of data, at the last look
+  uint16_t told = 0;        ///< as the responder knows it
+};
+
 struct InitiatorSide {
   wire::PolicySnapshot told_policy{};
   Policy policy;  ///< our own, with the responder's tighter bounds
@@ -91,6 +119,7 @@ struct InitiatorSide {
   JumpState jumping;
   FailbackState failback;
   ProbeState probe;
+  MtuState mtu;
   Millis spares_asked;  ///< when spare indices were last asked for; by jump::SpareKeeper
 };
 
@@ -161,6 +190,8 @@ struct BindingState {
   std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
   bool drain_settles = false;     ///< responder: the initiator wasn't heard on the new one yet
   uint64_t switches = 0;          ///< committed jumps
+  uint64_t quota = 0;             ///< of each lane sent on, as it was when the lanes began
+  std::pair<uint64_t, uint16_t> quota_of;  ///< key generation and number of their binding
   wire::ReattachCause cause = wire::ReattachCause::kDead;  ///< of the latest
 };
 
@@ -190,6 +221,7 @@ class Session {
   Path path;  ///< of the active binding; the latest one while there is none
   Suite suite{};
   uint16_t peer_mtu = 0;   ///< as the responder told; 0: not told
+  uint16_t path_mtu = 0;   ///< what the paths take, by probes; 0: not known; by jump::PathMtu
   bool confirmed = false;  ///< initiator: the peer has shown that it has the current keys
   Reason last_reason{};
   uint64_t rekeys = 0;

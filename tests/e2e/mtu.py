@@ -7,7 +7,8 @@ that MTU passes.
 """
 import re
 
-from e2e import CLIENT4, CLIENT6, SERVER4, SERVER6, Scenario, bounded, in_namespace, in_ns, scenario, step
+from e2e import (CLIENT, CLIENT4, CLIENT6, SERVER4, SERVER6, Scenario, bounded, in_namespace, in_ns, ip, scenario, step,
+                 wait_for)
 
 
 def ping_sized(host: str, address: str, size: int, count: int = 1) -> tuple[bool, str]:
@@ -52,3 +53,8 @@ with scenario(120) as s:
     step("From the client towards the server")
     client_answers(s, SERVER4)
     client_answers(s, SERVER6)
+    told_too_big = CLIENT.drops("too_big")
+    step("A standby path of 1400 bytes, and nothing to send")
+    ip("client", "link set wan1 mtu 1400")
+    s.expect("its probes are no packets that were too big",
+             not wait_for(6, lambda: CLIENT.drops("too_big") > told_too_big))

@@ -44,6 +44,21 @@ TEST_F(BindingsPart, RebindingDrainsTheOldIndexAndVoidsSparesBelow) {
   EXPECT_EQ(latest<TxInstall>().first_lane, LaneId{2});
 }
 
+TEST_F(BindingsPart, LanesInstalledAgainKeepTheirQuota) {
+  Bindings bindings(context);
+  Session& session = attached(true);
+  session.current->binding = 2;  // after a jump, the key's first half was used before
+  environment.traffic.tx_generation_packets = uint64_t{1} << 28;
+  bindings.install_tx(session);
+  const uint64_t quota = latest<TxInstall>().packets_per_lane;
+  EXPECT_EQ(quota, uint64_t{1} << 28);
+  environment.traffic.tx_generation_packets += 1'000'000;  // by these lanes
+  session.path_mtu = 1'240;
+  bindings.install_tx(session);
+  EXPECT_EQ(latest<TxInstall>().inner_mtu, 1'240);
+  EXPECT_EQ(latest<TxInstall>().packets_per_lane, quota);
+}
+
 TEST_F(BindingsPart, ReleasedKeysLeaveNoIndexBehind) {
   Bindings bindings(context);
   Session& session = attached(false);

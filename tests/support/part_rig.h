@@ -21,12 +21,13 @@ class PlainEnvironment : public Environment {
  public:
   Activity activity(PeerId) override { return traffic; }
   RxProgress rx_progress(ReceiverIndex index) override { return progress[index.value]; }
-  uint16_t inner_mtu(const Path&) override { return 1'400; }
+  uint16_t inner_mtu(const Path&) override { return mtu; }
   void random(std::span<uint8_t> bytes) override {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(++drawn_);
   }
   wire::Timestamp timestamp() override { return stamp; }
 
+  uint16_t mtu = 1'400;
   Activity traffic;
   std::map<uint32_t, RxProgress> progress;
   wire::Timestamp stamp{0x40};

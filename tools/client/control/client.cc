@@ -39,6 +39,11 @@ session::EngineConfig engine_config(const ClientProfile& profile, SecretKey priv
   return config;
 }
 
+bool ipv6_inside(const ClientProfile& profile) {
+  return std::ranges::any_of(profile.gateway.allowed_ips,
+                             [](const Prefix& prefix) { return prefix.address.is_v6(); });
+}
+
 }  // namespace
 
 Client::Client(ClientProfile profile, EventLoop loop, events::EventLog& events)
@@ -82,7 +87,9 @@ Result<void> Client::create_data_path() {
 Result<void> Client::create_engine(SecretKey private_key, std::optional<PresharedKey> preshared) {
   host_ = std::make_unique<ClientHost>(
       ClientParts{*data_path_, *tunnel_, underlays_},
-      ClientHost::Options{profile_.interface.mtu, profile_.gateway.endpoints}, events_);
+      ClientHost::Options{profile_.interface.mtu, ipv6_inside(profile_),
+                          profile_.gateway.endpoints},
+      events_);
   auto engine = engine::SessionEngine::create(
       engine_config(profile_, std::move(private_key), std::move(preshared)), *host_, started_);
   if (!engine) return engine.error();
@@ -157,7 +164,7 @@ void Client::run_what_is_due(Millis now) {
   engine_->wake(now, kGateway);
   if (engine_->next_deadline() <= now) engine_->advance(now);
   keeper_->follow(now);
-  if (outbound_->take_too_big()) host_->refresh_mtu();
+  if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);
 }
 

@@ -6,6 +6,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/ip_header.h"
 #include "common/secret.h"
 #include "control/session/system_sources.h"
 
@@ -45,8 +46,8 @@ void ClientHost::send(const Path& path, std::span<const uint8_t> datagram) {
   const std::span<uint8_t> payload(const_cast<uint8_t*>(datagram.data()), datagram.size());
   const SocketAddress remote = SocketAddress::from(path.remote, 0);
   const auto sent = socket->send(remote, std::span(&payload, 1));
+  // What is too big for the device was a probe, which is lost on this path: no packet of anybody's.
   if (sent.taken == 0 || sent.failed != 0) parts_.data_path.counters().drop(Drop::kTxFull);
-  if (sent.too_big != 0) parts_.data_path.counters().drop(Drop::kTooBig);
 }
 
 void ClientHost::install_rx(const session::RxInstall& install) {
@@ -62,6 +63,7 @@ void ClientHost::install_tx(const session::TxInstall& install) {
   bounded.inner_mtu = min_known(install.inner_mtu, inner_mtu(install.path));
   parts_.data_path.install_tx(bounded);
   wipe(bounded.traffic_key.data(), bounded.traffic_key.size());
+  refresh_mtu();
 }
 
 void ClientHost::withdraw_tx(PeerId) {
@@ -77,26 +79,45 @@ session::RxProgress ClientHost::rx_progress(ReceiverIndex index) {
 }
 
 uint16_t ClientHost::inner_mtu(const Path& path) {
+  return inner_mtu_of(path);
+}
+
+uint16_t ClientHost::inner_mtu_of(const Path& path) const {
   uint16_t mtu = 0;
   if (path.interface < parts_.underlays.size())
     mtu = parts_.underlays[path.interface].inner_mtu(path.remote);
   return std::min(min_known(mtu, options_.mtu.value_or(0)), kLargestMtu);
 }
 
-uint16_t ClientHost::smallest_path_mtu() const {
+uint16_t ClientHost::floor() const {
+  return options_.ipv6_inside ? kIpv6LeastMtu : kSmallestMtu;
+}
+
+/// Paths whose device takes less than the tunnel has to count only once they carry the session.
+uint16_t ClientHost::smallest_device_mtu() const {
   uint16_t mtu = 0;
-  for (const Path& path : candidates_)
-    mtu = min_known(mtu, parts_.underlays[path.interface].inner_mtu(path.remote));
-  if (mtu != 0) return mtu;
+  for (const Path& path : candidates_) {
+    const uint16_t takes = parts_.underlays[path.interface].inner_mtu(path.remote);
+    if (takes >= floor()) mtu = min_known(mtu, takes);
+  }
+  if (mtu != 0 || !candidates_.empty()) return mtu;
   for (const underlays::Underlay& underlay : parts_.underlays)
     for (const Endpoint& endpoint : options_.endpoints)
-      mtu = min_known(mtu, underlay.inner_mtu(endpoint));
+      if (const uint16_t takes = underlay.inner_mtu(endpoint); takes >= floor())
+        mtu = min_known(mtu, takes);
   return mtu;
 }
 
+/// What packets may be for all that is known; may be under the floor.
+uint16_t ClientHost::smallest_mtu() const {
+  const auto& path = parts_.data_path.path();
+  uint16_t mtu = min_known(smallest_device_mtu(), options_.mtu.value_or(0));
+  if (path) mtu = min_known(mtu, min_known(inner_mtu_of(*path), parts_.data_path.inner_mtu()));
+  return min_known(mtu, peer_mtu_);
+}
+
 uint16_t ClientHost::tunnel_mtu() const {
-  const uint16_t mtu = min_known(smallest_path_mtu(), options_.mtu.value_or(0));
-  return std::clamp(min_known(mtu, peer_mtu_), kSmallestMtu, kLargestMtu);
+  return std::clamp(smallest_mtu(), floor(), kLargestMtu);
 }
 
 void ClientHost::configured(PeerId, const wire::ResponsePayload& answer) {
@@ -117,15 +138,16 @@ void ClientHost::set_candidates(std::vector<Path> paths) {
 }
 
 void ClientHost::refresh_mtu() {
-  const auto& path = parts_.data_path.path();
-  if (parts_.tunnel.mtu() == 0 || (!path && candidates_.empty())) return;
-  uint16_t mtu = path ? inner_mtu(*path) : uint16_t{0};
-  if (!candidates_.empty()) mtu = min_known(mtu, tunnel_mtu());
-  mtu = std::max(min_known(mtu, peer_mtu_), kSmallestMtu);
-  if (mtu >= parts_.tunnel.mtu()) return;
-  spdlog::warn("{}: the paths take less now: MTU {} → {}", parts_.tunnel.tun().name(),
-               parts_.tunnel.mtu(), mtu);
-  if (const auto set = parts_.tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
+  tunnel::TunnelInterface& tunnel = parts_.tunnel;
+  if (tunnel.mtu() == 0 || (!parts_.data_path.path() && candidates_.empty())) return;
+  if (const uint16_t mtu = tunnel_mtu(); mtu < tunnel.mtu()) {
+    spdlog::warn("{}: the paths take less now: MTU {} → {}", tunnel.tun().name(), tunnel.mtu(),
+                 mtu);
+    if (const auto set = tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
+  }
+  const uint16_t takes = smallest_mtu();
+  const auto bound = tunnel.bound_routes(takes != 0 && takes < floor() ? takes : uint16_t{0});
+  if (!bound) spdlog::error("{}", bound.error().message);
 }
 
 void ClientHost::emit(const session::Event& event) {

@@ -31,6 +31,7 @@ class ClientHost : public session::SessionHost {
  public:
   struct Options {
     std::optional<uint16_t> mtu;      ///< the profile's bound
+    bool ipv6_inside = false;         ///< then the tunnel takes IPv6's minimum, whatever paths do
     std::vector<Endpoint> endpoints;  ///< their paths' MTUs bound the tunnel's without candidates
   };
   ClientHost(ClientParts parts, Options options, events::EventLog& events);
@@ -58,11 +59,15 @@ class ClientHost : public session::SessionHost {
   /// jump leaves connections as they are.
   void set_candidates(std::vector<Path> paths);
   /// Lowers the tunnel's MTU to what these paths and the active one take now. It isn't raised while
-  /// a session lasts: an underlay that comes and goes would make connections follow it.
+  /// a session lasts: an underlay that comes and goes would make connections follow it. Where it
+  /// can't follow, because of IPv6, the routes' MTU does.
   void refresh_mtu();
 
  private:
-  uint16_t smallest_path_mtu() const;
+  uint16_t inner_mtu_of(const Path& path) const;
+  uint16_t smallest_mtu() const;
+  uint16_t smallest_device_mtu() const;
+  uint16_t floor() const;
   uint16_t tunnel_mtu() const;
 
   ClientParts parts_;

@@ -38,6 +38,8 @@ void PathFinder::look(Millis now) {
     parts_.engine.set_candidates(now, kGateway, paths);
     parts_.host.set_candidates(paths);
   }
+  parts_.engine.mtu_changed(now, kGateway);  // of a device, perhaps
+  parts_.host.refresh_mtu();
   leave_lost_path(now);
 }
 

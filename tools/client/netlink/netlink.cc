@@ -15,42 +15,10 @@
 #include <netinet/in.h>
 
 #include "tools/client/netlink/netlink_attributes.h"
+#include "tools/client/netlink/request.h"
 
 namespace jvpn::client::netlink {
 namespace {
-
-constexpr uint8_t kOurProtocol = 190;  // marks rules and routes as ours; unassigned by iproute2
-
-uint8_t kernel_family(Family family) {
-  return family == Family::kIpv6 ? AF_INET6 : AF_INET;
-}
-
-/// A request under construction.
-class Request {
- public:
-  Request(uint16_t type, int flags) {
-    nlmsghdr* const header = mnl_nlmsg_put_header(buffer_);
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
-  }
-  template <typename T>
-  T& extra() {
-    return *static_cast<T*>(mnl_nlmsg_put_extra_header(message(), sizeof(T)));
-  }
-  void put(uint16_t type, uint32_t value) { mnl_attr_put_u32(message(), type, value); }
-  void put_bytes(uint16_t type, const void* data, size_t bytes) {
-    mnl_attr_put(message(), type, bytes, data);
-  }
-  void put(uint16_t type, const IpAddress& address) {
-    put_bytes(type, address.bytes.data(), address.size());
-  }
-  nlattr* begin_nest(uint16_t type) { return mnl_attr_nest_start(message(), type); }
-  void end_nest(nlattr* nest) { mnl_attr_nest_end(message(), nest); }
-  nlmsghdr* message() { return reinterpret_cast<nlmsghdr*>(buffer_); }
-
- private:
-  alignas(nlmsghdr) uint8_t buffer_[1024];
-};
 
 // The kernel's words behind an error (NLMSGERR_ATTR_MSG), empty when it gave none.
 std::string extended_text(const nlmsghdr* answer) {
@@ -94,6 +62,13 @@ Request route_request(uint16_t type, int flags, const Route& route) {
   request.put(RTA_DST, route.to.address);
   if (leads) request.put(RTA_OIF, static_cast<uint32_t>(route.device));
   if (route.metric != 0) request.put(RTA_PRIORITY, route.metric);
+  if (route.mtu != 0) {
+    const uint32_t headers = route.to.address.is_v4() ? 40 : 60;  // IP and TCP
+    nlattr* const metrics = request.begin_nest(RTA_METRICS);
+    request.put(RTAX_MTU, route.mtu);
+    request.put(RTAX_ADVMSS, route.mtu - headers);
+    request.end_nest(metrics);
+  }
   return request;
 }
 
@@ -319,6 +294,11 @@ Result<void> Netlink::remove_address(int device, const Prefix& address) {
 
 Result<void> Netlink::add_route(const Route& route) {
   Request request = route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route);
+  return talk(request.message(), "route " + to_string(route.to));
+}
+
+Result<void> Netlink::replace_route(const Route& route) {
+  Request request = route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route);
   return talk(request.message(), "route " + to_string(route.to));
 }
 

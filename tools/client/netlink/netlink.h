@@ -23,6 +23,7 @@ struct Route {
   int device = 0;        ///< interface index; 0: unreachable
   uint32_t table = 254;  ///< main
   uint32_t metric = 0;   ///< of several to one prefix the lowest counts; 0: the kernel's choice
+  uint16_t mtu = 0;      ///< of packets that take it, and TCP's segments; 0: the device's
   auto operator<=>(const Route&) const = default;
 };
 
@@ -54,6 +55,8 @@ class Netlink {
   Result<void> remove_address(int device, const Prefix& address);
   /// Fails when the table has a route to that very prefix with that metric.
   Result<void> add_route(const Route& route);
+  /// The route to that prefix with that metric, whatever it was.
+  Result<void> replace_route(const Route& route);
   Result<void> remove_route(const Route& route);
   /// Fails when no route leads by the device to an IPv4 endpoint, for UDP with a firewall mark.
   /// (Whoever only connects a bound socket isn't told: the kernel then takes any IPv4 address for

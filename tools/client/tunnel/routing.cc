@@ -155,7 +155,14 @@ Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric) {
 
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device) {
   for (const netlink::Route& guard : plan.guards)
-    if (auto added = netlink.add_route({guard.to, device, guard.table, 0}); !added) return added;
+    if (auto added = netlink.add_route({guard.to, device, guard.table}); !added) return added;
+  return {};
+}
+
+Result<void> bound_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device,
+                          uint16_t mtu) {
+  for (const netlink::Route& guard : plan.guards)
+    if (auto set = netlink.replace_route({guard.to, device, guard.table, 0, mtu}); !set) return set;
   return {};
 }
 

@@ -61,5 +61,8 @@ Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric);
 
 /// The routes through the device that the guards stand beside; they go with it.
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device);
+/// Bounds what takes these routes to an MTU below the device's; 0: lifts the bound.
+Result<void> bound_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device,
+                          uint16_t mtu);
 
 }  // namespace jvpn::client::tunnel

@@ -57,6 +57,13 @@ Result<void> TunnelInterface::set_mtu(uint16_t mtu) {
   return {};
 }
 
+Result<void> TunnelInterface::bound_routes(uint16_t mtu) {
+  if (!routed_ || mtu == routes_mtu_) return {};
+  if (auto set = tunnel::bound_routes(*netlink_, plan_, tun_->index(), mtu); !set) return set;
+  routes_mtu_ = mtu;
+  return {};
+}
+
 Result<void> TunnelInterface::replace_addresses(std::vector<Prefix> addresses) {
   for (const Prefix& address : addresses) {
     if (holds(addresses_, address)) continue;

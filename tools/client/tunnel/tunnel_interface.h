@@ -35,6 +35,9 @@ class TunnelInterface {
   /// set yet. Repeatable. On failure the host may be left half configured until the object goes.
   Result<void> configure(std::vector<Prefix> addresses, uint16_t mtu);
   Result<void> set_mtu(uint16_t mtu);
+  /// What takes the tunnel's routes may be smaller than the device's MTU, which IPv6 bounds: the
+  /// kernel then makes smaller TCP segments, and fragments what comes from this host. 0: no bound.
+  Result<void> bound_routes(uint16_t mtu);
   /// Takes guards and rules away: from then on the host's traffic goes where it went before.
   Result<void> release();
 
@@ -53,6 +56,7 @@ class TunnelInterface {
   std::unique_ptr<netlink::Netlink> netlink_;
   std::unique_ptr<Tun> tun_;
   bool routed_ = false;
+  uint16_t routes_mtu_ = 0;
 };
 
 /// Takes away the guards and rules of an interface whose client has ended; how many routes those

@@ -28,7 +28,9 @@ Error failure(const UdpSocket::Options& options, const std::string& what) {
   return errno_error("device " + options.device + ": " + what);
 }
 
-// A socket of the options' family, tied to their device and marked; not bound to an address.
+// A socket of the options' family, tied to their device and marked; not bound to an address. It
+// doesn't fragment and doesn't believe ICMP: what a path takes is found by probes (RFC 8899), and
+// what the device doesn't take is refused.
 Result<FileDescriptor> open_on_device(const UdpSocket::Options& options) {
   const int family = options.family == Family::kIpv6 ? AF_INET6 : AF_INET;
   FileDescriptor fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -40,9 +42,9 @@ Result<FileDescriptor> open_on_device(const UdpSocket::Options& options) {
     return failure(options, "cannot mark a socket");
   if (family == AF_INET6) {
     set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+    set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
   } else {
-    set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
   }
   return fd;
 }
@@ -164,17 +166,19 @@ Result<UdpSocket> UdpSocket::open(const Options& options) {
 UdpSocket::Sent UdpSocket::send(const SocketAddress& remote,
                                 std::span<const std::span<uint8_t>> packets) {
   Sent sent;
+  bool whole = segments_;
   while (sent.taken < packets.size()) {
     SendCall call;
     for (size_t at = sent.taken; at < packets.size() && call.count < kRunsPerCall;
          at += call.runs[call.count - 1].count)
-      call.add(next_run(packets.subspan(at), segments_), packets[at].data(), remote);
+      call.add(next_run(packets.subspan(at), whole), packets[at].data(), remote);
     const int done = ::sendmmsg(fd(), call.headers.data(), call.count, MSG_DONTWAIT);
     for (int i = 0; i < done; ++i) sent.taken += call.runs[static_cast<size_t>(i)].count;
+    if (done > 0 && !whole) segments_ = false;  // one by one it takes them
     if (done > 0 || (done < 0 && errno == EINTR)) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return sent;
     if (call.runs[0].count > 1 && offload_refused(errno)) {
-      segments_ = false;
+      whole = false;  // the kernel can't, or its segments are over the device's MTU
       continue;
     }
     (errno == EMSGSIZE ? sent.too_big : sent.failed) += call.runs[0].count;
@@ -207,7 +211,7 @@ size_t UdpSocket::receive(ReceiveBatch& batch) {
   return truncated;
 }
 
-Result<RouteProbe> probe_route(const UdpSocket::Options& options, const Endpoint& remote) {
+Result<IpAddress> local_address_to(const UdpSocket::Options& options, const Endpoint& remote) {
   auto fd = open_on_device(options);
   if (!fd) return fd.error();
   if (const auto bound = bind_source(*fd, options); !bound) return bound.error();
@@ -216,13 +220,7 @@ Result<RouteProbe> probe_route(const UdpSocket::Options& options, const Endpoint
   if (::connect(fd->get(), &to.any, to.length) != 0 ||
       ::getsockname(fd->get(), &local.any, &local.length) != 0)
     return failure(options, "no route to " + to_string(remote));
-  int mtu = 0;
-  socklen_t bytes = sizeof mtu;
-  if (remote.address.is_v4())
-    ::getsockopt(fd->get(), IPPROTO_IP, IP_MTU, &mtu, &bytes);
-  else
-    ::getsockopt(fd->get(), IPPROTO_IPV6, IPV6_MTU, &mtu, &bytes);
-  return RouteProbe{local.endpoint().address, static_cast<uint16_t>(std::clamp(mtu, 0, 65'535))};
+  return local.endpoint().address;
 }
 
 }  // namespace jvpn::client::underlays

@@ -88,7 +88,7 @@ class UdpSocket {
   /// What became of packets handed to send().
   struct Sent {
     size_t taken = 0;    ///< from the front; the rest would block
-    size_t too_big = 0;  ///< of those taken: over the path's MTU
+    size_t too_big = 0;  ///< of those taken: over the device's MTU
     size_t failed = 0;   ///< of those taken: refused for another reason
   };
   /// Never blocks. Packets are neighbours in memory wherever they are of one size.
@@ -104,11 +104,7 @@ class UdpSocket {
   bool segments_ = true;  ///< UDP_SEGMENT works; false after the kernel refused it
 };
 
-/// A connected throw-away socket's view of the way to a remote: our address, and the path's MTU.
-struct RouteProbe {
-  IpAddress local;
-  uint16_t mtu = 0;
-};
-Result<RouteProbe> probe_route(const UdpSocket::Options& options, const Endpoint& remote);
+/// Our address on the way to a remote, as a connected throw-away socket has it.
+Result<IpAddress> local_address_to(const UdpSocket::Options& options, const Endpoint& remote);
 
 }  // namespace jvpn::client::underlays

@@ -102,18 +102,18 @@ UdpSocket* Underlay::socket(Family family) {
 Result<IpAddress> Underlay::local_address_to(const Endpoint& remote) const {
   if (const auto ready = device_ready(profile_.device); !ready)
     return failure(ready.error().message);
-  const auto probe = probe_route(options(remote.address.family), remote);
-  if (!probe) return failure(probe.error().message);
+  const auto local = underlays::local_address_to(options(remote.address.family), remote);
+  if (!local) return failure(local.error().message);
   const std::string device = "device " + profile_.device + ": ";
-  if (!device_has_address(profile_.device, probe->local))
+  if (!device_has_address(profile_.device, *local))
     return failure(device + "no address to reach " + to_string(remote) + " from");
-  if (!remote.address.is_v4()) return probe->local;
+  if (!remote.address.is_v4()) return *local;
   const auto netlink = netlink::Netlink::open();
   if (!netlink) return netlink.error();
   const auto index = static_cast<int>(::if_nametoindex(profile_.device.c_str()));
   if (const auto route = (*netlink)->find_route(index, remote, mark_); !route)
     return failure(device + route.error().message);
-  return probe->local;
+  return *local;
 }
 
 Result<Path> Underlay::path_to(const Endpoint& remote) {
@@ -151,10 +151,7 @@ Path Underlay::path_from(const Endpoint& remote) const {
 }
 
 uint16_t Underlay::inner_mtu(const Endpoint& remote) const {
-  uint16_t mtu = device_mtu(profile_.device);
-  if (const auto probe = probe_route(options(remote.address.family), remote);
-      probe.ok() && probe->mtu != 0)
-    mtu = std::min(mtu, probe->mtu);
+  const uint16_t mtu = device_mtu(profile_.device);
   const uint16_t overhead = outer_overhead(remote.address.family);
   return mtu > overhead ? static_cast<uint16_t>(mtu - overhead) : uint16_t{0};
 }

@@ -41,8 +41,8 @@ class Underlay {
   /// The path that a received datagram came by.
   Path path_from(const Endpoint& remote) const;
 
-  /// Largest inner packet that fits the path's MTU as the kernel knows it; the device's MTU when it
-  /// has no route there. 0 when the device is missing.
+  /// Largest inner packet that fits the device's MTU; what the path takes is for probes to find. 0
+  /// when the device is missing.
   uint16_t inner_mtu(const Endpoint& remote) const;
 
  private:

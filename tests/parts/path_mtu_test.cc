@@ -1,0 +1,201 @@
+#include "control/jump/path_mtu.h"
+
+#include "tests/support/session_rig.h"
+
+namespace jvpn {
+namespace {
+
+class PathMtuPart : public test::SessionRig {
+ protected:
+  PathMtuPart() { environment.mtu = 1'440; }
+
+  Session& begun(bool initiates = true) {
+    Session& session = attached(initiates);
+    path_mtu.on_rows(now, session);
+    return session;
+  }
+  /// Answers the latest round of each path as one that takes inner packets of so many bytes.
+  void answer(Session& session, const std::map<Path, uint16_t>& takes) {
+    for (MtuSearch search : session.initiator->mtu.searches) {
+      if (search.round == MtuRound::kNone) continue;
+      for (size_t i = 0; i < search.asked.size(); ++i) {
+        if (search.asked[i] > takes.at(search.path)) continue;
+        wire::MtuAck ack{};
+        ack.nonce = search.first_nonce + i;
+        path_mtu.on_mtu_ack(
+            now, session, {search.path, *session.current, session.current->local, search.asked[i]},
+            ack);
+      }
+    }
+  }
+  /// Plays for a while; the path is there and packets of up to so many bytes come back.
+  void play(Session& session, Millis span, const std::map<Path, uint16_t>& takes) {
+    for (const Millis end = now + span; now < end; now = now + Millis{10}) {
+      ASSERT_TRUE(path_mtu.due(session) > now || path_mtu.serve(now, session));
+      answer(session, takes);
+    }
+  }
+  void data_flows() { environment.traffic.tx_packets += 10; }
+  static MtuSearch& search(Session& session, const Path& path) {
+    for (MtuSearch& each : session.initiator->mtu.searches)
+      if (each.path == path) return each;
+    ADD_FAILURE() << "not watched";
+    return session.initiator->mtu.searches.front();
+  }
+
+  const Path bound = test::path_over(1);
+  const Path standby = test::path_over(2);
+  Candidates candidates{context};
+  PathMtu path_mtu{context, lifecycle, bindings, channel, candidates};
+};
+
+TEST_F(PathMtuPart, TheBoundPathIsConfirmedAtOnceAtItsDevicesSize) {
+  Session& session = begun();
+  EXPECT_LE(path_mtu.due(session), now);
+  path_mtu.serve(now, session);
+  EXPECT_EQ(count<Send>(), 1U);
+  EXPECT_EQ(latest_type(session), wire::ControlType::kMtuProbe);
+  EXPECT_EQ(latest<Send>().bytes, 1'440 + wire::kTransportOverhead)
+      << "as a data packet that fills";
+  answer(session, {{bound, 1'440}});
+  EXPECT_EQ(session.path_mtu, 1'440);
+  EXPECT_EQ(session.initiator->mtu.told, 1'440);
+  EXPECT_EQ(count<TxInstall>(), 0U) << "the host knows its devices";
+}
+
+TEST_F(PathMtuPart, WithoutDataNothingIsProbedAgain) {
+  Session& session = begun();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  effects.clear();
+  play(session, Millis{20'000}, {{bound, 1'440}});
+  EXPECT_EQ(count<Send>(), 0U);
+  data_flows();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  EXPECT_EQ(count<Send>(), 1U);
+}
+
+TEST_F(PathMtuPart, APathThatEatsLargePacketsIsFoundWithinASecond) {
+  for (const uint16_t takes :
+       {uint16_t{1'240}, uint16_t{1'220}, uint16_t{1'280}, uint16_t{1'340}}) {
+    Session& session = begun();
+    play(session, Millis{1'000}, {{bound, 1'440}});
+    effects.clear();
+    const Millis began = now;
+    while (session.path_mtu > takes && now < began + Millis{5'000}) {
+      data_flows();
+      play(session, Millis{10}, {{bound, takes}});
+    }
+    EXPECT_LE(now - began, Millis{1'000}) << takes;
+    EXPECT_LE(session.path_mtu, takes);
+    EXPECT_GE(session.path_mtu, takes - 40) << "the steps are that fine";
+    EXPECT_EQ(latest<TxInstall>().inner_mtu, session.path_mtu);
+    play(session, Millis{200}, {{bound, takes}});
+    EXPECT_EQ(session.initiator->mtu.told, session.path_mtu) << "the responder knows";
+  }
+}
+
+TEST_F(PathMtuPart, OneLostProbeSaysNothing) {
+  Session& session = begun();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  data_flows();
+  while (search(session, bound).round == MtuRound::kNone) {
+    path_mtu.serve(now, session);
+    now = now + Millis{10};
+  }
+  now = now + Millis{200};  // nothing came back
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  EXPECT_EQ(session.path_mtu, 1'440);
+}
+
+TEST_F(PathMtuPart, ASilentPathIsNotTakenForASmallOneNorFlooded) {
+  Session& session = begun();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  effects.clear();
+  for (int i = 0; i < 100; ++i) {
+    data_flows();
+    play(session, Millis{100}, {{bound, 0}});
+  }
+  EXPECT_EQ(session.path_mtu, 1'440);
+  EXPECT_LT(count<Send>(), 70U) << "one ladder, then two probes every 0.8 s";
+  play(session, Millis{2'000}, {{bound, 1'240}});
+  data_flows();
+  play(session, Millis{2'000}, {{bound, 1'240}});
+  EXPECT_EQ(session.path_mtu, 1'240) << "back, but smaller";
+}
+
+TEST_F(PathMtuPart, ARaiseIsFoundWithinAMinute) {
+  Session& session = begun();
+  play(session, Millis{2'000}, {{bound, 1'240}});
+  ASSERT_EQ(session.path_mtu, 1'240);
+  play(session, Millis{61'000}, {{bound, 1'440}});
+  EXPECT_EQ(session.path_mtu, 1'440);
+}
+
+TEST_F(PathMtuPart, ADeviceThatTakesMoreOrLessCountsAtOnce) {
+  Session& session = begun();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  environment.mtu = 1'300;
+  path_mtu.limits_changed(now, session);
+  EXPECT_EQ(session.path_mtu, 1'300);
+  environment.mtu = 8'940;
+  path_mtu.limits_changed(now, session);
+  play(session, Millis{500}, {{bound, 8'940}});
+  EXPECT_EQ(session.path_mtu, 8'940);
+}
+
+TEST_F(PathMtuPart, TheSessionTakesWhatAllItsPathsTake) {
+  Session& session = begun();
+  learn(session, 2);
+  candidates.replace(kPeer, std::vector{bound, standby});
+  bindings.assign_spare(session, standby, 1);
+  play(session, Millis{1'000}, {{bound, 1'440}, {standby, 1'340}});
+  EXPECT_EQ(session.path_mtu, 1'340);
+  EXPECT_EQ(probe_bytes(environment, session, standby), 1'340U);
+}
+
+TEST_F(PathMtuPart, AStandbyPathBelowTheFloorCountsOnlyOnceItIsBound) {
+  Session& session = begun();
+  learn(session, 2);
+  candidates.replace(kPeer, std::vector{bound, standby});
+  const SpareBinding spare = *bindings.assign_spare(session, standby, 1);
+  play(session, Millis{1'000}, {{bound, 1'440}, {standby, 1'220}});
+  EXPECT_EQ(session.path_mtu, 1'440);
+  bindings.rebind(now, session, spare.number, standby);
+  path_mtu.on_rebound(now, session, bound);
+  play(session, Millis{1'000}, {{bound, 1'440}, {standby, 1'220}});
+  EXPECT_EQ(session.path_mtu, 1'220);
+}
+
+TEST_F(PathMtuPart, TheResponderAnswersWithAsManyBytesAndObeys) {
+  Session& session = begun(false);
+  wire::MtuProbe probe{};
+  probe.nonce = 7;
+  probe.receiver = 0x99;
+  probe.path_mtu = 1'240;
+  const Arrival at{bound, *session.current, session.current->local, 1'440};
+  path_mtu.on_mtu_probe(now, session, at, probe);
+  EXPECT_EQ(latest_type(session), wire::ControlType::kMtuAck);
+  EXPECT_EQ(latest<Send>().bytes, 1'440 + wire::kTransportOverhead);
+  EXPECT_EQ(latest<TxInstall>().inner_mtu, 1'240);
+  effects.clear();
+  path_mtu.on_mtu_probe(now, session, at, probe);
+  EXPECT_EQ(count<TxInstall>(), 0U) << "nothing new";
+  probe.path_mtu = 1;
+  path_mtu.on_mtu_probe(now, session, at, probe);
+  EXPECT_EQ(latest<TxInstall>().inner_mtu, 496) << "who wants a thousand fragments gets few";
+}
+
+TEST_F(PathMtuPart, AnAnswerOfAnotherLengthOrToNothingIsStale) {
+  Session& session = begun();
+  path_mtu.serve(now, session);
+  wire::MtuAck ack{};
+  ack.nonce = search(session, bound).first_nonce;
+  path_mtu.on_mtu_ack(now, session, {bound, *session.current, session.current->local, 100}, ack);
+  ack.nonce += 1;
+  path_mtu.on_mtu_ack(now, session, {bound, *session.current, session.current->local, 1'440}, ack);
+  EXPECT_EQ(counters.control_stale, 2U);
+  EXPECT_EQ(session.initiator->mtu.told, 0);
+}
+
+}  // namespace
+}  // namespace jvpn
