@@ -14,6 +14,7 @@
 #include "common/aead.h"
 #include "common/assert.h"
 #include "common/exchange.h"
+#include "common/ip_header.h"
 #include "common/message_mac.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
@@ -170,6 +171,17 @@ inline void punt_inner(WorkerContext& worker, InnerPacket inner, InnerPunt why) 
   count_drop(worker, reason);
   if (why.origin == Origin::kControl || !offer_inner(worker, inner, why))
     rte_pktmbuf_free(inner.packet);
+}
+
+/// An inner packet over `mtu`. What may be cut is cut by control, so it is no drop; the rest is
+/// refused.
+[[gnu::noinline]] inline void refuse_too_big(WorkerContext& worker, InnerPacket inner,
+                                             Origin origin, uint16_t mtu) {
+  constexpr uint8_t kDontFragment = 0x40;  // of the flags' byte
+  const InnerPunt why{PuntReason::kTooBig, origin, mtu};
+  const bool may_be_cut = is_ipv4(inner.ip) && (inner.ip[6] & kDontFragment) == 0;
+  if (may_be_cut && origin != Origin::kControl) return punt_inner(worker, inner, why);
+  refuse(worker, inner, why, Drop::kTooBig);
 }
 
 }  // namespace jvpn

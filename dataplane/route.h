@@ -50,7 +50,7 @@ inline void write_link(const NextHop& hop, uint8_t* ip, bool ipv4) {
   if (hop == nullptr) [[unlikely]]
     return drop(worker, packet, Drop::kNextHopUnresolved);
   if (inner.bytes > hop->mtu) [[unlikely]]
-    return refuse(worker, whole(inner), {PuntReason::kTooBig, origin, hop->mtu}, Drop::kTooBig);
+    return refuse_too_big(worker, whole(inner), origin, hop->mtu);
   if (inner.ip - NextHop::kLinkBytes < packet->buf_addr) [[unlikely]]
     return drop(worker, packet, Drop::kNoRoom);
   JVPN_DEBUG_ASSERT(worker.tx.has_port(hop->port), "a next hop is on a port that there is");

@@ -62,7 +62,7 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
     out.outer = Family::kNone;
     return true;
   }
-  refuse(worker, out.inner, {PuntReason::kTooBig, origin, out.record->inner_mtu}, Drop::kTooBig);
+  refuse_too_big(worker, out.inner, origin, out.record->inner_mtu);
   return false;
 }
 

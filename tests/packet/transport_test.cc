@@ -437,6 +437,15 @@ TEST_F(SlowPathTest, larger_than_the_tunnel) {
   EXPECT_FALSE(punted.note.from_tunnel);
 }
 
+TEST_F(SlowPathTest, what_is_cut_is_no_drop) {
+  Bytes packet = from_host(session_, Family::kIpv4, 1'421 - 28);
+  packet[6] = 0;  // DF
+  fix_ipv4_checksum(packet, 0);
+  lab_.receive(kLan, lan_frame(packet));
+  const Punted punted = expect_punt({"cut by control", PuntReason::kTooBig, Drop::kCount});
+  EXPECT_EQ(punted.note.mtu, 1'420);
+}
+
 TEST_F(SlowPathTest, ipv6_may_count_on_its_least_mtu) {
   TestSession small(lab_, {.peer = PeerId{2}, .inner_mtu = 1'220});
   lab_.receive(kLan, lan_frame(from_host(small, Family::kIpv6, 1'280 - 48)));
