@@ -127,11 +127,14 @@ enum class Detail : uint16_t {
   kPeerTerminate = 3,   ///< the peer's authentic TERMINATE
   kPolicyHardStop = 4,  ///< the policy forbids the session from now on
   kShutdown = 5,        ///< this program ends
+  kTakenOver = 6,       ///< the peer told that another holder of our key replaced us
 
-  // HANDSHAKE_FAIL
+  // HANDSHAKE_FAIL, SEC_ABUSE_CONTROL_PLANE
   kAuthentication = 16,
   kPolicyRefused = 17,
   kTimeout = 18,
+  kUnknownKey = 19,    ///< no peer has the initiator's public key
+  kNotConfirmed = 20,  ///< answered again and again: the preshared keys differ, or answers get lost
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one
@@ -164,31 +167,20 @@ enum class Detail : uint16_t {
 };
 
 inline constexpr std::array all_details = {
-    Detail::kSuperseded,
-    Detail::kOperator,
-    Detail::kPeerTerminate,
-    Detail::kPolicyHardStop,
-    Detail::kShutdown,
-    Detail::kAuthentication,
-    Detail::kPolicyRefused,
-    Detail::kTimeout,
-    Detail::kStaleVersion,
-    Detail::kFutureVersion,
-    Detail::kStaleTime,
-    Detail::kDualActive,
-    Detail::kCooldown,
-    Detail::kSwitchRate,
-    Detail::kRecoveryWindow,
-    Detail::kCandidateRefused,
-    Detail::kCorruptRecord,
-    Detail::kImpossibleMessage,
-    Detail::kRekeyed,
-    Detail::kVersionConflict,
-    Detail::kStoreUnavailable,
-    Detail::kOwnershipLost,
-    Detail::kLoss,
-    Detail::kLatency,
-    Detail::kJitter,
+    Detail::kSuperseded,        Detail::kOperator,
+    Detail::kPeerTerminate,     Detail::kPolicyHardStop,
+    Detail::kShutdown,          Detail::kTakenOver,
+    Detail::kAuthentication,    Detail::kPolicyRefused,
+    Detail::kTimeout,           Detail::kUnknownKey,
+    Detail::kNotConfirmed,      Detail::kStaleVersion,
+    Detail::kFutureVersion,     Detail::kStaleTime,
+    Detail::kDualActive,        Detail::kCooldown,
+    Detail::kSwitchRate,        Detail::kRecoveryWindow,
+    Detail::kCandidateRefused,  Detail::kCorruptRecord,
+    Detail::kImpossibleMessage, Detail::kRekeyed,
+    Detail::kVersionConflict,   Detail::kStoreUnavailable,
+    Detail::kOwnershipLost,     Detail::kLoss,
+    Detail::kLatency,           Detail::kJitter,
 };
 
 /// `superseded`, `dual_active`, …; empty for kNone, `unknown` for a number that is no detail.

@@ -74,6 +74,12 @@ bool SessionEngine::dials(PeerId peer) const {
   return impl_->table.knows(peer) && impl_->table.peer(peer).dial != nullptr;
 }
 
+std::optional<DialView> SessionEngine::dialling(PeerId peer) const {
+  if (!dials(peer)) return std::nullopt;
+  const Dial& call = *impl_->table.peer(peer).dial;
+  return DialView{call.path, call.unanswered, call.unopened};
+}
+
 void SessionEngine::set_candidates(Millis now, PeerId peer, std::span<const Path> paths) {
   if (!impl_->table.knows(peer)) return;
   impl_->parts.jumper.set_candidates(now, peer, paths);

@@ -48,6 +48,13 @@ struct SessionView {
   RecentTimes<kMaxSwitchesPerMin> recent_switches;
 };
 
+/// Attempts to open a session, since the latest one began.
+struct DialView {
+  Path path;
+  uint32_t attempts = 0;
+  uint32_t unopened = 0;  ///< answers that our keys don't open: the preshared keys differ
+};
+
 class SessionEngine {
  public:
   /// `host` outlives the engine. Fails when the CPU can't run the AEAD.
@@ -69,9 +76,11 @@ class SessionEngine {
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
   /// otherwise.
   void dial(Millis now, PeerId peer, const Path& path);
-  /// Initiator: dial() was called and still counts. An operator at the peer, or another holder of
-  /// our key, ends it for good.
+  /// Initiator: dial() was called and still counts. An operator at the peer ends it for good;
+  /// another holder of our key, who replaces us, delays the next attempt.
   bool dials(PeerId peer) const;
+  /// Initiator: how dialling fares; nullopt when dial() wasn't called.
+  std::optional<DialView> dialling(PeerId peer) const;
   /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
   /// among them. Replaces those told before, takes effect at once. Also for a session to come.
   void set_candidates(Millis now, PeerId peer, std::span<const Path> paths);

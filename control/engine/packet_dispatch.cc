@@ -266,13 +266,11 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
 
 void PacketDispatch::on_terminate(Millis now, Session& session, const wire::Terminate& message) {
   const auto why = static_cast<Detail>(message.detail);
-  // The peer's operator closed the session, or another holder of our key replaced it: stop
-  // dialling.
-  if (why == Detail::kOperator || why == Detail::kSuperseded) {
-    parts_.dialer.forget(parts_.context.table.peer_of(session));
-  }
-  parts_.lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kPeerTerminate},
-                              NotifyPeer::kNo);
+  const bool taken_over = why == Detail::kSuperseded;
+  if (why == Detail::kOperator) parts_.dialer.forget(parts_.context.table.peer_of(session));
+  if (taken_over) parts_.dialer.taken_over(now, session);
+  const Detail detail = taken_over ? Detail::kTakenOver : Detail::kPeerTerminate;
+  parts_.lifecycle.transition(now, session, {Trigger::kTerminate, detail}, NotifyPeer::kNo);
 }
 
 // ---- The way out.

@@ -153,6 +153,7 @@ bool ControlLoop::turn(Millis now) {
   uplinks_.poll(now, *engine_);
   if (engine_->next_deadline() <= now) engine_->advance(now);
   neighbors_.advance(now);
+  macs_.poll(now, view_.counters);
   publish_cookies();
   reclaimer_->reclaim();
   serve_admin(now);

@@ -24,6 +24,7 @@
 #include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
+#include "control/gateway/mac_watch.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
@@ -98,6 +99,7 @@ class ControlLoop {
   neighbor::SlowPath slow_path_;
   GatewayHost host_;
   Uplinks uplinks_;
+  MacWatch macs_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::function<Result<Policy>()> load_policy_;
   std::unique_ptr<admin::AdminSocket> admin_;

@@ -110,6 +110,32 @@ void GatewayHost::configured(PeerId peer, const wire::ResponsePayload& answer) {
   spdlog::debug("peer {} answered: inner mtu {}", peer.value, answer.mtu);
 }
 
+/// What an operator can mend is said in words, too. Such events are sampled.
+void GatewayHost::emit(const session::Event& event) {
+  events_.add(event);
+  if (event.kind != session::EventKind::kSecurityEvent || !event.to_path) return;
+  const std::string from = to_string(event.to_path->remote);
+  switch (event.detail) {
+    case Detail::kSuperseded:
+      return spdlog::warn(
+          "peer {}: another device uses this key: {} took the session over; give each device a key "
+          "of its own",
+          event.peer.value, from);
+    case Detail::kNotConfirmed:
+      return spdlog::warn(
+          "peer {}: {} was answered again and again and never confirms: its preshared key differs "
+          "from ours, or our answers don't reach it",
+          event.peer.value, from);
+    case Detail::kUnknownKey:
+      return spdlog::warn(
+          "{}: a handshake with a public key that no peer has; is the client's key in "
+          "peers[].public_key?",
+          from);
+    default:
+      return;
+  }
+}
+
 void GatewayHost::random(std::span<uint8_t> bytes) {
   session::fill_random(bytes);
 }

@@ -38,7 +38,7 @@ class GatewayHost final : public session::SessionHost {
   session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer);
-  void emit(const session::Event& event) { events_.add(event); }
+  void emit(const session::Event& event);
   void random(std::span<uint8_t> bytes) override;
   uint64_t clock_us(Millis now) override;
   wire::Timestamp timestamp() override;

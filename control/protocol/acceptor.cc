@@ -10,6 +10,10 @@
 namespace jvpn::protocol {
 namespace {
 
+constexpr uint32_t kUnconfirmedAnswers = 4;  // then it is no chance any more
+constexpr Millis kAlive{2'000};              // heard from so lately
+constexpr Millis kTakeoversApart{60'000};
+
 void fill_addresses(const EnginePeer& peer, wire::ResponsePayload& payload) {
   const size_t count = std::min(peer.inner_addresses.size(), wire::kMaxInnerAddresses);
   for (size_t i = 0; i < count; ++i) {
@@ -74,7 +78,8 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
   const auto id =
       initiation ? context_.table.peer_with(initiation->noise.remote_static()) : std::nullopt;
   if (!id) {
-    refuse(now, from, Reason::kSecAbuseControlPlane, Detail::kAuthentication);
+    refuse(now, from, Reason::kSecAbuseControlPlane,
+           initiation ? Detail::kUnknownKey : Detail::kAuthentication);
     return std::nullopt;
   }
   if (!admissible(now, from, *id, *initiation)) return std::nullopt;
@@ -110,6 +115,9 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   if (peer.pending) {
     lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
   }
+  if (++peer.unconfirmed % kUnconfirmedAnswers == 0)
+    reporter_.emit_security(now, Reason::kSecAbuseControlPlane, Detail::kNotConfirmed, id, {},
+                            from);
   const std::optional<ReceiverIndex> index = bindings_.allocate_index(id);
   if (!index) {
     ++context_.counters.handshakes_throttled;
@@ -181,9 +189,23 @@ bool Acceptor::may_confirm(const Session& pending, const Path& from) const {
   return from.interface == pending.path.interface && from.remote == pending.path.remote;
 }
 
+/// A host that starts again replaces its own session. That sessions which are alive replace each
+/// other again and again is two hosts with one key.
+void Acceptor::note_takeover(Millis now, PeerState& peer) {
+  const Session* const old = peer.session.get();
+  if (old == nullptr || old->record().last_authentic + kAlive < now) return;
+  const bool again = peer.replaced_at && now < *peer.replaced_at + kTakeoversApart;
+  peer.replaced_at = now;
+  if (!again) return;
+  reporter_.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kSuperseded,
+                          peer.pending->peer, peer.pending->id, peer.pending->path);
+}
+
 bool Acceptor::confirm(Millis now, PeerState& peer) {
   JVPN_ASSERT(peer.pending != nullptr, "a session in BIRTH is confirmed");
   if (!lifecycle_.transition(now, *peer.pending, {Trigger::kTick})) return false;
+  note_takeover(now, peer);
+  peer.unconfirmed = 0;
   lifecycle_.supersede(now, peer, NotifyPeer::kYes);
   peer.session = std::move(peer.pending);
   dialer_.stop(peer);

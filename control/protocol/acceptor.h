@@ -38,6 +38,7 @@ class Acceptor {
   std::optional<wire::Response> write_answer(Millis now, InitiationState& initiation,
                                              const Session& session, ReceiverIndex index,
                                              const SpareSet& spares);
+  void note_takeover(Millis now, PeerState& peer);
   void refuse(Millis now, const Path& from, Reason reason, Detail detail, PeerId id = kNoPeer);
 
   Context& context_;

@@ -13,6 +13,9 @@ namespace {
 constexpr uint32_t kLongWaitEvery = 4;  // attempts; lets an answer come over a very slow path, too
 constexpr uint32_t kLongWait = 3;       // times kRetryMs
 constexpr uint32_t kJitterMs = kRetryMs / 4;
+constexpr uint32_t kLeastPauseMs = 1'000;  // after a takeover; each doubles it
+constexpr uint32_t kMostPauseMs = 4'000;   // whoever is left alone is attached again within 5 s
+constexpr Millis kUndisputed{60'000};      // a session that lasts so long begins the count anew
 
 }  // namespace
 
@@ -49,6 +52,15 @@ void Dialer::forget(PeerState& peer) {
   peer.dial.reset();
 }
 
+void Dialer::taken_over(Millis now, const Session& session) {
+  Dial* const call = context_.table.peer_of(session).dial.get();
+  if (call == nullptr) return;
+  if (now >= session.record().born + kUndisputed) call->takeovers = 0;
+  const uint32_t most = std::min(kLeastPauseMs << std::min(call->takeovers, 8U), kMostPauseMs);
+  ++call->takeovers;
+  call->not_before = now + Millis{most - random_u32(context_.environment) % (most / 4)};
+}
+
 bool Dialer::waits_for_peer(PeerId id) const {
   const PeerState& peer = context_.table.peer(id);
   return peer.dial && peer.pending && context_.configured(id).public_key < self_.public_key;
@@ -70,6 +82,7 @@ void Dialer::serve_dial(Millis now, PeerId id) {
     call.path = next;
   }
   ++call.attempts;
+  ++call.unanswered;
   const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
   call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
   send_initiation(now, id);
@@ -116,6 +129,7 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
   const auto payload =
       read_response(*call->noise, context_.psk_of(*id), context_.config.suites.front(), *message);
   if (!payload) {
+    ++call->unopened;
     refuse(now, from, Detail::kAuthentication, *id);
     return std::nullopt;
   }
@@ -157,6 +171,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Re
   PeerState& peer = context_.table.peer(id);
   std::unique_ptr<Session> fresh = new_session(now, id, keys, message, payload);
   peer.dial->local = ReceiverIndex{};  // the session's from here on
+  peer.dial->unanswered = peer.dial->unopened = 0;
   stop(peer);
   if (peer.pending) {
     lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});

@@ -30,6 +30,9 @@ class Dialer : public Part {
   void stop_attempt(Dial& call);
   /// Nobody wants a session with the peer any more.
   void forget(PeerState& peer);
+  /// Another holder of our key replaced `session`, which ends now: it is dialled again after a
+  /// pause that grows, so that two devices with one key don't fight without end.
+  void taken_over(Millis now, const Session& session);
   /// Makes the next attempt when it is due.
   void serve_dial(Millis now, PeerId id);
   Millis dial_due(PeerId id) const;

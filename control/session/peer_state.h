@@ -4,6 +4,7 @@
 // Control thread only.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,6 +28,10 @@ struct Dial {
   uint32_t attempts = 0;
   std::optional<NoiseHandshake> noise;  ///< of the latest attempt; older ones are given up
   ReceiverIndex local;                  ///< its index; 0: none
+  uint32_t unanswered = 0;              ///< attempts since the latest session
+  uint32_t unopened = 0;                ///< answers since then that our keys don't open
+  Millis not_before;                    ///< no attempt begins earlier
+  unsigned takeovers = 0;               ///< by another holder of our key, in a row
   Mac mac1{};  ///< of the latest initiation, which a cookie reply must name
   std::optional<Mac> cookie;
   Millis cookie_until;
@@ -37,7 +42,7 @@ struct Dial {
   void start(Millis at) {
     active = true;
     attempts = 0;
-    next_attempt = started = at;
+    next_attempt = started = std::max(at, not_before);
   }
 };
 
@@ -69,6 +74,8 @@ struct PeerState {
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
+  uint32_t unconfirmed = 0;           ///< answers in a row that no confirmation followed
+  std::optional<Millis> replaced_at;  ///< when a session that was alive gave way to the latest
   std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
   std::vector<Candidate> candidates;              ///< initiator: by preference
 };

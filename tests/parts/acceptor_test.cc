@@ -40,6 +40,37 @@ TEST_F(AcceptorPart, AnAnsweredPeerIsInBirthUntilItsKeyIsConfirmed) {
   EXPECT_EQ(count<TxInstall>(), 1U);
 }
 
+TEST_F(AcceptorPart, SessionsThatReplaceEachOtherAliveAreTwoHoldersOfOneKey) {
+  PeerState& peer = table.peer(kPeer);
+  const auto again = [&](uint8_t number, Millis later) {
+    now = now + later;
+    effects.clear();
+    hand_over(initiation(number));
+    EXPECT_TRUE(acceptor.confirm(now, peer));
+    return std::ranges::count(reasons(), Reason::kSecOwnershipAnomaly);
+  };
+  EXPECT_EQ(again(1, Millis{0}), 0);
+  EXPECT_EQ(again(2, Millis{1'000}), 0) << "a host that starts again looks like that";
+  EXPECT_EQ(again(3, Millis{1'000}), 1);
+  EXPECT_EQ(latest<Event>().peer, kPeer);
+  EXPECT_EQ(again(4, Millis{30'000}), 0) << "the old one was silent";
+}
+
+TEST_F(AcceptorPart, AnswersThatAreNeverConfirmedAreToldWithTheirPeer) {
+  for (uint8_t number = 1; number < 4; ++number) hand_over(initiation(number));
+  EXPECT_EQ(std::ranges::count(reasons(), Reason::kSecAbuseControlPlane), 0);
+  hand_over(initiation(4));
+  EXPECT_EQ(std::ranges::count(reasons(), Reason::kSecAbuseControlPlane), 1);
+  EXPECT_TRUE(acceptor.confirm(now, table.peer(kPeer)));
+  EXPECT_EQ(table.peer(kPeer).unconfirmed, 0U);
+}
+
+TEST_F(AcceptorPart, AnInitiatorThatNobodyKnowsIsToldApart) {
+  remote_secret.bytes().fill(77);
+  hand_over(initiation(1));
+  EXPECT_EQ(latest<Event>().detail, Detail::kUnknownKey);
+}
+
 TEST_F(AcceptorPart, AReplayedInitiationMakesNoRecord) {
   hand_over(initiation(2));
   table.peer(kPeer).pending.reset();

@@ -29,6 +29,28 @@ TEST_F(DialerPart, AttemptsGoRoundTheCandidates) {
   EXPECT_EQ(tried, (std::vector{test::path_over(1), test::path_over(1), test::path_over(2)}));
 }
 
+TEST_F(DialerPart, AfterATakeoverThePauseGrowsToFourSeconds) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  Dial& call = *table.peer(kPeer).dial;
+  std::vector<uint64_t> pauses;
+  for (int i = 0; i < 5; ++i) {
+    const Session& session = attached(true);
+    dialer.taken_over(now, session);
+    dialer.dial(now, kPeer, test::path_over(1));  // as the program around does
+    pauses.push_back((call.next_attempt - now).value);
+    now = now + Millis{5'000};
+  }
+  const std::array<uint64_t, 5> most{1'000, 2'000, 4'000, 4'000, 4'000};
+  for (size_t i = 0; i < most.size(); ++i) {
+    EXPECT_LE(pauses[i], most[i]) << i;
+    EXPECT_GT(pauses[i], most[i] * 3 / 4 - 1) << i;
+  }
+  const Session& session = attached(true);
+  now = now + Millis{60'000};
+  dialer.taken_over(now, session);
+  EXPECT_LE(call.not_before, now + Millis{1'000}) << "after an undisputed minute it begins anew";
+}
+
 TEST_F(DialerPart, NobodyDialsWhileSessionsAreDenied) {
   context.denies_new_sessions = true;
   dialer.dial(now, kPeer, test::path_over(1));

@@ -142,7 +142,7 @@ TEST(EngineHandshake, UnknownPeerGetsNoAnswer) {
   EXPECT_EQ(count_sent(world, 1, MessageType::kResponse), 0U);
   const auto events = world.node(1).events_of(EventKind::kSecurityEvent);
   ASSERT_EQ(events.size(), 1U);
-  EXPECT_EQ(events[0].detail, Detail::kAuthentication);
+  EXPECT_EQ(events[0].detail, Detail::kUnknownKey);
 }
 
 TEST(EngineHandshake, SuiteThatIsNotAllowedIsRefused) {

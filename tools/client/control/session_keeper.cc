@@ -8,6 +8,11 @@
 #include "tools/client/control/gateway_peer.h"
 
 namespace jvpn::client::control {
+namespace {
+
+constexpr uint32_t kSilentAttempts = 5;
+
+}  // namespace
 
 SessionKeeper::SessionKeeper(underlays::Dialer dialer, SessionKeeperParts parts)
     : dialer_(std::move(dialer)), parts_(parts) {}
@@ -23,6 +28,7 @@ void SessionKeeper::follow(Millis now) {
   }
   log_path();
   if (!lives && dialer_.due() <= now && !given_up_) dial(now);
+  if (!lives) diagnose();
 }
 
 // A recovering session has no path but lives: nobody dials.
@@ -39,6 +45,7 @@ bool SessionKeeper::session_lives() const {
 void SessionKeeper::on_session_begun(Millis now) {
   dialer_.attached();
   reported_.clear();
+  diagnosed_ = false;
   parts_.paths.look(now);
 }
 
@@ -47,8 +54,12 @@ void SessionKeeper::on_session_ended(Millis now) {
   if (given_up_)
     spdlog::error("the gateway ended the session for good ({}); restart to dial it again",
                   last_end());
+  else if (last_detail() == Detail::kTakenOver)
+    spdlog::warn(
+        "another device uses this key: it took the session over; dialling again in a few "
+        "seconds (give each device a key of its own)");
   else
-    spdlog::warn("no session; dialling again");
+    spdlog::warn("no session ({}); dialling again", last_end());
   dialer_.lost(now);
 }
 
@@ -67,6 +78,12 @@ std::string SessionKeeper::last_end() const {
     text = std::string(to_string(ended.reason)) + " " + to_string(ended.detail);
   });
   return text;
+}
+
+Detail SessionKeeper::last_detail() const {
+  Detail detail = Detail::kNone;
+  parts_.engine.for_each_tombstone([&](const session::Tombstone& ended) { detail = ended.detail; });
+  return detail;
 }
 
 // The path that the gateway has committed to. Data may leave ahead of that, on a path that turns
@@ -106,6 +123,26 @@ void SessionKeeper::dial(Millis now) {
   spdlog::info("dialling {} by underlay {}", to_string(*path),
                parts_.underlays[path->interface].name());
   parts_.engine.dial(now, kGateway, *path);
+}
+
+// A wrong key is silence, or an answer that can't be opened.
+void SessionKeeper::diagnose() {
+  const auto dialling = diagnosed_ ? std::nullopt : parts_.engine.dialling(kGateway);
+  if (!dialling) return;
+  const std::string remote = to_string(dialling->path.remote);
+  if (dialling->unopened != 0) {
+    diagnosed_ = true;
+    spdlog::error(
+        "{} answers, but its answer doesn't open: the preshared key differs (check "
+        "gateway.preshared_key_file here and this peer's at the gateway)",
+        remote);
+  } else if (dialling->attempts > kSilentAttempts) {
+    diagnosed_ = true;
+    spdlog::error(
+        "no answer from {} after {} attempts: check that it can be reached, "
+        "gateway.public_key here, and this client's public key at the gateway",
+        remote, kSilentAttempts);
+  }
 }
 
 // Logs each obstacle once, not at every attempt.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/path.h"
+#include "common/reason.h"
 #include "common/types.h"
 #include "control/engine/engine.h"
 #include "tools/client/control/path_finder.h"
@@ -43,8 +44,10 @@ class SessionKeeper {
   void on_session_ended(Millis now);
   void log_path();
   void dial(Millis now);
+  void diagnose();
   void report(const std::vector<std::string>& findings);
   std::string last_end() const;
+  Detail last_detail() const;
   std::optional<Path> committed_path() const;
 
   underlays::Dialer dialer_;
@@ -55,6 +58,7 @@ class SessionKeeper {
   std::optional<Path> logged_;   ///< the active path when log_path() last spoke
   bool logged_session_ = false;  ///< has_session_ at that time
   std::vector<std::string> reported_;
+  bool diagnosed_ = false;  ///< why dialling fails, since the latest session
 };
 
 }  // namespace jvpn::client::control
