@@ -16,13 +16,14 @@ enum class OnRateExceeded : uint8_t { kDegrade, kTerminate };
 struct Policy {
   uint32_t version = 1;
 
-  struct {
+  struct Session {
     Millis max_lifetime{28'800'000};
     Millis transport_loss_ttl{15'000};
     Millis idle_max{0};  ///< longest interval an idle client may announce; 0: none
+    bool operator==(const Session&) const = default;
   } session;
 
-  struct {
+  struct Volatility {
     Millis heartbeat_interval{500};
     Millis heartbeat_volatile{1'000};
     Millis transport_dead{2'000};
@@ -36,9 +37,10 @@ struct Policy {
     Millis volatile_to_recovering{1'500};
     Millis volatile_to_degraded{4'000};
     uint32_t max_flaps_per_min = 6;
+    bool operator==(const Volatility&) const = default;
   } volatility;
 
-  struct {
+  struct Switching {
     uint32_t max_switches_per_min = 8;
     OnRateExceeded on_rate_exceeded = OnRateExceeded::kDegrade;
     Millis switch_cooldown{1'500};
@@ -48,23 +50,29 @@ struct Policy {
     double switch_improvement_factor = 1.10;
     Millis drain{250};
     std::optional<Millis> failback_when_stable;  ///< none: never
+    bool operator==(const Switching&) const = default;
   } switching;
 
-  struct {
+  struct Transport {
     uint32_t max_candidate_count = 3;
     Millis candidate_validation_ttl{10'000};
+    bool operator==(const Transport&) const = default;
   } transport;
 
-  struct {
+  struct Security {
     Millis reattach_proof_max_age{5'000};
     uint32_t replay_window = 8'192;
     uint32_t reattach_rate_per_s = 10;
+    bool operator==(const Security&) const = default;
   } security;
 
-  struct {
+  struct Observability {
     uint32_t event_ring = 4'096;          ///< events waiting for the sink
     uint32_t security_events_per_s = 10;  ///< sampling bound of SECURITY_EVENT
+    bool operator==(const Observability&) const = default;
   } observability;
+
+  bool operator==(const Policy&) const = default;
 };
 
 }  // namespace jvpn

@@ -176,8 +176,11 @@ class PolicyReader {
 
 }  // namespace
 
-void read_policy(YamlMap& root, Policy& policy) {
-  root.section("policy", Need::kRequired, [&](YamlMap& map) { PolicyReader(policy).read(map); });
+void read_policy(YamlMap& root, Policy& policy, Place& version) {
+  root.section("policy", Need::kRequired, [&](YamlMap& map) {
+    PolicyReader(policy).read(map);
+    version = map.place("version");
+  });
 }
 
 }  // namespace jvpn

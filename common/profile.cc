@@ -91,7 +91,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   root.optional("lanes", integer(0, kMaxLanes), profile.lanes);
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
-  read_policy(root, profile.policy);
+  read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
   read_events(root, profile.events);
 }
@@ -133,7 +133,7 @@ void read_client(YamlMap& root, ClientProfile& profile) {
       prefixes.check(to_string(item.value), item.place, item.key);
     }
   });
-  read_policy(root, profile.policy);
+  read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);
 }

@@ -29,6 +29,8 @@ struct FileReference {
   std::string path;
   std::string key;  ///< dotted key, e.g. `crypto.private_key_file`
   Place place;
+  /// The same file, wherever the profile names it.
+  bool operator==(const FileReference& other) const { return path == other.path; }
 };
 
 struct CryptoProfile {
@@ -37,6 +39,7 @@ struct CryptoProfile {
       Suite::kAes128Gcm};  ///< client: first is offered; gateway: all are allowed
   Millis rekey_after{120'000};
   uint64_t rekey_after_packets = uint64_t{1} << 28;
+  bool operator==(const CryptoProfile&) const = default;
 };
 
 struct PeerProfile {
@@ -45,6 +48,7 @@ struct PeerProfile {
   std::optional<FileReference> preshared_key_file;
   std::vector<Prefix> allowed_ips;  ///< networks, host bits zero
   std::vector<Endpoint> endpoints;
+  bool operator==(const PeerProfile&) const = default;
 };
 
 enum class PortRole : uint8_t { kOutside, kInside };
@@ -52,6 +56,7 @@ enum class PortRole : uint8_t { kOutside, kInside };
 struct PortRoute {
   Prefix to;
   IpAddress via;
+  bool operator==(const PortRoute&) const = default;
 };
 
 /// The device's name within DPDK: a vdev's before its arguments.
@@ -71,6 +76,7 @@ struct PortProfile {
   uint16_t queues = 0;  ///< 0: as many as the port and the workers allow
   uint16_t rx_descriptors = 1024;
   uint16_t tx_descriptors = 1024;
+  bool operator==(const PortProfile&) const = default;
 };
 
 enum class IdleMode : uint8_t { kPoll, kAdaptive };
@@ -79,6 +85,7 @@ enum class IdleMode : uint8_t { kPoll, kAdaptive };
 struct WorkerTuning {
   uint16_t burst = kDefaultBurst;           ///< packets taken at once, ≤ kMaxBurst
   uint16_t prefetch_ahead = kDefaultAhead;  ///< packets between fetching a key and using it
+  bool operator==(const WorkerTuning&) const = default;
 };
 
 struct CoresProfile {
@@ -86,11 +93,13 @@ struct CoresProfile {
   std::vector<uint32_t> workers;  ///< CPU of each worker; a CPU may carry several in the lab
   IdleMode idle = IdleMode::kPoll;
   WorkerTuning tuning;
+  bool operator==(const CoresProfile&) const = default;
 };
 
 struct MemoryProfile {
   bool hugepages = true;
   uint32_t megabytes = 512;
+  bool operator==(const MemoryProfile&) const = default;
 };
 
 struct LimitsProfile {
@@ -100,10 +109,12 @@ struct LimitsProfile {
   uint32_t control_ring = 512;        ///< per worker and class, a power of two
   uint32_t handoff_ring = 512;        ///< per pair of workers, a power of two
   uint32_t handshakes_per_s = 1'000;  ///< above it cookies are demanded
+  bool operator==(const LimitsProfile&) const = default;
 };
 
 struct AdminProfile {
   std::string socket;
+  bool operator==(const AdminProfile&) const = default;
 };
 
 enum class EventSinkKind : uint8_t { kStdout, kFile, kUnix, kSyslog };
@@ -113,10 +124,12 @@ const char* to_string(EventSinkKind kind);
 struct EventSinkProfile {
   EventSinkKind kind = EventSinkKind::kStdout;
   std::string path;  ///< of a file, which is appended to, or of a stream socket that listens
+  bool operator==(const EventSinkProfile&) const = default;
 };
 
 struct EventsProfile {
   std::vector<EventSinkProfile> sinks{EventSinkProfile{}};
+  bool operator==(const EventsProfile&) const = default;
 };
 
 /// Profile of `jvpnd`.
@@ -132,6 +145,7 @@ struct GatewayProfile {
   LimitsProfile limits;
   std::vector<PeerProfile> peers;
   Policy policy;
+  Place policy_version;  ///< where policy.version stands
   EventsProfile events;
   AdminProfile admin;
 };
@@ -139,12 +153,14 @@ struct GatewayProfile {
 struct InterfaceProfile {
   std::string name = "jvpn0";
   std::optional<uint16_t> mtu;  ///< none: from the smallest underlay
+  bool operator==(const InterfaceProfile&) const = default;
 };
 
 struct UnderlayProfile {
   std::string name;
   std::string device;
   std::optional<IpAddress> source;
+  bool operator==(const UnderlayProfile&) const = default;
 };
 
 /// Profile of `jvpn-client`.
@@ -155,6 +171,7 @@ struct ClientProfile {
   std::vector<UnderlayProfile> underlays;
   PeerProfile gateway;
   Policy policy;
+  Place policy_version;  ///< where policy.version stands
   EventsProfile events;
   AdminProfile admin;
 };

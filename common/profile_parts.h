@@ -14,8 +14,8 @@ namespace jvpn {
 
 inline constexpr size_t kLongestSocketPath = 107;  ///< sun_path without its terminating zero
 
-/// `root` holds `policy`, which is mandatory.
-void read_policy(YamlMap& root, Policy& policy);
+/// `root` holds `policy`, which is mandatory. `version` becomes the place of its version.
+void read_policy(YamlMap& root, Policy& policy, Place& version);
 /// `root` holds `ports`. Finds contradictions within and between ports, too.
 void read_ports(YamlMap& root, std::vector<PortProfile>& ports);
 /// `root` holds `peers`, at most `sessions` of them (limits.sessions). Finds contradictions between

@@ -86,6 +86,9 @@ class RouteTable {
   /// how long its answer holds.
   uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
 
+  /// What it was created with.
+  const Sizes& sizes() const { return sizes_; }
+
   // Control core.
   /// Adds or replaces; host bits are ignored, length 0 is the default route. A changed IPv6 prefix
   /// from /1 to /127 shows after commit(). Fails when the table is full (the error names the size).

@@ -77,9 +77,28 @@ class DocumentStarts : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
+/// Most profiles show at first sight that nothing can follow their document, and looking for it
+/// takes as long as reading them: they start with a key in the first column, so their map ends
+/// where a marker stands or the text does.
+bool is_one_document(std::string_view text) {
+  if (text.find('\r') != std::string_view::npos) return false;
+  bool started = false;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1);
+    const std::string_view line = text.substr(0, end + 1);
+    text.remove_prefix(line.size());
+    if (line.starts_with("---") || line.starts_with("...")) return false;
+    if (started || line[0] == '#' || line[0] == '\n') continue;
+    if (line[0] < 'a' || line[0] > 'z') return false;
+    started = true;
+  }
+  return started;
+}
+
 /// Where a second document starts. YAML::LoadAll() can't be asked: at a stray comma it reads empty
 /// documents until the memory is gone (yaml-cpp 0.7).
 std::optional<Place> second_document(const std::string& text) {
+  if (is_one_document(text)) return std::nullopt;
   std::istringstream stream(text);
   YAML::Parser parser(stream);
   DocumentStarts handler;

@@ -199,20 +199,4 @@ Result<LoadedClient> load_client(const std::string& path) {
   return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};
 }
 
-Result<Policy> load_gateway_policy(const std::string& path) {
-  const auto text = read_text_file(path);
-  if (!text) return text.error();
-  const auto profile = parse_gateway_profile(*text, path);
-  if (!profile) return profile.error();
-  return profile->policy;
-}
-
-Result<Policy> load_client_policy(const std::string& path) {
-  const auto text = read_text_file(path);
-  if (!text) return text.error();
-  const auto profile = parse_client_profile(*text, path);
-  if (!profile) return profile.error();
-  return profile->policy;
-}
-
 }  // namespace jvpn::admin

@@ -41,8 +41,5 @@ struct LoadedClient {
 /// socket and the event sinks are resolved.
 Result<LoadedGateway> load_gateway(const std::string& path);
 Result<LoadedClient> load_client(const std::string& path);
-/// The policy alone, for a reload; but the whole profile must be sound.
-Result<Policy> load_gateway_policy(const std::string& path);
-Result<Policy> load_client_policy(const std::string& path);
 
 }  // namespace jvpn::admin

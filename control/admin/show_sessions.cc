@@ -68,12 +68,11 @@ nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Envir
   return sessions;
 }
 
-nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
-                               Millis now) {
+nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now) {
   nlohmann::json ended = nlohmann::json::array();
   engine.for_each_tombstone([&](const session::Tombstone& tombstone) {
     ended.push_back({{"session_id", to_string(tombstone.id)},
-                     {"peer", name(tombstone.peer)},
+                     {"peer", tombstone.peer_name},
                      {"reason", to_string(tombstone.reason)},
                      {"detail", to_string(tombstone.detail)},
                      {"ms_ago", (now - tombstone.at).value}});

@@ -24,8 +24,7 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
 nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Environment& environment,
                              const PeerName& name, Millis now);
 /// Array of the ended sessions that are still remembered, as the engine lists them.
-nlohmann::json show_terminated(const engine::SessionEngine& engine, const PeerName& name,
-                               Millis now);
+nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now);
 /// Object of the engine's counters by name.
 nlohmann::json show_counters(const session::EngineCounters& counters);
 

@@ -1,6 +1,9 @@
 // The calls that gateways and clients make. Packets come in by packet_dispatch.cc.
 #include "control/engine/engine.h"
 
+#include <algorithm>
+
+#include "common/assert.h"
 #include "common/limits.h"
 #include "control/engine/engine_impl.h"
 
@@ -141,6 +144,45 @@ void SessionEngine::wake(Millis now, PeerId peer) {
   Session* const session = impl_->table.peer(peer).session.get();
   if (session == nullptr || session->record().idle_interval == Millis{0}) return;
   impl_->parts.idleness.wake(now, *session);
+  impl_->leave(peer);
+}
+
+Result<void> SessionEngine::add_peer(PeerId id, EnginePeer peer) {
+  JVPN_ASSERT(id.value < kMaxPeers && !impl_->table.knows(id),
+              "a new peer gets an id that is free");
+  return impl_->add_peer(id, std::move(peer));
+}
+
+void SessionEngine::remove_peer(Millis now, PeerId id) {
+  if (impl_->table.knows(id)) impl_->remove_peer(now, id);
+}
+
+void SessionEngine::update_peer(PeerId id, EnginePeer peer) {
+  JVPN_ASSERT(impl_->table.peer_with(peer.public_key) == id, "a peer's key makes the peer");
+  impl_->config.peers[id.value] = std::move(peer);
+}
+
+void SessionEngine::dial_when_ended(Millis now, PeerId peer, const Path& path) {
+  if (!impl_->table.knows(peer)) return;
+  if (!impl_->table.peer(peer).session) return dial(now, peer, path);
+  impl_->parts.dialer.dial_when_ended(peer, path);
+  impl_->leave(peer);
+}
+
+void SessionEngine::follow_candidates(Millis now, PeerId peer) {
+  if (!impl_->table.knows(peer)) return;
+  const PeerState& state = impl_->table.peer(peer);
+  Session* const session = state.session.get();
+  const bool moves = session != nullptr && session->initiates() && session->has_transport() &&
+                     !state.candidates.empty() &&
+                     std::ranges::find(state.candidates, session->path, &Candidate::path) ==
+                         state.candidates.end();
+  if (moves) jump(now, peer, state.candidates.front().path);
+}
+
+void SessionEngine::stop_dialling(PeerId peer) {
+  if (!impl_->table.knows(peer)) return;
+  impl_->parts.dialer.forget(impl_->table.peer(peer));
   impl_->leave(peer);
 }
 

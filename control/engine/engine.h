@@ -107,6 +107,23 @@ class SessionEngine {
   /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.
   void wake(Millis now, PeerId peer);
 
+  // The configured peers. Nobody else's session is touched.
+
+  /// A peer under an id that none has, below kMaxPeers. An Error when its key is ours or another's.
+  Result<void> add_peer(PeerId id, EnginePeer peer);
+  /// Its session ends (POLICY_TERMINATION, policy_hard_stop), no key of it opens anything any more,
+  /// it can't attach, and its id is free.
+  void remove_peer(Millis now, PeerId id);
+  /// What else is configured of the peer with that id and public key. Its session goes on; a
+  /// changed preshared key counts from the next handshake or rekey on.
+  void update_peer(PeerId id, EnginePeer peer);
+  /// As dial(), but a session that lives goes on: the peer is dialled when it ends.
+  void dial_when_ended(Millis now, PeerId peer, const Path& path);
+  /// Initiator: a planned jump to the first candidate when the path in use is none of them.
+  void follow_candidates(Millis now, PeerId peer);
+  /// Initiator: dial() counts no more; a session goes on.
+  void stop_dialling(PeerId peer);
+
   /// A valid reload: all sessions obey it from here on. Ends deny_new_sessions().
   void set_policy(Millis now, const Policy& policy);
   /// A refused reload: the policy stays, sessions go on, none begins until the next set_policy().

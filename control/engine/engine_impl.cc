@@ -120,6 +120,32 @@ void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
   leave(id);
 }
 
+// ---- The configured peers.
+
+Result<void> SessionEngine::Impl::add_peer(PeerId id, EnginePeer peer) {
+  if (peer.public_key == self.public_key) {
+    return Error{"peer " + peer.name + ": expected another's public key, got our own"};
+  }
+  if (const auto other = table.peer_with(peer.public_key)) {
+    return Error{"peer " + peer.name + ": expected a public key of its own, got that of peer " +
+                 context.configured(*other).name};
+  }
+  if (id.value >= config.peers.size()) config.peers.resize(size_t{id.value} + 1);
+  timers.grow(static_cast<uint32_t>(config.peers.size()));
+  table.add(id, peer.public_key);
+  config.peers[id.value] = std::move(peer);
+  return {};
+}
+
+/// The session ends first, then whatever could still be opened or come back.
+void SessionEngine::Impl::remove_peer(Millis now, PeerId id) {
+  end_peer(now, id, Detail::kPolicyHardStop);
+  parts.bindings.retire_draining(table.peer(id));
+  table.remove(id, context.configured(id).public_key);
+  config.peers[id.value] = EnginePeer{};
+  leave(id);
+}
+
 // ---- What is shown.
 
 SessionView SessionEngine::Impl::view_of(const Session& session) const {

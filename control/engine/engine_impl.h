@@ -34,6 +34,8 @@ struct SessionEngine::Impl {
   bool lose_interface(Millis now, PeerId id, uint16_t interface);
   void on_ownership_answer(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
   void end_peer(Millis now, PeerId id, Detail detail);
+  Result<void> add_peer(PeerId id, EnginePeer peer);
+  void remove_peer(Millis now, PeerId id);
   void visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
   SessionView view_of(const Session& session) const;
 

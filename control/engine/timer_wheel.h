@@ -1,8 +1,9 @@
 // Hierarchical timing wheel (Varghese and Lauck 1987, scheme 7): 64 slots a level, 1 ms a tick.
 //
-// Timers are dense numbers fixed at creation, so that arming never allocates. A timer stands on the
-// level of the highest base-64 digit in which its time differs from the present, hence every timer
-// of a level is due before those of the level above, and bitmaps find the next one at once.
+// Timers are dense numbers, with room made by grow(), so that arming never allocates. A timer
+// stands on the level of the highest base-64 digit in which its time differs from the present,
+// hence every timer of a level is due before those of the level above, and bitmaps find the next
+// one at once.
 #pragma once
 
 #include <array>
@@ -20,6 +21,11 @@ class TimerWheel {
  public:
   /// Room for timers 0 … `timers` - 1, none of them armed.
   TimerWheel(uint32_t timers, Millis now) : current_(now.value), nodes_(timers) {}
+
+  /// Room for timers up to `timers` - 1; those there are stay as they are.
+  void grow(uint32_t timers) {
+    if (timers > nodes_.size()) nodes_.resize(timers);
+  }
 
   /// Sets or moves a timer, O(1). A time that has come already means the next millisecond.
   void arm(uint32_t timer, Millis at) {

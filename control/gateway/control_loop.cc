@@ -18,9 +18,9 @@
 #include "common/ip_header.h"
 #include "common/source_signal.h"
 #include "control/admin/event_admin.h"
-#include "control/admin/policy_reload.h"
 #include "control/admin/show_sessions.h"
 #include "control/gateway/outer_header.h"
+#include "control/gateway/peer_reload.h"
 #include "control/gateway/show_gateway.h"
 
 namespace jvpn::gateway {
@@ -40,6 +40,19 @@ constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
 constexpr Millis kFlushLimit{200};
 constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
+
+GatewayProfile without_peers(GatewayProfile profile) {
+  profile.peers.clear();
+  return profile;
+}
+
+std::vector<admin::ConfiguredPeer> peers_of(admin::LoadedGateway& loaded) {
+  std::vector<admin::ConfiguredPeer> peers;
+  peers.reserve(loaded.profile.peers.size());
+  for (size_t i = 0; i < loaded.profile.peers.size(); ++i)
+    peers.push_back({std::move(loaded.profile.peers[i]), std::move(loaded.preshared[i])});
+  return peers;
+}
 
 std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
   std::vector<rte_ring*> rings;
@@ -61,23 +74,24 @@ Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& p
   auto publisher = publish::Publisher::create(view.sessions, *reclaimer, view.ports,
                                               static_cast<unsigned>(view.rings.size()));
   if (!publisher) return publisher.error();
-  std::unique_ptr<ControlLoop> loop(new ControlLoop(
-      profile, std::move(view), events, clock, std::move(publisher).value(), std::move(reclaimer)));
-  if (auto started = loop->start(profile, std::move(config)); !started) return started.error();
+  std::unique_ptr<ControlLoop> loop(new ControlLoop(profile, config, std::move(view), events, clock,
+                                                    std::move(publisher).value(),
+                                                    std::move(reclaimer)));
+  if (auto started = loop->start(std::move(config)); !started) return started.error();
   return loop;
 }
 
-ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
-                         events::EventLog& events, const GatewayClock& clock,
+ControlLoop::ControlLoop(const GatewayProfile& profile, const session::EngineConfig& config,
+                         DataplaneView view, events::EventLog& events, const GatewayClock& clock,
                          std::unique_ptr<publish::Publisher> publisher,
                          std::unique_ptr<publish::Reclaimer> reclaimer)
     : clock_(clock),
       view_(std::move(view)),
-      node_(profile.node),
-      listen_port_(profile.listen_port),
-      peers_(profile.peers),
+      profile_(without_peers(profile)),
+      own_key_(public_key_of(config.private_key)),
       started_(clock.now()),
       reclaimer_(std::move(reclaimer)),
+      peers_(profile, config, *reclaimer_),
       publisher_(std::move(publisher)),
       events_(events),
       injector_(view_.control_pool, inject_rings(view_)),
@@ -85,7 +99,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, DataplaneView view,
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
       host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_),
-      uplinks_(view_, host_, peers_, listen_port_) {
+      uplinks_(view_, host_, peers_, profile_.listen_port) {
   neighbors_.on_changed(
       [this](const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac) {
         inside_.neighbor_changed(key, mac);
@@ -104,16 +118,16 @@ ControlLoop::~ControlLoop() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-Result<void> ControlLoop::start(const GatewayProfile& profile, session::EngineConfig config) {
+Result<void> ControlLoop::start(session::EngineConfig config) {
   auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();
   publish_cookies();
-  if (auto added = install_peer_routes(profile); !added) return added;
+  if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
 
   auto admin = admin::AdminSocket::open(
-      profile.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
+      profile_.admin.socket, [this](const nlohmann::json& request) { return answer(request); },
       &event_source_);
   if (!admin) return admin.error();
   admin_ = std::move(admin).value();
@@ -125,12 +139,13 @@ Result<void> ControlLoop::start(const GatewayProfile& profile, session::EngineCo
   return {};
 }
 
-Result<void> ControlLoop::install_peer_routes(const GatewayProfile& profile) {
-  for (uint32_t id = 0; id < profile.peers.size(); ++id) {
-    for (const Prefix& prefix : profile.peers[id].allowed_ips) {
+Result<void> ControlLoop::install_peer_routes() {
+  for (uint32_t id = 0; id < peers_.size(); ++id) {
+    const PeerProfile& peer = *peers_.find(PeerId{id});
+    for (const Prefix& prefix : peer.allowed_ips) {
       if (auto added = view_.routes.add(prefix, Target::peer(PeerId{id})); !added)
-        return Error{"peers." + profile.peers[id].name + ".allowed_ips: " + to_string(prefix) +
-                     ": " + added.error().message};
+        return Error{"peers." + peer.name + ".allowed_ips: " + to_string(prefix) + ": " +
+                     added.error().message};
     }
   }
   return {};
@@ -268,12 +283,13 @@ nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
 
 nlohmann::json ControlLoop::show() {
   const Millis now = clock_.now();
-  const admin::PeerName name = [this](PeerId id) { return peer_name(id); };
+  const admin::PeerName name = [this](PeerId id) { return peers_.name(id); };
   nlohmann::json all =
-      admin::show_header(node_, "gateway", now - started_, engine_->policy().version);
+      admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
   all["denies_new_sessions"] = engine_->denies_new_sessions();
+  all["reload"] = reloaded_.show(now);
   all["sessions"] = admin::show_sessions(*engine_, host_, name, now);
-  all["terminated"] = admin::show_terminated(*engine_, name, now);
+  all["terminated"] = admin::show_terminated(*engine_, now);
   all["drops"] = show_drops(view_);
   all["ports"] = show_ports(view_);
   all["workers"] = show_workers(view_);
@@ -290,33 +306,51 @@ nlohmann::json ControlLoop::show() {
   return all;
 }
 
-/// Reads the policy section of the profile again.
+/// Reads the profile again, and takes its policy and its peers.
 nlohmann::json ControlLoop::reload() {
-  if (!load_policy_) return {{"error", "reload: there is no profile to read"}};
-  const Result<Policy> policy = load_policy_();
-  if (policy)
-    spdlog::info("policy {} loaded", policy->version);
-  else
-    spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
-                  policy.error().message);
-  return admin::apply_reload(*engine_, policy, clock_.now());
+  if (!load_) return {{"error", "reload: there is no profile to read"}};
+  const Millis begun = clock_.now();
+  Result<admin::LoadedGateway> fresh = load_();
+  const Millis now = clock_.now();
+  nlohmann::json answer = fresh ? apply(now, std::move(fresh).value())
+                                : reloaded_.refuse(*engine_, now, fresh.error().message);
+  if (const auto error = answer.find("error"); error != answer.end()) {
+    spdlog::error("reload refused, no new session until a valid profile is loaded:\n{}",
+                  error->get<std::string>());
+    return answer;
+  }
+  answer["reloaded"]["read_ms"] = (now - begun).value;
+  answer["reloaded"]["applied_ms"] = (clock_.now() - now).value;
+  spdlog::info("reloaded: {}", answer["reloaded"].dump());
+  return answer;
+}
+
+/// All of it, or nothing.
+nlohmann::json ControlLoop::apply(Millis now, admin::LoadedGateway fresh) {
+  const GatewayProfile& profile = fresh.profile;
+  PeerReload peers({peers_, *engine_, view_.routes, inside_, uplinks_});
+  auto refusal =
+      admin::refuse_version(engine_->policy(), profile.policy, fresh.path, profile.policy_version);
+  if (!refusal) refusal = peers.refusal(profile, fresh.path, own_key_);
+  if (refusal) return reloaded_.refuse(*engine_, now, refusal->message);
+  std::vector<std::string> waiting = admin::keys_for_restart(profile_, profile);
+  const bool other_key = public_key_of(fresh.private_key) != own_key_;
+  if (other_key && std::ranges::find(waiting, admin::kOwnKey) == waiting.end())
+    waiting.emplace_back(admin::kOwnKey);
+  nlohmann::json answer = reloaded_.accept(*engine_, now, profile.policy, std::move(waiting));
+  answer["reloaded"]["peers"] = peers.apply(now, peers_of(fresh));
+  return answer;
 }
 
 nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
   const auto name = request.find("peer");
   if (name == request.end() || !name->is_string())
     return {{"error", "peer: expected the name of a configured peer"}};
-  const auto peer = std::ranges::find(peers_, name->get<std::string>(), &PeerProfile::name);
-  if (peer == peers_.end())
-    return {{"error", "peer: no peer is named " + name->get<std::string>()}};
+  const auto id = peers_.named(name->get<std::string>());
+  if (!id) return {{"error", "peer: no peer is named " + name->get<std::string>()}};
   JVPN_ASSERT(engine_ != nullptr, "the socket is opened after the engine is there");
-  const PeerId id{static_cast<uint32_t>(peer - peers_.begin())};
-  engine_->terminate(clock_.now(), id, Detail::kOperator);
-  return {{"terminated", peer->name}};
-}
-
-std::string ControlLoop::peer_name(PeerId id) const {
-  return id.value < peers_.size() ? peers_[id.value].name : std::string();
+  engine_->terminate(clock_.now(), *id, Detail::kOperator);
+  return {{"terminated", peers_.name(*id)}};
 }
 
 }  // namespace jvpn::gateway

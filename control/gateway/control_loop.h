@@ -19,12 +19,15 @@
 #include "common/result.h"
 #include "control/admin/admin_socket.h"
 #include "control/admin/event_admin.h"
+#include "control/admin/profile_file.h"
+#include "control/admin/reload.h"
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
 #include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
 #include "control/gateway/mac_watch.h"
+#include "control/gateway/peer_book.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
@@ -52,9 +55,9 @@ class ControlLoop {
   /// most.
   /// `reload` asks for what on_reload() was told, and is taken back.
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
-  /// Where a reload finds the policy; an Error names what is wrong with it. Without one there is
-  /// nothing to reload.
-  void on_reload(std::function<Result<Policy>()> load) { load_policy_ = std::move(load); }
+  /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
+  /// one there is nothing to reload.
+  void on_reload(std::function<Result<admin::LoadedGateway>()> load) { load_ = std::move(load); }
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
@@ -62,11 +65,12 @@ class ControlLoop {
   engine::SessionEngine& engine() { return *engine_; }
 
  private:
-  ControlLoop(const GatewayProfile& profile, DataplaneView view, events::EventLog& events,
-              const GatewayClock& clock, std::unique_ptr<publish::Publisher> publisher,
+  ControlLoop(const GatewayProfile& profile, const session::EngineConfig& config,
+              DataplaneView view, events::EventLog& events, const GatewayClock& clock,
+              std::unique_ptr<publish::Publisher> publisher,
               std::unique_ptr<publish::Reclaimer> reclaimer);
-  Result<void> start(const GatewayProfile& profile, session::EngineConfig config);
-  Result<void> install_peer_routes(const GatewayProfile& profile);
+  Result<void> start(session::EngineConfig config);
+  Result<void> install_peer_routes();
   void take_signals(Millis now);
 
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
@@ -81,15 +85,15 @@ class ControlLoop {
   nlohmann::json show();
   nlohmann::json terminate(const nlohmann::json& request);
   nlohmann::json reload();
-  std::string peer_name(PeerId id) const;
+  nlohmann::json apply(Millis now, admin::LoadedGateway fresh);
 
   const GatewayClock& clock_;
   DataplaneView view_;
-  std::string node_;
-  uint16_t listen_port_;
-  std::vector<PeerProfile> peers_;
+  const GatewayProfile profile_;  ///< as the program started with it; peers_ has its peers
+  const PublicKey own_key_;
   Millis started_;
   std::unique_ptr<publish::Reclaimer> reclaimer_;
+  PeerBook peers_;
   std::unique_ptr<publish::Publisher> publisher_;
   events::EventLog& events_;
   admin::EventSource event_source_{events_};
@@ -101,7 +105,8 @@ class ControlLoop {
   Uplinks uplinks_;
   MacWatch macs_;
   std::unique_ptr<engine::SessionEngine> engine_;
-  std::function<Result<Policy>()> load_policy_;
+  std::function<Result<admin::LoadedGateway>()> load_;
+  admin::ReloadOutcome reloaded_;
   std::unique_ptr<admin::AdminSocket> admin_;
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;

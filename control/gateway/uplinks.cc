@@ -11,8 +11,8 @@ constexpr Millis kLookEvery{5};
 
 }  // namespace
 
-Uplinks::Uplinks(const DataplaneView& view, const GatewayHost& host,
-                 std::span<const PeerProfile> peers, uint16_t listen_port)
+Uplinks::Uplinks(const DataplaneView& view, const GatewayHost& host, const PeerBook& peers,
+                 uint16_t listen_port)
     : view_(view),
       host_(host),
       peers_(peers),
@@ -42,18 +42,40 @@ void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
 
 void Uplinks::announce_paths(Millis now, engine::SessionEngine& engine) {
   for (uint32_t id = 0; id < peers_.size(); ++id) {
-    const PeerProfile& peer = peers_[id];
-    if (peer.endpoints.empty()) continue;
-    const std::vector<Path> paths = paths_to(peer);
-    engine.set_candidates(now, PeerId{id}, paths);
-    if (paths.empty()) {
-      spdlog::warn("peers.{}.endpoints: no outside port has a link, an address and a route to {}",
-                   peer.name, to_string(peer.endpoints.front()));
-    } else if (!dialled_[id]) {
-      dialled_[id] = true;
-      engine.dial(now, PeerId{id}, paths.front());
-    }
+    const PeerProfile* peer = peers_.find(PeerId{id});
+    if (peer != nullptr && !peer->endpoints.empty()) announce_paths_to(now, PeerId{id}, engine);
   }
+}
+
+void Uplinks::announce_paths_to(Millis now, PeerId id, engine::SessionEngine& engine) {
+  const PeerProfile& peer = *peers_.find(id);
+  const std::vector<Path> paths = paths_to(peer);
+  engine.set_candidates(now, id, paths);
+  if (paths.empty()) {
+    spdlog::warn("peers.{}.endpoints: no outside port has a link, an address and a route to {}",
+                 peer.name, to_string(peer.endpoints.front()));
+  } else if (!dialled_[id.value]) {
+    dialled_[id.value] = true;
+    engine.dial_when_ended(now, id, paths.front());
+  }
+}
+
+void Uplinks::peer_changed(Millis now, PeerId id, engine::SessionEngine& engine) {
+  if (dialled_.size() < peers_.size()) dialled_.resize(peers_.size(), false);
+  const PeerProfile* peer = peers_.find(id);
+  JVPN_ASSERT(peer != nullptr, "only a configured peer changes");
+  if (!peer->endpoints.empty()) {
+    announce_paths_to(now, id, engine);
+    return engine.follow_candidates(now, id);
+  }
+  if (!dialled_[id.value]) return;
+  dialled_[id.value] = false;
+  engine.stop_dialling(id);
+  engine.set_candidates(now, id, {});
+}
+
+void Uplinks::peer_removed(PeerId id) {
+  if (id.value < dialled_.size()) dialled_[id.value] = false;
 }
 
 /// The first endpoint over every port, then the next endpoint.

@@ -4,35 +4,39 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "common/profile.h"
 #include "control/engine/engine.h"
 #include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_host.h"
+#include "control/gateway/peer_book.h"
 
 namespace jvpn::gateway {
 
 class Uplinks {
  public:
-  /// Everything passed outlives it; `peers` by PeerId.
-  Uplinks(const DataplaneView& view, const GatewayHost& host, std::span<const PeerProfile> peers,
+  /// Everything passed outlives it.
+  Uplinks(const DataplaneView& view, const GatewayHost& host, const PeerBook& peers,
           uint16_t listen_port);
 
   /// Looks at the links, every few milliseconds; the first call dials the peers with endpoints.
   void poll(Millis now, engine::SessionEngine& engine);
+  /// A peer is new, or its endpoints have changed: it is dialled, over others, or no more.
+  void peer_changed(Millis now, PeerId id, engine::SessionEngine& engine);
+  void peer_removed(PeerId id);
 
  private:
   std::vector<Path> paths_to(const PeerProfile& peer) const;
+  void announce_paths_to(Millis now, PeerId id, engine::SessionEngine& engine);
   void announce_paths(Millis now, engine::SessionEngine& engine);
 
   const DataplaneView& view_;
   const GatewayHost& host_;
-  std::span<const PeerProfile> peers_;
+  const PeerBook& peers_;
   uint16_t listen_port_;
   std::vector<bool> up_;       ///< by port number
-  std::vector<bool> dialled_;  ///< by peer
+  std::vector<bool> dialled_;  ///< by peer; grows with their ids
   bool started_ = false;
   Millis next_look_;
 };

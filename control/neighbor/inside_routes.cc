@@ -73,6 +73,19 @@ std::optional<IpAddress> InsideRoutes::own_address(Family family) const {
   return std::nullopt;
 }
 
+bool InsideRoutes::owns(const Prefix& network) const {
+  for (const Rule& rule : rules_)
+    if (rule.to == network) return true;
+  if (!network.is_host()) return false;
+  for (const PortInfo& port : ports_) {
+    if (port.role != PortRole::kInside) continue;
+    for (const Prefix& own : port.addresses)
+      if (own.address == network.address) return true;
+  }
+  const auto neighbor = next_hop(network.address);
+  return neighbor && neighbor->address == network.address && published(*neighbor);
+}
+
 void InsideRoutes::neighbor_changed(const NeighborKey& key,
                                     const std::optional<EtherAddress>& mac) {
   JVPN_ASSERT(key.port < ports_.size(), "neighbours are on ports that there are");

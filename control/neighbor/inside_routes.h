@@ -41,6 +41,9 @@ class InsideRoutes {
 
   /// Our inside address of a family, for the source of ICMP errors.
   std::optional<IpAddress> own_address(Family family) const;
+  /// Whether the route to exactly this network leads inside: it is a port's own, its neighbour's or
+  /// its configured one.
+  bool owns(const Prefix& network) const;
   /// Whether workers can reach this neighbour.
   bool published(const NeighborKey& key) const { return hops_.contains(key); }
 

@@ -24,6 +24,17 @@ void Dialer::refuse(Millis now, const Path& from, Detail detail, PeerId id) {
 }
 
 void Dialer::dial(Millis now, PeerId id, const Path& path) {
+  wish(id, path).start(now);
+  serve_dial(now, id);
+}
+
+void Dialer::dial_when_ended(PeerId id, const Path& path) {
+  JVPN_ASSERT(context_.table.peer(id).session, "the end of a session starts the call");
+  wish(id, path);
+}
+
+/// The peer is to be called by that path; nothing is sent yet.
+Dial& Dialer::wish(PeerId id, const Path& path) {
   PeerState& peer = context_.table.peer(id);
   if (!peer.dial) {
     peer.dial = std::make_unique<Dial>();
@@ -31,8 +42,7 @@ void Dialer::dial(Millis now, PeerId id, const Path& path) {
   }
   peer.dial->path = path;
   peer.dial->cookie.reset();
-  peer.dial->start(now);
-  serve_dial(now, id);
+  return *peer.dial;
 }
 
 void Dialer::stop_attempt(Dial& call) {

@@ -24,6 +24,8 @@ class Dialer : public Part {
 
   /// Opens a session with a peer over `path`, and goes on until there is one.
   void dial(Millis now, PeerId id, const Path& path);
+  /// The same, once the session that lives has ended.
+  void dial_when_ended(PeerId id, const Path& path);
   /// Attempts end, the wish for a session stays.
   void stop(PeerState& peer);
   /// The present attempt is given up.
@@ -49,6 +51,7 @@ class Dialer : public Part {
   Millis due(const Session& session) const override;
 
  private:
+  Dial& wish(PeerId id, const Path& path);
   void send_initiation(Millis now, PeerId id);
   Dial* call_with(ReceiverIndex index, std::optional<PeerId>& id);
   void attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,

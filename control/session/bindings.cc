@@ -40,6 +40,11 @@ void Bindings::serve_draining(Millis now, PeerState& peer) {
   });
 }
 
+void Bindings::retire_draining(PeerState& peer) {
+  for (const DrainingIndex& draining : peer.draining) retire_index(draining.index);
+  peer.draining.clear();
+}
+
 Millis Bindings::draining_due(const PeerState& peer) {
   Millis due = kNever;
   for (const DrainingIndex& draining : peer.draining) due = std::min(due, draining.until);

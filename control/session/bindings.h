@@ -34,6 +34,8 @@ class Bindings {
   void retire_index(ReceiverIndex index);
   /// Retires the draining indices whose time is over.
   void serve_draining(Millis now, PeerState& peer);
+  /// Retires all of them now.
+  void retire_draining(PeerState& peer);
   static Millis draining_due(const PeerState& peer);
   /// Draining indices are retired at most `after` from now.
   static void shorten_draining(Millis now, Millis after, PeerState& peer);

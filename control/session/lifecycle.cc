@@ -68,7 +68,8 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   if (attached && !ended->initiates()) context_.ownership.forget(ended->id);
   bindings_.release_keys(now, *ended, attached && superseded);
   if (!attached) return;
-  context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now});
+  context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now,
+                           context_.configured(ended->peer).name});
   if (superseded || !peer.dial || peer.dial->active) return;
   // The dial stays, so the session is opened again: at once only if a time limit ended it.
   const bool by_time = detail == Detail::kNone;

@@ -22,20 +22,41 @@ Result<void> PeerTable::add_keys(const std::vector<EnginePeer>& peers, const Pub
       return Error{"peer " + peer.name + ": expected another's public key, got our own"};
     }
     const auto [other, added] = by_key_.emplace(peer.public_key, PeerId{i});
-    if (added) continue;
+    if (added) {
+      peers_[i].configured = true;
+      continue;
+    }
     return Error{"peer " + peer.name + ": expected a public key of its own, got that of peer " +
                  peers[other->second.value].name};
   }
   return {};
 }
 
+void PeerTable::add(PeerId id, const PublicKey& key) {
+  JVPN_ASSERT(id.value < kMaxPeers && !knows(id), "a new peer gets an id that is free");
+  while (peers_.size() <= id.value) peers_.emplace_back();
+  peers_[id.value].configured = true;
+  const bool added = by_key_.emplace(key, id).second;
+  JVPN_ASSERT(added, "a peer key is one peer's");
+}
+
+void PeerTable::remove(PeerId id, const PublicKey& key) {
+  const PeerState& gone = peer(id);
+  JVPN_ASSERT(indices_alive(gone) == 0 && !gone.session && !gone.pending && !gone.dial,
+              "whatever a peer has ends before it is forgotten");
+  const auto at = by_key_.find(key);
+  JVPN_ASSERT(at != by_key_.end() && at->second == id, "a configured peer is found by its key");
+  by_key_.erase(at);
+  peers_[id.value] = PeerState{};
+}
+
 PeerState& PeerTable::peer(PeerId id) {
-  JVPN_ASSERT(knows(id), "no such peer");
+  JVPN_ASSERT(id.value < peers_.size(), "no such peer");
   return peers_[id.value];
 }
 
 const PeerState& PeerTable::peer(PeerId id) const {
-  JVPN_ASSERT(knows(id), "no such peer");
+  JVPN_ASSERT(id.value < peers_.size(), "no such peer");
   return peers_[id.value];
 }
 

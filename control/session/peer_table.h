@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Tombstone {
   Reason reason{};
   Detail detail = Detail::kNone;
   Millis at;
+  std::string peer_name{};  ///< as it was then: the peer may be gone, and its id another's
 };
 
 /// A session and the generation that one of its indices names.
@@ -36,9 +38,14 @@ class PeerTable : public StaticSecrets {
 
   /// Numbers the configured peers; an Error when two have one key, or one has `own`.
   Result<void> add_keys(const std::vector<EnginePeer>& peers, const PublicKey& own);
+  /// A peer with a key that no other has, under an id that none has.
+  void add(PeerId id, const PublicKey& key);
+  /// Forgets a peer that has no session, handshake or index any more.
+  void remove(PeerId id, const PublicKey& key);
 
+  /// Ids are below it; those of removed peers have none.
   size_t size() const { return peers_.size(); }
-  bool knows(PeerId id) const { return id.value < peers_.size(); }
+  bool knows(PeerId id) const { return id.value < peers_.size() && peers_[id.value].configured; }
   PeerState& peer(PeerId id);
   const PeerState& peer(PeerId id) const;
   PeerState& peer_of(const Session& session) { return peer(session.peer); }
@@ -66,7 +73,7 @@ class PeerTable : public StaticSecrets {
     }
   };
 
-  std::vector<PeerState> peers_;
+  std::deque<PeerState> peers_;  // grows at its end without moving a peer
   std::unordered_map<PublicKey, PeerId, HashKey> by_key_;
   IndexAllocator indices_;
   std::deque<Tombstone> tombstones_;

@@ -58,7 +58,28 @@ GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec)
   log_ = std::make_unique<EventLog>(event_options(gateway_.profile(), "matrix", {}));
   log_->start();
   loop_ = must(ControlLoop::create(gateway_.profile(), engine_config(spec), view(), *log_, clock_));
-  loop_->on_reload([this] { return load_gateway_policy(reload_from); });
+  peers_to_reload = spec.peers;
+  loop_->on_reload([this, key = spec.private_key] { return load(key); });
+}
+
+/// The gateway's own profile, with the policy of the file.
+Result<LoadedGateway> GatewayNode::load(const SecretKey& key) const {
+  LoadedGateway loaded{reload_from, gateway_.profile(), key, {}};
+  if (!reload_from.empty()) {
+    const auto text = read_text_file(reload_from);
+    if (!text) return text.error();
+    const auto profile = parse_gateway_profile(*text, reload_from);
+    if (!profile) return profile.error();
+    loaded.profile.policy = profile->policy;
+  } else {
+    loaded.profile.policy = loop_->engine().policy();
+  }
+  loaded.profile.peers.clear();
+  for (const EnginePeer& peer : peers_to_reload) {
+    loaded.profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}});
+    loaded.preshared.push_back(peer.preshared);
+  }
+  return loaded;
 }
 
 GatewayNode::~GatewayNode() {

@@ -74,6 +74,27 @@ TEST_F(OrdersTest, ARefusedReloadTellsEveryFinding) {
   EXPECT_EQ(outcome.err, "gw.yaml:3:4: policy.version: expected a got b?\ngw.yaml:5:6: x\n\n");
 }
 
+TEST_F(OrdersTest, ReloadTellsPeersAndWhatNeedsARestart) {
+  answer_ = {{"reloaded",
+              {{"policy_version", 8},
+               {"peers", {{"added", 3}, {"removed", 2}, {"changed", 1}}},
+               {"needs_restart", Json::array()}}}};
+  const auto whole = run([this] { return run_reload(path("admin"), false); });
+  EXPECT_EQ(whole.status, 0);
+  EXPECT_EQ(whole.out, "policy version 8 is in force\npeers: 3 added, 2 removed, 1 changed\n");
+  answer_["reloaded"]["needs_restart"] = {"ports", "crypto.su\x1bites"};
+  const auto partly = run([this] { return run_reload(path("admin"), false); });
+  EXPECT_EQ(partly.status, 4);
+  EXPECT_EQ(partly.out, whole.out);
+  EXPECT_EQ(partly.err,
+            "jvpn: changed in the profile, but only a restart applies it: ports, crypto.su?ites\n");
+  EXPECT_EQ(run([this] { return run_reload(path("admin"), true); }).status, 4);
+  answer_["reloaded"]["peers"]["failed"] = {"no memory"};
+  const auto failed = run([this] { return run_reload(path("admin"), false); });
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_EQ(failed.err, "jvpn: not all of it could be applied, restart the program: no memory\n");
+}
+
 TEST_F(OrdersTest, TerminateNamesThePeer) {
   answer_ = {{"terminated", "laptop"}};
   const auto outcome = run([this] { return run_terminate(path("admin"), "laptop", false); });

@@ -39,6 +39,26 @@ fedcba98  edge  1 min 1 s ago  POLICY_TERMINATION  superseded
 )");
 }
 
+TEST(Show, ARefusedReloadStandsInRed) {
+  nlohmann::json reply{{"reload",
+                        {{"ms_ago", 3'000},
+                         {"refused", "gw.yaml:3:4: peers: a\x1b\ngw.yaml:5:6: b"},
+                         {"needs_restart", nullptr}}}};
+  EXPECT_EQ(render_reload(reply, false), R"(
+The reload 3 s ago was refused. No session begins until a valid profile is loaded:
+gw.yaml:3:4: peers: a?
+gw.yaml:5:6: b
+)");
+  EXPECT_TRUE(render_reload(reply, true).starts_with("\n\033[31mThe reload"));
+  EXPECT_NE(render_show(reply, false).find("was refused"), std::string::npos);
+  reply["reload"] = {{"refused", nullptr}, {"needs_restart", {"ports", "lanes"}}};
+  EXPECT_EQ(render_reload(reply, false),
+            "\nChanged in the profile, but only a restart applies it: ports, lanes\n");
+  reply["reload"]["needs_restart"] = nlohmann::json::array();
+  EXPECT_EQ(render_reload(reply, true), "");
+  EXPECT_EQ(render_reload({{"reload", nullptr}}, true), "");
+}
+
 TEST(Show, PathsOfAClientAreATable) {
   const nlohmann::json reply = {
       {"paths",

@@ -85,7 +85,7 @@ class CommandLine {
                            [this] { return run_jump(socket_, underlay_, as_json_); });
     jump->add_option("--underlay", underlay_, "Its name in the client's profile")->required();
 
-    add("reload", "Read the policy of the program's profile again",
+    add("reload", "Read the program's profile again; exit 4: but for keys that need a restart",
         [this] { return run_reload(socket_, as_json_); });
 
     auto* const terminate = add("terminate", "End the session with a peer",

@@ -40,6 +40,17 @@ std::optional<double> decimal_of(const Json& object, const char* name) {
   return value.get<double>();
 }
 
+std::string list_of(const Json& array) {
+  std::string list;
+  if (!array.is_array()) return list;
+  for (const Json& item : array) {
+    if (!item.is_string()) continue;
+    if (!list.empty()) list += ", ";
+    list += printable(item.get_ref<const std::string&>());
+  }
+  return list;
+}
+
 Colour colour_of_state(std::string_view state) {
   if (state == "ATTACHED") return Colour::kGreen;
   if (state == "TERMINATED") return Colour::kRed;

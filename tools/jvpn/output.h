@@ -24,6 +24,9 @@ std::string text_of(const nlohmann::json& object, const char* name);
 std::optional<uint64_t> number_of(const nlohmann::json& object, const char* name);
 std::optional<double> decimal_of(const nlohmann::json& object, const char* name);
 
+/// The texts of an array, joined by commas and safe to print; empty for anything else.
+std::string list_of(const nlohmann::json& array);
+
 Colour colour_of_state(std::string_view state);
 
 /// Standard output is a terminal, and NO_COLOR isn't set.

@@ -119,6 +119,24 @@ std::string render_paths(const Json& reply, bool with_colours) {
   return '\n' + table.render(with_colours);
 }
 
+std::string render_reload(const Json& reply, bool with_colours) {
+  const Json& reload = field(reply, "reload");
+  std::string text;
+  if (const Json& why = field(reload, "refused"); why.is_string()) {
+    const std::string head =
+        fmt::format("The reload {} was refused. No session begins until a valid profile is loaded:",
+                    ago_of(reload, "ms_ago"));
+    text +=
+        '\n' + coloured({head, Colour::kRed}, with_colours) + '\n' +
+        coloured({printable_lines(why.get_ref<const std::string&>()), Colour::kRed}, with_colours) +
+        '\n';
+  }
+  const std::string waiting = list_of(field(reload, "needs_restart"));
+  if (waiting.empty()) return text;
+  const std::string line = "Changed in the profile, but only a restart applies it: " + waiting;
+  return text + '\n' + coloured({line, Colour::kYellow}, with_colours) + '\n';
+}
+
 std::string render_event_health(const Json& reply, bool with_colours) {
   const Json& events = field(reply, "events");
   if (field(events, "healthy") != false) return {};
@@ -136,8 +154,9 @@ std::string render_event_health(const Json& reply, bool with_colours) {
 }
 
 std::string render_show(const Json& reply, bool with_colours) {
-  return render_heading(reply) + sessions(reply, with_colours) + render_paths(reply, with_colours) +
-         ports(reply) + drops(reply) + terminated(reply) + render_event_health(reply, with_colours);
+  return render_heading(reply) + render_reload(reply, with_colours) +
+         sessions(reply, with_colours) + render_paths(reply, with_colours) + ports(reply) +
+         drops(reply) + terminated(reply) + render_event_health(reply, with_colours);
 }
 
 int run_show(const std::string& socket_path, bool as_json) {

@@ -18,6 +18,9 @@ std::string render_show(const nlohmann::json& reply, bool with_colours);
 std::string render_heading(const nlohmann::json& reply);
 /// A client's paths.
 std::string render_paths(const nlohmann::json& reply, bool with_colours);
+/// What the latest reload left undone: a refused profile in red, keys that wait for a restart in
+/// yellow.
+std::string render_reload(const nlohmann::json& reply, bool with_colours);
 /// The event log's sinks, when one of them isn't healthy.
 std::string render_event_health(const nlohmann::json& reply, bool with_colours);
 

@@ -101,7 +101,7 @@ class Screen {
 }  // namespace
 
 std::string render_watch(const Json& reply, const Json& before, bool with_colours) {
-  std::string text = render_heading(reply) + '\n';
+  std::string text = render_heading(reply) + render_reload(reply, with_colours) + '\n';
   const Json& list = field(reply, "sessions");
   if (!list.is_array() || list.empty()) {
     text += "no sessions\n";

@@ -9,27 +9,13 @@
 #include "common/message_mac.h"
 #include "control/gateway/control_loop.h"
 #include "control/gateway/gateway_clock.h"
+#include "control/gateway/peer_book.h"
+#include "control/gateway/peer_reload.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
 namespace jvpn {
 namespace {
-
-/// Room for routes: what the profile names, and neighbours on top.
-RouteTable::Sizes route_sizes(const GatewayProfile& profile) {
-  RouteTable::Sizes sizes;
-  const auto add = [&](const Prefix& prefix) {
-    const bool v4 = prefix.address.is_v4();
-    uint32_t& hosts = v4 ? sizes.hosts_v4 : sizes.hosts_v6;
-    uint32_t& prefixes = v4 ? sizes.prefixes_v4 : sizes.prefixes_v6;
-    ++(prefix.is_host() ? hosts : prefixes);
-  };
-  for (const PeerProfile& peer : profile.peers)
-    for (const Prefix& prefix : peer.allowed_ips) add(prefix);
-  for (const PortProfile& port : profile.ports)
-    for (const PortRoute& route : port.routes) add(route.to);
-  return sizes;
-}
 
 /// Every worker sends on lanes of its own: at least one each, equally many.
 uint16_t lanes_of(const GatewayProfile& profile, size_t workers) {
@@ -38,24 +24,13 @@ uint16_t lanes_of(const GatewayProfile& profile, size_t workers) {
   return static_cast<uint16_t>(std::min(even, kMaxLanes / workers * workers));
 }
 
-/// The host addresses among what a peer may use: its own interface addresses.
-std::vector<Prefix> host_addresses(const PeerProfile& peer) {
-  std::vector<Prefix> hosts;
-  for (const Prefix& prefix : peer.allowed_ips)
-    if (prefix.is_host() && hosts.size() < wire::kMaxInnerAddresses) hosts.push_back(prefix);
-  return hosts;
-}
-
 session::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplane& dataplane,
                                     uint32_t slot_bits) {
   const GatewayProfile& profile = loaded.profile;
   session::EngineConfig config;
   config.private_key = std::move(loaded.private_key);
-  for (size_t i = 0; i < profile.peers.size(); ++i) {
-    const PeerProfile& peer = profile.peers[i];
-    config.peers.push_back(
-        {peer.name, peer.public_key, std::move(loaded.preshared[i]), host_addresses(peer)});
-  }
+  for (size_t i = 0; i < profile.peers.size(); ++i)
+    config.peers.push_back(gateway::engine_peer(profile.peers[i], loaded.preshared[i]));
   config.suites = profile.crypto.suites;
   config.rekey_after = profile.crypto.rekey_after;
   config.rekey_after_packets = profile.crypto.rekey_after_packets;
@@ -88,7 +63,7 @@ Result<Dataplane::Options> dataplane_options(const admin::LoadedGateway& loaded)
   auto mac = MessageMac::create();
   if (!mac) return mac.error();
   const ResponderMacKeys keys = ResponderMacKeys::derive(*mac, public_key_of(loaded.private_key));
-  return Dataplane::Options{keys.mac1, route_sizes(loaded.profile)};
+  return Dataplane::Options{keys.mac1, gateway::route_room(loaded.profile)};
 }
 
 }  // namespace
@@ -108,7 +83,7 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
   auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), view_of(workers),
                                            events, clock);
   if (!loop) return loop.error();
-  (*loop)->on_reload([path = loaded.path] { return admin::load_gateway_policy(path); });
+  (*loop)->on_reload([path = loaded.path] { return admin::load_gateway(path); });
   if (auto started = workers.start(); !started) return started;
   if (!workers.warning().empty())
     spdlog::warn("{}; workers slow each other down", workers.warning());

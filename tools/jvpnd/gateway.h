@@ -10,8 +10,8 @@
 namespace jvpn {
 
 /// Runs the gateway of a profile on the calling thread, the control core, until `stop` is true;
-/// then ends its sessions and everything that it opened. Setting `reload` has the policy read anew.
-/// An Error says why it could not start. Once per process: DPDK can't start twice.
+/// then ends its sessions and everything that it opened. Setting `reload` has the profile read
+/// anew. An Error says why it could not start. Once per process: DPDK can't start twice.
 Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
                          const std::atomic<bool>& stop, std::atomic<bool>& reload);
 

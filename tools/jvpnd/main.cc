@@ -1,4 +1,4 @@
-// jvpnd PROFILE: SIGHUP reads the policy anew. Exit 0 after SIGTERM or SIGINT, 1 when the machine
+// jvpnd PROFILE: SIGHUP reads the profile anew. Exit 0 after SIGTERM or SIGINT, 1 when the machine
 // can't carry the gateway, 2 for a bad profile or command line.
 #include <csignal>
 #include <cstdio>

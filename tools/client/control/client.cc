@@ -58,14 +58,12 @@ Result<std::unique_ptr<Client>> Client::create(admin::LoadedClient loaded,
                                                events::EventLog& events) {
   auto loop = EventLoop::create();
   if (!loop) return loop.error();
-  std::unique_ptr<Client> client(
-      new Client(std::move(loaded.profile), std::move(loop).value(), events));
+  std::unique_ptr<Client> client(new Client(loaded.profile, std::move(loop).value(), events));
   if (auto done = client->create_data_path(); !done) return done.error();
-  if (auto done = client->create_engine(std::move(loaded.private_key), std::move(loaded.preshared));
-      !done)
+  if (auto done = client->create_engine(loaded.private_key, loaded.preshared); !done)
     return done.error();
   if (auto done = client->create_control(); !done) return done.error();
-  if (auto done = client->open_admin(loaded.path); !done) return done.error();
+  if (auto done = client->open_admin(std::move(loaded)); !done) return done.error();
   return client;
 }
 
@@ -121,9 +119,9 @@ Result<void> Client::create_control() {
   return {};
 }
 
-Result<void> Client::open_admin(const std::string& profile_path) {
+Result<void> Client::open_admin(admin::LoadedClient loaded) {
   admin_ = std::make_unique<ClientAdmin>(
-      ClientIdentity{profile_.node, profile_.gateway.name, profile_path, started_},
+      ClientIdentity{std::move(loaded), started_},
       ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_});
   if (profile_.admin.socket.empty()) return {};
   auto socket = admin::AdminSocket::open(

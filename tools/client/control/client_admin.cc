@@ -9,7 +9,6 @@
 
 #include "common/drop.h"
 #include "control/admin/event_admin.h"
-#include "control/admin/policy_reload.h"
 #include "control/admin/profile_file.h"
 #include "control/admin/show_sessions.h"
 #include "control/session/system_sources.h"
@@ -36,13 +35,24 @@ nlohmann::json ClientAdmin::answer(const nlohmann::json& request) {
 }
 
 nlohmann::json ClientAdmin::reload() {
-  const Result<Policy> policy = admin::load_client_policy(identity_.profile_path);
-  if (policy)
-    spdlog::info("policy {} loaded", policy->version);
+  const Millis now = session::boottime_now();
+  const admin::LoadedClient& running = identity_.loaded;
+  const Result<admin::LoadedClient> fresh = admin::load_client(running.path);
+  std::optional<Error> refusal;
+  if (!fresh)
+    refusal = fresh.error();
   else
-    spdlog::error("reload refused, no new session until a valid policy is loaded:\n{}",
-                  policy.error().message);
-  return admin::apply_reload(parts_.engine, policy, session::boottime_now());
+    refusal = admin::refuse_version(parts_.engine.policy(), fresh->profile.policy, fresh->path,
+                                    fresh->profile.policy_version);
+  if (refusal) {
+    spdlog::error("reload refused, no new session until a valid profile is loaded:\n{}",
+                  refusal->message);
+    return reloaded_.refuse(parts_.engine, now, refusal->message);
+  }
+  nlohmann::json answer = reloaded_.accept(parts_.engine, now, fresh->profile.policy,
+                                           admin::keys_for_restart(running, *fresh));
+  spdlog::info("reloaded: {}", answer["reloaded"].dump());
+  return answer;
 }
 
 // A planned jump: the old path carries everything until the new one is committed. The answer to the
@@ -151,12 +161,13 @@ nlohmann::json ClientAdmin::show_interface() const {
 
 nlohmann::json ClientAdmin::show() {
   const Millis now = session::boottime_now();
-  const auto name = [this](PeerId) { return identity_.gateway; };
-  nlohmann::json out = admin::show_header(identity_.node, "client", now - identity_.started,
-                                          parts_.engine.policy().version);
+  const auto name = [this](PeerId) { return identity_.loaded.profile.gateway.name; };
+  nlohmann::json out = admin::show_header(identity_.loaded.profile.node, "client",
+                                          now - identity_.started, parts_.engine.policy().version);
   out["denies_new_sessions"] = parts_.engine.denies_new_sessions();
+  out["reload"] = reloaded_.show(now);
   out["sessions"] = admin::show_sessions(parts_.engine, parts_.host, name, now);
-  out["terminated"] = admin::show_terminated(parts_.engine, name, now);
+  out["terminated"] = admin::show_terminated(parts_.engine, now);
   out["paths"] = show_paths();
   out["control"] = admin::show_counters(parts_.engine.counters());
   out["events"] = admin::show_events(parts_.events.status());

@@ -9,6 +9,8 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "common/types.h"
+#include "control/admin/profile_file.h"
+#include "control/admin/reload.h"
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
 #include "tools/client/control/client_host.h"
@@ -30,11 +32,9 @@ struct ClientAdminParts {
   events::EventLog& events;
 };
 
-/// Names that the answers contain, and where the profile is read from again.
+/// The profile that the program started with, and when.
 struct ClientIdentity {
-  std::string node;
-  std::string gateway;
-  std::string profile_path;
+  admin::LoadedClient loaded;
   Millis started;
 };
 
@@ -43,7 +43,7 @@ class ClientAdmin {
   ClientAdmin(ClientIdentity identity, ClientAdminParts parts);
 
   nlohmann::json answer(const nlohmann::json& request);
-  /// Reads the policy section of the profile anew. When it is refused, the present policy stays and
+  /// Reads the profile anew and takes its policy. When it is refused, the present policy stays and
   /// no session begins until a valid one is loaded.
   nlohmann::json reload();
 
@@ -68,6 +68,7 @@ class ClientAdmin {
   std::optional<uint64_t> switches() const;
 
   ClientIdentity identity_;
+  admin::ReloadOutcome reloaded_;
   ClientAdminParts parts_;
   JumpOrder order_;
 };

@@ -1,0 +1,80 @@
+#include "control/gateway/peer_book.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/wire.h"
+
+namespace jvpn::gateway {
+namespace {
+
+/// The host addresses among what a peer may use: its own interface addresses.
+std::vector<Prefix> host_addresses(const PeerProfile& peer) {
+  std::vector<Prefix> hosts;
+  for (const Prefix& prefix : peer.allowed_ips)
+    if (prefix.is_host() && hosts.size() < wire::kMaxInnerAddresses) hosts.push_back(prefix);
+  return hosts;
+}
+
+}  // namespace
+
+session::EnginePeer engine_peer(const PeerProfile& peer,
+                                const std::optional<PresharedKey>& preshared) {
+  return {peer.name, peer.public_key, preshared, host_addresses(peer)};
+}
+
+PeerBook::PeerBook(const GatewayProfile& profile, const session::EngineConfig& config,
+                   publish::Reclaimer& reclaimer)
+    : count_(profile.peers.size()), capacity_(profile.limits.sessions), reclaimer_(reclaimer) {
+  JVPN_ASSERT(profile.peers.size() == config.peers.size(), "the engine has the profile's peers");
+  peers_.reserve(profile.peers.size());
+  for (size_t i = 0; i < profile.peers.size(); ++i)
+    peers_.emplace_back(admin::ConfiguredPeer{profile.peers[i], config.peers[i].preshared});
+}
+
+const PeerProfile* PeerBook::find(PeerId id) const {
+  const bool known = id.value < peers_.size() && peers_[id.value];
+  return known ? &peers_[id.value]->profile : nullptr;
+}
+
+std::string PeerBook::name(PeerId id) const {
+  const PeerProfile* peer = find(id);
+  return peer != nullptr ? peer->name : std::string();
+}
+
+std::optional<PeerId> PeerBook::named(std::string_view name) const {
+  const auto at = std::ranges::find_if(
+      peers_, [&](const auto& peer) { return peer && peer->profile.name == name; });
+  if (at == peers_.end()) return std::nullopt;
+  return PeerId{static_cast<uint32_t>(at - peers_.begin())};
+}
+
+PeerId PeerBook::add(admin::ConfiguredPeer peer) {
+  JVPN_ASSERT(count_ < capacity_, "a reload with too many peers is refused");
+  ++count_;
+  if (peers_.size() < capacity_) {
+    peers_.emplace_back(std::move(peer));
+    return PeerId{static_cast<uint32_t>(peers_.size() - 1)};
+  }
+  if (free_->empty()) reclaimer_.flush();
+  JVPN_ASSERT(!free_->empty(), "fewer peers than ids, so one is free");
+  const PeerId id = free_->front();
+  free_->pop_front();
+  peers_[id.value] = std::move(peer);
+  return id;
+}
+
+void PeerBook::update(PeerId id, admin::ConfiguredPeer peer) {
+  JVPN_ASSERT(find(id) != nullptr, "a peer that stays has its id");
+  peers_[id.value] = std::move(peer);
+}
+
+void PeerBook::remove(PeerId id) {
+  JVPN_ASSERT(find(id) != nullptr, "a removed peer had its id");
+  peers_[id.value].reset();
+  --count_;
+  reclaimer_.defer([free = free_, id] { free->push_back(id); });
+}
+
+}  // namespace jvpn::gateway

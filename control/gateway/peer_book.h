@@ -1,0 +1,58 @@
+// The peers of a running gateway by PeerId: those of the profile it started with, and those that
+// reloads have brought since. Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/profile.h"
+#include "common/types.h"
+#include "control/admin/peer_diff.h"
+#include "control/publish/reclaimer.h"
+#include "control/session/config.h"
+
+namespace jvpn::gateway {
+
+/// What the engine needs to know of a peer.
+session::EnginePeer engine_peer(const PeerProfile& peer,
+                                const std::optional<PresharedKey>& preshared);
+
+class PeerBook {
+ public:
+  /// The peers of `config` are those of `profile`, by PeerId. At most profile.limits.sessions ids
+  /// are in use at once. `reclaimer` outlives it.
+  PeerBook(const GatewayProfile& profile, const session::EngineConfig& config,
+           publish::Reclaimer& reclaimer);
+
+  /// Ids are below it; nobody has those of removed peers.
+  size_t size() const { return peers_.size(); }
+  size_t count() const { return count_; }
+  uint32_t capacity() const { return capacity_; }
+  /// nullptr: nobody has this id.
+  const PeerProfile* find(PeerId id) const;
+  /// Empty when nobody has this id.
+  std::string name(PeerId id) const;
+  std::optional<PeerId> named(std::string_view name) const;
+  std::span<const std::optional<admin::ConfiguredPeer>> all() const { return peers_; }
+
+  /// Under an id that was free: one that nobody ever had, or that no worker can hold any more.
+  PeerId add(admin::ConfiguredPeer peer);
+  void update(PeerId id, admin::ConfiguredPeer peer);
+  /// The id is free after a grace period.
+  void remove(PeerId id);
+
+ private:
+  std::vector<std::optional<admin::ConfiguredPeer>> peers_;
+  std::shared_ptr<std::deque<PeerId>> free_ = std::make_shared<std::deque<PeerId>>();
+  size_t count_ = 0;
+  uint32_t capacity_;
+  publish::Reclaimer& reclaimer_;
+};
+
+}  // namespace jvpn::gateway

@@ -1,0 +1,186 @@
+// What an operator's reload does to peers: the shipping control loop and workers, under traffic.
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "tests/matrix/rig.h"
+#include "tests/support/rooms.h"
+
+namespace jvpn::test {
+namespace {
+
+constexpr const char* kReload = R"({"command":"reload"})";
+
+RigOptions with_clients(size_t clients) {
+  RigOptions options;
+  options.clients = clients;
+  return options;
+}
+
+struct ReloadPeers : testing::Test {
+  explicit ReloadPeers(size_t clients = 2) : rig(with_clients(clients)) {}
+
+  std::vector<EnginePeer>& peers() { return rig.gateway().peers_to_reload; }
+  /// Asks for a reload; its answer.
+  nlohmann::json reload() { return nlohmann::json::parse(rig.gateway().ask(kReload)); }
+  nlohmann::json show() {
+    return nlohmann::json::parse(rig.gateway().ask(R"({"command":"show"})"));
+  }
+  /// What the gateway's peers are, by name, in the answer to a reload.
+  static nlohmann::json counts(size_t added, size_t removed, size_t changed) {
+    return {{"added", added}, {"removed", removed}, {"changed", changed}};
+  }
+  /// Reloads while the client sends; every packet of it is answered.
+  nlohmann::json reload_beside(size_t client) {
+    const uint64_t before = rig.client(client).echoes();
+    uint64_t sent = 0;
+    const auto send = [&] {
+      sent += rig.client(client).send_echo() ? 1U : 0U;
+      rig.step();
+    };
+    for (int i = 0; i < 50; ++i) send();
+    const nlohmann::json answer = reload();
+    for (int i = 0; i < 50; ++i) send();
+    rig.run_for(Millis{50});
+    EXPECT_EQ(sent, 100U);
+    EXPECT_EQ(rig.client(client).echoes() - before, sent) << "packets of another peer were lost";
+    return answer;
+  }
+
+  Rig rig;
+};
+
+TEST_F(ReloadPeers, ARemovedPeerIsOutAtOnceAndForGood) {
+  rig.connect(0);
+  rig.connect(1);
+  const Snapshot other = rig.at_gateway(1);
+  const TxInstall tx = *rig.client(0).tx();
+  ASSERT_NE(rig.gateway().sessions().rx(tx.peer_index.value), nullptr);
+  peers().erase(peers().begin());
+  EXPECT_EQ(reload_beside(1)["reloaded"]["peers"], counts(0, 1, 0));
+
+  EXPECT_EQ(rig.at_gateway(0).state, State::kTerminated);
+  EXPECT_EQ(rig.gateway().events().changes().back(),
+            "ATTACHED>TERMINATED POLICY_TERMINATION:policy_hard_stop");
+  EXPECT_EQ(rig.gateway().sessions().rx(tx.peer_index.value), nullptr) << "its key still opens";
+  EXPECT_EQ(rig.gateway().sessions().tx(PeerId{0}), nullptr);
+  EXPECT_EQ(rig.client(0).events().changes().back(),
+            "ATTACHED>TERMINATED POLICY_TERMINATION:peer_terminate");
+  EXPECT_EQ(show()["terminated"].back()["peer"], "client0");
+
+  rig.client(0).dial(rig.client_now(), rig.path(0, 0));
+  rig.run_for(Millis{10'000});
+  EXPECT_FALSE(rig.attached(0));
+  EXPECT_EQ(rig.at_gateway(1), other) << "the other session was touched";
+  EXPECT_TRUE(rig.serves(1));
+}
+
+TEST_F(ReloadPeers, AnIndexThatDrainsIsWithdrawnToo) {
+  rig.connect(0);
+  const ReceiverIndex old = rig.client(0).tx()->peer_index;
+  ASSERT_TRUE(rig.jump(1, 0));
+  ASSERT_NE(rig.gateway().sessions().rx(old.value), nullptr) << "it drains";
+  peers().erase(peers().begin());
+  reload();
+  EXPECT_EQ(rig.gateway().sessions().rx(old.value), nullptr);
+}
+
+TEST_F(ReloadPeers, APeerThatComesBackAttaches) {
+  rig.connect(0);
+  const std::vector<EnginePeer> all = peers();
+  peers().erase(peers().begin());
+  reload();
+  peers() = all;
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(1, 0, 0));
+  // The client was not told to give up, and dials again by itself. Its id is another one.
+  ASSERT_TRUE(rig.run_until(
+      [&] { return show()["sessions"].size() == 1 && rig.client(0).tx().has_value(); },
+      Millis{10'000}));
+  EXPECT_EQ(show()["sessions"][0]["peer"], "client0");
+  EXPECT_TRUE(rig.serves(0));
+}
+
+TEST_F(ReloadPeers, AChangedPresharedKeyCountsFromTheNextHandshake) {
+  rig.connect(0);
+  const Snapshot before = rig.at_gateway(0);
+  peers()[0].preshared.emplace();
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 1));
+  EXPECT_EQ(rig.at_gateway(0), before);
+  EXPECT_TRUE(rig.serves(0));
+  peers()[0].preshared->bytes()[0] = 9;
+  reload();
+  EXPECT_EQ(rig.at_gateway(0), before);
+  rig.client(0).dial(rig.client_now(), rig.path(0, 0));  // still without one
+  rig.run_for(Millis{3'000});
+  EXPECT_EQ(rig.at_gateway(0).id, before.id) << "a handshake under the old key got through";
+}
+
+TEST_F(ReloadPeers, AllowedAddressesMoveWithTheSourceCheck) {
+  rig.connect(0);
+  rig.connect(1);
+  const Snapshot first = rig.at_gateway(0);
+  ASSERT_TRUE(rig.serves(0));
+  std::swap(peers()[0].inner_addresses, peers()[1].inner_addresses);
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 2));
+  EXPECT_EQ(rig.at_gateway(0), first);
+  const uint64_t refused = rig.gateway().drops(Drop::kInnerSource);
+  EXPECT_FALSE(rig.serves(0)) << "it sends from an address that is the other's now";
+  EXPECT_GT(rig.gateway().drops(Drop::kInnerSource), refused);
+  std::swap(peers()[0].inner_addresses, peers()[1].inner_addresses);
+  reload();
+  EXPECT_TRUE(rig.serves(0));
+  EXPECT_TRUE(rig.serves(1));
+}
+
+TEST_F(ReloadPeers, OneMoreAddressLosesNothing) {
+  rig.connect(0);
+  peers()[0].inner_addresses.push_back({address("10.0.9.9"), 32});
+  EXPECT_EQ(reload_beside(0)["reloaded"]["peers"], counts(0, 0, 1));
+  peers()[0].inner_addresses.pop_back();
+  EXPECT_EQ(reload_beside(0)["reloaded"]["peers"], counts(0, 0, 1));
+}
+
+TEST_F(ReloadPeers, TheInsideKeepsItsOwnAddress) {
+  rig.connect(0);
+  peers()[0].inner_addresses.push_back({address(kInsideAddress), 32});
+  reload_beside(0);
+  peers()[0].inner_addresses.pop_back();
+  reload_beside(0);
+}
+
+TEST_F(ReloadPeers, MorePeersThanThereIsRoomForAreRefused) {
+  rig.connect(0);
+  const std::vector<EnginePeer> good = peers();
+  while (peers().size() <= 16) {  // limits.sessions of the gateway
+    EnginePeer more = peers()[0];
+    more.name = "more" + std::to_string(peers().size());
+    more.public_key[31] ^= static_cast<uint8_t>(peers().size());
+    more.inner_addresses.clear();
+    peers().push_back(more);
+  }
+  const std::string error = reload()["error"];
+  EXPECT_NE(error.find("peers: expected at most 16 peers"), std::string::npos) << error;
+  EXPECT_TRUE(rig.serves(0));
+  EXPECT_EQ(show()["reload"]["refused"], error);
+  EXPECT_EQ(show()["denies_new_sessions"], true);
+  peers() = good;
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 0));
+  EXPECT_EQ(show()["reload"]["refused"], nullptr);
+  EXPECT_EQ(show()["denies_new_sessions"], false);
+}
+
+TEST_F(ReloadPeers, IdsAreUsedAgainWhenAllWereGivenOut) {
+  rig.connect(1);
+  const Snapshot other = rig.at_gateway(1);
+  for (uint8_t round = 1; round <= 40; ++round) {
+    peers()[0].public_key[0] ^= round;
+    peers()[0].inner_addresses = {{address("10.0.9.9"), 32}};
+    ASSERT_EQ(reload()["reloaded"]["peers"], counts(1, 1, 0));
+  }
+  EXPECT_EQ(rig.at_gateway(1), other);
+  EXPECT_TRUE(rig.serves(1));
+}
+
+}  // namespace
+}  // namespace jvpn::test
