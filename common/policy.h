@@ -61,7 +61,6 @@ struct Policy {
 
   struct Security {
     Millis reattach_proof_max_age{5'000};
-    uint32_t replay_window = 8'192;
     uint32_t reattach_rate_per_s = 10;
     bool operator==(const Security&) const = default;
   } security;

@@ -9,6 +9,7 @@
 
 #include "common/limits.h"
 #include "common/profile_parts.h"
+#include "common/wire.h"
 
 namespace jvpn {
 namespace {
@@ -65,12 +66,12 @@ class PolicyReader {
     span(map, "stability_window_ms", 100, 10 * kMinuteMs, v.stability_window);
     span(map, "volatile_to_recovering_ms", 50, 10 * kMinuteMs, v.volatile_to_recovering);
     span(map, "volatile_to_degraded_ms", 50, kHourMs, v.volatile_to_degraded);
-    map.optional("max_flaps_per_min", integer(1, 1'000), v.max_flaps_per_min);
+    map.optional("max_flaps_per_min", integer(1, kMaxFlapsPerMin), v.max_flaps_per_min);
   }
 
   void switching(YamlMap& map) {
     auto& s = policy_.switching;
-    map.optional("max_switches_per_min", integer(1, 1'000), s.max_switches_per_min);
+    map.optional("max_switches_per_min", integer(1, kMaxSwitchesPerMin), s.max_switches_per_min);
     map.optional("on_rate_exceeded",
                  one_of<OnRateExceeded>({{"degrade", OnRateExceeded::kDegrade},
                                          {"terminate", OnRateExceeded::kTerminate}}),
@@ -98,8 +99,10 @@ class PolicyReader {
   }
 
   void transport(YamlMap& map) {
-    map.list("allowed_protocols", one_of<bool>({{"udp", true}}), Need::kOptional, {1, 1});
-    map.optional("max_candidate_count", integer(0, 16), policy_.transport.max_candidate_count);
+    map.refuse("allowed_protocols", "no such key: sessions go by UDP alone, delete the line");
+    // Every candidate takes a spare binding, and one is for a path that turns up.
+    map.optional("max_candidate_count", integer(0, wire::kSpareIndices - 1),
+                 policy_.transport.max_candidate_count);
     span(map, "candidate_validation_ttl_ms", 0, 10 * kMinuteMs,
          policy_.transport.candidate_validation_ttl);
   }
@@ -107,9 +110,10 @@ class PolicyReader {
   void security(YamlMap& map) {
     auto& s = policy_.security;
     span(map, "reattach_proof_max_age_ms", 100, kMinuteMs, s.reattach_proof_max_age);
-    map.optional("replay_window", integer(kReplayWindowBits, kReplayWindowBits), s.replay_window);
-    bool path_validation = true;
-    map.optional("path_validation", one_of<bool>({{"required", true}}), path_validation);
+    map.refuse("replay_window",
+               fmt::format("no such key: each lane's window is {} packets, delete the line",
+                           kReplayWindowBits));
+    map.refuse("path_validation", "no such key: paths are always validated, delete the line");
     map.optional("reattach_rate_per_s", integer(1, 10'000), s.reattach_rate_per_s);
   }
 

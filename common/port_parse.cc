@@ -23,8 +23,9 @@ std::vector<T> values_of(const std::vector<Located<T>>& located) {
 /// Reads one port after the other and remembers what only one of them may have.
 class PortsReader {
  public:
-  PortsReader(Findings& findings, std::vector<PortProfile>& ports)
-      : ports_(ports),
+  PortsReader(Findings& findings, size_t workers, std::vector<PortProfile>& ports)
+      : workers_(workers),
+        ports_(ports),
         names_(findings, "a name that no other port has"),
         devices_(findings, "a device that no other port has"),
         addresses_(findings, "an address that no other port has") {}
@@ -39,7 +40,7 @@ class PortsReader {
         "role", one_of<PortRole>({{"outside", PortRole::kOutside}, {"inside", PortRole::kInside}}),
         port.role);
     map.optional("mtu", integer(1'280, 9'216), port.mtu);
-    map.optional("queues", integer(0, kMaxWorkers), port.queues);
+    map.optional("queues", integer(0, workers_), port.queues);
     map.optional("rx_descriptors", power_of_two(64, 16'384), port.rx_descriptors);
     map.optional("tx_descriptors", power_of_two(64, 16'384), port.tx_descriptors);
     addresses(map, port);
@@ -120,6 +121,7 @@ class PortsReader {
                        to_string(hop));
   }
 
+  size_t workers_;
   std::vector<PortProfile>& ports_;
   UniqueValues names_;
   UniqueValues devices_;
@@ -129,8 +131,8 @@ class PortsReader {
 
 }  // namespace
 
-void read_ports(YamlMap& root, std::vector<PortProfile>& ports) {
-  PortsReader reader(root.findings(), ports);
+void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports) {
+  PortsReader reader(root.findings(), workers, ports);
   root.sections("ports", Need::kRequired, {1, kMaxPorts}, [&](YamlMap& map) { reader.read(map); });
   reader.check_roles(root);
 }

@@ -86,9 +86,18 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
     profile.eal_args.push_back(std::move(item.value));
   }
   root.optional("listen_port", integer(1, UINT16_MAX), profile.listen_port);
-  read_ports(root, profile.ports);
+  // When the workers are wrong there is a finding already.
+  const bool known = !profile.cores.workers.empty() && root.findings().clean("cores.workers");
+  const size_t workers = known ? profile.cores.workers.size() : kMaxWorkers;
+  read_ports(root, workers, profile.ports);
   read_crypto(root, profile.crypto);
-  root.optional("lanes", integer(0, kMaxLanes), profile.lanes);
+  if (root.optional("lanes", integer(0, kMaxLanes), profile.lanes) && known &&
+      profile.lanes % workers != 0) {
+    root.findings().add(
+        root.place("lanes"), "lanes",
+        fmt::format("a multiple of the {} workers, as each has lanes of its own", workers),
+        fmt::format("{}", profile.lanes));
+  }
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
   read_policy(root, profile.policy, profile.policy_version);

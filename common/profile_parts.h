@@ -16,8 +16,9 @@ inline constexpr size_t kLongestSocketPath = 107;  ///< sun_path without its ter
 
 /// `root` holds `policy`, which is mandatory. `version` becomes the place of its version.
 void read_policy(YamlMap& root, Policy& policy, Place& version);
-/// `root` holds `ports`. Finds contradictions within and between ports, too.
-void read_ports(YamlMap& root, std::vector<PortProfile>& ports);
+/// `root` holds `ports`; no port can have more queues than there are `workers`. Finds
+/// contradictions within and between ports, too.
+void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports);
 /// `root` holds `peers`, at most `sessions` of them (limits.sessions). Finds contradictions between
 /// peers, too.
 void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peers);

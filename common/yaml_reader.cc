@@ -213,9 +213,17 @@ std::vector<YamlValue> YamlMap::items(std::string_view name, Need need, Count co
   return items;
 }
 
+void YamlMap::refuse(std::string_view name, std::string_view expected) {
+  const Entry* const entry = find(name);
+  if (entry == nullptr) return;
+  findings_.add(entry->key_place, entry->value.key, expected, "one");
+  refused_.emplace_back(name);
+}
+
 void YamlMap::finish() {
   for (const Entry& entry : entries_) {
     if (std::ranges::find(known_, entry.name) != known_.end()) continue;
+    if (std::ranges::find(refused_, entry.name) != refused_.end()) continue;
     const std::string_view meant = nearest(entry.name, known_);
     findings_.add(entry.key_place, entry.value.key, one_of_text(known_),
                   meant.empty() ? echo(entry.name)

@@ -103,6 +103,8 @@ class YamlMap {
 
   /// The value of a key. A missing one that is needed is a finding that says what was expected.
   std::optional<YamlValue> take(std::string_view name, Need need, std::string_view expected);
+  /// A key that there was once: a finding with `expected`, which says what to do.
+  void refuse(std::string_view name, std::string_view expected);
   /// Reports the keys that nobody asked for.
   void finish();
 
@@ -151,7 +153,8 @@ class YamlMap {
   std::string key_;
   Place place_;
   std::vector<Entry> entries_;
-  std::vector<std::string> known_;  // names asked for
+  std::vector<std::string> known_;    // names asked for
+  std::vector<std::string> refused_;  // names that have their finding
 };
 
 }  // namespace jvpn

@@ -79,6 +79,9 @@ Error too_few_queues(const PortProfile& profile, const rte_eth_dev_info& device,
 Result<QueueCounts> count_queues(const PortProfile& profile, const rte_eth_dev_info& device,
                                  uint16_t workers) {
   if (device.max_tx_queues < workers) return too_few_queues(profile, device, workers);
+  if (profile.queues > device.max_rx_queues)
+    return port_error(profile, "queues: expected at most " + std::to_string(device.max_rx_queues) +
+                                   ", which the device has, got " + std::to_string(profile.queues));
   if (is_paired(device)) return QueueCounts{device.max_rx_queues, device.max_tx_queues};
   const uint16_t wanted = profile.queues == 0 ? workers : std::min(profile.queues, workers);
   return QueueCounts{std::max<uint16_t>(1, std::min(wanted, device.max_rx_queues)), workers};

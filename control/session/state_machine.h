@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 
+#include "common/limits.h"
 #include "common/policy.h"
 #include "common/reason.h"
 #include "common/types.h"
@@ -88,9 +89,8 @@ class RecentTimes {
   uint32_t count_ = 0;
 };
 
-/// A policy that grants more per minute than these is held to them: memory per session is fixed.
-inline constexpr size_t kMaxSwitchesPerMin = 64;
-inline constexpr size_t kMaxFlapsPerMin = 31;
+using jvpn::kMaxFlapsPerMin;
+using jvpn::kMaxSwitchesPerMin;
 
 /// What the state machine knows of a session. Plain value that changes through step() alone; times
 /// are CLOCK_BOOTTIME. Facts change the second group, rows the first and what a new binding resets.

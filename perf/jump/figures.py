@@ -65,7 +65,7 @@ def lab_policy(options):
               "volatility": {"heartbeat_interval_ms": 50 if silence else 100,
                              "heartbeat_volatile_ms": 150 if silence else 1000,
                              "transport_dead_ms": 300 if silence else 2000,
-                             "stability_window_ms": 200, "max_flaps_per_min": 1000},
+                             "stability_window_ms": 200, "max_flaps_per_min": 31},
               "switching": {"max_switches_per_min": 64, "switch_cooldown_ms": 100, "drain_ms": 100},
               "transport": {"candidate_validation_ttl_ms": 0 if options["cold"] else 1000},
               "security": {"reattach_rate_per_s": 100}}

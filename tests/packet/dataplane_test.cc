@@ -97,7 +97,11 @@ TEST(Dataplane, says_what_is_wrong) {
   GatewayProfile hungry = profile_for(1, 1);
   const PortRings unfed = must(make_ring_port(hungry.ports[0], 0, 1, 512));
   hungry.limits.mbufs = 100'000'000;
+  GatewayProfile greedy = profile_for(1, 1);
+  const PortRings single = must(make_ring_port(greedy.ports[0], 0, 1, 512));
+  greedy.ports[0].queues = 2;
   const std::vector<BadProfile> cases{
+      {"more queues than the device has", greedy, "queues: expected at most 1"},
       {"no device", missing, "port wan: DPDK has no device"},
       {"too few queues", narrow,
        "port " + narrow.ports[0].name + ": expected a transmit queue for each of 2"},

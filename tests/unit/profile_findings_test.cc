@@ -177,7 +177,7 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:42:17: admin.socket: expected printable text of 1 to 107 bytes got "
      "/run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."},
     {"several findings, in order", kGateway, "mtu: 1400\n    queues: 2", "queues: 99\n    mtu: 1",
-     "p:13:13: ports[0].queues: expected an integer from 0 to 32 got 99\np:14:10: ports[0].mtu: "
+     "p:13:13: ports[0].queues: expected an integer from 0 to 2 got 99\np:14:10: ports[0].mtu: "
      "expected an integer from 1280 to 9216 got 1"},
     {"events without sinks", kClient, "policy: {version: 1}", "policy: {version: 1}\nevents: {}",
      "p:13:9: events.sinks: expected a list of 0 to 8 items, each a map got nothing"},

@@ -233,8 +233,8 @@ TEST(Policy, TakesEveryKey) {
     switch_improvement_factor: 1.7
     drain_ms: 1300
     failback: never
-  transport: {allowed_protocols: [udp], max_candidate_count: 8, candidate_validation_ttl_ms: 1900}
-  security: {reattach_proof_max_age_ms: 2000, replay_window: 8192, path_validation: required, reattach_rate_per_s: 21}
+  transport: {max_candidate_count: 2, candidate_validation_ttl_ms: 1900}
+  security: {reattach_proof_max_age_ms: 2000, reattach_rate_per_s: 21}
   observability: {event_ring: 1024, security_events_per_s: 23}
 )"),
                                            "p");
@@ -266,7 +266,7 @@ TEST(Policy, TakesEveryKey) {
   EXPECT_EQ(p.switching.switch_improvement_factor, 1.7);
   EXPECT_EQ(p.switching.drain, Millis{1'300});
   EXPECT_FALSE(p.switching.failback_when_stable);
-  EXPECT_EQ(p.transport.max_candidate_count, 8u);
+  EXPECT_EQ(p.transport.max_candidate_count, 2u);
   EXPECT_EQ(p.transport.candidate_validation_ttl, Millis{1'900});
   EXPECT_EQ(p.security.reattach_proof_max_age, Millis{2'000});
   EXPECT_EQ(p.security.reattach_rate_per_s, 21u);

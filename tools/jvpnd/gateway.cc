@@ -1,11 +1,9 @@
 #include "tools/jvpnd/gateway.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
-#include "common/limits.h"
 #include "common/message_mac.h"
 #include "control/gateway/control_loop.h"
 #include "control/gateway/gateway_clock.h"
@@ -17,11 +15,9 @@
 namespace jvpn {
 namespace {
 
-/// Every worker sends on lanes of its own: at least one each, equally many.
+/// Every worker sends on lanes of its own, equally many; the profile was checked for it.
 uint16_t lanes_of(const GatewayProfile& profile, size_t workers) {
-  const size_t wanted = std::max<size_t>(profile.lanes, workers);
-  const size_t even = (wanted + workers - 1) / workers * workers;
-  return static_cast<uint16_t>(std::min(even, kMaxLanes / workers * workers));
+  return profile.lanes != 0 ? profile.lanes : static_cast<uint16_t>(workers);
 }
 
 session::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplane& dataplane,
