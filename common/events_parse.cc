@@ -23,6 +23,8 @@ ScalarKind<EventSinkKind> sink_kind() {
 
 /// False when something is wrong with it.
 bool read_sink(YamlMap& map, EventSinkProfile& sink) {
+  sink.key = map.key("path");
+  sink.place = map.place("path");
   const bool known = map.required("kind", sink_kind(), sink.kind);
   if (known && sink.kind == EventSinkKind::kFile)
     return map.required("path", text(kLongestPath), sink.path);

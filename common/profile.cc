@@ -42,6 +42,7 @@ void read_admin(YamlMap& root, std::string_view socket, AdminProfile& admin) {
   admin.socket = socket;
   root.section("admin", Need::kOptional, [&](YamlMap& map) {
     map.required("socket", text(kLongestSocketPath), admin.socket);
+    admin.place = map.place("socket");
   });
 }
 
@@ -49,12 +50,20 @@ void read_cores(YamlMap& root, CoresProfile& cores) {
   const auto cpu = integer(0, 1'023);
   root.section("cores", Need::kRequired, [&](YamlMap& map) {
     map.optional("control", cpu, cores.control);
-    for (const auto& item : map.list("workers", cpu, Need::kRequired, {1, kMaxWorkers})) {
-      cores.workers.push_back(static_cast<uint32_t>(item.value));
-    }
+    const auto workers = map.list("workers", cpu, Need::kRequired, {1, kMaxWorkers});
+    for (const auto& item : workers) cores.workers.push_back(static_cast<uint32_t>(item.value));
     map.optional("idle",
                  one_of<IdleMode>({{"poll", IdleMode::kPoll}, {"adaptive", IdleMode::kAdaptive}}),
                  cores.idle);
+    const bool polls = cores.idle == IdleMode::kPoll && map.findings().clean(map.key("idle"));
+    for (const auto& item : workers) {
+      if (!polls || item.value != cores.control) continue;
+      map.findings().add(
+          item.place, item.key,
+          "another core than cores.control, as a worker that polls leaves it no time "
+          "(or idle: adaptive)",
+          fmt::format("{}", item.value));
+    }
     map.optional("burst", integer(1, kMaxBurst), cores.tuning.burst);
     map.optional("prefetch_ahead", integer(0, kMaxAhead), cores.tuning.prefetch_ahead);
   });
@@ -147,21 +156,38 @@ void read_client(YamlMap& root, ClientProfile& profile) {
   read_events(root, profile.events);
 }
 
+/// What has no role is no profile: nothing of it is looked at, or repeated, as it may be a secret.
+std::optional<ProfileRole> read_role(const YamlValue& root, std::string_view expected,
+                                     std::string_view file, Findings& findings) {
+  Findings unseen(file);
+  const auto value = YamlMap(root, unseen).take("role", Need::kOptional, "");
+  if (!value) {
+    findings.add(root.place, "role", expected, "nothing");
+    return std::nullopt;
+  }
+  auto kind =
+      one_of<ProfileRole>({{"gateway", ProfileRole::kGateway}, {"client", ProfileRole::kClient}});
+  kind.expected = expected;
+  kind.confidential = true;
+  const auto role = read_scalar(*value, kind, findings);
+  // In a profile of the other role every key would be unknown: once is enough.
+  const bool other = role && !expected.starts_with("one of") && value->node.Scalar() != expected;
+  if (other) findings.add(value->place, "role", expected, value->node.Scalar());
+  return other ? std::nullopt : role;
+}
+
 /// Reads a whole profile, once its role is what the program expects.
 template <typename Profile>
 Result<Profile> parse(std::string_view yaml, std::string_view file, std::string_view role,
                       void (*read)(YamlMap&, Profile&)) {
   Findings findings(file);
   Profile profile;
-  if (const auto root = load_yaml(yaml, findings)) {
+  const auto root = load_yaml(yaml, findings);
+  if (root && read_role(*root, role, file, findings)) {
     YamlMap map(*root, findings);
-    bool right_role = !map.has("role");
-    map.required("role", one_of<bool>({{std::string(role), true}}), right_role);
-    // In a profile of the other role every key would be unknown: once is enough.
-    if (right_role) {
-      read(map, profile);
-      map.finish();
-    }
+    map.take("role", Need::kRequired, role);
+    read(map, profile);
+    map.finish();
   }
   if (!findings.empty()) return findings.error();
   return profile;
@@ -171,16 +197,11 @@ Result<Profile> parse(std::string_view yaml, std::string_view file, std::string_
 
 Result<ProfileRole> profile_role(std::string_view yaml, std::string_view file) {
   Findings findings(file);
-  ProfileRole role{};
-  if (const auto root = load_yaml(yaml, findings)) {
-    YamlMap(*root, findings)
-        .required("role",
-                  one_of<ProfileRole>(
-                      {{"gateway", ProfileRole::kGateway}, {"client", ProfileRole::kClient}}),
-                  role);
-  }
+  const auto root = load_yaml(yaml, findings);
+  const auto role =
+      root ? read_role(*root, "one of gateway, client", file, findings) : std::nullopt;
   if (!findings.empty()) return findings.error();
-  return role;
+  return *role;
 }
 
 Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file) {

@@ -114,7 +114,8 @@ struct LimitsProfile {
 
 struct AdminProfile {
   std::string socket;
-  bool operator==(const AdminProfile&) const = default;
+  Place place{1, 1};  ///< of the socket's path; the profile's start when it is the default
+  bool operator==(const AdminProfile& other) const { return socket == other.socket; }
 };
 
 enum class EventSinkKind : uint8_t { kStdout, kFile, kUnix, kSyslog };
@@ -123,8 +124,12 @@ const char* to_string(EventSinkKind kind);
 
 struct EventSinkProfile {
   EventSinkKind kind = EventSinkKind::kStdout;
-  std::string path;  ///< of a file, which is appended to, or of a stream socket that listens
-  bool operator==(const EventSinkProfile&) const = default;
+  std::string path;   ///< of a file, which is appended to, or of a stream socket that listens
+  std::string key{};  ///< dotted, of the path
+  Place place{};      ///< of the path
+  bool operator==(const EventSinkProfile& other) const {
+    return kind == other.kind && path == other.path;
+  }
 };
 
 struct EventsProfile {

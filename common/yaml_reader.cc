@@ -20,8 +20,24 @@ Place place_of(const YAML::Mark& mark) {
   return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
 }
 
-/// A text as it may stand in one line of a terminal.
+bool is_base64(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' ||
+         c == '/';
+}
+
+/// 43 digits of base64 and a '=' are how a key of 32 bytes is written.
+bool holds_a_key(std::string_view text) {
+  size_t digits = 0;
+  for (const char c : text) {
+    if (c == '=' && digits >= 43) return true;
+    digits = is_base64(c) ? digits + 1 : 0;
+  }
+  return false;
+}
+
+/// A text as it may stand in one line of a terminal; a key is nothing for one.
 std::string echo(std::string_view text) {
+  if (holds_a_key(text)) return "something else (not shown, it may be a secret)";
   return printable(text.substr(0, kLongestEcho)) + (text.size() > kLongestEcho ? "..." : "");
 }
 
@@ -133,10 +149,13 @@ std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
     }
     const YAML::Node root = YAML::Load(copy);
     if (root.IsMap()) return YamlValue{root, "", place_of(root.Mark())};
-    findings.add(root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
-                 describe(root));
+    findings.add(
+        root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
+        root.IsScalar() ? "something else (not shown, it may be a secret)" : describe(root));
   } catch (const YAML::Exception& error) {
-    findings.add(place_of(error.mark), "profile", "valid YAML", echo(error.msg));
+    // Behind a colon some messages repeat the text.
+    findings.add(place_of(error.mark), "profile", "valid YAML",
+                 echo(error.msg.substr(0, error.msg.find(':'))));
   }
   return std::nullopt;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/file_descriptor.h"
+#include "control/admin/path_checks.h"
 
 namespace jvpn::admin {
 namespace {
@@ -89,6 +90,11 @@ class KeyLoader {
     }
     if (!peer.preshared_key_file) return std::nullopt;
     return take(read_key_file(*peer.preshared_key_file, path_));
+  }
+
+  /// What is wrong besides keys.
+  void add(const std::vector<std::string>& findings) {
+    for (const std::string& each : findings) add_error(each);
   }
 
   /// Gives the private key, once all else is read.
@@ -177,10 +183,10 @@ Result<LoadedGateway> load_gateway(const std::string& path) {
   std::vector<std::optional<PresharedKey>> preshared;
   preshared.reserve(profile->peers.size());
   for (const PeerProfile& peer : profile->peers) preshared.push_back(keys.preshared(peer));
+  resolve_paths(*profile, path);
+  keys.add(check_paths(profile->events, profile->admin, path));
   auto own = keys.finish();
   if (!own) return own.error();
-
-  resolve_paths(*profile, path);
   return LoadedGateway{path, std::move(*profile), std::move(*own), std::move(preshared)};
 }
 
@@ -192,10 +198,10 @@ Result<LoadedClient> load_client(const std::string& path) {
 
   KeyLoader keys(profile->crypto, path);
   auto preshared = keys.preshared(profile->gateway);
+  resolve_paths(*profile, path);
+  keys.add(check_paths(profile->events, profile->admin, path));
   auto own = keys.finish();
   if (!own) return own.error();
-
-  resolve_paths(*profile, path);
   return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};
 }
 

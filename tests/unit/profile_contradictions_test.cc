@@ -126,6 +126,9 @@ constexpr BadCase kContradictions[] = {
     {"more flaps than are remembered", kGateway, "volatility: {",
      "volatility: {max_flaps_per_min: 32, ",
      "p:39:35: policy.volatility.max_flaps_per_min: expected an integer from 1 to 31 got 32"},
+    {"a polling worker on control's core", kGateway, ", idle: adaptive", "",
+     "p:3:31: cores.workers[0]: expected another core than cores.control, as a worker that polls "
+     "leaves it no time (or idle: adaptive) got 0"},
     {"more queues than workers", kGateway, "queues: 2", "queues: 3",
      "p:14:13: ports[0].queues: expected an integer from 0 to 2 got 3"},
     {"lanes that some workers lack", kGateway, "lanes: 4", "lanes: 3",

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "control/admin/path_checks.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn {
@@ -198,6 +199,7 @@ gateway: {public_key: )" +
 policy: {version: 1}
 events: {sinks: [{kind: stdout}, {kind: file, path: log/events}, {kind: unix, path: /run/e.sock}]}
 )";
+  std::filesystem::create_directory(path("log"));
   const auto loaded = load_client(write("c.yaml", yaml));
   ASSERT_TRUE(loaded) << loaded.error().message;
   ASSERT_TRUE(loaded->preshared);
@@ -205,6 +207,47 @@ events: {sinks: [{kind: stdout}, {kind: file, path: log/events}, {kind: unix, pa
   EXPECT_EQ(loaded->profile.events.sinks[0].path, "");
   EXPECT_EQ(loaded->profile.events.sinks[1].path, path("log/events"));
   EXPECT_EQ(loaded->profile.events.sinks[2].path, "/run/e.sock");
+}
+
+TEST_F(ProfileFile, PlacesThatCannotBeOpenedAreFound) {
+  std::filesystem::create_directory(path("there"));
+  write("file", "");
+  struct Case {
+    const char* sink;
+    const char* socket;
+    std::string finding;  ///< behind the place; empty: all is well
+  };
+  const std::string sink_finding =
+      "events.sinks[1].path: expected a file that can be appended to got ";
+  const std::string socket_finding =
+      "admin.socket: expected a socket in a folder that is there, or can be made got ";
+  for (const Case& each : std::vector<Case>{
+           {"there/log", "there/s", ""},
+           {"file", "new/s", ""},
+           {"none/log", "there/s",
+            ":4:63: " + sink_finding + "No such file or directory (" + path("none") + ")"},
+           {"there", "there/s", ":4:63: " + sink_finding + "a folder (" + path("there") + ")"},
+           {"file/log", "there/s",
+            ":4:63: " + sink_finding + "Not a directory (" + path("file/log") + ")"},
+           {"file", "none/new/s",
+            ":3:17: " + socket_finding + "No such file or directory (" + path("none") + ")"},
+           {"file", "file/s", ":3:17: " + socket_finding + "no folder (" + path("file") + ")"}}) {
+    EventsProfile events{{{EventSinkKind::kStdout, {}, "events.sinks[0].path", {4, 10}},
+                          {EventSinkKind::kFile, path(each.sink), "events.sinks[1].path", {4, 63}},
+                          {EventSinkKind::kUnix, path("none/s"), "events.sinks[2].path", {4, 90}}}};
+    const auto findings = check_paths(events, {path(each.socket), {3, 17}}, "p");
+    if (each.finding.empty())
+      EXPECT_EQ(findings, std::vector<std::string>{});
+    else
+      EXPECT_EQ(findings, std::vector<std::string>{"p" + each.finding});
+  }
+  write("gw.key", kPrivate);
+  write("b.psk", kPreshared);
+  std::string yaml = gateway_yaml(kOtherPublic);
+  yaml.replace(yaml.find("run/jvpnd"), 9, "none/run/jvpnd");
+  EXPECT_EQ(load_gateway(write("gw.yaml", yaml)).error().message,
+            path("gw.yaml") + ":12:17: " + socket_finding + "No such file or directory (" +
+                path("none") + ")");
 }
 
 TEST_F(ProfileFile, TellsOfAMissingOrBadProfile) {

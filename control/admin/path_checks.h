@@ -1,0 +1,17 @@
+// What a profile says of places on this machine, looked at before anything is opened there. The
+// programs would find out later: at an event file when it is too late, at a socket after the ports.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/profile.h"
+
+namespace jvpn::admin {
+
+/// One finding for each event file that can't be appended to, and for an admin socket whose folder
+/// can't be there. The paths are resolved; `file` is the profile's. Creates nothing.
+std::vector<std::string> check_paths(const EventsProfile& events, const AdminProfile& admin,
+                                     const std::string& file);
+
+}  // namespace jvpn::admin
