@@ -14,6 +14,7 @@
 #include "common/dpdk_name.h"
 #include "common/secret.h"
 #include "common/source_signal.h"
+#include "dataplane/af_packet.h"
 #include "dataplane/eal.h"
 #include "dataplane/own_ipsec_mb.h"
 #include "dataplane/port.h"
@@ -29,6 +30,13 @@ struct FreeSignals {
 using SignalRing = std::unique_ptr<rte_ring, FreeSignals>;
 
 constexpr unsigned kSourceSignals = 256;
+constexpr uint32_t kLargestPacket = 32'768;
+
+uint16_t largest_mtu(const GatewayProfile& profile) {
+  uint16_t mtu = 0;
+  for (const PortProfile& port : profile.ports) mtu = std::max(mtu, port.mtu);
+  return mtu;
+}
 
 Result<SignalRing> make_source_ring() {
   rte_ring* ring = rte_ring_create_elem(unique_dpdk_name("sources").c_str(), sizeof(SourceSignal),
@@ -38,10 +46,16 @@ Result<SignalRing> make_source_ring() {
   return Error{std::string("no ring of source signals: ") + rte_strerror(rte_errno)};
 }
 
-uint16_t largest_mtu(const GatewayProfile& profile) {
-  uint16_t mtu = 0;
-  for (const PortProfile& port : profile.ports) mtu = std::max(mtu, port.mtu);
-  return mtu;
+/// What a data packet's buffer must take: a frame of the largest MTU, or what an AF_PACKET ring
+/// holds.
+uint16_t largest_packet(const GatewayProfile& profile) {
+  uint16_t bytes = largest_mtu(profile);
+  for (const PortProfile& port : profile.ports) {
+    if (port.vdev.starts_with("net_af_packet") && port.vdev.find("framesz=") != std::string::npos)
+      bytes = static_cast<uint16_t>(
+          std::clamp<uint32_t>(af_packet_room(port.vdev), bytes, kLargestPacket));
+  }
+  return bytes;
 }
 
 Result<void> check_counts(const GatewayProfile& profile) {
@@ -120,7 +134,7 @@ Result<rte_ring*> Dataplane::Parts::own_ring(const char* what, uint32_t packets)
 
 Result<void> Dataplane::Parts::make_pools(const GatewayProfile& profile) {
   const uint16_t mtu = largest_mtu(profile);
-  auto data = make_pool(unique_dpdk_name("data"), profile.limits.mbufs, mtu);
+  auto data = make_pool(unique_dpdk_name("data"), profile.limits.mbufs, largest_packet(profile));
   if (!data) return data.error();
   data_pool = Pool(*data);
   auto control = make_pool(unique_dpdk_name("control"), profile.limits.control_mbufs, mtu);

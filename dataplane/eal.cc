@@ -5,6 +5,8 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "dataplane/af_packet.h"
+
 namespace jvpn {
 namespace {
 
@@ -55,6 +57,7 @@ Result<Eal> Eal::start(const GatewayProfile& profile) {
   std::vector<char*> pointers;
   pointers.reserve(texts.size());
   for (std::string& text : texts) pointers.push_back(text.data());
+  keep_fragments_apart();
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0) return Eal();
 
   std::string line;

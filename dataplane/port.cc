@@ -17,6 +17,7 @@
 #include "common/exchange.h"
 #include "common/limits.h"
 #include "common/wire.h"
+#include "dataplane/af_packet.h"
 
 namespace jvpn {
 namespace {
@@ -88,6 +89,12 @@ Result<QueueCounts> count_queues(const PortProfile& profile, const rte_eth_dev_i
 }
 
 Result<void> check_mtu(const PortProfile& profile, const rte_eth_dev_info& device) {
+  if (std::string_view(device.driver_name) == "net_af_packet" &&
+      profile.mtu > af_packet_mtu(profile.vdev))
+    return port_error(
+        profile, "mtu: expected at most " + std::to_string(af_packet_mtu(profile.vdev)) +
+                     ", for which the ring's frames have room, got " + std::to_string(profile.mtu) +
+                     ": write " + af_packet_arguments(profile.mtu) + " in its vdev");
   if (profile.mtu >= device.min_mtu && profile.mtu <= device.max_mtu) return {};
   return port_error(profile, "mtu: expected " + std::to_string(device.min_mtu) + " to " +
                                  std::to_string(device.max_mtu) + ", which the device takes, got " +

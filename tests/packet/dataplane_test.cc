@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "common/tunnel_header.h"
+#include "dataplane/af_packet.h"
 #include "dataplane/eal.h"
 #include "tests/support/must.h"
 #include "tests/support/ring_gateway.h"
@@ -116,6 +117,15 @@ TEST(Dataplane, says_what_is_wrong) {
     EXPECT_NE(created.error().message.find(test.expected), std::string::npos)
         << test.name << ": " << created.error().message;
   }
+}
+
+TEST(AfPacket, frames_of_the_ring_bound_the_mtu) {
+  EXPECT_EQ(af_packet_mtu("net_af_packet0,iface=lan"), 2'048U - 84U);
+  EXPECT_EQ(af_packet_mtu("net_af_packet0,iface=lan,framesz=16384,blocksz=16384"), 16'384U - 84U);
+  EXPECT_EQ(af_packet_mtu("net_af_packet0,framesz=64"), 0U);
+  EXPECT_EQ(af_packet_arguments(1'964), "framesz=2048,blocksz=4096");
+  EXPECT_EQ(af_packet_arguments(9'000), "framesz=16384,blocksz=16384");
+  EXPECT_GE(af_packet_mtu("net_af_packet0," + af_packet_arguments(9'216)), 9'216U);
 }
 
 TEST(EalArguments, follow_the_profile) {
