@@ -78,6 +78,20 @@ std::string error_line(const std::string& what) {
 
 }  // namespace
 
+std::string not_answered(const std::string& program, const std::string& command,
+                         const std::string& answers) {
+  const std::string what = program + " answers " + answers;
+  if (command == "jump")
+    return "jump: a client chooses its path, a gateway can't: ask jvpn-client's socket "
+           "(--socket /run/jvpn/client.sock); " +
+           what;
+  if (command == "terminate")
+    return "terminate: an order for jvpnd, which has several peers; a client ends its session by "
+           "ending (SIGTERM); " +
+           what;
+  return (command.empty() ? "command: expected one" : "command: got " + command) + "; " + what;
+}
+
 Result<std::unique_ptr<AdminSocket>> AdminSocket::open(const std::string& path, Handler handler,
                                                        LineSource* source) {
   std::unique_ptr<AdminSocket> admin(new AdminSocket(path, std::move(handler), source));

@@ -44,6 +44,11 @@ class LineSource {
   virtual void set_followed(bool followed) = 0;
 };
 
+/// What a program says to a command that it has no answer to, or that is another program's: `jump`
+/// is for clients, which choose the path, and `terminate` for gateways, which have many peers.
+std::string not_answered(const std::string& program, const std::string& command,
+                         const std::string& answers);
+
 class AdminSocket {
  public:
   /// Answers one request (always a JSON object) with one JSON value. `{"error": "…"}` by convention

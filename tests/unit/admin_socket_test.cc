@@ -170,5 +170,14 @@ TEST_F(AdminSocketTest, ImpossiblePathsAreErrors) {
   EXPECT_FALSE(open());
 }
 
+TEST(NotAnswered, NamesTheProgramThatItIsFor) {
+  const std::string jump = not_answered("jvpnd", "jump", "show, terminate and reload");
+  EXPECT_NE(jump.find("ask jvpn-client's socket"), std::string::npos) << jump;
+  const std::string terminate = not_answered("jvpn-client", "terminate", "show, jump and reload");
+  EXPECT_NE(terminate.find("an order for jvpnd"), std::string::npos) << terminate;
+  EXPECT_EQ(not_answered("jvpnd", "dance", "show"), "command: got dance; jvpnd answers show");
+  EXPECT_EQ(not_answered("jvpnd", "", "show"), "command: expected one; jvpnd answers show");
+}
+
 }  // namespace
 }  // namespace jvpn

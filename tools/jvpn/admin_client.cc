@@ -32,8 +32,10 @@ Error trouble(const std::string& path, std::string_view doing, int error) {
 }
 
 Error cannot_connect(const std::string& path, int error) {
-  std::string_view mend = "is jvpnd running? Another place is given by --socket PATH";
-  if (error == EACCES || error == EPERM) mend = "only the user who runs jvpnd may ask: try as root";
+  std::string_view mend =
+      "is jvpnd or jvpn-client running there? A client's socket is --socket /run/jvpn/client.sock";
+  if (error == EACCES || error == EPERM)
+    mend = "only the user who runs the program may ask: try as root";
   return Error{fmt::format("can't connect to {}: {} ({})", path, std::strerror(error), mend)};
 }
 
@@ -113,8 +115,9 @@ Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
   if (!answer) return answer.error();
   nlohmann::json reply = nlohmann::json::parse(*answer, nullptr, false);
   if (!reply.is_object()) {
-    return Error{fmt::format("the answer from {} is no JSON object: is it the socket of jvpnd?",
-                             socket_path)};
+    return Error{fmt::format(
+        "the answer from {} is no JSON object: is it the socket of jvpnd or jvpn-client?",
+        socket_path)};
   }
   if (const auto error = reply.find("error"); error != reply.end() && error->is_string()) {
     return Error{printable_lines(error->get_ref<const std::string&>())};

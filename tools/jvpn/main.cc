@@ -81,14 +81,14 @@ class CommandLine {
   }
 
   void add_orders() {
-    auto* const jump = add("jump", "Move a client's session to another underlay",
+    auto* const jump = add("jump", "Move a client's session to another underlay (jvpn-client)",
                            [this] { return run_jump(socket_, underlay_, as_json_); });
     jump->add_option("--underlay", underlay_, "Its name in the client's profile")->required();
 
     add("reload", "Read the program's profile again; exit 4: but for keys that need a restart",
         [this] { return run_reload(socket_, as_json_); });
 
-    auto* const terminate = add("terminate", "End the session with a peer",
+    auto* const terminate = add("terminate", "End the session with a peer (jvpnd)",
                                 [this] { return run_terminate(socket_, peer_, as_json_); });
     terminate->add_option("--peer", peer_, "Its name in the profile")->required();
   }

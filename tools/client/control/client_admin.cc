@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/drop.h"
+#include "control/admin/admin_socket.h"
 #include "control/admin/event_admin.h"
 #include "control/admin/profile_file.h"
 #include "control/admin/show_sessions.h"
@@ -31,7 +32,9 @@ nlohmann::json ClientAdmin::answer(const nlohmann::json& request) {
   if (command != request.end() && *command == "show") return show();
   if (command != request.end() && *command == "jump") return jump(request);
   if (command != request.end() && *command == "reload") return reload();
-  return {{"error", "unknown command; jvpn-client answers: show, jump, reload"}};
+  const bool named = command != request.end() && command->is_string();
+  return {{"error", admin::not_answered("jvpn-client", named ? command->get<std::string>() : "",
+                                        "show, jump and reload")}};
 }
 
 nlohmann::json ClientAdmin::reload() {
