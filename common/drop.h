@@ -10,6 +10,7 @@ namespace jvpn {
 enum class Drop : uint8_t {
   // rx and classify
   kTruncated,
+  kMerged,
   kNotForUs,
   kEtherType,
   kIpHeader,
@@ -54,6 +55,7 @@ struct DropInfo {
 
 inline constexpr std::array<DropInfo, kDropCount> kDropInfo{{
     {"truncated", "shorter than its own headers say, or than they must be"},
+    {"merged", "larger than the link's MTU: offloads of the sender or this host merged packets"},
     {"not_for_us", "unicast to an address that is not this port's"},
     {"ether_type", "neither IPv4, IPv6 nor ARP"},
     {"ip_header", "IP version, header length or total length is wrong"},

@@ -29,6 +29,9 @@ struct PortInfo {
   bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums
   bool tx_udp_checksum = false;   ///< the port fills UDP checksums
   bool rx_ipv4_checksum = false;  ///< the port judges IPv4 header checksums
+  bool from_kernel = false;       ///< packets come as the kernel has them, checksums unfinished
+  std::string interface;          ///< the kernel's name of such a port
+  std::string warning;            ///< what will go wrong there, and the mend; may be empty
 
   /// Is that one of its own addresses?
   bool owns(const IpAddress& address) const {

@@ -110,29 +110,35 @@ inline Classified udp(const PortView& port, const uint8_t* ethernet, uint16_t of
   return jvp(ethernet + message, message, length - kUdpHeaderBytes);
 }
 
+/// A packet longer than its frame. Beyond the link's MTU it was merged from several and then cut.
+inline Drop cut(const PortView& port, uint32_t total) {
+  return port.mtu != 0 && total > port.mtu ? Drop::kMerged : Drop::kTruncated;
+}
+
 /// kCount when the IPv4 header in `bytes` is sound and its checksum right.
-inline Drop check_ipv4(const uint8_t* ip, uint32_t bytes, HeaderSum sum) {
+inline Drop check_ipv4(const PortView& port, const uint8_t* ip, uint32_t bytes, HeaderSum sum) {
   if (bytes < kIpv4HeaderBytes) return Drop::kTruncated;
   const uint32_t header = (ip[0] & 0x0FU) * 4;
   const uint32_t total = load_be16(ip + 2);
   if (!is_ipv4(ip) || header < kIpv4HeaderBytes || total < header) return Drop::kIpHeader;
-  if (total > bytes) return Drop::kTruncated;
+  if (total > bytes) return cut(port, total);
   if (sum == HeaderSum::kBad) return Drop::kIpChecksum;
   if (sum == HeaderSum::kUnknown && !ipv4_header_sums_up(ip, header)) return Drop::kIpChecksum;
   return Drop::kCount;
 }
 
 /// kCount when the IPv6 header in `bytes` is sound.
-inline Drop check_ipv6(const uint8_t* ip, uint32_t bytes) {
+inline Drop check_ipv6(const PortView& port, const uint8_t* ip, uint32_t bytes) {
   if (bytes < kIpv6HeaderBytes) return Drop::kTruncated;
   if (ip[0] >> 4 != 6) return Drop::kIpHeader;
-  return kIpv6HeaderBytes + load_be16(ip + 4) > bytes ? Drop::kTruncated : Drop::kCount;
+  const uint32_t total = kIpv6HeaderBytes + load_be16(ip + 4);
+  return total > bytes ? cut(port, total) : Drop::kCount;
 }
 
 inline Classified outside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
                                HeaderSum sum) {
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;
-  const Drop unsound = check_ipv4(ip, length - kEthernetHeaderBytes, sum);
+  const Drop unsound = check_ipv4(port, ip, length - kEthernetHeaderBytes, sum);
   if (unsound != Drop::kCount) return dropped(unsound);
   if (!port.owns_ipv4(ip + 16) || to_group(ethernet)) return dropped(Drop::kNotForUs);
   if ((ip[0] & 0x0F) != 5) return dropped(Drop::kIpOptions);
@@ -145,7 +151,7 @@ inline Classified outside_ipv4(const PortView& port, const uint8_t* ethernet, ui
 
 inline Classified outside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;
-  const Drop unsound = check_ipv6(ip, length - kEthernetHeaderBytes);
+  const Drop unsound = check_ipv6(port, ip, length - kEthernetHeaderBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
   const uint8_t next_header = ip[6];
   const bool group = ip[24] == 0xFF;
@@ -161,7 +167,7 @@ inline Classified outside_ipv6(const PortView& port, const uint8_t* ethernet, ui
 inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uint32_t length,
                               HeaderSum sum) {
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;
-  const Drop unsound = check_ipv4(ip, length - kEthernetHeaderBytes, sum);
+  const Drop unsound = check_ipv4(port, ip, length - kEthernetHeaderBytes, sum);
   if (unsound != Drop::kCount) return dropped(unsound);
   if (to_group(ethernet)) return dropped(Drop::kNotForUs);
   if (port.owns_ipv4(ip + 16)) return frame();
@@ -170,7 +176,7 @@ inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uin
 
 inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;
-  const Drop unsound = check_ipv6(ip, length - kEthernetHeaderBytes);
+  const Drop unsound = check_ipv6(port, ip, length - kEthernetHeaderBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
   const bool group = ip[24] == 0xFF;
   if (group && ip[6] == kProtocolIcmpv6) return frame();

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -150,10 +152,11 @@ void accept_groups(uint16_t id) {
   if (rte_eth_allmulticast_enable(id) != 0) rte_eth_promiscuous_enable(id);
 }
 
-Result<PortInfo> describe(const PortProfile& profile, const Port::Needs& needs, uint16_t id,
-                          const rte_eth_conf& configuration, const QueueCounts& queues) {
+Result<PortInfo> describe(const PortProfile& profile, uint16_t number, uint16_t id,
+                          const rte_eth_dev_info& device, const rte_eth_conf& configuration,
+                          const QueueCounts& queues) {
   PortInfo info;
-  info.number = needs.number;
+  info.number = number;
   info.dpdk_id = id;
   info.name = profile.name;
   info.role = profile.role;
@@ -166,6 +169,8 @@ Result<PortInfo> describe(const PortProfile& profile, const Port::Needs& needs, 
   info.rx_ipv4_checksum = (configuration.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
   info.tx_ipv4_checksum = (configuration.txmode.offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
   info.tx_udp_checksum = (configuration.txmode.offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
+  const std::string_view driver = device.driver_name;
+  info.from_kernel = driver == "net_af_packet" || driver == "net_af_xdp" || driver == "net_tap";
   rte_ether_addr mac{};
   if (const int error = rte_eth_macaddr_get(id, &mac); error != 0)
     return call_error(profile, "Ethernet address", error);
@@ -191,6 +196,29 @@ bool KernelInterface::running() const {
   return ioctl(descriptor, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & kUp) == kUp;
 }
 
+bool KernelInterface::has(uint32_t command) const {
+  ethtool_value value{command, 0};
+  ifreq request{};
+  name.copy(request.ifr_name, IF_NAMESIZE - 1);
+  request.ifr_data = reinterpret_cast<char*>(&value);
+  return ioctl(descriptor, SIOCETHTOOL, &request) == 0 && value.data != 0;
+}
+
+/// AF_PACKET hands over what was merged, and without the size of its pieces.
+std::string KernelInterface::merging() const {
+  if (has(ETHTOOL_GGRO)) return "it merges packets: ethtool -K " + name + " gro off lro off";
+  ethtool_drvinfo driver{};
+  driver.cmd = ETHTOOL_GDRVINFO;
+  ifreq request{};
+  name.copy(request.ifr_name, IF_NAMESIZE - 1);
+  request.ifr_data = reinterpret_cast<char*>(&driver);
+  const bool asked = ioctl(descriptor, SIOCETHTOOL, &request) == 0;
+  if (!asked || std::string_view(driver.driver) != "veth") return {};
+  return "it is a veth, whose other end may merge packets; they are lost as `merged`. At the other "
+         "end: ethtool -K INTERFACE tx off tso off gso off tx-udp-segmentation off; or use "
+         "net_af_xdp here";
+}
+
 Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   uint16_t id = 0;
   if (rte_eth_dev_get_port_by_name(device_name(profile).c_str(), &id) != 0)
@@ -205,10 +233,13 @@ Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   const rte_eth_conf wanted = configuration(profile, capabilities, *queues);
   if (const int error = rte_eth_dev_configure(id, queues->rx, queues->tx, &wanted); error != 0)
     return call_error(profile, "configuration", error);
-  auto info = describe(profile, needs, id, wanted, *queues);
+  auto info = describe(profile, needs.number, id, capabilities, wanted, *queues);
   if (!info) return info.error();
   Port port(*std::move(info));  // closes the device from here on
   port.kernel_ = KernelInterface::open(capabilities.if_index);
+  port.info_.interface = port.kernel_.name;
+  if (std::string_view(capabilities.driver_name) == "net_af_packet")
+    port.info_.warning = port.kernel_.merging();
   if (auto done = set_mtu(profile, id); !done) return done.error();
   if (auto done = set_up_queues(profile, id, *queues, needs.pool); !done) return done.error();
   if (const int error = rte_eth_dev_start(id); error != 0)

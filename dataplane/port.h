@@ -22,6 +22,11 @@ struct KernelInterface {
   static KernelInterface open(unsigned index);
   /// Up, with a carrier (netdevice(7)). A system call.
   bool running() const;
+  /// Why packets larger than its MTU will come from it, and the mend; empty when nothing says so.
+  std::string merging() const;
+
+ private:
+  bool has(uint32_t command) const;
 };
 
 class Port {

@@ -66,7 +66,9 @@ PortView::PortView(const PortInfo& port, uint16_t udp_port)
       dpdk_id(port.dpdk_id),
       role(port.role),
       rx_ipv4_checksum(port.rx_ipv4_checksum),
-      tx_udp_checksum(port.tx_udp_checksum) {
+      tx_udp_checksum(port.tx_udp_checksum),
+      from_kernel(port.from_kernel),
+      mtu(port.mtu) {
   __builtin_memcpy(&mac, port.mac.data(), port.mac.size());
   for (const Prefix& prefix : port.addresses) {
     if (prefix.address.is_v6()) {

@@ -44,6 +44,8 @@ struct PortView {
   PortRole role = PortRole::kOutside;
   bool rx_ipv4_checksum = false;
   bool tx_udp_checksum = false;
+  bool from_kernel = false;
+  uint16_t mtu = 0;
 
   PortView(const PortInfo& port, uint16_t udp_port);
 

@@ -21,6 +21,7 @@
 #include "dataplane/open.h"
 #include "dataplane/route.h"
 #include "dataplane/seal.h"
+#include "dataplane/unfinished.h"
 
 namespace jvpn {
 namespace {
@@ -62,6 +63,8 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
                                               bool ipv4, RouteBurst<Origin::kInside>& outgoing) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
+  if (port.from_kernel) [[unlikely]]
+    finish_checksum(ip, bytes, ipv4);
   route_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, outgoing);
 }
 

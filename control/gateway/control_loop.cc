@@ -39,6 +39,7 @@ constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandsh
 constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
 constexpr Millis kFlushLimit{200};
+constexpr Millis kMergedInterval{10'000};
 constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
 
 GatewayProfile without_peers(GatewayProfile profile) {
@@ -171,6 +172,7 @@ bool ControlLoop::turn(Millis now) {
   macs_.poll(now, view_.counters);
   publish_cookies();
   reclaimer_->reclaim();
+  watch_merged(now);
   serve_admin(now);
   return packets > 0;
 }
@@ -247,6 +249,23 @@ void ControlLoop::publish_cookies() {
   });
 }
 
+/// TCP dies of them, and its ends don't know why.
+void ControlLoop::watch_merged(Millis now) {
+  if (now < merged_look_) return;
+  merged_look_ = now + kMergedInterval;
+  const uint64_t merged = count_drops(view_, Drop::kMerged);
+  if (merged == merged_) return;
+  std::string ports;
+  for (const PortInfo& port : view_.ports)
+    if (!port.interface.empty()) ports += (ports.empty() ? "" : ", ") + port.interface;
+  spdlog::warn(
+      "{} packets larger than the MTU were dropped as `merged`: offloads of this host ({}: ethtool "
+      "-K INTERFACE gro off lro off) or of the other end (tx off tso off gso off "
+      "tx-udp-segmentation off) merged them",
+      merged - merged_, ports);
+  merged_ = merged;
+}
+
 void ControlLoop::serve_admin(Millis now) {
   if (!admin_asked_ && now - admin_polled_ < kAdminInterval) return;
   admin_asked_ = false;
@@ -272,13 +291,12 @@ void ControlLoop::finish() {
 
 nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
-  if (command == request.end() || !command->is_string())
-    return {{"error", "command: expected show, terminate or reload"}};
-  if (*command == "show") return show();
-  if (*command == "reload") return reload();
-  if (*command == "terminate") return terminate(request);
-  return {
-      {"error", "command: expected show, terminate or reload, got " + command->get<std::string>()}};
+  const std::string name =
+      command != request.end() && command->is_string() ? command->get<std::string>() : "";
+  if (name == "show") return show();
+  if (name == "reload") return reload();
+  if (name == "terminate") return terminate(request);
+  return {{"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
 }
 
 nlohmann::json ControlLoop::show() {

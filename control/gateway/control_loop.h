@@ -78,6 +78,7 @@ class ControlLoop {
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
   void serve_admin(Millis now);
+  void watch_merged(Millis now);
   void rest();
   void finish();
 
@@ -111,6 +112,8 @@ class ControlLoop {
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
+  uint64_t merged_ = 0;  ///< packets, when it was last told
+  Millis merged_look_;
   bool admin_asked_ = false;  ///< somebody waits at the socket
   Millis admin_polled_;
   int epoll_ = -1;

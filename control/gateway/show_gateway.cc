@@ -38,11 +38,17 @@ nlohmann::json port_json(const PortInfo& port, bool link_up) {
 
 }  // namespace
 
+uint64_t count_drops(const DataplaneView& view, Drop reason) {
+  uint64_t sum = 0;
+  for (const WorkerCounters* counters : view.counters)
+    sum += read(counters->drops[static_cast<size_t>(reason)]);
+  return sum;
+}
+
 nlohmann::json show_drops(const DataplaneView& view) {
   nlohmann::json drops = nlohmann::json::object();
   for (size_t i = 0; i < kDropCount; ++i) {
-    uint64_t sum = 0;
-    for (const WorkerCounters* counters : view.counters) sum += read(counters->drops[i]);
+    const uint64_t sum = count_drops(view, static_cast<Drop>(i));
     if (sum > 0) drops[kDropInfo[i].name] = sum;
   }
   return drops;

@@ -15,6 +15,8 @@
 namespace jvpn::gateway {
 
 /// Drops by name, summed over the workers; only those that happened.
+/// Of one reason, by all workers.
+uint64_t count_drops(const DataplaneView& view, Drop reason);
 nlohmann::json show_drops(const DataplaneView& view);
 /// One object per worker.
 nlohmann::json show_workers(const DataplaneView& view);

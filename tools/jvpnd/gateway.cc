@@ -83,6 +83,9 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
   if (auto started = workers.start(); !started) return started;
   if (!workers.warning().empty())
     spdlog::warn("{}; workers slow each other down", workers.warning());
+  for (const PortInfo& port : workers.ports())
+    if (!port.warning.empty())
+      spdlog::warn("port {} ({}): {}", port.name, port.interface, port.warning);
   spdlog::info("{}: {} ports, {} workers, {} peers", loaded.profile.node, workers.ports().size(),
                workers.workers(), loaded.profile.peers.size());
   (*loop)->run(stop, reload);
