@@ -180,6 +180,25 @@ TEST_F(PrivateNetwork, RulesToAnEmptyTableAreRemoved) {
   });
 }
 
+TEST_F(PrivateNetwork, WhatIsGoneAlreadyCountsAsRemoved) {
+  run([] {
+    auto opened = Netlink::open();
+    ASSERT_TRUE(opened);
+    Netlink* const netlink = opened->get();
+    const Route guard{prefix("10.99.0.0/24"), 0, 254, 7};
+    const Route guard6{prefix("fd99::/64"), 0, 254, 7};
+    const std::vector<Prefix> full{prefix("0.0.0.0/0"), prefix("::/0")};
+    for (const Route& route : {guard, guard6}) {
+      ASSERT_TRUE(netlink->add_route(route));
+      for (int i = 0; i < 2; ++i) EXPECT_TRUE(netlink->remove_route(route)) << to_string(route.to);
+    }
+    for (const Rule& rule : plan_routing(full, {}, 7, 0).rules)
+      EXPECT_TRUE(netlink->remove_rule(rule));
+    EXPECT_TRUE(netlink->remove_address(1, prefix("10.77.0.2/32")));
+    EXPECT_TRUE(netlink->our_routes()->empty());
+  });
+}
+
 constexpr const char* kRouting =
     "ip route show table all; ip -6 route show table all; ip rule; ip -6 rule";
 

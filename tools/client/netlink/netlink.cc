@@ -177,6 +177,12 @@ std::optional<Route> parse_route(const nlmsghdr* message) {
   return route;
 }
 
+// Both rtmsg and fib_rule_hdr begin with their family. A dump for a family that the kernel doesn't
+// have brings those of all others.
+bool is_of(const nlmsghdr* message, uint8_t family) {
+  return *static_cast<const uint8_t*>(mnl_nlmsg_get_payload(message)) == family;
+}
+
 uint32_t route_table_of(const nlmsghdr* message) {
   const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
   uint32_t table = header->rtm_table;
@@ -221,7 +227,8 @@ ssize_t Netlink::receive(std::span<uint8_t> buffer) {
   return bytes;
 }
 
-Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
+Result<void> Netlink::talk(nlmsghdr* message, const std::string& what,
+                           std::initializer_list<int> fine) {
   if (auto sent = send(message, NLM_F_ACK, what); !sent) return sent;
   alignas(nlmsghdr) uint8_t buffer[kNetlinkBuffer];
   for (;;) {
@@ -230,7 +237,7 @@ Result<void> Netlink::talk(nlmsghdr* message, const std::string& what) {
     const auto* answer = reinterpret_cast<const nlmsghdr*>(buffer);
     if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type != NLMSG_ERROR) continue;
     const int code = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(answer))->error;
-    if (code == 0) return {};
+    if (code == 0 || std::find(fine.begin(), fine.end(), code) != fine.end()) return {};
     const std::string text = extended_text(answer);
     return Error{what + ": " + std::strerror(code) + (text.empty() ? "" : " (" + text + ")")};
   }
@@ -289,7 +296,7 @@ Result<void> Netlink::add_address(int device, const Prefix& address) {
 
 Result<void> Netlink::remove_address(int device, const Prefix& address) {
   Request request = address_request(RTM_DELADDR, 0, device, address);
-  return talk(request.message(), "address " + to_string(address));
+  return talk(request.message(), "address " + to_string(address), {EADDRNOTAVAIL});
 }
 
 Result<void> Netlink::add_route(const Route& route) {
@@ -304,7 +311,7 @@ Result<void> Netlink::replace_route(const Route& route) {
 
 Result<void> Netlink::remove_route(const Route& route) {
   Request request = route_request(RTM_DELROUTE, 0, route);
-  return talk(request.message(), "route " + to_string(route.to));
+  return talk(request.message(), "route " + to_string(route.to), {ESRCH, ENOENT});
 }
 
 Result<void> Netlink::find_route(int device, const Endpoint& to, std::optional<uint32_t> mark) {
@@ -330,7 +337,7 @@ Result<void> Netlink::add_rule(const Rule& rule) {
 
 Result<void> Netlink::remove_rule(const Rule& rule) {
   Request request = rule_request(RTM_DELRULE, 0, rule);
-  return talk(request.message(), describe(rule));
+  return talk(request.message(), describe(rule), {ESRCH, ENOENT});
 }
 
 Result<std::vector<Rule>> Netlink::our_rules() {
@@ -339,9 +346,10 @@ Result<std::vector<Rule>> Netlink::our_rules() {
     Request request(RTM_GETRULE, 0);
     request.extra<fib_rule_hdr>().family = family;
     const auto done = dump(request.message(), "rules", [&](const nlmsghdr* message) {
+      if (!is_of(message, family)) return;
       if (const auto rule = parse_rule(message)) rules.push_back(*rule);
     });
-    if (!done) return done.error();
+    if (!done && errno != EAFNOSUPPORT) return done.error();
   }
   return rules;
 }
@@ -352,6 +360,7 @@ Result<std::vector<Route>> Netlink::our_routes() {
     Request request(RTM_GETROUTE, 0);
     request.extra<rtmsg>().rtm_family = family;
     const auto done = dump(request.message(), "routes", [&](const nlmsghdr* message) {
+      if (!is_of(message, family)) return;
       if (const auto route = parse_route(message)) routes.push_back(*route);
     });
     if (!done) return done.error();
@@ -366,7 +375,7 @@ Result<bool> Netlink::table_has_routes(uint32_t table) {
     request.extra<rtmsg>().rtm_family = family;
     request.put(RTA_TABLE, table);
     const auto done = dump(request.message(), "routes", [&](const nlmsghdr* message) {
-      found = found || route_table_of(message) == table;
+      found = found || (is_of(message, family) && route_table_of(message) == table);
     });
     if (!done && errno != ENOENT)
       return done.error();  // the kernel makes tables when they are used

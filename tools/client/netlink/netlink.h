@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,7 +43,8 @@ struct CloseSocket {
   void operator()(mnl_socket* socket) const;
 };
 
-/// One rtnetlink socket. One thread; every call blocks for the kernel's answer alone.
+/// One rtnetlink socket. One thread; every call blocks for the kernel's answer alone. What is gone
+/// already counts as removed.
 class Netlink {
  public:
   static Result<std::unique_ptr<Netlink>> open();
@@ -75,7 +77,9 @@ class Netlink {
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}
   Result<void> send(nlmsghdr* message, int flags, const std::string& what);
   ssize_t receive(std::span<uint8_t> buffer);
-  Result<void> talk(nlmsghdr* message, const std::string& what);
+  /// `fine`: error numbers that say that the wanted state is there already.
+  Result<void> talk(nlmsghdr* message, const std::string& what,
+                    std::initializer_list<int> fine = {});
   template <typename Visit>
   Result<void> dump(nlmsghdr* message, const char* what, Visit visit);
 
