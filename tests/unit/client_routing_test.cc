@@ -1,5 +1,7 @@
 // The client's routes and rules as a plan, and on a real kernel in a namespace of the test's own.
 // The latter is skipped without the right to make one.
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -7,6 +9,7 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
+#include "tools/client/control/interface_name.h"
 #include "tools/client/tunnel/routing.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/client/underlays/dialer.h"
@@ -58,6 +61,27 @@ TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
   EXPECT_EQ(plan.guards[0].table, routing_mark(0));
   EXPECT_EQ(plan.guards[1].table, 254U);
   EXPECT_EQ(plan.rules.at(1).suppress_up_to, 8);
+}
+
+// --- whose guards to release ---
+
+TEST(InterfaceNameTest, NothingElseOfAProfileMatters) {
+  const auto read = [](const std::string& text) {
+    const std::string path = testing::TempDir() + "jvpn_interface_name.yaml";
+    std::ofstream(path) << text;
+    const auto name = read_interface_name(path);
+    std::remove(path.c_str());
+    return name ? *name : "error: " + name.error().message;
+  };
+  EXPECT_EQ(read("role: client\ninterface: {name: jvpn7, mtu: many, color: 3}\n"
+                 "crypto: {private_key_file: /nowhere}\n"),
+            "jvpn7");
+  EXPECT_EQ(read("interface: {name: jvpn7}\ninterface: {name: jvpn8}\n").find("error"),
+            std::string::npos);
+  for (const char* bad : {"", "interface: jvpn7\n", "interface: {name: [a]}\n", "[1, 2", "- x\n",
+                          "interface: {name: sixteen_letters_}\n", "interface: {name: ''}\n"})
+    EXPECT_EQ(read(bad).rfind("error: ", 0), 0U) << bad;
+  EXPECT_FALSE(read_interface_name("/nowhere/client.yaml"));
 }
 
 // --- which path to dial ---

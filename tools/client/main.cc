@@ -1,5 +1,6 @@
 // jvpn-client PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the host can't carry the tunnel, 2
-// for a bad profile. jvpn-client --release PROFILE: opens a host that a client left closed.
+// for a bad profile. jvpn-client --release PROFILE, or --release --interface NAME: opens a host
+// that a client left closed.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,6 +18,7 @@
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/client/control/client.h"
+#include "tools/client/control/interface_name.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/private_memory.h"
@@ -42,25 +44,28 @@ void open_log(const std::string& level) {
 
 struct Words {
   std::string profile;
+  std::string interface;
   std::string level = "info";
   bool release = false;
   bool stay_closed = false;
 };
 
 /// What was routed into the tunnel goes its former way again.
-int release(const std::string& profile_path) {
-  const auto loaded = admin::load_client(profile_path);
-  if (!loaded) {
-    std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+int release(const Words& words) {
+  const auto interface = words.interface.empty() ? control::read_interface_name(words.profile)
+                                                 : Result<std::string>(words.interface);
+  const auto checked =
+      interface ? control::check_interface_name(*interface) : Result<void>(interface.error());
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
     return kBadProfile;
   }
-  const std::string& interface = loaded->profile.interface.name;
-  const auto released = tunnel::release_guards(interface);
+  const auto released = tunnel::release_guards(*interface);
   if (!released) {
     std::fprintf(stderr, "%s\n", released.error().message.c_str());
     return kRuntimeFailure;
   }
-  std::printf("%s: %zu unreachable routes removed\n", interface.c_str(), *released);
+  std::printf("%s: %zu unreachable routes removed\n", interface->c_str(), *released);
   return 0;
 }
 
@@ -102,21 +107,28 @@ int main(int argc, char** argv) try {
   CLI::App app(
       "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
   jvpn::client::Words words;
-  app.add_option("PROFILE", words.profile, "YAML profile with role: client")->required();
+  auto* const profile = app.add_option("PROFILE", words.profile, "YAML profile with role: client");
   app.add_option("--log-level", words.level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
   auto* const stay = app.add_flag("--stay-closed", words.stay_closed,
                                   "what the profile routes into the tunnel stays unreachable after "
                                   "SIGTERM, too, as it does after a crash");
-  app.add_flag("--release", words.release,
-               "runs no client: takes away the unreachable routes that one left")
-      ->excludes(stay);
+  auto* const release =
+      app.add_flag(
+             "--release", words.release,
+             "runs no client: takes away the unreachable routes that one left; of the profile "
+             "it reads interface.name alone")
+          ->excludes(stay);
+  app.add_option("--interface", words.interface, "whose routes --release takes away")
+      ->needs(release)
+      ->excludes(profile);
   try {
     app.parse(argc, argv);
+    if (words.profile.empty() && words.interface.empty()) throw CLI::RequiredError("PROFILE");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
   }
-  return words.release ? jvpn::client::release(words.profile) : jvpn::client::run(words);
+  return words.release ? jvpn::client::release(words) : jvpn::client::run(words);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn-client: %s\n", error.what());
   return 1;
