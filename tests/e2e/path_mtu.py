@@ -14,7 +14,7 @@ from jvpn_lab.settings import OUTSIDE6, gateway4
 from jvpn_lab.topology import net
 
 SIZES = (9000, 1400, 1340, 1300, 1280)
-POLICY = "version: 1, switching: {switch_cooldown_ms: 250, max_switches_per_min: 200}"
+POLICY = "version: 1, switching: {switch_cooldown_ms: 250, max_switches_per_min: 64}"
 _FLOWS = ROOT / "lab/jvpn_lab/flows.py"
 _PORT, _RATE = 5400, 1_000_000
 _MOVED = 200_000  # of each flow
