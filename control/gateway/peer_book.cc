@@ -50,15 +50,16 @@ std::optional<PeerId> PeerBook::named(std::string_view name) const {
   return PeerId{static_cast<uint32_t>(at - peers_.begin())};
 }
 
-PeerId PeerBook::add(admin::ConfiguredPeer peer) {
+std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
   JVPN_ASSERT(count_ < capacity_, "a reload with too many peers is refused");
+  if (room() == 0) return std::nullopt;
   ++count_;
   if (peers_.size() < capacity_) {
     peers_.emplace_back(std::move(peer));
     return PeerId{static_cast<uint32_t>(peers_.size() - 1)};
   }
   if (free_->empty()) reclaimer_.flush();
-  JVPN_ASSERT(!free_->empty(), "fewer peers than ids, so one is free");
+  JVPN_ASSERT(!free_->empty(), "neither in use nor held back, so one is free");
   const PeerId id = free_->front();
   free_->pop_front();
   peers_[id.value] = std::move(peer);
@@ -74,7 +75,13 @@ void PeerBook::remove(PeerId id) {
   JVPN_ASSERT(find(id) != nullptr, "a removed peer had its id");
   peers_[id.value].reset();
   --count_;
-  reclaimer_.defer([free = free_, id] { free->push_back(id); });
+  unrouted.erase(id.value);
+  removed_.push_back(id);
+}
+
+void PeerBook::release_removed() {
+  for (const PeerId id : removed_) reclaimer_.defer([free = free_, id] { free->push_back(id); });
+  removed_.clear();
 }
 
 }  // namespace jvpn::gateway

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,15 +42,24 @@ class PeerBook {
   std::optional<PeerId> named(std::string_view name) const;
   std::span<const std::optional<admin::ConfiguredPeer>> all() const { return peers_; }
 
+  /// How many peers can be added now: ids of removed peers count once they are released.
+  size_t room() const { return capacity_ - count_ - removed_.size(); }
   /// Under an id that was free: one that nobody ever had, or that no worker can hold any more.
-  PeerId add(admin::ConfiguredPeer peer);
+  /// nullopt: there is no room.
+  std::optional<PeerId> add(admin::ConfiguredPeer peer);
   void update(PeerId id, admin::ConfiguredPeer peer);
-  /// The id is free after a grace period.
+  /// The id stays taken, because routes may still lead to it.
   void remove(PeerId id);
+  /// No route leads to a removed peer any more: their ids are free after a grace period.
+  void release_removed();
+
+  /// Peers that lack a route, because there was no memory for it. The next reload tries again.
+  std::set<uint32_t> unrouted;
 
  private:
   std::vector<std::optional<admin::ConfiguredPeer>> peers_;
   std::shared_ptr<std::deque<PeerId>> free_ = std::make_shared<std::deque<PeerId>>();
+  std::vector<PeerId> removed_;  ///< not released yet
   size_t count_ = 0;
   uint32_t capacity_;
   publish::Reclaimer& reclaimer_;

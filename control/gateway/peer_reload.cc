@@ -1,9 +1,10 @@
 // removed peers end → changed and new ones are told to the engine → their routes are set → routes
-// that nobody has any more go → one commit → endpoints
+// that nobody has any more go → what had no room is tried again → commit → ids are free
 #include "control/gateway/peer_reload.h"
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -81,8 +82,14 @@ nlohmann::json PeerReload::apply(Millis now, std::vector<admin::ConfiguredPeer> 
   for (const PeerId id : diff.removed) remove(now, id);
   for (const admin::PeerUpdate& each : diff.changed)
     update(now, each, std::move(fresh[each.fresh]));
+  for (const uint32_t id : std::exchange(parts_.book.unrouted, {})) add_routes(PeerId{id});
+  // New peers have no session that could lose a packet while their addresses have no route.
+  if (parts_.book.room() < diff.added.size()) remove_given_up();
   for (const size_t place : diff.added) add(now, std::move(fresh[place]));
-  commit_routes();
+  remove_given_up();
+  retry_refused();
+  if (uncommitted_) failed_.push_back(uncommitted_->message);
+  for (const std::string& each : failed_) spdlog::error("reload: {}", each);
   nlohmann::json done{{"added", diff.added.size()},
                       {"removed", diff.removed.size()},
                       {"changed", diff.changed.size()}};
@@ -103,54 +110,83 @@ void PeerReload::update(Millis now, const admin::PeerUpdate& update, admin::Conf
   const std::vector<Prefix> before = parts_.book.find(update.id)->allowed_ips;
   parts_.engine.update_peer(update.id, engine_peer(peer.profile, peer.preshared));
   parts_.book.update(update.id, std::move(peer));
-  const PeerProfile& changed = *parts_.book.find(update.id);
   if (update.allowed_ips) {
     given_up_.insert(given_up_.end(), before.begin(), before.end());
-    add_routes(update.id, changed);
+    add_routes(update.id);
   }
   if (update.endpoints) parts_.uplinks.peer_changed(now, update.id, parts_.engine);
 }
 
 void PeerReload::add(Millis now, admin::ConfiguredPeer peer) {
   session::EnginePeer told = engine_peer(peer.profile, peer.preshared);
-  const PeerId id = parts_.book.add(std::move(peer));
+  const auto given = parts_.book.add(std::move(peer));
+  if (!given) {
+    failed_.push_back(fmt::format(
+        "peers.{}: not added, because routes of removed peers could not be taken away", told.name));
+    return;
+  }
+  const PeerId id = *given;
   if (auto added = parts_.engine.add_peer(id, std::move(told)); !added) {
     failed_.push_back(added.error().message);
     parts_.book.remove(id);
     return;
   }
-  const PeerProfile& fresh = *parts_.book.find(id);
-  spdlog::info("peer {} added", fresh.name);
-  add_routes(id, fresh);
+  spdlog::info("peer {} added", parts_.book.name(id));
+  add_routes(id);
   parts_.uplinks.peer_changed(now, id, parts_.engine);
 }
 
 /// What leads inside stays so: at the start it wins over a peer's route to the same network, too.
-void PeerReload::add_routes(PeerId id, const PeerProfile& peer) {
-  for (const Prefix& prefix : peer.allowed_ips) {
+void PeerReload::add_routes(PeerId id) {
+  for (const Prefix& prefix : parts_.book.find(id)->allowed_ips) {
     if (parts_.inside.owns(prefix)) continue;
-    if (auto added = parts_.routes.add(prefix, Target::peer(id)); !added)
-      failed_.push_back(fmt::format("peers.{}.allowed_ips: {}: {}", peer.name, to_string(prefix),
-                                    added.error().message));
+    if (!parts_.routes.add(prefix, Target::peer(id))) refused_.push_back({id, prefix});
   }
 }
 
 /// Routes are set before others are taken away, so an address that only moves is never without one.
-void PeerReload::commit_routes() {
-  std::ranges::sort(given_up_);
-  for (const auto& peer : parts_.book.all()) {
-    if (given_up_.empty()) break;
-    if (!peer) continue;
-    for (const Prefix& kept : peer->profile.allowed_ips) {
-      const auto [from, to] = std::ranges::equal_range(given_up_, kept);
-      given_up_.erase(from, to);
-    }
+void PeerReload::remove_given_up() {
+  std::vector<Prefix> kept;
+  if (!given_up_.empty()) {
+    for (const auto& peer : parts_.book.all())
+      if (peer)
+        kept.insert(kept.end(), peer->profile.allowed_ips.begin(), peer->profile.allowed_ips.end());
   }
-  for (const Prefix& prefix : given_up_)
+  std::ranges::sort(given_up_);
+  std::ranges::sort(kept);
+  const auto twice = std::ranges::unique(given_up_);
+  given_up_.erase(twice.begin(), twice.end());
+  std::vector<Prefix> gone;
+  std::ranges::set_difference(given_up_, kept, std::back_inserter(gone));
+  for (const Prefix& prefix : gone)
     if (!parts_.inside.owns(prefix)) parts_.routes.remove(prefix);
   given_up_.clear();
-  if (auto done = parts_.routes.commit(); !done) failed_.push_back(done.error().message);
-  for (const std::string& each : failed_) spdlog::error("reload: {}", each);
+  commit();
+}
+
+/// Now that what was given up has made room. A peer that still lacks a route is remembered.
+void PeerReload::retry_refused() {
+  if (refused_.empty()) return;
+  for (const auto& [id, prefix] : std::exchange(refused_, {})) {
+    const PeerProfile* const peer = parts_.book.find(id);
+    if (peer == nullptr || !std::ranges::count(peer->allowed_ips, prefix)) continue;
+    const auto added = parts_.routes.add(prefix, Target::peer(id));
+    if (added) continue;
+    parts_.routes.remove(prefix);  // who had it before has it no more
+    parts_.book.unrouted.insert(id.value);
+    failed_.push_back(fmt::format("peers.{}.allowed_ips: {}: {}", peer->name, to_string(prefix),
+                                  added.error().message));
+  }
+  commit();
+}
+
+/// Ids of removed peers are held back while workers may still find a route to them.
+void PeerReload::commit() {
+  uncommitted_.reset();
+  if (auto done = parts_.routes.commit(); !done)
+    uncommitted_ = done.error();
+  else
+    parts_.book.release_removed();
 }
 
 }  // namespace jvpn::gateway

@@ -42,18 +42,27 @@ class PeerReload {
   std::optional<Error> refusal(const GatewayProfile& fresh, const std::string& file,
                                const PublicKey& own) const;
   /// Removes, changes, adds, in this order. Gives `{"added", "removed", "changed"}`, and under
-  /// "failed" whatever DPDK had no memory for: those routes are missing.
+  /// "failed" whatever DPDK had no memory for: that is missing until a reload that has it.
   nlohmann::json apply(Millis now, std::vector<admin::ConfiguredPeer> fresh);
 
  private:
   void remove(Millis now, PeerId id);
   void update(Millis now, const admin::PeerUpdate& update, admin::ConfiguredPeer peer);
   void add(Millis now, admin::ConfiguredPeer peer);
-  void add_routes(PeerId id, const PeerProfile& peer);
-  void commit_routes();
+  void add_routes(PeerId id);
+  void remove_given_up();
+  void retry_refused();
+  void commit();
+
+  struct Refused {
+    PeerId id;
+    Prefix prefix;
+  };
 
   PeerReloadParts parts_;
   std::vector<Prefix> given_up_;  ///< by peers that had them
+  std::vector<Refused> refused_;  ///< by the table, while routes that are given up took the room
+  std::optional<Error> uncommitted_;
   std::vector<std::string> failed_;
 };
 

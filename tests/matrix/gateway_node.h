@@ -58,6 +58,7 @@ class GatewayNode {
 
   SessionEngine& engine() { return loop_->engine(); }
   SessionTable& sessions() { return gateway_.dataplane().sessions(); }
+  RouteTable& routes() { return gateway_.dataplane().routes(); }
   const EventBook& events() const { return book_; }
   EventLogStatus log_status() const { return log_->status(); }
   uint64_t drops(Drop reason) const { return gateway_.drops(reason); }

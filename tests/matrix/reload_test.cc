@@ -1,9 +1,14 @@
 // What an operator's reload does to peers: the shipping control loop and workers, under traffic.
+#include <cstdlib>
 #include <fstream>
+#include <memory>
+#include <set>
 
 #include <nlohmann/json.hpp>
+#include <rte_rcu_qsbr.h>
 #include <unistd.h>
 
+#include "control/gateway/peer_book.h"
 #include "tests/matrix/rig.h"
 #include "tests/support/rooms.h"
 
@@ -30,6 +35,22 @@ struct ReloadPeers : testing::Test {
   /// What the gateway's peers are, by name, in the answer to a reload.
   static nlohmann::json counts(size_t added, size_t removed, size_t changed) {
     return {{"added", added}, {"removed", removed}, {"changed", changed}};
+  }
+  /// So many host addresses of a network of their own.
+  static std::vector<Prefix> hosts(uint8_t network, uint8_t count) {
+    std::vector<Prefix> all;
+    for (uint8_t i = 0; i < count; ++i) all.push_back({IpAddress::v4({10, 1, network, i}), 32});
+    return all;
+  }
+  Target route_to(const Prefix& host) {
+    uint32_t word;
+    __builtin_memcpy(&word, host.address.bytes.data(), sizeof word);
+    return rig.gateway().routes().lookup_v4(word);
+  }
+  void give_first(const std::vector<Prefix>& more) {
+    std::vector<Prefix>& all = peers()[0].inner_addresses;
+    all.resize(1);
+    all.insert(all.end(), more.begin(), more.end());
   }
   /// Reloads while the client sends; every packet of it is answered.
   nlohmann::json reload_beside(size_t client) {
@@ -180,6 +201,82 @@ TEST_F(ReloadPeers, IdsAreUsedAgainWhenAllWereGivenOut) {
   }
   EXPECT_EQ(rig.at_gateway(1), other);
   EXPECT_TRUE(rig.serves(1));
+}
+
+// There is room for 64 host routes.
+
+TEST_F(ReloadPeers, RoutesThatFitOnlyOnceTheOldOnesAreGoneAreSet) {
+  rig.connect(0);
+  give_first(hosts(1, 40));
+  reload();
+  give_first(hosts(2, 40));
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 1)) << "and nothing failed";
+  for (const Prefix& host : hosts(1, 40)) EXPECT_EQ(route_to(host), Target{}) << to_string(host);
+  for (const Prefix& host : hosts(2, 40))
+    EXPECT_EQ(route_to(host), Target::peer(PeerId{0})) << to_string(host);
+  EXPECT_TRUE(rig.serves(0));
+}
+
+TEST_F(ReloadPeers, ARouteThatWasRefusedIsTriedAgainByTheNextReload) {
+  rig.connect(0);
+  for (const Prefix& host : hosts(1, 50))  // as neighbours would
+    ASSERT_TRUE(rig.gateway().routes().add(host, Target::glean(2)));
+  give_first(hosts(2, 40));
+  EXPECT_FALSE(reload()["reloaded"]["peers"]["failed"].empty());
+  EXPECT_FALSE(reload()["reloaded"]["peers"]["failed"].empty()) << "still so, and still told";
+  for (const Prefix& host : hosts(1, 50)) rig.gateway().routes().remove(host);
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 0)) << "and nothing failed";
+  for (const Prefix& host : hosts(2, 40))
+    EXPECT_EQ(route_to(host), Target::peer(PeerId{0})) << to_string(host);
+}
+
+TEST_F(ReloadPeers, AllPeersOfAFullGatewayAreReplacedAtOnce) {
+  const EnginePeer model = peers()[1];
+  const auto fill = [&](uint8_t network) {
+    peers().clear();
+    const std::vector<Prefix> own = hosts(network, 16);
+    for (uint8_t i = 0; i < 16; ++i) {  // limits.sessions of the gateway
+      EnginePeer peer = model;
+      peer.name = "p" + std::to_string(network) + "_" + std::to_string(i);
+      peer.public_key[30] = network;
+      peer.public_key[31] = i;
+      peer.inner_addresses = {own[i]};
+      peers().push_back(peer);
+    }
+  };
+  fill(1);
+  EXPECT_EQ(reload()["reloaded"]["peers"], counts(16, 2, 0));
+  for (uint8_t network = 2; network < 6; ++network) {
+    fill(network);
+    EXPECT_EQ(reload()["reloaded"]["peers"], counts(16, 16, 0));
+    std::set<uint32_t> ids;
+    for (const Prefix& host : hosts(network, 16)) ids.insert(route_to(host).bits);
+    EXPECT_EQ(ids.size(), 16U);
+    EXPECT_EQ(*ids.rbegin(), 15U) << "each leads to its peer";
+    for (const Prefix& host : hosts(network - 1, 16)) EXPECT_EQ(route_to(host), Target{});
+  }
+}
+
+TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
+  const size_t bytes = rte_rcu_qsbr_get_memsize(1);
+  std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64),
+                                                     &std::free);
+  auto* const rcu = static_cast<rte_rcu_qsbr*>(memory.get());
+  ASSERT_EQ(rte_rcu_qsbr_init(rcu, 1), 0);
+  Reclaimer reclaimer(rcu);
+  GatewayProfile profile;
+  profile.limits.sessions = 1;
+  profile.peers.resize(1);
+  EngineConfig config;
+  config.peers.resize(1);
+  PeerBook book(profile, config, reclaimer);
+  book.remove(PeerId{0});
+  reclaimer.flush();
+  EXPECT_EQ(book.room(), 0U);
+  EXPECT_FALSE(book.add({})) << "no commit took its routes from the workers";
+  book.release_removed();
+  EXPECT_EQ(book.room(), 1U);
+  EXPECT_EQ(book.add({}), PeerId{0});
 }
 
 }  // namespace
