@@ -275,6 +275,25 @@ TEST_F(PrivateNetwork, GuardsFollowAChangedProfileAndOtherClientsKeepTheirs) {
   });
 }
 
+TEST_F(PrivateNetwork, HostIsClosedWhileNothingIsMissing) {
+  run([] {
+    const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("::/0"), prefix("10.99.0.0/24")};
+    const std::vector<Endpoint> endpoints{endpoint("198.51.100.1:51900")};
+    const auto closed = [&] { return host_is_closed("jvpn0", allowed, endpoints); };
+    EXPECT_FALSE(closed());
+    for (const char* loss :
+         {"ip route flush table 51900", "ip -6 route flush table 51900", "ip rule del pref 5190",
+          "ip rule del pref 5191", "ip -6 rule del pref 5192",
+          "ip route del unreachable 10.99.0.0/24 metric $(ip route show 10.99.0.0/24 | "
+          "sed 's/.*metric //')"}) {
+      ASSERT_TRUE(TunnelInterface::create("jvpn0", allowed, endpoints));
+      EXPECT_TRUE(closed());
+      output_of(loss);
+      EXPECT_FALSE(closed()) << loss;
+    }
+  });
+}
+
 TEST_F(PrivateNetwork, TwoClientsTakeTwoTables) {
   run([] {
     const auto start = [](const char* name) {

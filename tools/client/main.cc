@@ -69,6 +69,20 @@ int release(const Words& words) {
   return 0;
 }
 
+/// After a failure.
+void log_what_is_closed(const ClientProfile& profile, const std::string& profile_path) {
+  const auto& gateway = profile.gateway;
+  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, gateway.endpoints))
+    spdlog::warn(
+        "what the profile routes into the tunnel stays unreachable; `jvpn-client --release {}` "
+        "opens it",
+        profile_path);
+  else
+    spdlog::error(
+        "NOT closed: unreachable routes or rules are missing, so what the profile routes into the "
+        "tunnel may leave without it");
+}
+
 int run(const Words& words) {
   const std::string& profile_path = words.profile;
   const std::string unprotected = keep_memory_private();
@@ -87,16 +101,14 @@ int run(const Words& words) {
   events::EventLog events(events::event_options(
       loaded->profile, "jvpn-client", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
+  const ClientProfile profile = loaded->profile;
   auto client = control::Client::create(std::move(loaded).value(), events);
   const auto at_stop = words.stay_closed ? control::AtStop::kStayClosed : control::AtStop::kRelease;
   const auto done = client ? (*client)->run(signals.get(), at_stop) : Result<void>(client.error());
   events.close();
   if (done) return 0;
   spdlog::error("{}", done.error().message);
-  spdlog::warn(
-      "what the profile routes into the tunnel stays unreachable; `jvpn-client --release "
-      "{}` opens it",
-      profile_path);
+  log_what_is_closed(profile, profile_path);
   return kRuntimeFailure;
 }
 

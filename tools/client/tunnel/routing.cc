@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 
 namespace jvpn::client::tunnel {
@@ -76,6 +77,18 @@ bool lists(const std::vector<T>& all, const T& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
+/// What of the plan the host lacks, as people name it.
+std::vector<std::string> lacking(const Found& found, const RoutingPlan& plan) {
+  std::vector<std::string> names;
+  for (const netlink::Route& guard : plan.guards)
+    if (!lists(found.guards, guard)) names.push_back("unreachable route " + to_string(guard.to));
+  for (const netlink::Rule& rule : plan.rules)
+    if (!lists(found.rules, rule))
+      names.push_back((rule.family == Family::kIpv4 ? "IPv4 rule " : "IPv6 rule ") +
+                      std::to_string(rule.priority));
+  return names;
+}
+
 }  // namespace
 
 uint32_t routing_mark(uint32_t slot) {
@@ -144,6 +157,14 @@ Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, 
     if (!lists(plan.guards, guard))
       if (auto removed = netlink.remove_route(guard); !removed) return removed;
   return {};
+}
+
+Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> allowed_ips,
+                          std::span<const Endpoint> endpoints, uint32_t metric) {
+  const auto found = find_ours(netlink, metric);
+  if (!found) return found.error();
+  const uint32_t slot = found->slots.empty() ? 0 : *found->slots.begin();
+  return lacking(*found, plan_routing(allowed_ips, endpoints, metric, slot)).empty();
 }
 
 Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric) {

@@ -59,6 +59,10 @@ Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, 
 /// were.
 Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric);
 
+/// Whether the host has all guards and rules that a client with these settings sets.
+Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> allowed_ips,
+                          std::span<const Endpoint> endpoints, uint32_t metric);
+
 /// The routes through the device that the guards stand beside; they go with it.
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device);
 /// Bounds what takes these routes to an MTU below the device's; 0: lifts the bound.

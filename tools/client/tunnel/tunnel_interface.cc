@@ -99,4 +99,12 @@ Result<size_t> release_guards(const std::string& interface) {
   return remove_guards(**netlink, guard_metric(interface));
 }
 
+bool host_is_closed(const std::string& interface, std::span<const Prefix> allowed_ips,
+                    std::span<const Endpoint> endpoints) {
+  const auto netlink = netlink::Netlink::open();
+  if (!netlink) return false;
+  const auto stand = guards_stand(**netlink, allowed_ips, endpoints, guard_metric(interface));
+  return stand && *stand;
+}
+
 }  // namespace jvpn::client::tunnel

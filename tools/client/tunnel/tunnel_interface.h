@@ -63,4 +63,9 @@ class TunnelInterface {
 /// were. Fails while the interface is there: its client runs.
 Result<size_t> release_guards(const std::string& interface);
 
+/// Whether all guards and rules of such a client stand, so that nothing leaves without the tunnel.
+/// False when the host can't be asked.
+bool host_is_closed(const std::string& interface, std::span<const Prefix> allowed_ips,
+                    std::span<const Endpoint> endpoints);
+
 }  // namespace jvpn::client::tunnel
