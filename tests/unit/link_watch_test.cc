@@ -3,13 +3,16 @@
 #include "tools/client/underlays/link_watch.h"
 
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <poll.h>
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
+#include "tools/client/underlays/udp_socket.h"
 #include "tools/client/underlays/underlay.h"
 
 namespace jvpn {
@@ -174,6 +177,26 @@ TEST_F(PrivateNetwork, AnotherDevicesAddressIsNoWayOut) {
     const auto path = underlay.path_to(kNeighbor4);
     ASSERT_FALSE(path);
     EXPECT_TRUE(names(path.error().message, "wan1: no address")) << path.error().message;
+  });
+}
+
+TEST_F(PrivateNetwork, PacketsOverTheDevicesMtuDontEndSegmentation) {
+  run([] {
+    auto socket = UdpSocket::open({"wan0", Family::kIpv4, std::nullopt, std::nullopt, 0});
+    ASSERT_TRUE(socket) << socket.error().message;
+    const SocketAddress to = SocketAddress::from(kNeighbor4, 0);
+    std::vector<uint8_t> bytes(5'000);
+    const auto packet = [&](size_t at, size_t size) { return std::span(bytes).subspan(at, size); };
+    // A run of three, whose last is shorter and fits; then two that fit.
+    const std::vector<std::span<uint8_t>> packets{packet(0, 1'400), packet(1'400, 1'400),
+                                                  packet(2'800, 600), packet(3'500, 500),
+                                                  packet(4'000, 500)};
+    output_of("ip link set wan0 mtu 1000");
+    const auto sent = socket->send(to, packets);
+    EXPECT_EQ(sent.taken, 5U);
+    EXPECT_EQ(sent.too_big, 2U);
+    EXPECT_EQ(sent.failed, 0U);
+    EXPECT_TRUE(socket->segments());
   });
 }
 

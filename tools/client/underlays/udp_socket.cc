@@ -58,8 +58,9 @@ Result<void> bind_source(const FileDescriptor& fd, const UdpSocket::Options& opt
   return {};
 }
 
+// EMSGSIZE, or EINVAL before Linux 6.14: the run's packets are over the device's MTU.
 bool offload_refused(int error) {
-  return error == EIO || error == EINVAL || error == EOPNOTSUPP;
+  return error == EIO || error == EINVAL || error == EOPNOTSUPP || error == EMSGSIZE;
 }
 
 /// Arguments of one sendmmsg.
@@ -167,18 +168,22 @@ UdpSocket::Sent UdpSocket::send(const SocketAddress& remote,
                                 std::span<const std::span<uint8_t>> packets) {
   Sent sent;
   bool whole = segments_;
+  size_t refused = packets.size();  // the first packet of the refused run
   while (sent.taken < packets.size()) {
+    const size_t first = sent.taken;
     SendCall call;
     for (size_t at = sent.taken; at < packets.size() && call.count < kRunsPerCall;
          at += call.runs[call.count - 1].count)
       call.add(next_run(packets.subspan(at), whole), packets[at].data(), remote);
     const int done = ::sendmmsg(fd(), call.headers.data(), call.count, MSG_DONTWAIT);
     for (int i = 0; i < done; ++i) sent.taken += call.runs[static_cast<size_t>(i)].count;
-    if (done > 0 && !whole) segments_ = false;  // one by one it takes them
+    // Alone it takes the very packet that it refused in a run: the run was the reason.
+    if (done > 0 && first == refused) segments_ = false;
     if (done > 0 || (done < 0 && errno == EINTR)) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return sent;
     if (call.runs[0].count > 1 && offload_refused(errno)) {
       whole = false;  // the kernel can't, or its segments are over the device's MTU
+      refused = first;
       continue;
     }
     (errno == EMSGSIZE ? sent.too_big : sent.failed) += call.runs[0].count;

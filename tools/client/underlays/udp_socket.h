@@ -84,6 +84,8 @@ class UdpSocket {
 
   int fd() const { return fd_.get(); }
   uint16_t local_port() const { return local_port_; }
+  /// Whole runs go to the kernel in one piece; false once it showed that it can't cut them.
+  bool segments() const { return segments_; }
 
   /// What became of packets handed to send().
   struct Sent {
@@ -101,7 +103,7 @@ class UdpSocket {
   UdpSocket() = default;
   FileDescriptor fd_;
   uint16_t local_port_ = 0;
-  bool segments_ = true;  ///< UDP_SEGMENT works; false after the kernel refused it
+  bool segments_ = true;
 };
 
 /// Our address on the way to a remote, as a connected throw-away socket has it.
