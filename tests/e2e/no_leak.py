@@ -122,6 +122,13 @@ with scenario(240) as s:
     s.expect("attached", both_attached, within=20)
     s.expect("the server answers inside", pings("client", SERVER4))
     leaks.none("attached")
+    wide = (("", "0.0.0.0/1", "192.0.2.1"), ("", "128.0.0.0/1", "192.0.2.1"),
+            ("-6", "::/1", "2001:db8::1"), ("-6", "8000::/1", "2001:db8::1"))
+    for family, prefix, router in wide:
+        ip("client", f"{family} route add {prefix} via {router} dev wan0")
+    leaks.none("beside routes to each half of the addresses, as DHCP may hand them out")
+    for family, prefix, router in wide:
+        ip("client", f"{family} route del {prefix} via {router} dev wan0")
     for link in ("wan1", "wan2"):
         planned_jump(link)
         s.expect(f"on {link}", lambda link=link: active_link() == link, within=5)
@@ -152,6 +159,15 @@ with scenario(240) as s:
     GATEWAY.stop(signal.SIGKILL)
     s.expect("the client notices", lambda: not CLIENT.attached(), within=15)
     leaks.none("without a gateway")
+    for family in ("", "-6"):
+        for what in ("rule del pref 5191", "rule del pref 5192", "route flush table 51900"):
+            ip("client", f"{family} {what}")
+    s.expect("rules and routes that somebody took away are set again",
+             lambda: all(f"{priority}:" in ip("client", f"{family} rule show")
+                         and "unreachable" in ip("client", f"{family} route show table 51900")
+                         for family in ("", "-6") for priority in (5191, 5192)), within=5)
+    leaks = Leaks(s)
+    leaks.none("after that")
     start_gateway()
     s.expect("attached again", both_attached, within=60)
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
@@ -49,9 +50,10 @@ TEST(RoutingPlanTest, FullTunnelGoesByItsOwnTable) {
   EXPECT_EQ(plan.guards[2].table, routing_mark(3));
   ASSERT_EQ(plan.rules.size(), 5U);  // v4: endpoint, suppress, mark; v6: suppress, mark
   EXPECT_EQ(plan.rules[0].udp_to, endpoints[0]);
-  EXPECT_EQ(plan.rules[1].suppress_up_to, 0);
+  EXPECT_EQ(plan.rules[1].suppress_up_to, 7);
   EXPECT_EQ(plan.rules[2].not_mark, routing_mark(3));
   EXPECT_EQ(plan.rules[3].family, Family::kIpv6);
+  EXPECT_EQ(plan.rules[3].suppress_up_to, 6);
 }
 
 TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
@@ -275,6 +277,27 @@ TEST_F(PrivateNetwork, GuardsFollowAChangedProfileAndOtherClientsKeepTheirs) {
   });
 }
 
+TEST_F(PrivateNetwork, RoutesWiderThanLocalNetworksDontGoBeforeTheTunnel) {
+  run([] {
+    output_of("ip route add 0.0.0.0/1 dev wan0; ip route add 128.0.0.0/1 dev wan0");
+    output_of("ip -6 route add ::/1 dev wan0; ip -6 route add 2000::/3 dev wan0");
+    output_of("ip route add 10.0.0.0/8 dev wan0; ip -6 route add fc00::/7 dev wan0");
+    const auto leaves = [](const char* address) {
+      return output_of(std::string("ip route get ") + address).find("dev wan0") !=
+             std::string::npos;
+    };
+    for (const char* far : {"203.0.113.5", "9.9.9.9", "2620:fe::9"}) EXPECT_TRUE(leaves(far));
+    const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("::/0")};
+    const auto tunnel =
+        TunnelInterface::create("jvpn0", allowed, std::vector{endpoint("198.51.100.1:51900")});
+    ASSERT_TRUE(tunnel) << tunnel.error().message;
+    for (const char* far : {"203.0.113.5", "9.9.9.9", "2620:fe::9"}) EXPECT_FALSE(leaves(far));
+    for (const char* local : {"192.0.2.7", "10.1.2.3", "2001:db8::7", "fd00::7"})
+      EXPECT_TRUE(leaves(local)) << local;
+    EXPECT_TRUE(leaves("198.51.100.1 ipproto udp dport 51900")) << "the gateway";
+  });
+}
+
 TEST_F(PrivateNetwork, HostIsClosedWhileNothingIsMissing) {
   run([] {
     const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("::/0"), prefix("10.99.0.0/24")};
@@ -291,6 +314,40 @@ TEST_F(PrivateNetwork, HostIsClosedWhileNothingIsMissing) {
       output_of(loss);
       EXPECT_FALSE(closed()) << loss;
     }
+  });
+}
+
+TEST_F(PrivateNetwork, WhatSomebodyTakesAwayIsSetAgain) {
+  run([] {
+    const std::vector<Prefix> allowed{prefix("0.0.0.0/0"), prefix("::/0"), prefix("10.99.0.0/24")};
+    const std::vector<Endpoint> endpoints{endpoint("198.51.100.1:51900")};
+    auto created = TunnelInterface::create("jvpn0", allowed, endpoints);
+    ASSERT_TRUE(created) << created.error().message;
+    TunnelInterface& tunnel = **created;
+    const auto restored = [&] {
+      pollfd one{tunnel.guards_descriptor(), POLLIN, 0};
+      EXPECT_GT(::poll(&one, 1, 5'000), 0) << "not announced";
+      const auto names = tunnel.restore();
+      EXPECT_TRUE(names) << names.error().message;
+      return names ? names->size() : 0;
+    };
+    const auto take_away = [] {
+      output_of("ip rule del pref 5191; ip -6 rule del pref 5192; ip route flush table 51900");
+      output_of("ip -6 route flush table 51900; ip route flush 10.99.0.0/24");
+    };
+    const auto ours = [] {
+      return output_of(std::string("(") + kRouting + ") | grep 'proto 190'");
+    };
+    const std::string closed = ours();
+    take_away();
+    EXPECT_EQ(restored(), 5U) << "two rules, three guards";
+    EXPECT_EQ(ours(), closed);
+
+    ASSERT_TRUE(tunnel.configure({prefix("10.77.0.2/32"), prefix("fd77::2/128")}, 1'420));
+    const std::string attached = ours();
+    take_away();
+    EXPECT_EQ(restored(), 8U) << "and three routes";
+    EXPECT_EQ(ours(), attached);
   });
 }
 

@@ -23,7 +23,8 @@ constexpr uint64_t kSignalTag = 1;
 constexpr uint64_t kTunTag = 2;
 constexpr uint64_t kAdminTag = 3;
 constexpr uint64_t kLinksTag = 4;
-static_assert(kLinksTag < SocketWatch::kFirstTag);
+constexpr uint64_t kGuardsTag = 5;
+static_assert(kGuardsTag < SocketWatch::kFirstTag);
 
 session::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
                                     std::optional<PresharedKey> preshared) {
@@ -135,6 +136,7 @@ Result<void> Client::open_admin(admin::LoadedClient loaded) {
 Result<void> Client::watch_descriptors() {
   if (auto added = loop_.add(signals_, kSignalTag); !added) return added;
   if (auto added = loop_.add(tunnel_->tun().fd(), kTunTag); !added) return added;
+  if (auto added = loop_.add(tunnel_->guards_descriptor(), kGuardsTag); !added) return added;
   return loop_.add(paths_->descriptor(), kLinksTag);
 }
 
@@ -186,6 +188,8 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
     case kLinksTag:
       if (paths_->take(now)) look_at_paths(now);
       return;
+    case kGuardsTag:
+      return restore_guards();
     default:
       return serve_socket(ready, now);
   }
@@ -195,6 +199,16 @@ void Client::serve_socket(const EventLoop::Ready& ready, Millis now) {
   const SocketWatch::Source source = SocketWatch::source(ready.tag);
   if (ready.writable) outbound_->resume();
   if (ready.readable) inbound_->pump(underlays_[source.underlay], source.family, now);
+}
+
+void Client::restore_guards() {
+  const auto restored = tunnel_->restore();
+  if (!restored)
+    return spdlog::error("NOT closed: a rule or route of the tunnel's was taken away: {}",
+                         restored.error().message);
+  for (const std::string& name : *restored)
+    spdlog::warn("{}: somebody took {} away; set again (README: systemd-networkd)",
+                 tunnel_->tun().name(), name);
 }
 
 void Client::take_signal() {

@@ -55,6 +55,7 @@ class Client {
   void serve(const EventLoop::Ready& ready, Millis now);
   void serve_socket(const EventLoop::Ready& ready, Millis now);
   void take_signal();
+  void restore_guards();
   void look_at_paths(Millis now);
   void run_what_is_due(Millis now);
 

@@ -14,6 +14,10 @@ constexpr uint32_t kFirstTable = 51'900;
 constexpr uint32_t kFirstPriority = 5'190;  // before rules that the kernel numbers by itself
 constexpr uint32_t kRulesPerSlot = 3;
 constexpr uint32_t kSlots = 64;
+// Routes of main that are wider than any local network, as 0.0.0.0/1 and 128.0.0.0/1, would go
+// before a default route of ours. 10.0.0.0/8 and fc00::/7 still do.
+constexpr uint8_t kWiderThanLocalV4 = 7;
+constexpr uint8_t kWiderThanLocalV6 = 6;
 constexpr uint32_t kWorstMetrics = 0x8000'0000;  // and those above
 
 netlink::Rule rule_to(Family family, uint32_t priority, uint32_t table) {
@@ -34,7 +38,8 @@ void plan_rules(RoutingPlan& plan, Family family, uint8_t shortest,
     plan.rules.push_back(rule);
   }
   netlink::Rule suppress = rule_to(family, priority + 1, kMainTable);
-  suppress.suppress_up_to = shortest;
+  suppress.suppress_up_to =
+      std::max(shortest, family == Family::kIpv4 ? kWiderThanLocalV4 : kWiderThanLocalV6);
   plan.rules.push_back(suppress);
   netlink::Rule unmarked = rule_to(family, priority + 2, routing_mark(slot));
   unmarked.not_mark = routing_mark(slot);
@@ -178,6 +183,29 @@ Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int 
   for (const netlink::Route& guard : plan.guards)
     if (auto added = netlink.add_route({guard.to, device, guard.table}); !added) return added;
   return {};
+}
+
+Result<std::vector<std::string>> restore_routing(netlink::Netlink& netlink, const RoutingPlan& plan,
+                                                 uint32_t metric, std::optional<int> device,
+                                                 uint16_t mtu) {
+  const auto found = find_ours(netlink, metric);
+  if (!found) return found.error();
+  std::vector<std::string> restored = lacking(*found, plan);
+  if (!restored.empty())
+    if (const auto set = install_guards(netlink, plan, metric); !set) return set.error();
+  if (!device) return restored;
+  const auto routes = netlink.our_routes();
+  if (!routes) return routes.error();
+  for (const netlink::Route& guard : plan.guards) {
+    const bool there = std::any_of(routes->begin(), routes->end(), [&](const netlink::Route& r) {
+      return r.to == guard.to && r.table == guard.table && r.device == *device;
+    });
+    if (there) continue;
+    if (const auto added = netlink.add_route({guard.to, *device, guard.table, 0, mtu}); !added)
+      return added.error();
+    restored.push_back("route " + to_string(guard.to));
+  }
+  return restored;
 }
 
 Result<void> bound_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device,

@@ -6,7 +6,7 @@
 // a rule for the way back in place of a netfilter mark):
 //   1. UDP to the gateway's endpoint → main, so that strict rp_filter finds the underlay for
 //   answers
-//   2. any → main, but for routes as short as the covering prefixes
+//   2. any → main, but for routes as short as the covering prefixes, or wider than a local network
 //   3. packets without our firewall mark → our table
 // The tunnel's sockets carry the mark. All other prefixes are plain routes of the main table.
 //
@@ -18,7 +18,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -65,6 +67,11 @@ Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> all
 
 /// The routes through the device that the guards stand beside; they go with it.
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device);
+/// Adds what the host lacks of guards, rules and, with a device, of the routes through it, bounded
+/// to `mtu`. Names what that was.
+Result<std::vector<std::string>> restore_routing(netlink::Netlink& netlink, const RoutingPlan& plan,
+                                                 uint32_t metric, std::optional<int> device,
+                                                 uint16_t mtu);
 /// Bounds what takes these routes to an MTU below the device's; 0: lifts the bound.
 Result<void> bound_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device,
                           uint16_t mtu);

@@ -23,6 +23,9 @@ Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(
   auto netlink = netlink::Netlink::open();
   if (!netlink) return netlink.error();
   tunnel->netlink_ = std::move(netlink).value();
+  auto watch = GuardWatch::open();
+  if (!watch) return watch.error();
+  tunnel->watch_ = std::move(watch).value();
   if (const auto set = tunnel->set_guards(name, allowed_ips, endpoints); !set) return set.error();
   auto tun = Tun::create(name);
   if (!tun) return tun.error();
@@ -84,6 +87,12 @@ Result<void> TunnelInterface::configure(std::vector<Prefix> addresses, uint16_t 
   if (auto added = add_routes(*netlink_, plan_, tun_->index()); !added) return added;
   routed_ = true;
   return {};
+}
+
+Result<std::vector<std::string>> TunnelInterface::restore() {
+  if (!watch_->take()) return std::vector<std::string>{};
+  const auto device = routed_ ? std::optional(tun_->index()) : std::nullopt;
+  return restore_routing(*netlink_, plan_, guard_metric_, device, routes_mtu_);
 }
 
 Result<void> TunnelInterface::release() {

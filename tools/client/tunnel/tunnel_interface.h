@@ -12,6 +12,7 @@
 #include "common/ip.h"
 #include "common/result.h"
 #include "tools/client/netlink/netlink.h"
+#include "tools/client/tunnel/guard_watch.h"
 #include "tools/client/tunnel/routing.h"
 #include "tools/client/tunnel/tun.h"
 
@@ -38,6 +39,10 @@ class TunnelInterface {
   /// What takes the tunnel's routes may be smaller than the device's MTU, which IPv6 bounds: the
   /// kernel then makes smaller TCP segments, and fragments what comes from this host. 0: no bound.
   Result<void> bound_routes(uint16_t mtu);
+  /// Readable when a rule or route of a client's may have been taken away; then restore().
+  int guards_descriptor() const { return watch_->fd(); }
+  /// Sets again what somebody took away of guards, rules and routes; names it. Empty: nothing.
+  Result<std::vector<std::string>> restore();
   /// Takes guards and rules away: from then on the host's traffic goes where it went before.
   Result<void> release();
 
@@ -48,6 +53,7 @@ class TunnelInterface {
   Result<void> set_guards(const std::string& name, std::span<const Prefix> allowed_ips,
                           std::span<const Endpoint> endpoints);
 
+  std::unique_ptr<GuardWatch> watch_;  ///< opened before the guards are set: misses nothing
   uint32_t guard_metric_ = 0;
   RoutingPlan plan_;
   std::optional<uint32_t> routing_slot_;
