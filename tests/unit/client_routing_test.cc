@@ -1,7 +1,5 @@
 // The client's routes and rules as a plan, and on a real kernel in a namespace of the test's own.
 // The latter is skipped without the right to make one.
-#include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -10,10 +8,8 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
-#include "tools/client/control/interface_name.h"
 #include "tools/client/tunnel/routing.h"
 #include "tools/client/tunnel/tunnel_interface.h"
-#include "tools/client/underlays/dialer.h"
 #include "tools/client/underlays/underlay.h"
 
 namespace jvpn {
@@ -63,57 +59,6 @@ TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
   EXPECT_EQ(plan.guards[0].table, routing_mark(0));
   EXPECT_EQ(plan.guards[1].table, 254U);
   EXPECT_EQ(plan.rules.at(1).suppress_up_to, 8);
-}
-
-// --- whose guards to release ---
-
-TEST(InterfaceNameTest, NothingElseOfAProfileMatters) {
-  const auto read = [](const std::string& text) {
-    const std::string path = testing::TempDir() + "jvpn_interface_name.yaml";
-    std::ofstream(path) << text;
-    const auto name = read_interface_name(path);
-    std::remove(path.c_str());
-    return name ? *name : "error: " + name.error().message;
-  };
-  EXPECT_EQ(read("role: client\ninterface: {name: jvpn7, mtu: many, color: 3}\n"
-                 "crypto: {private_key_file: /nowhere}\n"),
-            "jvpn7");
-  EXPECT_EQ(read("interface: {name: jvpn7}\ninterface: {name: jvpn8}\n").find("error"),
-            std::string::npos);
-  for (const char* bad : {"", "interface: jvpn7\n", "interface: {name: [a]}\n", "[1, 2", "- x\n",
-                          "interface: {name: sixteen_letters_}\n", "interface: {name: ''}\n"})
-    EXPECT_EQ(read(bad).rfind("error: ", 0), 0U) << bad;
-  EXPECT_FALSE(read_interface_name("/nowhere/client.yaml"));
-}
-
-// --- which path to dial ---
-
-TEST(DialerTest, EveryEndpointOverEveryUnderlayRoundAndRound) {
-  const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:1"), endpoint("[2001:db8::1]:2")};
-  Dialer dialer(2, endpoints, Millis{5'000}, [](size_t n, const Endpoint& remote) -> Result<Path> {
-    if (n == 0 && remote.address.is_v6()) return Error{"no IPv6 on 0"};
-    return Path{static_cast<uint16_t>(n), {}, remote};
-  });
-  EXPECT_EQ(dialer.due(), Millis{0});
-  std::vector<std::pair<int, uint16_t>> tried;
-  for (uint64_t t = 0; t < 4; ++t) {
-    const auto path = dialer.next(Millis{t});
-    ASSERT_TRUE(path);
-    tried.emplace_back(path->interface, path->remote.port);
-    EXPECT_EQ(dialer.due(), Millis{t + 5'000});
-  }
-  const std::vector<std::pair<int, uint16_t>> expected{{0, 1}, {1, 1}, {1, 2}, {0, 1}};
-  EXPECT_EQ(tried, expected);
-  dialer.attached();
-  EXPECT_EQ(dialer.due(), Millis{UINT64_MAX});
-}
-
-TEST(DialerTest, NoWayOutIsTriedAgainSoon) {
-  Dialer dialer(1, {endpoint("192.0.2.1:1")}, Millis{5'000},
-                [](size_t, const Endpoint&) -> Result<Path> { return Error{"no route"}; });
-  EXPECT_FALSE(dialer.next(Millis{10}));
-  EXPECT_EQ(dialer.due(), Millis{1'010});
-  EXPECT_EQ(dialer.findings(), std::vector<std::string>{"no route"});
 }
 
 // --- a real kernel ---
@@ -295,6 +240,22 @@ TEST_F(PrivateNetwork, RoutesWiderThanLocalNetworksDontGoBeforeTheTunnel) {
     for (const char* local : {"192.0.2.7", "10.1.2.3", "2001:db8::7", "fd00::7"})
       EXPECT_TRUE(leaves(local)) << local;
     EXPECT_TRUE(leaves("198.51.100.1 ipproto udp dport 51900")) << "the gateway";
+  });
+}
+
+TEST_F(PrivateNetwork, RoutesThatGoBeforeAGuardAreNamed) {
+  run([] {
+    output_of("ip route add 10.99.0.0/24 dev wan0 metric 100; ip route add 10.99.0.0/25 dev wan0");
+    output_of(
+        "ip -6 route add fd99::/64 dev wan0 metric 50; ip route add unreachable 10.98.0.0/24");
+    const std::vector<Prefix> allowed{prefix("10.98.0.0/24"), prefix("10.99.0.0/24"),
+                                      prefix("fd99::/64"), prefix("10.97.0.0/24")};
+    const auto tunnel = TunnelInterface::create("jvpn0", allowed, {});
+    ASSERT_TRUE(tunnel) << tunnel.error().message;
+    const auto before = (*tunnel)->routes_before_guards();
+    ASSERT_TRUE(before) << before.error().message;
+    EXPECT_EQ(*before,
+              (std::vector<std::string>{"10.99.0.0/24 metric 100", "fd99::/64 metric 50"}));
   });
 }
 

@@ -77,6 +77,13 @@ Result<void> Client::create_data_path() {
                                                 gateway.endpoints);
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
+  const auto before = tunnel_->routes_before_guards();
+  if (!before) return before.error();
+  for (const std::string& route : *before)
+    spdlog::warn(
+        "NOT closed: another route to {} goes before the unreachable one, so its traffic leaves "
+        "without the tunnel while there is no session; remove it",
+        route);
   for (const UnderlayProfile& underlay : profile_.underlays)
     underlays_.emplace_back(static_cast<uint16_t>(underlays_.size()), underlay, tunnel_->mark());
   outbound_ = std::make_unique<dataplane::Outbound>(tunnel_->tun(), *data_path_, underlays_);

@@ -145,10 +145,11 @@ std::optional<Rule> parse_rule(const nlmsghdr* message) {
   return ours ? std::optional(rule) : std::nullopt;
 }
 
-// Reads one of our own routes back. nullopt: somebody else's.
-std::optional<Route> parse_route(const nlmsghdr* message) {
+// Reads a route of ours or of everybody else's. nullopt: not one of those.
+std::optional<Route> parse_route(const nlmsghdr* message, bool ours) {
   const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(message));
-  if (header->rtm_protocol != kOurProtocol) return std::nullopt;
+  if ((header->rtm_protocol == kOurProtocol) != ours) return std::nullopt;
+  if (!ours && header->rtm_type != RTN_UNICAST) return std::nullopt;
   Route route;
   route.to.address.family = header->rtm_family == AF_INET6 ? Family::kIpv6 : Family::kIpv4;
   route.to.length = header->rtm_dst_len;
@@ -354,14 +355,14 @@ Result<std::vector<Rule>> Netlink::our_rules() {
   return rules;
 }
 
-Result<std::vector<Route>> Netlink::our_routes() {
+Result<std::vector<Route>> Netlink::routes(bool ours) {
   std::vector<Route> routes;
   for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
     Request request(RTM_GETROUTE, 0);
     request.extra<rtmsg>().rtm_family = family;
     const auto done = dump(request.message(), "routes", [&](const nlmsghdr* message) {
       if (!is_of(message, family)) return;
-      if (const auto route = parse_route(message)) routes.push_back(*route);
+      if (const auto route = parse_route(message, ours)) routes.push_back(*route);
     });
     if (!done) return done.error();
   }

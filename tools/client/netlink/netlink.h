@@ -69,12 +69,15 @@ class Netlink {
 
   /// Those that carry our protocol number, whichever program run set them; routes of all tables.
   Result<std::vector<Rule>> our_rules();
-  Result<std::vector<Route>> our_routes();
+  Result<std::vector<Route>> our_routes() { return routes(true); }
+  /// Those of everybody else that lead anywhere.
+  Result<std::vector<Route>> other_routes() { return routes(false); }
   /// Does a routing table hold any route, of either family?
   Result<bool> table_has_routes(uint32_t table);
 
  private:
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+  Result<std::vector<Route>> routes(bool ours);
   Result<void> send(nlmsghdr* message, int flags, const std::string& what);
   ssize_t receive(std::span<uint8_t> buffer);
   /// `fine`: error numbers that say that the wanted state is there already.

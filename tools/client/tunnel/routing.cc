@@ -164,6 +164,22 @@ Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, 
   return {};
 }
 
+Result<std::vector<std::string>> routes_before_guards(netlink::Netlink& netlink,
+                                                      const RoutingPlan& plan) {
+  const auto routes = netlink.other_routes();
+  if (!routes) return routes.error();
+  std::vector<std::string> names;
+  for (const netlink::Route& route : *routes) {
+    const bool before =
+        std::any_of(plan.guards.begin(), plan.guards.end(), [&](const netlink::Route& guard) {
+          return guard.table == kMainTable && route.table == kMainTable && route.to == guard.to &&
+                 route.metric < guard.metric;
+        });
+    if (before) names.push_back(to_string(route.to) + " metric " + std::to_string(route.metric));
+  }
+  return names;
+}
+
 Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> allowed_ips,
                           std::span<const Endpoint> endpoints, uint32_t metric) {
   const auto found = find_ours(netlink, metric);

@@ -57,6 +57,12 @@ Result<uint32_t> claim_routing_slot(netlink::Netlink& netlink, uint32_t metric);
 /// them, that the plan doesn't have. Nothing of the plan is missing at any moment in between.
 Result<void> install_guards(netlink::Netlink& netlink, const RoutingPlan& plan, uint32_t metric);
 
+/// Routes of others in the main table that go before a guard there, as people name them: to the
+/// very prefix, by a better metric. What takes them leaves without the tunnel while the tunnel's
+/// own route is not there, and (IPv6, a metric below 1024) even beside it.
+Result<std::vector<std::string>> routes_before_guards(netlink::Netlink& netlink,
+                                                      const RoutingPlan& plan);
+
 /// Takes all guards of that metric away, and the rules that lead to them. How many routes those
 /// were.
 Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric);

@@ -39,6 +39,10 @@ class TunnelInterface {
   /// What takes the tunnel's routes may be smaller than the device's MTU, which IPv6 bounds: the
   /// kernel then makes smaller TCP segments, and fragments what comes from this host. 0: no bound.
   Result<void> bound_routes(uint16_t mtu);
+  /// Routes of others that go before a guard (routing.h); looked up at every call.
+  Result<std::vector<std::string>> routes_before_guards() {
+    return tunnel::routes_before_guards(*netlink_, plan_);
+  }
   /// Readable when a rule or route of a client's may have been taken away; then restore().
   int guards_descriptor() const { return watch_->fd(); }
   /// Sets again what somebody took away of guards, rules and routes; names it. Empty: nothing.
