@@ -9,6 +9,8 @@
 
 #include "tests/support/rooms.h"
 #include "tests/support/segment_builder.h"
+#include "tests/unit/private_network.h"
+#include "tools/client/control/client_host.h"
 #include "tools/client/dataplane/data_path.h"
 
 namespace jvpn {
@@ -350,6 +352,33 @@ TEST_F(DataPathTest, ActivityTellsAuthenticDataOnly) {
   EXPECT_EQ(far->activity().rx_packets, 1U);
   EXPECT_EQ(far->activity().rx_bytes, 29U);
   EXPECT_EQ(near->activity().tx_bytes, 29U + 30U);
+}
+
+TEST_F(PrivateNetwork, TheDeviceFollowsTheSizeOfTheActivePath) {
+  run([] {
+    auto tunnel =
+        std::move(TunnelInterface::create("jvpn0", std::vector{*Prefix::parse("10.9.0.0/24")},
+                                          std::vector{*Endpoint::parse("192.0.2.1:1")}))
+            .value();
+    ASSERT_TRUE(tunnel->configure({*Prefix::parse("10.7.0.2/32")}, 1'440));
+    const auto data = std::move(DataPath::create({}, kSlotBits)).value();
+    std::vector<Underlay> underlays;
+    EventLog events(EventLogOptions{});
+    ClientHost host({*data, *tunnel, underlays}, {uint16_t{1'440}, false, {}}, events);
+    const auto mtu_after = [&](uint16_t network, uint16_t mtu) {
+      TxInstall install = tx_install();
+      install.path.interface = network;
+      install.inner_mtu = mtu;
+      host.install_tx(install);
+      return tunnel->mtu();
+    };
+    EXPECT_EQ(mtu_after(1, 1'440), 1'440);
+    EXPECT_EQ(mtu_after(1, 1'240), 1'240);
+    EXPECT_EQ(mtu_after(2, 1'440), 1'240) << "a jump leaves connections as they are";
+    EXPECT_EQ(mtu_after(2, 1'300), 1'240);
+    EXPECT_EQ(mtu_after(2, 1'440), 1'440) << "probes found that it takes more";
+    EXPECT_NE(output_of("ip link show jvpn0").find("mtu 1440"), std::string::npos);
+  });
 }
 
 }  // namespace

@@ -32,6 +32,13 @@ std::vector<Prefix> addresses_of(const wire::ResponsePayload& answer) {
   return addresses;
 }
 
+/// By probes, or because a smaller path is gone, the session takes more over the path in use.
+void raise_mtu(tunnel::TunnelInterface& tunnel, uint16_t mtu) {
+  if (tunnel.mtu() == 0 || mtu <= tunnel.mtu()) return;
+  spdlog::info("{}: the paths take more now: MTU {} → {}", tunnel.tun().name(), tunnel.mtu(), mtu);
+  if (const auto set = tunnel.set_mtu(mtu); !set) spdlog::error("{}", set.error().message);
+}
+
 }  // namespace
 
 ClientHost::ClientHost(ClientParts parts, Options options, events::EventLog& events)
@@ -61,8 +68,11 @@ void ClientHost::retire_rx(ReceiverIndex index) {
 void ClientHost::install_tx(const session::TxInstall& install) {
   session::TxInstall bounded = install;
   bounded.inner_mtu = min_known(install.inner_mtu, inner_mtu(install.path));
+  const dataplane::DataPath& data_path = parts_.data_path;
+  const bool grows = data_path.path() == install.path && bounded.inner_mtu > data_path.inner_mtu();
   parts_.data_path.install_tx(bounded);
   wipe(bounded.traffic_key.data(), bounded.traffic_key.size());
+  if (grows) raise_mtu(parts_.tunnel, tunnel_mtu());
   refresh_mtu();
 }
 
