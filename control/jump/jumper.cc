@@ -64,9 +64,9 @@ void Jumper::wish(Millis now, Session& session, const JumpWish& wish) {
 /// The bound path is gone. In RECOVERING at our own wish no row applies: sending stops, and the
 /// jump under way counts as one from a dead path. False: the session ended.
 bool Jumper::lose_transport(Millis now, Session& session) {
-  if (session.state() != State::kRecovering) {
-    return lifecycle_.transition(now, session, {Trigger::kTransportDead});
-  }
+  const bool recovering = session.state() == State::kRecovering;
+  if (!lifecycle_.transition(now, session, {Trigger::kTransportDead})) return false;
+  if (!recovering) return true;
   bindings_.withdraw_tx(session);
   if (session.initiates()) session.initiator->jumping.jump.reset();
   return true;
@@ -86,8 +86,9 @@ void Jumper::note_candidates(Millis now, Session& session) {
 Millis Jumper::policy_allows(const Session& session) const {
   const SessionRecord& record = session.record();
   const Policy& policy = context_.policy_of(session);
-  const Millis start =
-      std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
+  Millis start = std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
+  if (record.state == State::kDegraded)
+    start = std::max(start, record.entered + policy.switching.switch_cooldown);
   return record.has_transport ? std::max(start, cooldown_ends(record, policy)) : start;
 }
 
@@ -95,12 +96,7 @@ Millis Jumper::policy_allows(const Session& session) const {
 Millis Jumper::may_start(const Session& session) const {
   const SessionRecord& record = session.record();
   if (!must_jump(session) && (!session.wants_jump() || !record.has_transport)) return kNever;
-  const Policy& policy = context_.policy_of(session);
-  Millis start = policy_allows(session);
-  if (record.state == State::kDegraded) {
-    start = std::max(start, record.entered + policy.switching.switch_cooldown);
-  }
-  return start;
+  return policy_allows(session);
 }
 
 Millis Jumper::due(const Session& session) const {

@@ -11,6 +11,8 @@ namespace {
 constexpr Millis kConfirmEvery{700};   // the bound path, while data flows
 constexpr Millis kRaiseEvery{60'000};  // a path that takes less than its device
 constexpr Millis kLeastPatience{100};
+constexpr uint32_t kProbesPerS = 128;  // a responder answers: the ladders of four paths at once
+constexpr uint32_t kChangesPerS = 10;
 constexpr uint16_t kLeastMtu = 576 - 80;  // a peer that tells less only wants our fragments
 /// Sizes of IP packets that links and tunnels are known to take; RFC 1191 §7.1 and what is common.
 constexpr std::array<uint16_t, 31> kPlateaus{9'216, 9'000, 8'000, 6'000, 4'352, 3'000, 2'002, 1'500,
@@ -169,8 +171,6 @@ void PathMtu::step(Millis now, Session& session, MtuSearch& search) {
   rest(now, session, search);
 }
 
-/// The largest first, so that the first answer counts; in a search the size in use twice, because a
-/// single loss says nothing.
 void PathMtu::begin(Millis now, Session& session, MtuSearch& search, MtuRound round) {
   const auto route = route_to(session, search.path);
   if (!route) return rest(now, session, search);
@@ -180,24 +180,31 @@ void PathMtu::begin(Millis now, Session& session, MtuSearch& search, MtuRound ro
   search.first_nonce = session.initiator->mtu.nonce + 1;
   search.due = now + patience(session);
   if (round == MtuRound::kRaise) search.raise_at = now + kRaiseEvery;
-  const uint16_t top = round == MtuRound::kRaise ? search.limit : search.mtu;
-  const uint16_t above = round == MtuRound::kRaise ? search.mtu : 0;
-  probe(session, search, *route, top);
+  if (round == MtuRound::kRaise) return ladder(session, search, *route, search.limit, search.mtu);
+  if (round == MtuRound::kSearch) return ladder(session, search, *route, search.mtu, 0);
+  probe(session, search, *route, search.mtu);
+  // A small one shows life where a search found none.
   const uint16_t overhead = outer_overhead(search.path.remote.address.family);
-  if (round == MtuRound::kConfirm) {  // a small one shows life where a search found none
-    if (search.silent_since) probe(session, search, *route, kPlateaus.back() - overhead);
-    return;
-  }
+  if (search.silent_since) probe(session, search, *route, kPlateaus.back() - overhead);
+}
+
+/// The largest first, so that the first answer counts; in a search the size in use twice, because a
+/// single loss says nothing.
+void PathMtu::ladder(Session& session, MtuSearch& search, const Route& route, uint16_t top,
+                     uint16_t above) {
+  const uint16_t overhead = outer_overhead(search.path.remote.address.family);
+  probe(session, search, route, top);
   for (const uint16_t plateau : kPlateaus) {
     const auto bytes = static_cast<uint16_t>(plateau > overhead ? plateau - overhead : 0);
-    if (bytes < top && bytes > above) probe(session, search, *route, bytes);
+    if (bytes < top && bytes > above) probe(session, search, route, bytes);
   }
-  if (round == MtuRound::kSearch) probe(session, search, *route, top);
+  if (search.round == MtuRound::kSearch) probe(session, search, route, top);
 }
 
 void PathMtu::probe(Session& session, MtuSearch& search, const Route& route, uint16_t bytes) {
   auto message = control_message<wire::MtuProbe>(wire::ControlType::kMtuProbe);
   message.nonce = ++session.initiator->mtu.nonce;
+  search.asked.resize(message.nonce - search.first_nonce);  // zeros: what other paths asked between
   message.receiver = route.local.value;
   message.path_mtu = session.path_mtu;
   search.telling = session.path_mtu;
@@ -205,17 +212,24 @@ void PathMtu::probe(Session& session, MtuSearch& search, const Route& route, uin
   channel_.send_padded(session, *session.current, route, message, bytes);
 }
 
-/// A round is over without the answer that it hoped for.
+/// A round is over without the answer that it hoped for. A path takes less only when neither of two
+/// ladders brought more: single losses are common on a bad link.
 void PathMtu::conclude(Millis now, Session& session, MtuSearch& search) {
   if (search.round == MtuRound::kSearch) {
     if (search.best == 0) {
       search.silent_since = now;  // the path may be dead: others find that out
-    } else {
-      search.silent_since.reset();
-      search.mtu = std::min(search.mtu, search.best);
-      search.raise_at = now + kRaiseEvery;
-      search.proven = true;
+      return rest(now, session, search);
     }
+    const auto route = route_to(session, search.path);
+    const bool first = std::ranges::count(search.asked, search.asked.front()) <= 2;  // its two ends
+    if (first && route && search.best < search.mtu) {
+      search.due = now + patience(session);
+      return ladder(session, search, *route, search.mtu, search.best);
+    }
+    search.silent_since.reset();
+    if (search.mtu == search.limit) search.raise_at = now + kRaiseEvery;  // else one is pending
+    search.mtu = std::min(search.mtu, search.best);
+    search.proven = true;
   }
   rest(now, session, search);
 }
@@ -243,6 +257,13 @@ void PathMtu::settle(Millis now, Session& session) {
 
 // ---- Messages.
 
+PathMtu::Budget& PathMtu::budget_of(Millis now, const Session& session) {
+  const Budget whole{session.id, TokenBucket(kProbesPerS, now), TokenBucket(kChangesPerS, now)};
+  Budget& budget = budgets_.try_emplace(session.peer.value, whole).first->second;
+  if (budget.session != session.id) budget = whole;
+  return budget;
+}
+
 void PathMtu::on_mtu_probe(Millis now, Session& session, const Arrival& at,
                            const wire::MtuProbe& message) {
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
@@ -253,7 +274,14 @@ void PathMtu::on_mtu_probe(Millis now, Session& session, const Arrival& at,
     return;
   }
   const uint16_t told = std::max(message.path_mtu, kLeastMtu);
-  if (message.path_mtu != 0 && told != session.path_mtu) {
+  const bool changes = message.path_mtu != 0 && told != session.path_mtu;
+  Budget& budget = budget_of(now, session);
+  // No answer, so the initiator doesn't take it for told, and asks again.
+  if (!budget.probes.take(now) || (changes && !budget.changes.take(now))) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  if (changes) {
     const bool whole = session.path_mtu == 0 && told >= limit_of(session, session.path);
     session.path_mtu = told;
     if (!whole && session.binding.tx_installed) bindings_.install_tx(session);
@@ -269,7 +297,8 @@ void PathMtu::on_mtu_ack(Millis now, Session& session, const Arrival& at,
   if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
   MtuState& mtu = session.initiator->mtu;
   const auto found = std::ranges::find_if(mtu.searches, [&](const MtuSearch& search) {
-    return message.nonce - search.first_nonce < search.asked.size();
+    const uint64_t place = message.nonce - search.first_nonce;
+    return place < search.asked.size() && search.asked[place] != 0;
   });
   const auto asked =
       found == mtu.searches.end() ? uint16_t{0} : found->asked[message.nonce - found->first_nonce];

@@ -1,7 +1,8 @@
 // Path MTU by authenticated padded probes alone (RFC 8899); ICMP has no say. The initiator probes,
 // in both directions at once, because the answer is as long as the probe:
 //   confirm: one probe of the size in use; the bound path's again and again while data flows
-//   search: that one wasn't answered, so a ladder of sizes goes out; the largest answered wins
+//   search: that one wasn't answered, so a ladder of sizes goes out, and what of it wasn't answered
+//           once more; the largest answered wins
 //   raise: from time to time, sizes above the one in use
 // What all paths of a session take is the session's; the initiator tells the responder with each
 // probe. A standby path that takes less than IPv6's minimum doesn't count before it is bound.
@@ -9,7 +10,9 @@
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 
+#include "common/token_bucket.h"
 #include "control/jump/candidates.h"
 #include "control/session/lifecycle.h"
 
@@ -34,12 +37,21 @@ class PathMtu : public Part {
   /// The host's devices may take more or less now.
   void limits_changed(Millis now, Session& session);
 
-  /// Responder: a probe is answered by as many bytes, to where it came from.
+  /// Responder: a probe is answered by as many bytes, to where it came from; too many aren't.
   void on_mtu_probe(Millis now, Session& session, const Arrival& at, const wire::MtuProbe& message);
   /// Initiator.
   void on_mtu_ack(Millis now, Session& session, const Arrival& at, const wire::MtuAck& message);
 
  private:
+  /// What a peer may still ask of us as a responder. It has a budget of its own, because a ladder
+  /// that took from that of PATH_PROBE would make candidates look lossy.
+  struct Budget {
+    SessionId session;
+    TokenBucket probes;
+    TokenBucket changes;  ///< of what the session's packets may be; each publishes a binding
+  };
+
+  Budget& budget_of(Millis now, const Session& session);
   MtuSearch* of_path(Session& session, const Path& path) const;
   MtuSearch& watch(Millis now, Session& session, const Path& path);
   void watch_candidates(Millis now, Session& session);
@@ -47,6 +59,8 @@ class PathMtu : public Part {
   std::optional<Route> route_to(const Session& session, const Path& path) const;
   void step(Millis now, Session& session, MtuSearch& search);
   void begin(Millis now, Session& session, MtuSearch& search, MtuRound round);
+  void ladder(Session& session, MtuSearch& search, const Route& route, uint16_t top,
+              uint16_t above);
   void conclude(Millis now, Session& session, MtuSearch& search);
   void rest(Millis now, const Session& session, MtuSearch& search);
   void probe(Session& session, MtuSearch& search, const Route& route, uint16_t bytes);
@@ -58,6 +72,7 @@ class PathMtu : public Part {
   Bindings& bindings_;
   ControlChannel& channel_;
   Candidates& candidates_;
+  std::unordered_map<uint32_t, Budget> budgets_;  ///< by PeerId, of which there are limits.sessions
 };
 
 /// Length of a probe of `path`: what the session's tunnel carries, or less where the path is known

@@ -102,6 +102,24 @@ void note_silence(SessionRecord& record, const Policy& policy, Millis now) {
   if (silent || !record.has_transport) record.healthy_since.reset();
 }
 
+/// The transport-loss TTL runs from the latest sign of life. Silence that an announced idleness
+/// explains counts no more than any other death.
+void lose_transport(SessionRecord& record, const Policy& policy, Millis now) {
+  const Millis dead = policy.volatility.transport_dead;
+  const bool idle = scaled_by_idle(dead, record, policy) != dead;
+  record.has_transport = false;
+  record.transport_lost =
+      idle ? std::max(record.last_authentic, now - dead) : record.last_authentic;
+}
+
+/// A death that is told in RECOVERING, where no row waits for it: whatever is due is judged first.
+/// False: it wasn't that.
+bool note_death(Step& result, const SessionEvent& event, const Policy& policy, Millis now) {
+  if (event.trigger != Trigger::kTransportDead || result.from != State::kRecovering) return false;
+  if (result.record.has_transport) lose_transport(result.record, policy, now);
+  return true;
+}
+
 /// Verdicts and denied requests are remembered between rows. False: nothing to remember.
 bool note(SessionRecord& record, const SessionEvent& event, const Policy& policy, Millis now) {
   const bool judged = includes(kHealthJudged, record.state);
@@ -123,16 +141,6 @@ bool note(SessionRecord& record, const SessionEvent& event, const Policy& policy
 }
 
 // ---- What a row changes.
-
-/// The transport-loss TTL runs from the latest sign of life. Silence that an announced idleness
-/// explains counts no more than any other death.
-void lose_transport(SessionRecord& record, const Policy& policy, Millis now) {
-  const Millis dead = policy.volatility.transport_dead;
-  const bool idle = scaled_by_idle(dead, record, policy) != dead;
-  record.has_transport = false;
-  record.transport_lost =
-      idle ? std::max(record.last_authentic, now - dead) : record.last_authentic;
-}
 
 void bind(SessionRecord& record, const SessionEvent& event, Millis now) {
   const bool told = event.binding_version != BindingVersion{0};
@@ -205,7 +213,7 @@ Step step(const SessionRecord& record, const SessionEvent& event, const Policy& 
     note_fact(result.record, event, now);
     return result;
   }
-  const bool noted = note(result.record, event, policy, now);
+  bool noted = note(result.record, event, policy, now);
   const Row* row = first_match(result.record, event, policy, now);
   if (row != nullptr && !version_allows(result.record, *row)) row = nullptr;
   while (row != nullptr) {
@@ -216,6 +224,7 @@ Step step(const SessionRecord& record, const SessionEvent& event, const Policy& 
         row->binding == BindingEffect::kReplace && result.row_count < result.all_rows.size();
     row = more ? first_match(result.record, event, policy, now) : nullptr;
   }
+  noted |= note_death(result, event, policy, now);
   result.refused = !result.applied && !noted && event.trigger != Trigger::kTick;
   if (result.refused) result.record = record;
   return result;

@@ -127,8 +127,8 @@ struct AppliedRow {
 
 /// What a step did. `applied` says that some row was applied, not that it was the trigger's: what
 /// is due by `now` may come first. `record` is to be stored always: without a row its state,
-/// version, bindings and transport are the input's, but health and denied requests may have been
-/// noted.
+/// version and bindings are the input's, but health, denied requests and a death told in RECOVERING
+/// may have been noted.
 struct Step {
   explicit Step(const SessionRecord& before) : record(before), from(before.state) {}
 

@@ -368,6 +368,10 @@ const char* check_unchanged(const Edge& edge) {
   SessionRecord noted = edge.before;
   noted.healthy_since = edge.after.healthy_since;
   noted.denied = edge.after.denied;
+  if (edge.before.state == State::kRecovering && edge.event.trigger == Trigger::kTransportDead) {
+    noted.has_transport = false;
+    noted.transport_lost = edge.after.transport_lost;  // check_death judges it
+  }
   return noted == edge.after ? nullptr : "mutated without a row";
 }
 
@@ -411,7 +415,8 @@ const char* check_commit(const Edge& edge) {
 }
 
 const char* check_death(const Edge& edge) {
-  const bool carried = edge.before.state != State::kRecovering && edge.before.has_transport;
+  const bool carried = edge.before.has_transport && (edge.before.state != State::kRecovering ||
+                                                     edge.event.trigger == Trigger::kTransportDead);
   const bool dead = edge.event.trigger == Trigger::kTransportDead ||
                     silent_for(edge.before, edge.policy.volatility.transport_dead);
   if (carried && dead && edge.after.has_transport && !edge.commits()) {

@@ -107,6 +107,41 @@ TEST_F(PathMtuPart, OneLostProbeSaysNothing) {
   EXPECT_EQ(session.path_mtu, 1'440);
 }
 
+/// Evenly spread and without a pattern (SplitMix64).
+uint64_t mixed(uint64_t value) {
+  value = (value ^ (value >> 30U)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27U)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31U);
+}
+
+TEST_F(PathMtuPart, LossIsNotTakenForASmallPath) {
+  Session& session = begun();
+  const auto play_lossy = [&](Millis span, uint64_t percent) {
+    Millis whole{0};
+    for (const Millis end = now + span; now < end; now = now + Millis{10}) {
+      data_flows();
+      path_mtu.serve(now, session);
+      // Each probe is lost or not, however often it is looked at.
+      for (MtuSearch search : session.initiator->mtu.searches) {
+        for (size_t i = 0; search.round != MtuRound::kNone && i < search.asked.size(); ++i) {
+          wire::MtuAck ack{};
+          ack.nonce = search.first_nonce + i;
+          if (mixed(ack.nonce) % 100 < percent) continue;
+          path_mtu.on_mtu_ack(
+              now, session,
+              {search.path, *session.current, session.current->local, search.asked[i]}, ack);
+        }
+      }
+      if (session.path_mtu == 1'440) whole = whole + Millis{10};
+    }
+    return whole;
+  };
+  EXPECT_GE(play_lossy(Millis{1'800'000}, 30), Millis{1'500'000}) << "of 30 minutes";
+  EXPECT_GE(session.path_mtu, 1'340) << "no ratchet";
+  play_lossy(Millis{62'000}, 0);
+  EXPECT_EQ(session.path_mtu, 1'440);
+}
+
 TEST_F(PathMtuPart, ASilentPathIsNotTakenForASmallOneNorFlooded) {
   Session& session = begun();
   play(session, Millis{1'000}, {{bound, 1'440}});
@@ -183,6 +218,40 @@ TEST_F(PathMtuPart, TheResponderAnswersWithAsManyBytesAndObeys) {
   probe.path_mtu = 1;
   path_mtu.on_mtu_probe(now, session, at, probe);
   EXPECT_EQ(latest<TxInstall>().inner_mtu, 496) << "who wants a thousand fragments gets few";
+}
+
+TEST_F(PathMtuPart, TheResponderAnswersAWholeLadderButNotAFlood) {
+  Session& session = begun(false);
+  wire::MtuProbe probe{};
+  probe.receiver = 0x99;
+  const Arrival at{bound, *session.current, session.current->local, 1'440};
+  for (int i = 0; i < 1'000; ++i) path_mtu.on_mtu_probe(now, session, at, probe);
+  EXPECT_GE(count<Send>(), 32U) << "the longest ladder";
+  EXPECT_LE(count<Send>(), 128U);
+  EXPECT_EQ(counters.control_stale, 1'000 - count<Send>());
+  effects.clear();
+  path_mtu.on_mtu_probe(now + Millis{100}, session, at, probe);
+  EXPECT_EQ(count<Send>(), 1U);
+}
+
+TEST_F(PathMtuPart, ChangesThatComeTooFastAreNeitherTakenNorAnswered) {
+  Session& session = begun(false);
+  wire::MtuProbe probe{};
+  probe.receiver = 0x99;
+  const Arrival at{bound, *session.current, session.current->local, 1'440};
+  for (int i = 0; i < 100; ++i) {
+    probe.path_mtu = i % 2 == 0 ? 1'240 : 1'300;
+    path_mtu.on_mtu_probe(now, session, at, probe);
+  }
+  EXPECT_LE(count<TxInstall>(), 10U);
+  const uint16_t in_use = session.path_mtu;
+  probe.path_mtu = 1'200;
+  effects.clear();
+  path_mtu.on_mtu_probe(now, session, at, probe);
+  EXPECT_EQ(count<Send>(), 0U) << "the initiator would take it for told";
+  EXPECT_EQ(session.path_mtu, in_use);
+  path_mtu.on_mtu_probe(now + Millis{100}, session, at, probe);
+  EXPECT_EQ(session.path_mtu, 1'200);
 }
 
 TEST_F(PathMtuPart, AnAnswerOfAnotherLengthOrToNothingIsStale) {

@@ -128,10 +128,12 @@ std::optional<Expected> expected(State from, Trigger trigger) {
   }
 }
 
-// Neither a row nor a refusal: the tick, a healthy verdict, an attempt that is counted.
+// Neither a row nor a refusal: the tick, a healthy verdict, an attempt that is counted, a death
+// while another path is sought.
 bool tolerated(State state, Trigger trigger) {
   if (trigger == Trigger::kTick) return true;
-  if (trigger == Trigger::kRequestDenied) return state == State::kRecovering;
+  if (trigger == Trigger::kRequestDenied || trigger == Trigger::kTransportDead)
+    return state == State::kRecovering;
   return trigger == Trigger::kQuality && state != State::kBirth && state != State::kTerminated;
 }
 
@@ -733,6 +735,23 @@ TEST(SessionFsm, OnlyDeathGivesUpTheBinding) {
   EXPECT_EQ(death.record.state, State::kRecovering);
   EXPECT_FALSE(death.record.has_transport);
   EXPECT_EQ(death.record.transport_lost, later);
+}
+
+// Else the session would leave RECOVERING for DEGRADED, be found healthy there and be ATTACHED,
+// with nothing to send by.
+TEST(SessionFsm, ADeathToldInRecoveringGivesUpTheBindingAtOnce) {
+  SessionRecord record = record_in(State::kRecovering);
+  record.has_transport = true;
+  record.last_authentic = kNow;
+  const Step death = step(record, {Trigger::kTransportDead}, Policy{}, kNow);
+  EXPECT_FALSE(death.applied);
+  EXPECT_FALSE(death.refused);
+  EXPECT_EQ(death.record.state, State::kRecovering);
+  EXPECT_FALSE(death.record.has_transport);
+  EXPECT_EQ(death.record.transport_lost, kNow);
+  const Step again = step(death.record, {Trigger::kTransportDead}, Policy{}, kNow);
+  EXPECT_FALSE(again.refused);
+  EXPECT_EQ(again.record, death.record);
 }
 
 TEST(SessionFsm, ABindingThatDiedInRecoveringIsGivenUpWithTheRecovery) {
