@@ -58,9 +58,10 @@ class ClientHost : public session::SessionHost {
   /// The paths that the session may take now: the tunnel's MTU is what all of them take, so that a
   /// jump leaves connections as they are.
   void set_candidates(std::vector<Path> paths);
-  /// Lowers the tunnel's MTU to what these paths and the active one take now. It isn't raised while
-  /// a session lasts: an underlay that comes and goes would make connections follow it. Where it
-  /// can't follow, because of IPv6, the routes' MTU does.
+  /// Lowers the tunnel's MTU to what these paths and the active one take now. Underlays that
+  /// come and go don't raise it, or connections would follow each; a larger size that the session
+  /// proves over the path in use does (install_tx()). Where it can't follow, because of IPv6, the
+  /// routes' MTU does.
   void refresh_mtu();
 
  private:
