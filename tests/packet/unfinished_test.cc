@@ -9,7 +9,7 @@
 namespace jvpn::test {
 namespace {
 
-/// An IP packet with so many bytes of TCP or UDP, whose checksum field is zero.
+/// An IP packet with so many bytes of TCP or UDP, whose checksum field, if it has one, is zero.
 Bytes packet_of(bool ipv4, bool tcp, size_t transport) {
   const size_t header = ipv4 ? 20 : 40;
   Bytes packet(header + transport);
@@ -17,7 +17,8 @@ Bytes packet_of(bool ipv4, bool tcp, size_t transport) {
   packet[0] = ipv4 ? 0x45 : 0x60;
   if (ipv4) packet[6] = packet[7] = 0;
   packet[ipv4 ? 9 : 6] = tcp ? 6 : 17;
-  store_checksum(&packet[header + (tcp ? 16 : 6)], 0);
+  const size_t field = tcp ? 16 : 6;
+  if (transport >= field + 2) store_checksum(&packet[header + field], 0);
   return packet;
 }
 
