@@ -154,8 +154,7 @@ void PeerReload::remove_given_up() {
   }
   std::ranges::sort(given_up_);
   std::ranges::sort(kept);
-  const auto twice = std::ranges::unique(given_up_);
-  given_up_.erase(twice.begin(), twice.end());
+  given_up_.erase(std::unique(given_up_.begin(), given_up_.end()), given_up_.end());
   std::vector<Prefix> gone;
   std::ranges::set_difference(given_up_, kept, std::back_inserter(gone));
   for (const Prefix& prefix : gone)
