@@ -1,7 +1,6 @@
 #include "tools/client/tunnel/guard_watch.h"
 
-#include <algorithm>
-#include <cerrno>
+#include <utility>
 
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
@@ -33,12 +32,9 @@ bool ours_went(const nlmsghdr* message) {
 }  // namespace
 
 Result<std::unique_ptr<GuardWatch>> GuardWatch::open() {
-  mnl_socket* const socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket == nullptr) return netlink::netlink_error("cannot open a socket");
-  std::unique_ptr<GuardWatch> watch(new GuardWatch(socket));
-  if (mnl_socket_bind(socket, kRulesAndRoutes, MNL_SOCKET_AUTOPID) != 0)
-    return netlink::netlink_error("cannot watch rules and routes");
-  return watch;
+  auto socket = netlink::subscribe(kRulesAndRoutes, "cannot watch rules and routes");
+  if (!socket) return socket.error();
+  return std::unique_ptr<GuardWatch>(new GuardWatch(*std::move(socket)));
 }
 
 int GuardWatch::fd() const {
@@ -46,19 +42,7 @@ int GuardWatch::fd() const {
 }
 
 bool GuardWatch::take() {
-  bool went = false;
-  alignas(nlmsghdr) uint8_t buffer[netlink::kNetlinkBuffer];
-  for (;;) {
-    const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return went;
-    if (bytes < 0 && errno != ENOBUFS && errno != ENOSPC) return true;  // the next wake tries again
-    if (bytes < 0) went = true;  // what was lost may concern us
-    int left = static_cast<int>(std::max<ssize_t>(bytes, 0));
-    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer);
-         mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-      went = ours_went(message) || went;
-  }
+  return netlink::take_announcements(socket_.get(), ours_went, [] {});
 }
 
 }  // namespace jvpn::client::tunnel

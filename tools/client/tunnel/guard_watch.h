@@ -3,9 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "common/result.h"
-#include "tools/client/netlink/netlink.h"
+#include "tools/client/netlink/announcements.h"
 
 namespace jvpn::client::tunnel {
 
@@ -21,8 +22,8 @@ class GuardWatch {
   bool take();
 
  private:
-  explicit GuardWatch(mnl_socket* socket) : socket_(socket) {}
-  std::unique_ptr<mnl_socket, netlink::CloseSocket> socket_;
+  explicit GuardWatch(netlink::Socket socket) : socket_(std::move(socket)) {}
+  netlink::Socket socket_;
 };
 
 }  // namespace jvpn::client::tunnel

@@ -20,15 +20,13 @@ constexpr unsigned kGroups =
 
 }  // namespace
 
-LinkWatch::LinkWatch(mnl_socket* socket, std::vector<std::string> devices)
-    : socket_(socket), devices_(std::move(devices)) {}
+LinkWatch::LinkWatch(netlink::Socket socket, std::vector<std::string> devices)
+    : socket_(std::move(socket)), devices_(std::move(devices)) {}
 
 Result<std::unique_ptr<LinkWatch>> LinkWatch::open(std::vector<std::string> devices) {
-  mnl_socket* const socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket == nullptr) return netlink::netlink_error("cannot open a socket");
-  std::unique_ptr<LinkWatch> watch(new LinkWatch(socket, std::move(devices)));
-  if (mnl_socket_bind(socket, kGroups, MNL_SOCKET_AUTOPID) != 0)
-    return netlink::netlink_error("cannot watch links, addresses and routes");
+  auto socket = netlink::subscribe(kGroups, "cannot watch links, addresses and routes");
+  if (!socket) return socket.error();
+  std::unique_ptr<LinkWatch> watch(new LinkWatch(*std::move(socket), std::move(devices)));
   watch->find_devices();
   return watch;
 }
@@ -45,22 +43,9 @@ int LinkWatch::fd() const {
 }
 
 bool LinkWatch::take() {
-  bool changed = false;
-  alignas(nlmsghdr) uint8_t buffer[netlink::kNetlinkBuffer];
-  for (;;) {
-    const ssize_t bytes = mnl_socket_recvfrom(socket_.get(), buffer, sizeof buffer);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return changed;
-    if (bytes < 0 && errno != ENOBUFS && errno != ENOSPC) return true;  // the next wake tries again
-    if (bytes < 0) {  // what was lost may concern us
-      find_devices();
-      changed = true;
-    }
-    int left = static_cast<int>(std::max<ssize_t>(bytes, 0));
-    for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer);
-         mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-      changed = concerns(message) || changed;
-  }
+  return netlink::take_announcements(
+      socket_.get(), [this](const nlmsghdr* message) { return concerns(message); },
+      [this] { find_devices(); });
 }
 
 bool LinkWatch::concerns(const nlmsghdr* message) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/result.h"
-#include "tools/client/netlink/netlink.h"
+#include "tools/client/netlink/announcements.h"
 
 namespace jvpn::client::underlays {
 
@@ -27,13 +27,13 @@ class LinkWatch {
   bool take();
 
  private:
-  LinkWatch(mnl_socket* socket, std::vector<std::string> devices);
+  LinkWatch(netlink::Socket socket, std::vector<std::string> devices);
   void find_devices();
   bool concerns(const nlmsghdr* message);
   bool link_concerns(const nlmsghdr* message);
   bool route_concerns(const nlmsghdr* message) const;
 
-  std::unique_ptr<mnl_socket, netlink::CloseSocket> socket_;
+  netlink::Socket socket_;
   std::vector<std::string> devices_;
   std::set<int> indices_;  ///< of the devices that are there
 };
