@@ -58,13 +58,13 @@ def spawn(name: str, host: str, *command: str | Path) -> int:
 
 
 def pid_of(name: str) -> int | None:
-    """None when it does not run; a zombie does not."""
+    """None when it does not run; a zombie does not, once its last thread is gone and its sockets are closed."""
     try:
         pid, started = (PIDS / name).read_text().split()
     except (OSError, ValueError):
         return None
     stat = _stat(int(pid))
-    return int(pid) if stat and stat[19] == started and stat[0] != "Z" else None
+    return int(pid) if stat and stat[19] == started and (stat[0] != "Z" or int(stat[17]) > 1) else None
 
 
 def runs(name: str) -> bool:
