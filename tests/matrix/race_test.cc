@@ -3,13 +3,14 @@
 #include "tests/matrix/forger.h"
 #include "tests/matrix/storm.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::test {
 namespace {
 
 using wire::ControlType;
 
-constexpr int kPairs = 500;  // of each kind
+constexpr int kPairs = rounds(500);  // of each kind
 
 struct Race {
   const char* name;

@@ -15,6 +15,7 @@
 
 #include "tests/packet/worker_fixture.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::test {
 namespace {
@@ -22,7 +23,7 @@ namespace {
 constexpr uint16_t kWorkers = 2;
 constexpr uint32_t kSessions = 10;
 constexpr uint16_t kLanesPerWorker = 2;  // 4 lanes on 2 workers
-constexpr uint64_t kPacketsPerWorker = 100'000;
+constexpr uint64_t kPacketsPerWorker = rounds(100'000);
 constexpr unsigned kQueued = 512;  ///< at most about so many wait in a receive queue
 
 /// Nonces seen on the wire, taken from the workers' transmit rings.

@@ -29,4 +29,14 @@ inline uint64_t run_seed() {
   return seed;
 }
 
+/// How many random cases to try: `full`, or a quarter of it where sanitizers make each one five
+/// times slower.
+constexpr int rounds(int full) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return full / 4;
+#else
+  return full;
+#endif
+}
+
 }  // namespace jvpn::test

@@ -147,7 +147,7 @@ TEST(Audit, BearsAnyText) {
   test::Random random(seed);
   Log log;
   log.birth().at(9).jump(2).at(5'000).jump(4).at(9'000).terminate(State::kAttached, 6);
-  for (int run = 0; run < 2'000; ++run) {
+  for (int run = 0; run < test::rounds(2'000); ++run) {
     LogLines lines = log.lines;
     for (uint64_t change = random.below(4); change <= 4; ++change) {
       std::string& line = lines[random.below(lines.size())];

@@ -282,7 +282,7 @@ TEST(Reattach, MissedCommitsVoidNoPathForGood) {
 
 TEST(Reattach, SurvivesAnyCutsWithinItsBounds) {
   const uint64_t start = test::fresh_seed();
-  const int runs = std::getenv("JVPN_SEED") != nullptr ? 1 : 40;
+  const int runs = std::getenv("JVPN_SEED") != nullptr ? 1 : test::rounds(40);
   for (int run = 0; run < runs; ++run) {
     const uint64_t seed = start + static_cast<uint64_t>(run);
     SCOPED_TRACE("JVPN_SEED=" + std::to_string(seed));
