@@ -1,5 +1,5 @@
-// The commands of jvpn-perf and what they share: what a run needs, the result as JSON or as a
-// table, the exit code.
+// The commands of jvpn-perf and what they share: what a run needs, what becomes of what it
+// measured, the exit code.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "common/result.h"
-#include "perf/harness/statistics.h"
 
 namespace jvpn::perf {
 
@@ -21,11 +20,9 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;
 
-/// What a command measured. A text under "failure" in the JSON is why it ended early: then the exit
-/// code is kExitFailed, but what there is gets printed.
+/// What a command measured, from which perf/harness/show.py makes figures and tables.
 struct Measured {
   Json json;
-  std::string table;                  ///< for people
   Json environment = Json::object();  ///< of this command alone
 };
 
@@ -41,8 +38,7 @@ struct Command {
   std::function<int()> run;  ///< gives the program's exit code
 };
 
-/// Checks `needs`, measures, prints. The JSON object gets `command`, `interrupted` and
-/// `environment`, the table the machine.
+/// Checks `needs`, measures, has it shown.
 int run_command(const std::string& name, const Needs& needs, bool json,
                 const std::function<Result<Measured>()>& measure);
 
@@ -63,13 +59,6 @@ Command make_command(CLI::App& app, const char* name, const char* help, const Ne
 /// instruction set that IPsec-MB uses, kernel, commit and build, UTC date, and the load (processes
 /// that ran or wanted to) of the latest minute.
 Json describe_environment();
-
-/// `key`, `key_min` and `key_max`.
-void put_spread(Json& json, const std::string& key, const Spread& spread);
-
-/// `text` with `{key:…}` replaced by the object's numbers and texts, as fmt does it; those of
-/// objects in it are `{outer_inner}`. A line that ends in a backslash goes on in the next one.
-std::string render(const std::string& text, const Json& json);
 
 Command add_handshake(CLI::App& app);
 Command add_jump(CLI::App& app);

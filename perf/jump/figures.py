@@ -3,17 +3,12 @@ import math
 
 import yaml
 
+from samples import percentile
+
 from jvpn_lab.console import Failure
 
 _MARGIN = 0.94
 _BAR_WIDTH = 40
-
-
-def percentile(samples, percent):
-    """Nearest rank: the smallest sample that at least so many percent of all are not above; 0 without samples."""
-    ascending = sorted(samples)
-    rank = math.ceil(percent / 100 * len(ascending))
-    return ascending[min(max(rank, 1), len(ascending)) - 1] if ascending else 0
 
 
 def percentiles(samples):

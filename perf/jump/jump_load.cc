@@ -22,9 +22,6 @@ namespace {
 constexpr uint64_t kDrainMs = 5;
 constexpr uint32_t kLoadBatch = 64;  ///< two bursts: made a moment before the worker has them
 constexpr Direction kWays[] = {Direction::kSeal, Direction::kOpen};
-// A slice that took so many times the usual was interrupted by something else.
-constexpr double kInterruptedSlice = 2;
-
 // A few packets meet an index that drained while the worker's lcore was off its CPU.
 constexpr uint64_t kMostDropped = 1'000;
 
@@ -71,48 +68,6 @@ std::vector<BenchCell> load_cells(const JumpLoadOptions& options) {
   return cells;
 }
 
-/// Half of them sealed, half opened.
-double mpps_of(const RunSamples& seal, const RunSamples& open) {
-  return 2 * static_cast<double>(rte_get_tsc_hz()) / 1e6 /
-         (undisturbed_cycles(seal.slices) + undisturbed_cycles(open.slices));
-}
-
-std::vector<SlicePair> pairs_of(const std::vector<std::vector<RunSamples>>& cells) {
-  std::vector<SlicePair> pairs;
-  for (size_t run = 0; run < cells[0].size(); ++run) {
-    if (std::ranges::any_of(cells, [&](const auto& cell) { return cell[run].slices.empty(); }))
-      break;
-    pairs.push_back({mpps_of(cells[0][run], cells[2][run]), mpps_of(cells[1][run], cells[3][run])});
-  }
-  return pairs;
-}
-
-Json pairs_json(const std::vector<SlicePair>& pairs) {
-  std::vector<double> losses;  // of single pairs: how far they spread
-  Json list = Json::array();
-  for (const SlicePair& pair : pairs) {
-    losses.push_back(throughput_loss_percent({pair}));
-    list.push_back({pair.mpps_with, pair.mpps_without});
-  }
-  return {{"throughput_loss_percent", throughput_loss_percent(pairs)},
-          {"loss_percent_p10", percentile(losses, 10)},
-          {"loss_percent_p90", percentile(losses, 90)},
-          {"mpps_with", median(each_of(pairs, &SlicePair::mpps_with))},
-          {"mpps_without", median(each_of(pairs, &SlicePair::mpps_without))},
-          {"pairs", std::move(list)}};
-}
-
-constexpr const char* kTable =
-    "{sessions} sessions, {jumps_per_s:.0f} jumps/s, inner packets of {bytes} bytes, AES-128-GCM, "
-    "half sealed, half opened\n\n"
-    "without jumps  {mpps_without:.3f} Mpps of one worker\n"
-    "with jumps     {mpps_with:.3f} Mpps\n"
-    "loss           {throughput_loss_percent:.2f} %, median over pairs of slices (p10 "
-    "{loss_percent_p10:.2f} %, p90 {loss_percent_p90:.2f} %)\n"
-    "publishing     {publish_us:.1f} us of the control core for a jump\n\n"
-    "In slices without jumps the control core spins on the same pacing loop, so that only the\n"
-    "publishing differs: the two CPUs may share one core. Order of slices: seed {seed}.\n\n";
-
 /// Fails when more than a few packets were dropped: then something else was measured.
 Result<Measured> measure_jump_load(const JumpLoadOptions& options) {
   BenchOptions phases;  // a run: one phase of each cell
@@ -144,18 +99,17 @@ Result<Measured> measure_jump_load(const JumpLoadOptions& options) {
   const uint64_t dropped = rig.gateway().all_drops();
   if (dropped > packets / kMostDropped)
     return Error{fmt::format("the worker dropped {} of {} packets", dropped, packets)};
-  Json json = pairs_json(pairs_of((*crew)->samples()));
-  json.update(
-      {{"jumps_per_s", jumps.per_second()},
-       {"publish_us", jumps.publish_us()},
-       {"sessions", options.sessions},
-       {"bytes", options.bytes},
-       {"slice_ms", options.slice_ms},
-       {"control_core", "equally busy in both kinds of slices: only the publishing differs"},
-       {"packets", packets},
-       {"dropped_packets", dropped},
-       {"seed", options.seed}});
-  return Measured{json, render(kTable, json)};
+  const Json facts{
+      {"jumps_per_s", jumps.per_second()},
+      {"publish_us", jumps.publish_us()},
+      {"sessions", options.sessions},
+      {"bytes", options.bytes},
+      {"slice_ms", options.slice_ms},
+      {"control_core", "equally busy in both kinds of slices: only the publishing differs"},
+      {"packets", packets},
+      {"dropped_packets", dropped},
+      {"seed", options.seed}};
+  return Measured{{{"cells", (*crew)->cells()}, {"facts", facts}}};
 }
 
 }  // namespace
@@ -170,25 +124,6 @@ void add_jump_load_options(CLI::App& parser, JumpLoadOptions& options) {
   add_number(parser, "--bytes", options.bytes, 64, 1'400, "of an inner packet");
   add_seed(parser, options.seed);
   add_json(parser, options.json);
-}
-
-double undisturbed_cycles(std::span<const SliceSample> slices) {
-  const double usual = median(each_of(slices, &SliceSample::pipeline));
-  double sum = 0;
-  size_t count = 0;
-  for (const SliceSample& slice : slices) {
-    if (slice.pipeline > kInterruptedSlice * usual) continue;
-    sum += slice.pipeline;
-    ++count;
-  }
-  return count == 0 ? 0 : sum / static_cast<double>(count);
-}
-
-double throughput_loss_percent(const std::vector<SlicePair>& pairs) {
-  std::vector<double> losses;
-  for (const SlicePair& pair : pairs)
-    if (pair.mpps_without > 0) losses.push_back(100 * (1 - pair.mpps_with / pair.mpps_without));
-  return median(losses);
 }
 
 Command add_jump_load(CLI::App& app) {

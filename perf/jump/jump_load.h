@@ -1,11 +1,11 @@
-// The pure parts of `jvpn-perf jump-load`. Any thread.
+// What `jvpn-perf jump-load` was asked for. Pure, any thread.
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <vector>
 
-#include "perf/pipeline/samples.h"
+namespace CLI {
+class App;
+}
 
 namespace jvpn::perf {
 
@@ -19,17 +19,5 @@ struct JumpLoadOptions {
   bool json = false;
 };
 void add_jump_load_options(CLI::App& parser, JumpLoadOptions& options);
-
-/// Mean over a phase's slices; those in which the CPU did something else are left out.
-double undisturbed_cycles(std::span<const SliceSample> slices);
-
-/// Two neighbouring slices. Mpps: packets per microsecond of the worker's own, undisturbed time.
-struct SlicePair {
-  double mpps_with = 0;
-  double mpps_without = 0;
-};
-
-/// Median over the pairs of 1 - with ÷ without, in percent.
-double throughput_loss_percent(const std::vector<SlicePair>& pairs);
 
 }  // namespace jvpn::perf

@@ -17,7 +17,7 @@ Result<Measured> measure_in_lab(const char* script, const Json& options) {
   if (!started) return started.error();
   const auto said = (*started)->answer();
   if (!said) return said.error();
-  return Measured{said->at("json"), said->at("table"), said->at("environment")};
+  return Measured{*said, said->at("environment")};
 }
 
 /// Bytes of sealed control messages, which way from the client's view they go, and what they are;

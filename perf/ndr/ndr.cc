@@ -207,32 +207,6 @@ class NdrRun {
              {"trials", Json::array()}};
 };
 
-constexpr const char* kNdrTable =
-    R"({direction}, {suite}, inner packets of {size} bytes, trials of {trial_s} s
-
-NDR        {ndr_mpps:.3f} Mpps, {ndr_gbps:.2f} Gbit/s; {confirmation}
-PDR        {pdr_mpps:.3f} Mpps, {pdr_gbps:.2f} Gbit/s with at most 0.5 % lost
-flat out   {flat_out_mpps:.3f} Mpps of {generator_max:.3f} offered
-
-% of PDR        Mpps       p50       p90       p99     p99.9       max    lost   latency, us
-)";
-
-std::string ndr_table(Json json) {
-  const char* confirmation = json["confirmed_packets"] != 0
-                                 ? "0 of {confirmed_packets} packets lost in the confirming trial"
-                             : json["lost_below_ndr"] != 0
-                                 ? "not confirmed, {lost_below_ndr} packets lost in the last trial"
-                                 : "not confirmed";
-  json["confirmation"] = render(confirmation, json);
-  std::string text = render(kNdrTable, json);
-  for (const Json& row : json["latency_us"])
-    text += render(
-        "{load_percent:<12}{mpps:>8.3f}{p50:>10.1f}{p90:>10.1f}{p99:>10.1f}{p99_9:>10.1f}"
-        "{max:>10.1f}{lost:>8}\n",
-        row);
-  return text + "\n";
-}
-
 Result<Measured> measure_ndr(const NdrOptions& options) {
   const SecretKey key = generate_secret_key();
   ::setpriority(PRIO_PROCESS, 0, kPriority);
@@ -257,7 +231,7 @@ Result<Measured> measure_ndr(const NdrOptions& options) {
   const Json environment{
       {"ports", fmt::format("memif between two processes, rings of {}", options.ring)},
       {"hugepages", facts->at("hugepages")}};
-  return Measured{json, ndr_table(json), environment};
+  return Measured{json, environment};
 }
 
 }  // namespace

@@ -36,11 +36,50 @@ Result<std::unique_ptr<BenchCrew>> BenchCrew::measure(
   return crew;
 }
 
-Json BenchCrew::figures(size_t cell) const {
-  const BenchCell& kind = cells_[cell];
-  return cell_json(samples_[cell],
-                   {mean_bytes(kind.sizes), kind.all_workers ? workers_ : 1U,
-                    static_cast<double>(rte_get_tsc_hz()), rigs_[kind.rig]->gateway().all_drops()});
+Json BenchCrew::json_of(const Run& run) {
+  Json stages;
+  for (size_t stage = 0; stage < kStages; ++stage) {
+    Json& cycles = stages[kStageNames[stage]] = Json::array();
+    for (const auto& of_phase : run.stages) cycles.push_back(of_phase[stage]);
+  }
+  return {{"pipeline", run.pipeline},
+          {"raw", run.raw},
+          {"phases", run.phases},
+          {"stages", std::move(stages)},
+          {"packets", run.packets}};
+}
+
+Json BenchCrew::cells() const {
+  Json cells = Json::array();
+  for (size_t cell = 0; cell < cells_.size(); ++cell) {
+    const BenchCell& kind = cells_[cell];
+    Json runs = Json::array();
+    for (const Run& run : runs_[cell]) runs.push_back(json_of(run));
+    cells.push_back({{"rig", kind.rig},
+                     {"direction", to_string(kind.direction)},
+                     {"sizes", kind.sizes},
+                     {"workers", kind.all_workers ? workers_ : 1},
+                     {"tsc_hz", static_cast<double>(rte_get_tsc_hz())},
+                     {"drops", rigs_[kind.rig]->gateway().all_drops()},
+                     {"runs", std::move(runs)}});
+  }
+  return cells;
+}
+
+Measured BenchCrew::measured(const BenchPages& pages, const Json& facts) const {
+  const BenchOptions& asked = options_.bench;
+  Json all{{"suite", to_string(asked.suite)},
+           {"seconds", asked.seconds},
+           {"runs", asked.runs},
+           {"batch", asked.batch},
+           {"batches", asked.batches},
+           {"burst", asked.tuning.burst},
+           {"prefetch_ahead", asked.tuning.prefetch_ahead},
+           {"seed", asked.seed},
+           {"pages", pages.size()},
+           {"pages_note", pages.note}};
+  if (!facts.empty()) all.update(facts);
+  return {{{"cells", cells()}, {"facts", std::move(all)}}};
 }
 
 BenchCrew::BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs,
@@ -51,7 +90,7 @@ BenchCrew::BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs,
       workers_(rigs_.front()->workers()),
       barrier_(workers_),
       slices_(cells_.size()),
-      samples_(cells_.size(), std::vector<RunSamples>(options_.bench.runs)),
+      runs_(cells_.size(), std::vector<Run>(options_.bench.runs)),
       pair_ms_(cells_.size(), 0),
       random_(options_.bench.seed) {
   for (uint16_t worker = 0; worker < workers_; ++worker) seats_.push_back({this, worker});
@@ -92,7 +131,7 @@ Result<void> BenchCrew::run(const std::function<void()>& turn) {
       for (const size_t cell : order) {
         if (interrupted()) break;
         run_phase(cell, turn);
-        keep(samples_[cell][run]);
+        keep(runs_[cell][run]);
       }
       line.show(std::min(static_cast<size_t>(ms_since(begun) / 1'000), total), total, "measuring");
     } while (ms_since(begun) < until && !interrupted());
@@ -134,19 +173,20 @@ size_t BenchCrew::run_phase(size_t cell, const std::function<void()>& turn) {
   return (options_.warm_up + size_t{phase_.pairs}) * slices_[cell].front()->packets();
 }
 
-void BenchCrew::keep(RunSamples& samples) const {
+void BenchCrew::keep(Run& run) const {
   const size_t crew = slices_[phase_.cell].size();
-  samples.phases.push_back(samples.slices.size());
+  run.phases.push_back(run.pipeline.size());
   for (size_t slice = 0; slice < phase_.pairs; ++slice) {
-    SliceSample sum;
+    Slice sum;
     for (size_t worker = 0; worker < crew; ++worker) {
-      sum.pipeline += seats_[worker].samples[slice].pipeline / static_cast<double>(crew);
-      sum.raw += seats_[worker].samples[slice].raw / static_cast<double>(crew);
+      sum.pipeline += seats_[worker].slices[slice].pipeline / static_cast<double>(crew);
+      sum.raw += seats_[worker].slices[slice].raw / static_cast<double>(crew);
     }
-    samples.slices.push_back(sum);
+    run.pipeline.push_back(sum.pipeline);
+    run.raw.push_back(sum.raw);
   }
-  samples.packets += crew * phase_.pairs * slices_[phase_.cell].front()->packets();
-  samples.stages.push_back(stages_);
+  run.packets += crew * phase_.pairs * slices_[phase_.cell].front()->packets();
+  run.stages.push_back(stages_);
 }
 
 /// A worker's lcore: its part of the phase; of worker 0 also its slice with the stage clock.
@@ -172,15 +212,15 @@ void BenchCrew::work(Seat& seat) {
 void BenchCrew::do_pairs(Seat& seat, PacketSlices& slices) {
   SpinBarrier* barrier = slices_[phase_.cell].size() > 1 ? &barrier_ : nullptr;
   std::mt19937_64 coin(phase_.seed);
-  seat.samples.clear();
+  seat.slices.clear();
   for (unsigned pair = 0; pair < options_.warm_up + phase_.pairs; ++pair) {
     slices.plan();
-    SliceSample sample;
+    Slice sample;
     const bool raw_first = coin() % 2 == 0;
     if (options_.raw && raw_first) sample.raw = slices.raw(barrier);
     sample.pipeline = slices.pipeline(barrier);
     if (options_.raw && !raw_first) sample.raw = slices.raw(barrier);
-    if (pair >= options_.warm_up) seat.samples.push_back(sample);
+    if (pair >= options_.warm_up) seat.slices.push_back(sample);
   }
 }
 

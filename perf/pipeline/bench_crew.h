@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "common/result.h"
+#include "perf/harness/command.h"
 #include "perf/pipeline/bench_rig.h"
 #include "perf/pipeline/packet_slices.h"
 #include "perf/pipeline/pipeline_options.h"
-#include "perf/pipeline/samples.h"
 
 namespace jvpn::perf {
 
@@ -41,10 +41,10 @@ class BenchCrew {
       const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
       Options options, const std::function<void()>& turn = {});
 
-  /// By cell, then run.
-  const std::vector<std::vector<RunSamples>>& samples() const { return samples_; }
-  /// What a cell's samples say: cell_json().
-  Json figures(size_t cell) const;
+  /// Of each cell what it was and the samples of its runs, as perf/pipeline/cells.py reads them.
+  Json cells() const;
+  /// The cells and, as facts, what was asked for, the pages behind it, and the caller's own.
+  Measured measured(const BenchPages& pages, const Json& facts) const;
 
  private:
   struct Phase {
@@ -52,10 +52,22 @@ class BenchCrew {
     unsigned pairs = 1;
     uint64_t seed = 0;
   };
+  /// Neighbouring slices over the same packets, in TSC cycles per packet.
+  struct Slice {
+    double pipeline = 0;
+    double raw = 0;
+  };
   struct Seat {
     BenchCrew* crew;
     uint16_t worker;
-    std::vector<SliceSample> samples{};  ///< of this phase
+    std::vector<Slice> slices{};  ///< of this phase
+  };
+  struct Run {
+    std::vector<double> pipeline;  ///< of each slice; of several workers, their mean
+    std::vector<double> raw;
+    std::vector<size_t> phases;  ///< where each begins among the slices
+    std::vector<std::array<double, kStages>> stages;
+    uint64_t packets = 0;  ///< through the worker, in slices that count
   };
 
   BenchCrew(const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
@@ -64,7 +76,8 @@ class BenchCrew {
   Result<void> run(const std::function<void()>& turn);
   void warm(size_t cell, const std::function<void()>& turn);
   size_t run_phase(size_t cell, const std::function<void()>& turn);
-  void keep(RunSamples& samples) const;
+  void keep(Run& run) const;
+  static Json json_of(const Run& run);
   void work(Seat& seat);
   void do_pairs(Seat& seat, PacketSlices& slices);
   Result<void> check() const;
@@ -76,8 +89,8 @@ class BenchCrew {
   SpinBarrier barrier_;
   std::vector<Seat> seats_;                                         ///< by worker
   std::vector<std::vector<std::unique_ptr<PacketSlices>>> slices_;  ///< by cell, worker
-  std::vector<std::vector<RunSamples>> samples_;
-  std::vector<double> pair_ms_;  ///< by cell: how long one takes
+  std::vector<std::vector<Run>> runs_;                              ///< by cell
+  std::vector<double> pair_ms_;                                     ///< by cell: how long one takes
   std::mt19937_64 random_;
   Phase phase_;
   std::array<double, kStages> stages_{};  ///< of this phase

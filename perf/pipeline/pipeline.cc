@@ -16,21 +16,6 @@ std::vector<BenchCell> pipeline_cells(const PipelineOptions& options) {
   return cells;
 }
 
-std::string pipeline_table(const NamedCells& directions, const Json& common) {
-  std::string text = render(
-      "{suite}, inner packets of {size} bytes, {sessions} sessions at random, workers: {workers}, "
-      "lanes a session: {lanes}\n\n",
-      common);
-  text += cell_table(directions) + "\n";
-  for (const auto& [name, cell] : directions)
-    if (cell.contains("scaling"))
-      text += name + render(
-                         ": {workers} workers carry {gain:.2f} times what one does; raw "
-                         "IPsec-MB {raw_gain:.2f} times; {gain_over_raw_gain:.3f} of it\n",
-                         cell["scaling"]);
-  return text + render("drops      {drops}\n", directions.front().second);
-}
-
 Result<Measured> measure_pipeline(const PipelineOptions& options) {
   if (options.workers > std::thread::hardware_concurrency()) return Error{"more workers than CPUs"};
   const BenchRig::Options shape{{options.sessions, options.suite, options.lanes},
@@ -42,22 +27,9 @@ Result<Measured> measure_pipeline(const PipelineOptions& options) {
   const std::vector<BenchCell> cells = pipeline_cells(options);
   const auto crew = BenchCrew::measure(bench->rigs, cells, {.bench = options});
   if (!crew) return crew.error();
-  NamedCells directions;
-  for (size_t cell = 0; cell < cells.size(); ++cell) {
-    if (!cells[cell].all_workers) continue;
-    Json& json =
-        directions.emplace_back(to_string(cells[cell].direction), (*crew)->figures(cell)).second;
-    const auto& samples = (*crew)->samples();
-    if (options.workers > 1)
-      json["scaling"] = scaling_json(samples[cell + 1], samples[cell], options.workers);
-  }
-  const Json common{{"suite", to_string(options.suite)},
-                    {"size", size_json(options.size)},
-                    {"sessions", options.sessions},
-                    {"workers", options.workers},
-                    {"lanes", options.lanes}};
-  return bench_result(options, bench->pages, join_directions(directions, common),
-                      pipeline_table(directions, common));
+  return (*crew)->measured(
+      bench->pages,
+      {{"sessions", options.sessions}, {"workers", options.workers}, {"lanes", options.lanes}});
 }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "perf/pipeline/pipeline_options.h"
 
-#include <numeric>
-
 #include <CLI/CLI.hpp>
 
 #include "common/limits.h"
@@ -97,16 +95,6 @@ std::vector<Direction> directions_of(const std::string& text) {
 std::vector<uint16_t> sizes_of(const std::string& text) {
   if (text == "imix") return {64, 64, 64, 64, 64, 64, 64, 570, 570, 570, 570, 1'420};
   return {static_cast<uint16_t>(std::stoul(text))};
-}
-
-double mean_bytes(const std::vector<uint16_t>& sizes) {
-  return static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), size_t{0})) /
-         static_cast<double>(sizes.size());
-}
-
-nlohmann::ordered_json size_json(const std::string& size) {
-  if (size == "imix") return size;
-  return std::stoul(size);
 }
 
 }  // namespace jvpn::perf

@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "common/profile.h"
 #include "common/types.h"
 
@@ -63,8 +61,5 @@ void add_scale_options(CLI::App& parser, ScaleOptions& options);
 std::vector<Direction> directions_of(const std::string& text);
 /// Inner packet sizes in equal shares; `imix` is 7 of 64, 4 of 570 and 1 of 1420 bytes.
 std::vector<uint16_t> sizes_of(const std::string& text);
-double mean_bytes(const std::vector<uint16_t>& sizes);
-/// A number, or `imix`.
-nlohmann::ordered_json size_json(const std::string& size);
 
 }  // namespace jvpn::perf

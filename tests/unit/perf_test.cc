@@ -1,11 +1,10 @@
-// The pure parts of jvpn-perf: statistics, options.
+// The pure parts of jvpn-perf: options.
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "perf/harness/progress.h"
-#include "perf/harness/statistics.h"
 #include "perf/jump/jump_load.h"
 #include "perf/jump/lab_commands.h"
 #include "tests/support/rooms.h"
@@ -13,43 +12,6 @@
 
 namespace jvpn::perf {
 namespace {
-
-std::vector<double> one_to(int n) {
-  std::vector<double> samples;
-  for (int i = n; i >= 1; --i) samples.push_back(i);
-  return samples;
-}
-
-TEST(Statistics, PercentilesByNearestRank) {
-  struct Case {
-    int samples;
-    double percent;
-    double expected;
-  };
-  for (const Case& c :
-       {Case{0, 50, 0}, Case{1, 1, 1}, Case{1, 99, 1}, Case{2, 50, 1}, Case{2, 51, 2},
-        Case{4, 50, 2}, Case{5, 50, 3}, Case{100, 99, 99}, Case{100, 99.5, 100},
-        Case{100, 100, 100}, Case{200, 99, 198}, Case{20, 99, 20}, Case{10, 0, 1}}) {
-    EXPECT_EQ(percentile(one_to(c.samples), c.percent), c.expected)
-        << c.samples << " samples, " << c.percent << " %";
-  }
-}
-
-TEST(Statistics, Median) {
-  EXPECT_EQ(median({}), 0);
-  EXPECT_EQ(median(one_to(1)), 1);
-  EXPECT_EQ(median(one_to(2)), 1.5);
-  EXPECT_EQ(median(one_to(5)), 3);
-  EXPECT_EQ(median(std::vector<double>{9, 1, 5, 1'000}), 7);
-}
-
-TEST(Statistics, Spread) {
-  const Spread sum = spread(std::vector<double>{9, 1, 5, 1'000});
-  EXPECT_EQ(sum.median, 7);
-  EXPECT_EQ(sum.min, 1);
-  EXPECT_EQ(sum.max, 1'000);
-  EXPECT_EQ(spread({}).max, 0);
-}
 
 TEST(ProgressBar, FillsFromTheLeft) {
   EXPECT_EQ(progress_bar(0, 4, 4), "[....] 0/4");
@@ -107,20 +69,6 @@ TEST(PeersCommandLine, TakesAList) {
 }
 
 // ---- jump-load.
-
-TEST(JumpLoad, LossIsTheMedianOfThePairs) {
-  EXPECT_EQ(throughput_loss_percent({}), 0);
-  EXPECT_NEAR(throughput_loss_percent({{0.98, 1}}), 2, 1e-9);
-  EXPECT_NEAR(throughput_loss_percent({{2, 2}, {0.5, 1}, {3.96, 4}}), 1, 1e-9);
-  EXPECT_NEAR(throughput_loss_percent({{1.1, 1}}), -10, 1e-9);  // noise goes both ways
-  EXPECT_NEAR(throughput_loss_percent({{1, 0}, {0.75, 1}}), 25, 1e-9);
-}
-
-TEST(JumpLoad, InterruptedSlicesAreLeftOut) {
-  EXPECT_EQ(undisturbed_cycles({}), 0);
-  EXPECT_EQ(undisturbed_cycles(std::vector<SliceSample>{{100, 0}, {120, 0}, {950, 0}, {110, 0}}),
-            110);
-}
 
 TEST(JumpLoad, CommandLine) {
   const auto parsed = parse_with(add_jump_load_options,

@@ -1,0 +1,20 @@
+"""What samples say together: medians, spreads, percentiles."""
+import math
+import statistics
+
+
+def median(samples):
+    """0 without samples."""
+    return statistics.median(samples) if samples else 0
+
+
+def spread(key, samples):
+    """{key, key_min, key_max}: the median, the least and the most; zeros without samples."""
+    return {key: median(samples), f"{key}_min": min(samples, default=0), f"{key}_max": max(samples, default=0)}
+
+
+def percentile(samples, percent):
+    """Nearest rank: the smallest sample that at least so many percent of all are not above; 0 without samples."""
+    ascending = sorted(samples)
+    rank = math.ceil(percent / 100 * len(ascending))
+    return ascending[min(max(rank, 1), len(ascending)) - 1] if ascending else 0

@@ -1,0 +1,47 @@
+"""The end of every measurement of jvpn-perf: takes what was measured as a JSON document on stdin (perf/harness/command.cc),
+prints figures as JSON or as a table, and exits as jvpn-perf shall: 0 measured, 1 failed, 130 interrupted.
+
+Commands that measure in the lab have said their figures and table already.
+"""
+import importlib
+import json
+import pathlib
+import sys
+
+# Command: its folder below perf/, and the module there whose function of the command's name gives figures and table.
+_VIEWS = {"handshake": ("handshake", "handshakes"), "ndr": ("ndr", "rates")} | dict.fromkeys(
+    ("jump_load", "pipeline", "publish", "scale"), ("pipeline", "cells"))
+_MACHINE = """\
+machine    {cpu}, {cpus} CPUs, load {load:.1f} before the run; IPsec-MB on {ipsec_mb}
+build      {commit}, {build}
+"""
+
+
+def figures_and_table(command, measured):
+    name = command.replace("-", "_")
+    if name not in _VIEWS:
+        return measured["json"], measured["table"]
+    folder, module = _VIEWS[name]
+    sys.path.append(str(pathlib.Path(__file__).parents[1] / folder))
+    return getattr(importlib.import_module(module), name)(measured)
+
+
+def main():
+    document = json.load(sys.stdin)
+    command, interrupted, environment = (document[key] for key in ("command", "interrupted", "environment"))
+    figures, table = figures_and_table(command, document["measured"])
+    if document["json"]:
+        print(json.dumps({"command": command, **figures, "interrupted": interrupted, "environment": environment},
+                         indent=2, ensure_ascii=False))
+    elif table:
+        print(table + _MACHINE.format(**environment), end="")
+        if interrupted:
+            print("interrupted: what was done until then")
+    sys.stdout.flush()
+    if figures.get("failure"):
+        sys.exit(f"jvpn-perf {command}: {figures['failure']}")
+    sys.exit(130 if interrupted else 0)
+
+
+if __name__ == "__main__":
+    main()

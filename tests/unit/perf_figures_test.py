@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""What jvpn-perf makes of samples: statistics, figures and tables of pipeline, publish, scale, jump-load, handshake and
+ndr; JSON or table, the exit code. Prints TAP."""
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.dont_write_bytecode = True
+sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/harness", "perf/handshake", "perf/ndr", "perf/pipeline")]
+import cells  # noqa: E402
+import handshakes  # noqa: E402
+import rates  # noqa: E402
+import samples  # noqa: E402
+import tap_runner  # noqa: E402
+
+FACTS = {"suite": "aes-128-gcm", "seconds": 2.5, "runs": 2, "seed": 7, "pages": "2 MB", "pages_note": ""}
+
+
+def run_of(*pairs, phases=(0,), stages=()):
+    return {"pipeline": [worker for worker, _ in pairs], "raw": [raw for _, raw in pairs], "phases": list(phases),
+            "stages": {"seal": list(stages), "replay": [0 for _ in stages]}, "packets": 1000 * len(pairs)}
+
+
+def cell_of(*runs, **values):
+    return {"rig": 0, "direction": "seal", "sizes": [64], "workers": 1, "tsc_hz": 2e9, "drops": 3,
+            "runs": list(runs)} | values
+
+
+def some_cell(**values):
+    return cell_of(run_of((100, 50), stages=[55]), run_of((120, 50)), **values)
+
+
+class Statistics(unittest.TestCase):
+    def test_percentiles_by_nearest_rank(self):
+        for count, percent, expected in [(0, 50, 0), (1, 1, 1), (1, 99, 1), (2, 50, 1), (2, 51, 2), (4, 50, 2),
+                                         (5, 50, 3), (100, 99, 99), (100, 99.5, 100), (100, 100, 100), (200, 99, 198),
+                                         (20, 99, 20), (10, 0, 1)]:
+            self.assertEqual(samples.percentile(range(count, 0, -1), percent), expected, (count, percent))
+
+    def test_median_and_spread(self):
+        for values, expected in [([], 0), ([1], 1), ([2, 1], 1.5), ([5, 4, 3, 2, 1], 3), ([9, 1, 5, 1000], 7)]:
+            self.assertEqual(samples.median(values), expected)
+        self.assertEqual(samples.spread("x", [9, 1, 5, 1000]), {"x": 7, "x_min": 1, "x_max": 1000})
+        self.assertEqual(samples.spread("x", []), {"x": 0, "x_min": 0, "x_max": 0})
+
+
+class Cells(unittest.TestCase):
+    def test_a_run_gives_medians_of_neighbours(self):
+        # The machine gets twice as slow for the last two pairs: ratios don't notice.
+        run = cells.run_figures(run_of((100, 50), (110, 50), (200, 100), (220, 100)))
+        self.assertEqual((run.cycles, run.raw, run.overhead), (155, 75, 80))
+        self.assertAlmostEqual(run.ratio, 2.1)
+
+    def test_a_cell_gives_spreads_over_its_runs(self):
+        runs = [run_of((100, 50)), run_of((120, 50)), run_of((90, 45)), run_of()]  # the last one was never begun
+        figures = cells.figures_of(cell_of(*runs, sizes=[100, 150], workers=2, tsc_hz=1e9))
+        for key, expected in {"cycles_per_packet": 100, "cycles_per_packet_min": 90, "cycles_per_packet_max": 120,
+                              "raw_cycles_per_packet": 50, "overhead_cycles": 50, "ratio_max": 2.4, "gbps": 20,
+                              "mpps": 20, "packets": 3000, "drops": 3, "tsc_hz": 1e9}.items():  # 2e9 / 100 cycles
+            self.assertEqual(figures[key], expected, key)
+
+    def test_stages_out_of_play_are_left_out(self):
+        self.assertEqual(cells.figures_of(some_cell())["stages"], {"seal": 55})
+
+    def test_nothing_measured(self):
+        figures = cells.figures_of(cell_of(run_of()))
+        self.assertEqual((figures["mpps"], figures["ratio_max"], figures["stages"]), (0, 0, {}))
+
+    def test_scaling_is_the_gain_over_raws_gain(self):
+        scaling = cells.scaling(cell_of(run_of((100, 50)), run_of((100, 50))),
+                                cell_of(run_of((125, 80)), run_of((100, 50))), 2)
+        for key, expected in {"workers": 2, "gain_min": 1.6, "gain_max": 2, "raw_gain_min": 1.25,
+                              "gain_over_raw_gain_max": 1.28, "gain_over_raw_gain_min": 1}.items():
+            self.assertAlmostEqual(scaling[key], expected, msg=key)
+
+    def test_loss_is_of_phases_of_the_same_round(self):
+        loaded = run_of((125, 1), (125, 1), (999, 1), (100, 1), phases=(0, 3))
+        quiet = run_of((100, 1), (100, 1), (100, 1), phases=(0, 2))
+        self.assertEqual([round(lost, 9) for lost in cells.lost_percent(loaded, quiet)], [20, 0])
+        self.assertEqual(cells.lost_percent(run_of(phases=()), quiet), [])
+
+    def test_loss_of_jumps_is_the_median_of_the_pairs(self):
+        for pairs, expected in [([], 0), ([[0.98, 1]], 2), ([[2, 2], [0.5, 1], [3.96, 4]], 1), ([[1.1, 1]], -10),
+                                ([[1, 0], [0.75, 1]], 25)]:
+            self.assertAlmostEqual(cells.loss_percent(pairs), expected)
+
+    def test_interrupted_slices_are_left_out(self):
+        self.assertEqual(cells.undisturbed([]), 0)
+        self.assertEqual(cells.undisturbed([100, 120, 950, 110]), 110)
+
+
+class Views(unittest.TestCase):
+    def test_one_direction_stands_on_top(self):
+        facts = FACTS | {"sessions": 5, "workers": 1, "lanes": 1}
+        figures, table = cells.pipeline({"cells": [some_cell()], "facts": facts})
+        for key in ("cycles_per_packet", "raw_cycles_per_packet", "overhead_cycles", "ratio", "mpps", "gbps"):
+            self.assertLessEqual({key, f"{key}_min", f"{key}_max"}, figures.keys())
+        self.assertEqual((figures["cycles_per_packet"], figures["direction"], figures["size"]), (110, "seal", 64))
+        self.assertNotIn("scaling", figures)
+        for text in ("110.0 (100.0-120.0)", "seal    seal 55.0\n", "drops      3", "seed 7"):
+            self.assertIn(text, table)
+
+    def test_several_directions_stand_in_objects(self):
+        facts = FACTS | {"sessions": 5, "workers": 2, "lanes": 2}
+        both = [some_cell(direction=way, sizes=[64, 570]) for way in ("seal", "seal", "open", "open")]
+        figures, table = cells.pipeline({"cells": both, "facts": facts})
+        self.assertEqual((figures["open"]["cycles_per_packet"], figures["size"]), (110, "imix"))
+        self.assertNotIn("cycles_per_packet", figures)
+        self.assertEqual(figures["seal"]["scaling"]["gain"], 2)
+        self.assertIn("open: 2 workers carry 2.00 times", table)
+
+    def test_of_two_directions_the_worse_loss_stands_on_top(self):
+        facts = FACTS | {"sessions": 5, "updates_per_s": 99.7, "publish_us": 1.25}
+        quiet = cell_of(run_of((100, 50)))
+        figures, table = cells.publish({"facts": facts, "cells": [
+            cell_of(run_of((125, 50))), quiet, cell_of(run_of((200, 50)), direction="open"), quiet]})
+        self.assertAlmostEqual(figures["seal"]["throughput_lost_percent"], 20)
+        self.assertAlmostEqual(figures["throughput_lost_percent"], 50)
+        self.assertEqual(figures["seal"]["without_updates"]["cycles_per_packet"], 100)
+        self.assertIn("open loses 50.00 % of its throughput (runs 50.00 to 50.00 %)", table)
+
+    def test_many_sessions_are_compared_with_1000(self):
+        of = {1000: [run_of((100, 1)), run_of((100, 1))], 9: [run_of((300, 1)), run_of((330, 1))]}
+        rigs = [{"sessions": sessions, "table_bytes": 10 * sessions, "setup_sessions_per_s": 5} for sessions in of]
+        made = [cell_of(*of[rig["sessions"]], rig=at, direction=way)
+                for at, rig in enumerate(rigs) for way in ("seal", "open")]
+        figures, table = cells.scale({"cells": made, "rigs": rigs, "facts": FACTS})
+        row = figures["rows"][1]
+        self.assertEqual((row["sessions"], row["size"], row["bytes_per_session"]), (9, 64, 10))
+        self.assertAlmostEqual(row["seal"]["over_1000"], 3.15)
+        self.assertAlmostEqual(row["open"]["over_1000_max"], 3.3)
+        figures, table = cells.scale({"cells": made[2:], "rigs": rigs, "facts": FACTS})
+        self.assertIsNone(figures["rows"][0]["open"]["over_1000"])
+        self.assertIn(" -", table)
+
+    def test_half_is_sealed_half_opened(self):
+        made = [cell_of(run_of((cycles, 0)), run_of()) for cycles in (120, 100, 120, 100)]
+        facts = {"sessions": 1, "jumps_per_s": 2, "bytes": 128, "publish_us": 3, "seed": 4}
+        figures, table = cells.jump_load({"cells": made, "facts": facts})
+        self.assertAlmostEqual(figures["mpps_without"], 20)
+        self.assertAlmostEqual(figures["throughput_loss_percent"], 100 / 6)
+        self.assertEqual(len(figures["pairs"]), 1)  # the second run was never begun
+        self.assertIn("without jumps  20.000 Mpps", table)
+
+    def test_a_machine_that_slows_down_leaves_the_ratios(self):
+        fast = [200e-6, 220e-6, 40e-6, 42e-6, 14e-6]
+        run = handshakes.run_figures([fast, [2 * seconds for seconds in fast], fast])
+        for key, expected in {"responder_per_s": 5000, "raw_x25519_per_s": 25000, "responder_ratio": 0.8,  # 4 × 40 of 200
+                              "both_sides_per_s": 1e6 / 420, "both_sides_ratio": 320 / 420, "x25519_us": 168,
+                              "ephemeral_us": 14, "rest_us": 18}.items():
+            self.assertAlmostEqual(run[key], expected, msg=key)
+        self.assertEqual(handshakes.run_figures([])["responder_ratio"], 0)
+        figures, table = handshakes.handshake({"runs": [[fast]], "facts": {"suite": "s", "handshakes": 16}})
+        self.assertAlmostEqual(figures["responder"]["ratio_max"], 0.8)
+        self.assertIn("168.0 us in four X25519", table)
+
+    def test_confirmation(self):
+        plain = dict.fromkeys(("size", "trial_s", "ndr_mpps", "ndr_gbps", "pdr_mpps", "pdr_gbps", "flat_out_mpps",
+                               "generator_max"), 1) | {"direction": "seal", "suite": "s", "latency_us": []}
+        for confirmed, lost, text in [(9, 0, "0 of 9 packets lost"), (0, 4, "not confirmed, 4 packets"),
+                                      (0, 0, "not confirmed\n")]:
+            self.assertIn(text, rates.ndr(plain | {"confirmed_packets": confirmed, "lost_below_ndr": lost})[1])
+
+
+class Show(unittest.TestCase):
+    MACHINE = {"cpu": "c", "cpus": 2, "load": 0.5, "ipsec_mb": "i", "commit": "abc", "build": "b"}
+
+    def shown(self, as_json, interrupted, failure=None):
+        document = {"command": "peers", "json": as_json, "interrupted": interrupted, "environment": self.MACHINE,
+                    "measured": {"json": {"figure": 1, "failure": failure}, "table": "a table\n"}}
+        return subprocess.run([sys.executable, "-B", ROOT / "perf/harness/show.py"], input=json.dumps(document),
+                              capture_output=True, text=True, check=False)
+
+    def test_table_and_machine(self):
+        done = self.shown(False, True)
+        self.assertEqual(done.returncode, 130)
+        self.assertTrue(done.stdout.startswith("a table\nmachine    c, 2 CPUs, load 0.5"), done.stdout)
+        self.assertIn("interrupted", done.stdout)
+
+    def test_json(self):
+        done = self.shown(True, False)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(json.loads(done.stdout), {"command": "peers", "figure": 1, "failure": None,
+                                                   "interrupted": False, "environment": self.MACHINE})
+
+    def test_what_there_is_of_a_failure(self):
+        done = self.shown(True, True, "the lab broke")
+        self.assertEqual((done.returncode, done.stderr), (1, "jvpn-perf peers: the lab broke\n"))
+        self.assertEqual(json.loads(done.stdout)["figure"], 1)
+
+
+if __name__ == "__main__":
+    tap_runner.main()
