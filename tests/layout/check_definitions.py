@@ -6,12 +6,10 @@ do the same drift apart. Names in unnamed namespaces count, too, with their file
 alone and takes minutes. C++ is read by its braces, so it must be formatted by clang-format. `--self-test` shows that
 each rule can fail.
 """
-import pathlib
 import re
-import sys
-import tempfile
 
-PRODUCT = ("common", "control", "dataplane", "tools", "lab", "perf")
+import checker
+
 TYPE = re.compile(r"^(?:template\b[^;{]*>\s*)?(?:class|struct|enum class|union) (?:alignas\([^)]*\) )?(\w+)(?![\w:])[^;()]*$")
 FUNCTION = re.compile(r"^(?:template\b[^;{]*>\s*)?(?:inline |constexpr |static |\[\[\w+\]\] )*[\w:<>,&* ]+?[ &*]"
                       r"(\w+)(\([^{};]*\))(?: const| noexcept)*$")
@@ -59,7 +57,7 @@ def program_of(relative):
 
 def findings(root):
     seen = {}
-    for folder in PRODUCT:
+    for folder in checker.PRODUCT:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix not in (".h", ".cc"):
                 continue
@@ -81,24 +79,10 @@ def self_test():
         "common/d.h": "namespace jvpn {\nstruct Other;\nint helper(long x);\nstruct Holder {\n  struct Twice {};\n};\n}\n",
         "control/e.h": "namespace jvpn::room {\nstruct Twice {};\ninline int helper(int x) {\n  return x;\n}\n}\n",
     }
-    with tempfile.TemporaryDirectory() as name:
-        root = pathlib.Path(name)
-        for path, text in {**bad, **good}.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text)
+    with checker.made_up({**bad, **good}) as root:
         found = list(findings(root))
-    failures = [] if len(found) == 2 else [f"self-test: {len(found)} findings instead of 2: {found}"]
-    print("\n".join(failures) or "self-test: each rule can fail")
-    return 1 if failures else 0
-
-
-def main():
-    if "--self-test" in sys.argv:
-        return self_test()
-    found = list(findings(pathlib.Path(__file__).resolve().parents[2]))
-    print("\n".join(found) if found else "definitions: sound")
-    return 1 if found else 0
+    return [] if len(found) == 2 else [f"{len(found)} findings instead of 2: {found}"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checker.main("definitions", findings, self_test)

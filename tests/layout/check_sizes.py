@@ -7,12 +7,10 @@ finding, too. C++ is read by its braces, so it must be formatted by clang-format
 rule can fail.
 """
 import ast
-import pathlib
 import re
-import sys
-import tempfile
 
-PRODUCT = ("common", "control", "dataplane", "tools", "lab", "perf")
+import checker
+
 SUFFIXES = (".h", ".cc", ".py")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
@@ -121,7 +119,7 @@ def scan_python(text):
 
 
 def product_files(root):
-    for folder in PRODUCT:
+    for folder in checker.PRODUCT:
         for path in sorted((root / folder).rglob("*")):
             relative = str(path.relative_to(root))
             if path.suffix in SUFFIXES:
@@ -170,25 +168,10 @@ def self_test():
         "dataplane/two.cc": "void a() {\n" + body[:300] + "}\nvoid b() {\n  const char* x = \"{{{\";  // {\n}\n",
         "tests/long.cc": "// a line\n" * 500,
     }
-    with tempfile.TemporaryDirectory() as name:
-        root = pathlib.Path(name)
-        for path, text in {**bad, **good}.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text)
+    with checker.made_up({**bad, **good}) as root:
         found = [each for each in findings(root) if "nothing needs" not in each]
-    failures = [f"self-test: no finding for {path}" for path in bad if not any(path in each for each in found)]
-    failures += [f"self-test: {each}" for each in found if not any(path in each for path in bad)]
-    print("\n".join(failures) or "self-test: every rule can fail")
-    return 1 if failures else 0
-
-
-def main():
-    if "--self-test" in sys.argv:
-        return self_test()
-    found = list(findings(pathlib.Path(__file__).resolve().parents[2]))
-    print("\n".join(found) if found else "sizes: sound")
-    return 1 if found else 0
+    return checker.missed(found, bad) + [each for each in found if not any(path in each for path in bad)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checker.main("sizes", findings, self_test)

@@ -5,10 +5,9 @@ The list is dataplane/stage.h. The two ways in dataplane/worker.h and docs/ARCHI
 every function that ARCHITECTURE.md lists must be in the file that stands beside it. `--self-test` shows that
 each rule can fail.
 """
-import pathlib
 import re
-import sys
-import tempfile
+
+import checker
 
 LIST = "dataplane/stage.h"
 TOLD_IN = ("dataplane/worker.h", "docs/ARCHITECTURE.md")
@@ -95,26 +94,14 @@ def self_test():
         "docs/ARCHITECTURE.md": ("outside: rx → seal", "outside: rx"),
         "dataplane/rx.h": ("receive()", "other()"),
     }
-    failures = []
+    wrong = []
     for file, change in [(None, None), *spoiled.items()]:
-        with tempfile.TemporaryDirectory() as name:
-            root = pathlib.Path(name)
-            for path, text in sound.items():
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_text(text.replace(*change) if path == file else text)
+        spoilt = {path: text.replace(*change) if path == file else text for path, text in sound.items()}
+        with checker.made_up(spoilt) as root:
             if bool(list(findings(root))) != (file is not None):
-                failures.append(f"self-test: wrong verdict with {file or 'nothing'} spoiled")
-    print("\n".join(failures) or "self-test: every rule can fail")
-    return 1 if failures else 0
-
-
-def main():
-    if "--self-test" in sys.argv:
-        return self_test()
-    found = list(findings(pathlib.Path(__file__).resolve().parents[2]))
-    print("\n".join(found) if found else "stages: sound")
-    return 1 if found else 0
+                wrong.append(f"wrong verdict with {file or 'nothing'} spoiled")
+    return wrong
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    checker.main("stages", findings, self_test)
