@@ -1,4 +1,5 @@
-// One of our Python scripts, run for its answer upon the package lab/jvpn_lab. One thread.
+// Our Python scripts upon the package lab/jvpn_lab: commands that are one, and one that is run for
+// its answer. One thread.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,11 @@
 #include "perf/harness/command.h"
 
 namespace jvpn::perf {
+
+/// A command that is a script, `path` in the source tree, which reads its words itself and says all
+/// there is to say. `facts`, if any, are its first argument, with command and environment.
+Command add_script(CLI::App& app, const std::string& name, const char* help, const char* path,
+                   Json (*facts)());
 
 class Script {
  public:

@@ -1,9 +1,12 @@
-"""The other side of perf/harness/script.h: options come as a JSON object in the first argument, the answer goes to
-stdout as one line of JSON, what is for people to stderr."""
+"""The other side of perf/harness/script.h: facts come as a JSON object in the first argument, a command's words behind
+it; the answer to another program goes to stdout as one line of JSON, what is for people to stderr."""
+import argparse
 import json
 import os
 import sys
 import time
+
+from show import show
 
 from jvpn_lab import topology
 from jvpn_lab.console import Failure
@@ -32,11 +35,32 @@ def progress(done, total, doing):
               end="", file=sys.stderr, flush=True)
 
 
-def in_lab(measure, result):
+class Parser(argparse.ArgumentParser):
+    """Of a command's own words."""
+
+    def __init__(self, description):
+        super().__init__(prog=f"jvpn-perf {options.get('command', '')}", description=description, allow_abbrev=False)
+
+    def add_number(self, name, default, least, most, meaning):
+        def number(text):
+            value = type(default)(text)
+            if not least <= value <= most:
+                raise argparse.ArgumentTypeError(f"{text}: expected {least} to {most}")
+            return value
+
+        self.add_argument(name, type=number, metavar="NUMBER", default=default, help=f"{meaning} ({default})")
+
+    def parse(self, words):
+        self.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        return vars(self.parse_args(words))
+
+
+def in_lab(parser, measure, result):
     """measure(options, found) fills `found` and may be interrupted or fail at any time; result(options, found,
-    failure) makes the answer {"json", "table", "environment"} of what there is then. The lab is up until both are
-    done."""
-    found, failure = {}, None
+    failure) gives the figures, the table and what the environment is besides, of what there is then. The lab is up
+    until both are done."""
+    options.update(parser.parse(sys.argv[2:]))
+    found, failure, interrupted = {}, None, False
 
     def clean_up(_status):
         topology.clean_up(failed=failure is not None)
@@ -49,7 +73,12 @@ def in_lab(measure, result):
         except Failure as reason:
             failure = str(reason)
         except SystemExit:
-            pass  # interrupted: what was done until then counts
+            interrupted = True  # what was done until then counts
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr)
-        answer(result(options, found, failure))
+        figures, table, environment = result(options, found, failure)
+        os.dup2(_answer, 1)
+        code = show(options["command"], options["json"], figures, table, interrupted,
+                    options["environment"] | environment)
+        silence()
+        raise SystemExit(code)

@@ -1,7 +1,5 @@
 """The end of every measurement of jvpn-perf: takes what was measured as a JSON document on stdin (perf/harness/command.cc),
 prints figures as JSON or as a table, and exits as jvpn-perf shall: 0 measured, 1 failed, 130 interrupted.
-
-Commands that measure in the lab have said their figures and table already.
 """
 import importlib
 import json
@@ -19,18 +17,14 @@ build      {commit}, {build}
 
 def figures_and_table(command, measured):
     name = command.replace("-", "_")
-    if name not in _VIEWS:
-        return measured["json"], measured["table"]
     folder, module = _VIEWS[name]
     sys.path.append(str(pathlib.Path(__file__).parents[1] / folder))
     return getattr(importlib.import_module(module), name)(measured)
 
 
-def main():
-    document = json.load(sys.stdin)
-    command, interrupted, environment = (document[key] for key in ("command", "interrupted", "environment"))
-    figures, table = figures_and_table(command, document["measured"])
-    if document["json"]:
+def show(command, as_json, figures, table, interrupted, environment):
+    """Gives the exit code."""
+    if as_json:
         print(json.dumps({"command": command, **figures, "interrupted": interrupted, "environment": environment},
                          indent=2, ensure_ascii=False))
     elif table:
@@ -39,8 +33,16 @@ def main():
             print("interrupted: what was done until then")
     sys.stdout.flush()
     if figures.get("failure"):
-        sys.exit(f"jvpn-perf {command}: {figures['failure']}")
-    sys.exit(130 if interrupted else 0)
+        print(f"jvpn-perf {command}: {figures['failure']}", file=sys.stderr)
+        return 1
+    return 130 if interrupted else 0
+
+
+def main():
+    document = json.load(sys.stdin)
+    command = document["command"]
+    figures, table = figures_and_table(command, document["measured"])
+    sys.exit(show(command, document["json"], figures, table, document["interrupted"], document["environment"]))
 
 
 if __name__ == "__main__":

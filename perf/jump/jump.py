@@ -275,8 +275,24 @@ def result(options, found, failure):
         except OSError as error:
             print(f"jvpn-perf jump: --keep-logs: {error}", file=sys.stderr)
     measured = figures.json_of(options, totals, found["jumps"], failure)
-    return {"json": measured, "table": figures.table(measured), "environment": found.get("environment", {})}
+    return measured, figures.table(measured), found.get("environment", {})
+
+
+def parser():
+    words = script.Parser("How long traffic stands still while a session jumps, on real packets in the lab.")
+    words.add_argument("--fault", choices=("link-down", "blackhole", "planned", "nat-rebind"), required=True,
+                       help="what makes it jump")
+    words.add_number("--count", 20, 1, 100_000, "jumps")
+    words.add_argument("--cold", action="store_true", help="candidates aren't validated in advance")
+    words.add_number("--rtt", 0.0, 0, 2000, "round trip of every link, in ms; 0: plain links")
+    words.add_number("--rate", 1000, 10, 20_000, "probe packets per second, each way")
+    words.add_number("--bytes", 128, 8, 1200, "of a probe's payload")
+    words.add_argument("--policy", default="", help="YAML laid over the run's policy, `switching: {drain_ms: 50}`")
+    words.add_argument("--timelines", metavar="NUMBER", type=int, default=0,
+                       help="print the course of so many worst jumps")
+    words.add_argument("--keep-logs", metavar="FOLDER", default="", help="for the programs' logs")
+    return words
 
 
 if __name__ == "__main__":
-    script.in_lab(lambda options, found: JumpRun(options, found).run(), result)
+    script.in_lab(parser(), lambda options, found: JumpRun(options, found).run(), result)

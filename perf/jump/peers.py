@@ -1,10 +1,12 @@
 """The measurement behind `jvpn-perf peers`: the same TCP stream through jvpn and other VPNs, in turns."""
+import argparse
 from statistics import median
 
 import script
 
 from jvpn_lab import peers
 
+_PEERS = ("jvpn", "wireguard-go", "openvpn")
 _OTHERS = {"wireguard-go": "jvpn_over_wireguard_go", "openvpn": "jvpn_over_openvpn"}
 
 
@@ -54,8 +56,22 @@ def result(options, found, failure):
     ratios = {key: ratio for other, key in _OTHERS.items() if (ratio := jvpn_over(found, other)) is not None}
     measured = {"seconds": options["seconds"], "rounds": options["rounds"],
                 "peers": [_json_of(*entry) for entry in found.items()], **ratios, "failure": failure}
-    return {"json": measured, "table": _table(measured), "environment": {}}
+    return measured, _table(measured), {}
+
+
+def _peers(text):
+    if unknown := set(text.split(",")) - set(_PEERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: expected some of {', '.join(_PEERS)}")
+    return text.split(",")
+
+
+def parser():
+    words = script.Parser("One TCP stream through jvpn, wireguard-go and OpenVPN in the lab, in turns.")
+    words.add_number("--seconds", 5, 1, 60, "of a stream")
+    words.add_number("--rounds", 3, 1, 50, "in each of which every VPN has its turn")
+    words.add_argument("--peers", type=_peers, default=list(_PEERS), metavar="LIST", help=", ".join(_PEERS))
+    return words
 
 
 if __name__ == "__main__":
-    script.in_lab(measure, result)
+    script.in_lab(parser(), measure, result)

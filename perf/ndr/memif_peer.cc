@@ -209,16 +209,14 @@ void MemifPeer::fill(rte_mbuf* packet, std::span<const uint8_t> content) {
   set_length(packet, envelope_.size() + content.size());
 }
 
-unsigned MemifPeer::fill_from_lan(std::span<rte_mbuf*> packets) {
+/// With a trial's packets, all of one time. How many were filled: a packet may fail to be sealed.
+unsigned MemifPeer::fill_burst(std::span<rte_mbuf*> packets) {
   const uint64_t now = rte_rdtsc();
   std::memcpy(inner_.data() + kStampAt, &now, sizeof now);
-  for (rte_mbuf* packet : packets) fill(packet, inner_);
-  return static_cast<unsigned>(packets.size());
-}
-
-unsigned MemifPeer::fill_from_peer(std::span<rte_mbuf*> packets) {
-  const uint64_t now = rte_rdtsc();
-  std::memcpy(inner_.data() + kStampAt, &now, sizeof now);
+  if (!options_.open) {
+    for (rte_mbuf* packet : packets) fill(packet, inner_);
+    return static_cast<unsigned>(packets.size());
+  }
   for (size_t i = 0; i < packets.size(); ++i) std::ranges::copy(inner_, batch_.next(inner_.size()));
   data_path_->seal(batch_);
   unsigned filled = 0;
@@ -230,8 +228,7 @@ unsigned MemifPeer::fill_from_peer(std::span<rte_mbuf*> packets) {
 unsigned MemifPeer::send(unsigned count) {
   std::array<rte_mbuf*, kBurst> packets;
   if (rte_pktmbuf_alloc_bulk(pool_.get(), packets.data(), count) != 0) return 0;
-  const std::span burst(packets.data(), count);
-  const unsigned filled = options_.open ? fill_from_peer(burst) : fill_from_lan(burst);
+  const unsigned filled = fill_burst({packets.data(), count});
   const End& end = ends_[options_.open ? kWan : kLan];
   const unsigned sent = rte_eth_tx_burst(end.id, 0, packets.data(), static_cast<uint16_t>(filled));
   rte_pktmbuf_free_bulk(packets.data() + sent, count - sent);

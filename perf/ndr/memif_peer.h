@@ -90,8 +90,7 @@ class MemifPeer final : public test::SilentHost {
 
   void send_frame(const End& end, std::span<const uint8_t> frame);
   void fill(rte_mbuf* packet, std::span<const uint8_t> content);
-  unsigned fill_from_lan(std::span<rte_mbuf*> packets);
-  unsigned fill_from_peer(std::span<rte_mbuf*> packets);
+  unsigned fill_burst(std::span<rte_mbuf*> packets);
   void take_arp(End& end, std::span<const uint8_t> frame);
   bool take_wan(std::span<uint8_t> frame, LatencyHistogram& latency);
   bool take_lan(std::span<uint8_t> frame, LatencyHistogram& latency);

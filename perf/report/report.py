@@ -354,11 +354,13 @@ def report_page(results, before=()):
     return text + "</html>\n"
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("files", nargs="+")
-    parser.add_argument("--against", action="append", default=[])
-    parser.add_argument("--baseline")
-    parser.add_argument("-o", "--output", required=True)
+    parser = argparse.ArgumentParser(prog="jvpn-perf report", allow_abbrev=False,
+                                     description="One HTML page with plots from results of the other commands (--json).")
+    parser.add_argument("files", nargs="+", help="what they printed")
+    older = parser.add_mutually_exclusive_group()
+    older.add_argument("--against", metavar="FILE", nargs="+", action="extend", default=[], help="results to compare with")
+    older.add_argument("--baseline", metavar="FOLDER", help="a folder of them instead")
+    parser.add_argument("-o", "--output", metavar="PAGE", required=True, help="the page")
     options = parser.parse_args()
     try:
         old_files = sorted(map(str, pathlib.Path(options.baseline).glob("*.json"))) if options.baseline else []

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What jvpn-perf makes of samples: statistics, figures and tables of pipeline, publish, scale, jump-load, handshake and
 ndr; JSON or table, the exit code. Prints TAP."""
+import contextlib
+import io
 import json
 import pathlib
 import subprocess
@@ -14,6 +16,7 @@ import cells  # noqa: E402
 import handshakes  # noqa: E402
 import rates  # noqa: E402
 import samples  # noqa: E402
+import show  # noqa: E402
 import tap_runner  # noqa: E402
 
 FACTS = {"suite": "aes-128-gcm", "seconds": 2.5, "runs": 2, "seed": 7, "pages": "2 MB", "pages_note": ""}
@@ -169,27 +172,37 @@ class Show(unittest.TestCase):
     MACHINE = {"cpu": "c", "cpus": 2, "load": 0.5, "ipsec_mb": "i", "commit": "abc", "build": "b"}
 
     def shown(self, as_json, interrupted, failure=None):
-        document = {"command": "peers", "json": as_json, "interrupted": interrupted, "environment": self.MACHINE,
-                    "measured": {"json": {"figure": 1, "failure": failure}, "table": "a table\n"}}
-        return subprocess.run([sys.executable, "-B", ROOT / "perf/harness/show.py"], input=json.dumps(document),
-                              capture_output=True, text=True, check=False)
+        """Exit code, stdout, stderr."""
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as said:
+            code = show.show("jump", as_json, {"figure": 1, "failure": failure}, "a table\n", interrupted, self.MACHINE)
+        return code, out.getvalue(), said.getvalue()
 
     def test_table_and_machine(self):
-        done = self.shown(False, True)
-        self.assertEqual(done.returncode, 130)
-        self.assertTrue(done.stdout.startswith("a table\nmachine    c, 2 CPUs, load 0.5"), done.stdout)
-        self.assertIn("interrupted", done.stdout)
+        code, out, _ = self.shown(False, True)
+        self.assertEqual(code, 130)
+        self.assertTrue(out.startswith("a table\nmachine    c, 2 CPUs, load 0.5"), out)
+        self.assertIn("interrupted", out)
 
     def test_json(self):
-        done = self.shown(True, False)
-        self.assertEqual(done.returncode, 0)
-        self.assertEqual(json.loads(done.stdout), {"command": "peers", "figure": 1, "failure": None,
-                                                   "interrupted": False, "environment": self.MACHINE})
+        code, out, _ = self.shown(True, False)
+        self.assertEqual(code, 0)
+        self.assertEqual(json.loads(out), {"command": "jump", "figure": 1, "failure": None, "interrupted": False,
+                                           "environment": self.MACHINE})
 
     def test_what_there_is_of_a_failure(self):
-        done = self.shown(True, True, "the lab broke")
-        self.assertEqual((done.returncode, done.stderr), (1, "jvpn-perf peers: the lab broke\n"))
-        self.assertEqual(json.loads(done.stdout)["figure"], 1)
+        code, out, said = self.shown(True, True, "the lab broke")
+        self.assertEqual((code, said), (1, "jvpn-perf jump: the lab broke\n"))
+        self.assertEqual(json.loads(out)["figure"], 1)
+
+    def test_a_whole_document(self):
+        figures = dict.fromkeys(("size", "trial_s", "ndr_mpps", "ndr_gbps", "pdr_mpps", "pdr_gbps", "flat_out_mpps",
+                                 "generator_max", "confirmed_packets", "lost_below_ndr"), 1)
+        figures |= {"direction": "seal", "suite": "s", "latency_us": []}
+        document = {"command": "ndr", "json": True, "measured": figures, "interrupted": True, "environment": self.MACHINE}
+        done = subprocess.run([sys.executable, "-B", ROOT / "perf/harness/show.py"], input=json.dumps(document),
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 130, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["ndr_mpps"], 1)
 
 
 if __name__ == "__main__":

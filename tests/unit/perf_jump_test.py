@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The pure parts of `jvpn-perf jump` and `peers`: policy, bounds, statistics, JSON, probes, the tap. Prints TAP."""
+"""The pure parts of `jvpn-perf jump` and `peers`: command lines, policy, bounds, statistics, JSON, probes, the tap. Prints TAP."""
+import contextlib
+import io
 import math
 import pathlib
 import random
@@ -12,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/jump", "perf/harness", "lab")]
 import figures  # noqa: E402
+import jump  # noqa: E402
 import peers  # noqa: E402
 import probe  # noqa: E402
 import tap  # noqa: E402
@@ -144,14 +147,37 @@ class Peers(unittest.TestCase):
         self.assertIsNone(peers.jvpn_over({}, "wireguard-go"))
 
     def test_json_says_what_is_missing(self):
-        whole = peers.result({"seconds": 5, "rounds": 3}, self.FOUND, None)
-        json = whole["json"]
+        json, table, _ = peers.result({"seconds": 5, "rounds": 3}, self.FOUND, None)
         self.assertEqual(json["jvpn_over_wireguard_go"], 2.5)
         self.assertNotIn("jvpn_over_openvpn", json)
         self.assertEqual([json["peers"][0][key] for key in ("gbps", "gbps_max", "streams")], [3, 8, 3])
         self.assertEqual(json["peers"][1]["cpu_s"], 3)
         self.assertEqual(json["peers"][2]["status"], "not installed")
-        self.assertIn("not installed", whole["table"])
+        self.assertIn("not installed", table)
+
+
+class CommandLines(unittest.TestCase):
+    def test_jump_takes_its_options(self):
+        for fault in ("link-down", "blackhole", "planned", "nat-rebind"):
+            self.assertEqual(jump.parser().parse(["--fault", fault])["fault"], fault)
+        words = "--fault link-down --cold --count 200 --rtt 12.5 --rate 2000 --bytes 64 --timelines 2 --keep-logs x --json"
+        self.assertEqual(jump.parser().parse(words.split()), {
+            "fault": "link-down", "cold": True, "count": 200, "rtt": 12.5, "rate": 2000, "bytes": 64, "policy": "",
+            "timelines": 2, "keep_logs": "x", "json": True})
+
+    def test_peers_takes_a_list(self):
+        self.assertEqual(len(peers.parser().parse([])["peers"]), 3)
+        self.assertEqual(peers.parser().parse(["--peers", "jvpn,openvpn", "--rounds", "2"]), {
+            "seconds": 5, "rounds": 2, "peers": ["jvpn", "openvpn"], "json": False})
+
+    def test_what_makes_no_sense_is_refused(self):
+        for command, words in [(jump, ""), (jump, "--fault fire"), (jump, "--fault planned --count 0"),
+                               (jump, "--fault planned --rate 1000000"), (jump, "--fault planned --rtt -1"),
+                               (jump, "--fault planned --bytes 4"), (jump, "--fault planned --colder"),
+                               (jump, "--fault planned --co 3"), (peers, "--peers ipsec"), (peers, "--rounds many")]:
+            with self.assertRaises(SystemExit) as stop, contextlib.redirect_stderr(io.StringIO()):
+                command.parser().parse(words.split())
+            self.assertEqual(stop.exception.code, 2, words)
 
 
 if __name__ == "__main__":
