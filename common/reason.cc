@@ -1,15 +1,10 @@
 #include "common/reason.h"
 
 #include <algorithm>
+#include <array>
 
 namespace jvpn {
 namespace {
-
-struct ReasonText {
-  Reason reason;
-  const char* code;
-  const char* meaning;
-};
 
 constexpr std::array kReasonTexts = {
     ReasonText{Reason::kHandshakeOk, "HANDSHAKE_OK", "keys are confirmed, the session is up"},
@@ -84,12 +79,6 @@ constexpr std::array kReasonTexts = {
     ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",
                "the policy was invalid: the one before goes on, new sessions are denied"},
 };
-static_assert(kReasonTexts.size() == all_reasons.size());
-
-struct DetailText {
-  Detail detail;
-  const char* text;
-};
 
 constexpr std::array kDetailTexts = {
     DetailText{Detail::kSuperseded, "superseded"},
@@ -121,7 +110,6 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kLatency, "latency"},
     DetailText{Detail::kJitter, "jitter"},
 };
-static_assert(kDetailTexts.size() == all_details.size());
 
 const ReasonText* find(Reason reason) {
   const auto* const found = std::ranges::find(kReasonTexts, reason, &ReasonText::reason);
@@ -129,6 +117,14 @@ const ReasonText* find(Reason reason) {
 }
 
 }  // namespace
+
+std::span<const ReasonText> all_reasons() {
+  return kReasonTexts;
+}
+
+std::span<const DetailText> all_details() {
+  return kDetailTexts;
+}
 
 const char* to_string(Reason reason) {
   if (reason == Reason::kNone) return "NONE";
@@ -157,22 +153,6 @@ ReasonKind kind_of(Reason reason) {
   return ReasonKind::kConfig;
 }
 
-const char* to_string(ReasonKind kind) {
-  switch (kind) {
-    case ReasonKind::kStateTransition:
-      return "state transition";
-    case ReasonKind::kReattachOutcome:
-      return "reattach outcome";
-    case ReasonKind::kSecurity:
-      return "security";
-    case ReasonKind::kAudit:
-      return "audit";
-    case ReasonKind::kConfig:
-      return "configuration";
-  }
-  return "unknown";
-}
-
 const char* meaning(Reason reason) {
   const ReasonText* const text = find(reason);
   return text == nullptr ? "no meaning known to this version" : text->meaning;
@@ -182,13 +162,6 @@ const char* to_string(Detail detail) {
   if (detail == Detail::kNone) return "";
   const auto* const found = std::ranges::find(kDetailTexts, detail, &DetailText::detail);
   return found == kDetailTexts.end() ? "unknown" : found->text;
-}
-
-std::optional<Detail> parse_detail(std::string_view text) {
-  for (const DetailText& known : kDetailTexts) {
-    if (text == known.text) return known.detail;
-  }
-  return std::nullopt;
 }
 
 }  // namespace jvpn

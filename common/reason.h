@@ -3,9 +3,9 @@
 // or reuse one, add new ones at the end of their block.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace jvpn {
@@ -62,46 +62,13 @@ enum class Reason : uint16_t {
   kConfigRefused = 257,
 };
 
-inline constexpr std::array all_reasons = {
-    Reason::kHandshakeOk,
-    Reason::kHandshakeFail,
-    Reason::kVolatilitySignal,
-    Reason::kQualityFloorViolation,
-    Reason::kHealthRecovered,
-    Reason::kRecoveryStart,
-    Reason::kTransportSwitchOk,
-    Reason::kTransportSwitchDenied,
-    Reason::kRecoveryRetry,
-    Reason::kRecoveryBoundsExceeded,
-    Reason::kEnterDegradedMode,
-    Reason::kExitDegradedMode,
-    Reason::kTtlSessionExpired,
-    Reason::kTtlTransportLossExpired,
-    Reason::kPolicyTermination,
-    Reason::kFatalProtocolError,
-    Reason::kKeyLifetimeExceeded,
-    Reason::kReattachAccept,
-    Reason::kAuthFail,
-    Reason::kFreshnessInvalid,
-    Reason::kReplayDetected,
-    Reason::kOwnershipConflict,
-    Reason::kSessionNotFound,
-    Reason::kSessionExpired,
-    Reason::kPolicyDeny,
-    Reason::kRateLimited,
-    Reason::kSecReplayAttempt,
-    Reason::kSecSessionFixationAttempt,
-    Reason::kSecOwnershipAnomaly,
-    Reason::kSecAbuseControlPlane,
-    Reason::kAuditInvariantOkSingleActive,
-    Reason::kAuditInvariantOkNoReset,
-    Reason::kAuditPolicyLimitTriggered,
-    Reason::kAuditRecoveryTimeline,
-    Reason::kAuditTransitionRefused,
-    Reason::kEventsLost,
-    Reason::kConfigLoaded,
-    Reason::kConfigRefused,
+struct ReasonText {
+  Reason reason;
+  const char* code;
+  const char* meaning;  ///< one line for a person who reads `jvpn events` for the first time
 };
+/// Every reason, by number.
+std::span<const ReasonText> all_reasons();
 
 enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit, kConfig };
 
@@ -113,8 +80,6 @@ std::optional<Reason> parse_reason(std::string_view text);
 std::optional<Reason> reason_from_number(uint16_t number);
 
 ReasonKind kind_of(Reason reason);
-const char* to_string(ReasonKind kind);
-/// One line for a person who reads `jvpn events` for the first time.
 const char* meaning(Reason reason);
 
 /// Narrows a reason that has several causes; written beside it as `detail`. Numbers are stable too.
@@ -166,26 +131,14 @@ enum class Detail : uint16_t {
   kJitter = 114,
 };
 
-inline constexpr std::array all_details = {
-    Detail::kSuperseded,        Detail::kOperator,
-    Detail::kPeerTerminate,     Detail::kPolicyHardStop,
-    Detail::kShutdown,          Detail::kTakenOver,
-    Detail::kAuthentication,    Detail::kPolicyRefused,
-    Detail::kTimeout,           Detail::kUnknownKey,
-    Detail::kNotConfirmed,      Detail::kStaleVersion,
-    Detail::kFutureVersion,     Detail::kStaleTime,
-    Detail::kDualActive,        Detail::kCooldown,
-    Detail::kSwitchRate,        Detail::kRecoveryWindow,
-    Detail::kCandidateRefused,  Detail::kCorruptRecord,
-    Detail::kImpossibleMessage, Detail::kRekeyed,
-    Detail::kVersionConflict,   Detail::kStoreUnavailable,
-    Detail::kOwnershipLost,     Detail::kLoss,
-    Detail::kLatency,           Detail::kJitter,
+struct DetailText {
+  Detail detail;
+  const char* text;
 };
+/// Every detail, by number.
+std::span<const DetailText> all_details();
 
 /// `superseded`, `dual_active`, …; empty for kNone, `unknown` for a number that is no detail.
 const char* to_string(Detail detail);
-/// The inverse, for all_details alone.
-std::optional<Detail> parse_detail(std::string_view text);
 
 }  // namespace jvpn

@@ -53,22 +53,22 @@ void judge_rows() {
 
 void judge_reasons() {
   std::string missing;
-  for (const Reason reason : all_reasons) {
-    const auto counted = reason_totals().find(to_string(reason));
+  for (const ReasonText& text : all_reasons()) {
+    const auto counted = reason_totals().find(text.code);
     const bool emitted = counted != reason_totals().end() && counted->second[0] != 0;
-    if (!emitted) missing += std::string(" ") + to_string(reason);
+    if (!emitted) missing += std::string(" ") + text.code;
   }
   EXPECT_EQ(missing, "") << "reasons that no gateway emitted";
 }
 
 void print_reasons() {
   std::printf("%-34s %10s %10s\n", "reason", "gateways", "clients");
-  for (const Reason reason : all_reasons) {
-    const auto counted = reason_totals().find(to_string(reason));
+  for (const ReasonText& text : all_reasons()) {
+    const auto counted = reason_totals().find(text.code);
     const auto [gateway, client] =
         counted == reason_totals().end() ? std::array<uint64_t, 2>{} : counted->second;
-    std::printf("%-34s %10llu %10llu\n", to_string(reason),
-                static_cast<unsigned long long>(gateway), static_cast<unsigned long long>(client));
+    std::printf("%-34s %10llu %10llu\n", text.code, static_cast<unsigned long long>(gateway),
+                static_cast<unsigned long long>(client));
   }
 }
 

@@ -88,9 +88,9 @@ TEST(SessionFsmTable, IsTheSettledOne) {
   EXPECT_EQ(std::vector<TableRow>(rows.begin(), rows.end()), settled);
   for (const State from : kStates) {
     for (const State to : kStates) {
-      for (const Reason reason : all_reasons) {
-        EXPECT_EQ(legal_row(from, to, reason),
-                  std::ranges::binary_search(settled, TableRow{from, to, reason}));
+      for (const ReasonText& text : all_reasons()) {
+        EXPECT_EQ(legal_row(from, to, text.reason),
+                  std::ranges::binary_search(settled, TableRow{from, to, text.reason}));
       }
     }
   }
