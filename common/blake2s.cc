@@ -57,13 +57,6 @@ std::array<uint8_t, kHashBytes> blake2s(std::span<const uint8_t> data) {
   return out;
 }
 
-std::array<uint8_t, kHashBytes> hmac_blake2s(std::span<const uint8_t> key,
-                                             std::span<const uint8_t> data) {
-  std::array<uint8_t, kHashBytes> out;
-  hmac_blake2s_into(key, data, {}, out);
-  return out;
-}
-
 Secret<kHashBytes> hkdf_label(std::span<const uint8_t> key, std::span<const uint8_t> label) {
   constexpr uint8_t kFirstBlock = 1;
   Secret<kHashBytes> out;

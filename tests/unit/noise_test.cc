@@ -288,6 +288,13 @@ TEST(Blake2s, Rfc7693) {
                               "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982")));
 }
 
+std::array<uint8_t, kHashBytes> hmac_blake2s(std::span<const uint8_t> key,
+                                             std::span<const uint8_t> data) {
+  std::array<uint8_t, kHashBytes> out;
+  hmac_blake2s_into(key, data, {}, out);
+  return out;
+}
+
 TEST(HmacBlake2s, LongKeyIsHashedFirst) {
   const Bytes key(100, 0x0b);
   const Bytes data = {'H', 'i'};
