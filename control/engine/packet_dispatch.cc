@@ -138,7 +138,6 @@ void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
     return;
   }
   const bool known = dispatch_liveness(now, session, header.type, plaintext) ||
-                     dispatch_jump(now, session, at, header.type, plaintext) ||
                      dispatch_paths(now, session, at, header.type, plaintext);
   if (known) return;
   ++counters.control_unknown_type;
@@ -205,17 +204,19 @@ bool PacketDispatch::is_current(const Session& session, const Arrival& at) {
   return false;
 }
 
-/// A jump's messages, which may come on another index than the active binding's. False: none of
-/// them.
-bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& at,
-                                   wire::ControlType type, std::span<const uint8_t> plaintext) {
+/// Jumps, probes of paths and their sizes, the indices for paths to come: they may come on another
+/// index than the active binding's. False: none of them.
+bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival& at,
+                                    wire::ControlType type, std::span<const uint8_t> plaintext) {
   const auto take = [&]<typename Part, typename Message>(
                         Part& part,
-                        void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
-    return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
+                        void (Part::*receive)(Millis, Session&, const Arrival&, const Message&),
+                        bool padded = false) {
+    return deliver<Message>(now, session, plaintext, padded, [&](const Message& message) {
       if (is_current(session, at)) (part.*receive)(now, session, at, message);
     });
   };
+  constexpr bool kPadded = true;
   switch (type) {
     case wire::ControlType::kReattachRequest:
       return take(parts_.responder, &jump::ReattachResponder::on_request);
@@ -227,32 +228,16 @@ bool PacketDispatch::dispatch_jump(Millis now, Session& session, const Arrival& 
       return take(parts_.jumper, &jump::Jumper::on_ack);
     case wire::ControlType::kReattachReject:
       return take(parts_.jumper, &jump::Jumper::on_reject);
-    default:
-      return false;
-  }
-}
-
-/// Probes of paths and their sizes, and the indices for paths to come. False: none of them.
-bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival& at,
-                                    wire::ControlType type, std::span<const uint8_t> plaintext) {
-  const auto take_padded =
-      [&]<typename Part, typename Message>(
-          Part& part, void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
-        return deliver<Message>(now, session, plaintext, true, [&](const Message& message) {
-          if (is_current(session, at)) (part.*receive)(now, session, at, message);
-        });
-      };
-  switch (type) {
     case wire::ControlType::kPathProbe:
-      return take_padded(parts_.validator, &jump::PathValidator::on_path_probe);
+      return take(parts_.validator, &jump::PathValidator::on_path_probe, kPadded);
     case wire::ControlType::kPathChallenge:
-      return take_padded(parts_.prober, &jump::Prober::on_path_challenge);
+      return take(parts_.prober, &jump::Prober::on_path_challenge, kPadded);
     case wire::ControlType::kPathResponse:
-      return take_padded(parts_.validator, &jump::PathValidator::on_path_response);
+      return take(parts_.validator, &jump::PathValidator::on_path_response, kPadded);
     case wire::ControlType::kMtuProbe:
-      return take_padded(parts_.path_mtu, &jump::PathMtu::on_mtu_probe);
+      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_probe, kPadded);
     case wire::ControlType::kMtuAck:
-      return take_padded(parts_.path_mtu, &jump::PathMtu::on_mtu_ack);
+      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_ack, kPadded);
     case wire::ControlType::kNewIndices:
       return deliver<wire::NewIndices>(now, session, plaintext, false,
                                        [&](const wire::NewIndices& message) {

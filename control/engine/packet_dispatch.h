@@ -26,8 +26,6 @@ class PacketDispatch {
   bool dispatch_liveness(Millis now, Session& session, wire::ControlType type,
                          std::span<const uint8_t> plaintext);
   bool is_current(const Session& session, const Arrival& at);
-  bool dispatch_jump(Millis now, Session& session, const Arrival& at, wire::ControlType type,
-                     std::span<const uint8_t> plaintext);
   bool dispatch_paths(Millis now, Session& session, const Arrival& at, wire::ControlType type,
                       std::span<const uint8_t> plaintext);
   void on_terminate(Millis now, Session& session, const wire::Terminate& message);
