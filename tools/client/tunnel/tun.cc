@@ -38,8 +38,9 @@ Result<std::unique_ptr<Tun>> Tun::create(const std::string& name) {
   tun->index_ = static_cast<int>(::if_nametoindex(request.ifr_name));
 
   const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  tun->splits_udp_ = ::ioctl(tun->fd(), TUNSETOFFLOAD, tcp | kTunUso4 | kTunUso6) == 0;
-  if (!tun->splits_udp_ && ::ioctl(tun->fd(), TUNSETOFFLOAD, tcp) != 0)
+  const unsigned udp = kTunUso4 | kTunUso6;  // Linux 6.2 and later hands over its super-packets too
+  if (::ioctl(tun->fd(), TUNSETOFFLOAD, tcp | udp) != 0 &&
+      ::ioctl(tun->fd(), TUNSETOFFLOAD, tcp) != 0)
     return failure(name, "cannot switch its offloads on");
   tun->buffer_.resize(sizeof(VnetHeader) + kMaxSuperPacket);
   return tun;

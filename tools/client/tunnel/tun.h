@@ -38,15 +38,12 @@ class Tun : public SuperPacketSink {
   void write(std::span<const iovec> pieces) override;
 
   uint64_t refused() const { return refused_; }
-  /// USO: the kernel hands over UDP super-packets too (Linux ≥ 6.2).
-  bool splits_udp() const { return splits_udp_; }
 
  private:
   Tun() = default;
   FileDescriptor fd_;
   std::string name_;
   int index_ = 0;
-  bool splits_udp_ = false;
   uint64_t refused_ = 0;
   std::vector<uint8_t> buffer_;
 };
