@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/printable.h"
-#include "tools/jvpn/text_table.h"
+#include "tools/jvpn/output.h"
 
 namespace jvpn {
 namespace {
@@ -15,31 +15,26 @@ using Json = nlohmann::json;
 const std::string kNoSession(32, '0');
 
 std::string text_at(const Json& line, const char* key) {
-  const auto found = line.find(key);
-  return found != line.end() && found->is_string() ? printable(found->get_ref<const std::string&>())
-                                                   : std::string();
+  const Json& text = field(line, key);
+  return text.is_string() ? printable(text.get_ref<const std::string&>()) : std::string();
 }
 
 std::optional<uint64_t> number_at(const Json& line, const char* key) {
-  const auto found = line.find(key);
-  if (found == line.end() || !found->is_number_unsigned()) return std::nullopt;
-  return found->get<uint64_t>();
+  const Json& number = field(line, key);
+  if (!number.is_number_unsigned()) return std::nullopt;
+  return number.get<uint64_t>();
 }
 
-std::optional<session::EventKind> kind_named(std::string_view name) {
-  for (auto number = 0; number <= static_cast<int>(session::EventKind::kConfigEvent); ++number) {
-    const auto kind = static_cast<session::EventKind>(number);
-    if (name == to_string(kind)) return kind;
-  }
+/// Of the enumerators from 0 to `last`, the one with that text.
+template <typename Enum>
+std::optional<Enum> named(std::string_view name, Enum last) {
+  for (int number = 0; number <= static_cast<int>(last); ++number)
+    if (name == to_string(static_cast<Enum>(number))) return static_cast<Enum>(number);
   return std::nullopt;
 }
 
-std::optional<session::State> state_named(std::string_view name) {
-  for (auto number = 0; number <= static_cast<int>(session::State::kTerminated); ++number) {
-    const auto state = static_cast<session::State>(number);
-    if (name == to_string(state)) return state;
-  }
-  return std::nullopt;
+std::optional<session::State> state_at(const Json& line, const char* key) {
+  return named(text_at(line, key), session::State::kTerminated);
 }
 
 session::SessionEnd end_named(std::string_view name) {
@@ -72,7 +67,7 @@ std::string describe(const Json& line, const EventRecord& event) {
 std::optional<EventRecord> read_event(std::string_view text) {
   const Json line = Json::parse(text, nullptr, false);
   if (!line.is_object()) return std::nullopt;
-  const auto kind = kind_named(text_at(line, "event"));
+  const auto kind = named(text_at(line, "event"), session::EventKind::kConfigEvent);
   const auto time = number_at(line, "ts_ms");
   const auto sequence = number_at(line, "seq");
   EventRecord event;
@@ -93,8 +88,8 @@ std::optional<EventRecord> read_event(std::string_view text) {
   event.detail = text_at(line, "detail");
   event.check = text_at(line, "check");
   event.result = text_at(line, "result");
-  event.from = state_named(text_at(line, "from"));
-  event.to = state_named(text_at(line, "to"));
+  event.from = state_at(line, "from");
+  event.to = state_at(line, "to");
   event.version = number_at(line, "state_version");
   const bool is_switch = event.kind == session::EventKind::kTransportSwitch;
   event.path = text_at(line, is_switch ? "to_path" : "path");

@@ -51,10 +51,10 @@ std::vector<std::string_view> split(std::string_view text) {
 
 /// `{"error": "…"}`: the program doesn't know the command, or refuses it.
 std::optional<Error> error_in(std::string_view line) {
-  const auto json = nlohmann::json::parse(line, nullptr, false);
-  const auto error = json.is_object() ? json.find("error") : json.end();
-  if (error == json.end() || !error->is_string()) return std::nullopt;
-  return Error{printable(error->get_ref<const std::string&>())};
+  const auto answer = nlohmann::json::parse(line, nullptr, false);
+  const nlohmann::json& error = field(answer, "error");
+  if (!error.is_string()) return std::nullopt;
+  return Error{printable(error.get_ref<const std::string&>())};
 }
 
 class Printer {
