@@ -55,9 +55,9 @@ Command make_command(CLI::App& app, const char* name, const char* help, const Ne
           }};
 }
 
-/// When a measurement was made, and of what: the instruction set that IPsec-MB uses, CPUs, commit and
-/// build, UTC date, and the load (processes that ran or wanted to) of the latest minute. show.py adds
-/// CPU and kernel.
+/// When a measurement was made, and of what: the instruction set that IPsec-MB uses, CPUs, commit
+/// and build, UTC date, and the load (processes that ran or wanted to) of the latest minute.
+/// show.py adds CPU and kernel.
 Json describe_environment();
 
 Command add_handshake(CLI::App& app);
