@@ -77,6 +77,7 @@ def in_lab(parser, measure, result):
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr)
         figures, table, environment = result(options, found, failure)
+        sys.stdout.flush()  # what was silenced stays so
         os.dup2(_answer, 1)
         code = show(options["command"], options["json"], figures, table, interrupted,
                     options["environment"] | environment)

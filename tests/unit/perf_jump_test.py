@@ -2,9 +2,12 @@
 """The pure parts of `jvpn-perf jump` and `peers`: command lines, policy, bounds, statistics, JSON, probes, the tap. Prints TAP."""
 import contextlib
 import io
+import json
 import math
+import os
 import pathlib
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -147,12 +150,12 @@ class Peers(unittest.TestCase):
         self.assertIsNone(peers.jvpn_over({}, "wireguard-go"))
 
     def test_json_says_what_is_missing(self):
-        json, table, _ = peers.result({"seconds": 5, "rounds": 3}, self.FOUND, None)
-        self.assertEqual(json["jvpn_over_wireguard_go"], 2.5)
-        self.assertNotIn("jvpn_over_openvpn", json)
-        self.assertEqual([json["peers"][0][key] for key in ("gbps", "gbps_max", "streams")], [3, 8, 3])
-        self.assertEqual(json["peers"][1]["cpu_s"], 3)
-        self.assertEqual(json["peers"][2]["status"], "not installed")
+        measured, table, _ = peers.result({"seconds": 5, "rounds": 3}, self.FOUND, None)
+        self.assertEqual(measured["jvpn_over_wireguard_go"], 2.5)
+        self.assertNotIn("jvpn_over_openvpn", measured)
+        self.assertEqual([measured["peers"][0][key] for key in ("gbps", "gbps_max", "streams")], [3, 8, 3])
+        self.assertEqual(measured["peers"][1]["cpu_s"], 3)
+        self.assertEqual(measured["peers"][2]["status"], "not installed")
         self.assertIn("not installed", table)
 
 
@@ -178,6 +181,40 @@ class CommandLines(unittest.TestCase):
             with self.assertRaises(SystemExit) as stop, contextlib.redirect_stderr(io.StringIO()):
                 command.parser().parse(words.split())
             self.assertEqual(stop.exception.code, 2, words)
+
+
+class InTheLab(unittest.TestCase):
+    SCRIPT = """
+import os, signal, sys, time
+import script
+from jvpn_lab import topology
+from jvpn_lab.console import Failure
+os.geteuid, topology.lock, how = lambda: 0, lambda: None, sys.argv.pop()
+def measure(options, found):
+    print("what nobody asked for")
+    if how == "fails":
+        raise Failure("the lab broke")
+    if how == "interrupted":
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+parser = script.Parser("")
+parser.add_number("--count", 3, 1, 9, "")
+script.in_lab(parser, measure, lambda options, found, failure: (
+    {"count": options["count"], "failure": failure}, "a table\\n", {"workers": 2}))
+"""
+
+    def test_figures_alone_on_stdout_and_the_exit_code(self):
+        facts = {"command": "jump", "environment": dict.fromkeys(("cpus", "load", "ipsec_mb", "commit", "build"), 1)}
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        environment["PYTHONPATH"] = f"{ROOT}/perf/harness:{ROOT}/lab"
+        for how, code, interrupted, failure in [("done", 0, False, None), ("fails", 1, False, "the lab broke"),
+                                                ("interrupted", 130, True, None)]:
+            done = subprocess.run([sys.executable, "-Bc", self.SCRIPT, json.dumps(facts), "--count", "4", "--json", how],
+                                  capture_output=True, text=True, check=False, env=environment)
+            self.assertEqual(done.returncode, code, done.stderr)
+            printed = json.loads(done.stdout)
+            self.assertEqual((printed["count"], printed["interrupted"], printed["failure"]), (4, interrupted, failure))
+            self.assertEqual(printed["environment"]["workers"], 2)
 
 
 if __name__ == "__main__":
