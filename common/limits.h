@@ -12,7 +12,9 @@ inline constexpr uint16_t kDefaultAhead = 5;   ///< cores.prefetch_ahead
 inline constexpr uint16_t kMaxAhead = 16;
 inline constexpr size_t kMaxWorkers = 32;
 inline constexpr size_t kMaxPorts = 16;
-inline constexpr size_t kMaxLanes = 64;             ///< sending lanes of one binding
+/// Sending lanes of one binding, two for each of the most workers. They cost the receiver 1,088
+/// bytes each: a peer that asks for all of them 1.1 MB in its kIndicesPerSession.
+inline constexpr size_t kMaxLanes = 2 * kMaxWorkers;
 inline constexpr size_t kReplayWindowBits = 8'192;  ///< per lane
 inline constexpr uint32_t kMaxPeers = uint32_t{1} << 20;
 inline constexpr size_t kMaxSwitchesPerMin = 64;  ///< that a session remembers, for its policy

@@ -92,6 +92,7 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kTimeout, "timeout"},
     DetailText{Detail::kUnknownKey, "unknown_key"},
     DetailText{Detail::kNotConfirmed, "not_confirmed"},
+    DetailText{Detail::kNoRoom, "no_room"},
     DetailText{Detail::kStaleVersion, "stale_version"},
     DetailText{Detail::kFutureVersion, "future_version"},
     DetailText{Detail::kStaleTime, "stale_time"},

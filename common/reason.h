@@ -100,6 +100,7 @@ enum class Detail : uint16_t {
   kTimeout = 18,
   kUnknownKey = 19,    ///< no peer has the initiator's public key
   kNotConfirmed = 20,  ///< answered again and again: the preshared keys differ, or answers get lost
+  kNoRoom = 21,        ///< no memory or no receiver index was left; of POLICY_DENY, too
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one

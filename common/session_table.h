@@ -48,6 +48,7 @@ struct alignas(kCacheLine) RxLane {
   void keep_window_in(LaneWords& words) { window = LaneWindow({words.words.data()}); }
 };
 static_assert(sizeof(RxLane) == kCacheLine);
+static_assert(sizeof(RxLane) + sizeof(LaneWords) == 1'088, "as common/limits.h says");
 
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.

@@ -84,6 +84,7 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
   return {{"handshakes_received", counters.handshakes_received},
           {"handshakes_refused", counters.handshakes_refused},
           {"handshakes_throttled", counters.handshakes_throttled},
+          {"no_room", counters.no_room},
           {"cookies_sent", counters.cookies_sent},
           {"control_received", counters.control_received},
           {"control_replayed", counters.control_replayed},

@@ -153,6 +153,12 @@ Result<void> SessionEngine::add_peer(PeerId id, EnginePeer peer) {
   return impl_->add_peer(id, std::move(peer));
 }
 
+void SessionEngine::install_refused(Millis now, PeerId id) {
+  if (!impl_->table.knows(id)) return;
+  impl_->parts.lifecycle.end_corrupt(now, impl_->table.peer(id));
+  impl_->leave(id);
+}
+
 void SessionEngine::remove_peer(Millis now, PeerId id) {
   if (impl_->table.knows(id)) impl_->remove_peer(now, id);
 }

@@ -111,6 +111,9 @@ class SessionEngine {
 
   /// A peer under an id that none has, below kMaxPeers. An Error when its key is ours or another's.
   Result<void> add_peer(PeerId id, EnginePeer peer);
+  /// The host could not carry out an install of the peer: its session ends (FATAL_PROTOCOL_ERROR,
+  /// corrupt_record), because the data path has not what the record says.
+  void install_refused(Millis now, PeerId id);
   /// Its session ends (POLICY_TERMINATION, policy_hard_stop), no key of it opens anything any more,
   /// it can't attach, and its id is free.
   void remove_peer(Millis now, PeerId id);

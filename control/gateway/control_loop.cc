@@ -168,6 +168,7 @@ bool ControlLoop::turn(Millis now) {
   take_signals(now);
   uplinks_.poll(now, *engine_);
   if (engine_->next_deadline() <= now) engine_->advance(now);
+  for (const PeerId peer : host_.take_refused()) engine_->install_refused(now, peer);
   neighbors_.advance(now);
   macs_.poll(now, view_.counters);
   publish_cookies();

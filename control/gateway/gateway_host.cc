@@ -42,11 +42,26 @@ void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
   neighbors_.send_frame(clock_.now(), *next_hop, frame, flow_of(path.remote));
 }
 
+void GatewayHost::install_rx(const session::RxInstall& install) {
+  note(install.peer, publisher_.install_rx(install));
+}
+
+/// The control loop has the engine end the session: without a record it carries nothing.
+void GatewayHost::note(PeerId peer, publish::Refusal why) {
+  if (why == publish::Refusal::kNone) return;
+  refused_.insert(peer);
+  const bool memory = why == publish::Refusal::kNoMemory;
+  spdlog::error("peer {}: its session ends: {}", peer.value,
+                memory ? "no DPDK memory for its record: raise memory.megabytes"
+                       : "its record contradicts what the workers have");
+}
+
 void GatewayHost::install_tx(const session::TxInstall& install) {
   const auto next_hop = neighbors_.next_hop(install.path.interface, install.path.remote.address);
   if (!next_hop) spdlog::warn("no route to {}", to_string(install.path.remote));
   follow(install.peer, next_hop);
-  publisher_.install_tx(install, next_hop ? neighbors_.resolved(*next_hop) : std::nullopt);
+  note(install.peer,
+       publisher_.install_tx(install, next_hop ? neighbors_.resolved(*next_hop) : std::nullopt));
 }
 
 void GatewayHost::withdraw_tx(PeerId peer) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "common/ip_header.h"
 #include "common/port_info.h"
@@ -29,7 +30,7 @@ class GatewayHost final : public session::SessionHost {
 
   void apply(const session::Effects& effects) override { effects.carry_out(*this); }
   void send(const Path& path, std::span<const uint8_t> datagram);
-  void install_rx(const session::RxInstall& install) { publisher_.install_rx(install); }
+  void install_rx(const session::RxInstall& install);
   void bind_rx(ReceiverIndex index, const Endpoint& remote) { publisher_.bind_rx(index, remote); }
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
   void install_tx(const session::TxInstall& install);
@@ -37,6 +38,13 @@ class GatewayHost final : public session::SessionHost {
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
   uint16_t inner_mtu(const Path& path) override;
+  bool reserve_rx(PeerId peer, ReceiverIndex index, uint16_t lanes) override {
+    return publisher_.reserve_rx(peer, index, lanes);
+  }
+  void release_rx(ReceiverIndex index) override { publisher_.release_rx(index); }
+  bool reserve_tx(PeerId peer, uint16_t lanes) override {
+    return publisher_.reserve_tx(peer, lanes);
+  }
   void configured(PeerId peer, const wire::ResponsePayload& answer);
   void emit(const session::Event& event);
   void random(std::span<uint8_t> bytes) override;
@@ -51,9 +59,12 @@ class GatewayHost final : public session::SessionHost {
   std::optional<Path> path_by(const PortInfo& port, const Endpoint& remote,
                               uint16_t local_port) const;
 
+  /// Peers whose latest installs were refused, once each; the list is empty then.
+  std::set<PeerId> take_refused() { return std::exchange(refused_, {}); }
   uint64_t unroutable() const { return unroutable_; }
 
  private:
+  void note(PeerId peer, publish::Refusal why);
   void follow(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
 
   const GatewayClock& clock_;
@@ -64,7 +75,8 @@ class GatewayHost final : public session::SessionHost {
   events::EventLog& events_;
   std::unordered_map<uint32_t, neighbor::NeighborKey> via_;    ///< by peer
   std::map<neighbor::NeighborKey, std::set<uint32_t>> peers_;  ///< the inverse
-  uint64_t unroutable_ = 0;                                    ///< datagrams to where no port leads
+  std::set<PeerId> refused_;
+  uint64_t unroutable_ = 0;  ///< datagrams to where no port leads
 };
 
 }  // namespace jvpn::gateway

@@ -218,6 +218,7 @@ void Jumper::send_data_ahead(Millis now, Session& session, const SpareBinding& s
   bindings_.withdraw_tx(session);
   const Candidate* const candidate = candidates_.at(session, *spare.path);
   if (candidate == nullptr || !candidates_.is_warm(now, session, *candidate)) return;
+  if (!bindings_.reserve_tx(session.peer)) return;
   bindings_.install_tx_ahead(session, spare);
 }
 
@@ -260,6 +261,7 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
     return;
   }
   if (message.sender != spare->remote.value) return lifecycle_.end_by_violation(now, session);
+  if (!bindings_.reserve_tx(session.peer)) return;  // the repeated request is acknowledged again
   const Path old_path = session.path;
   const Path path = *spare->path;
   const uint16_t number = spare->number;

@@ -250,8 +250,10 @@ void PathMtu::settle(Millis now, Session& session) {
   MtuSearch* const bound = of_path(session, session.path);
   if (bound == nullptr || all == 0 || all == session.path_mtu) return;
   const bool known = session.path_mtu == 0 && all == bound->limit;  // to the host
+  const bool installs = !known && session.binding.tx_installed;
+  if (installs && !bindings_.reserve_tx(session.peer)) return;  // the next round finds the same
   session.path_mtu = all;
-  if (!known && session.binding.tx_installed) bindings_.install_tx(session);
+  if (installs) bindings_.install_tx(session);
   if (bound->round == MtuRound::kNone) bound->due = now;  // the responder has to hear of it
 }
 
@@ -281,11 +283,11 @@ void PathMtu::on_mtu_probe(Millis now, Session& session, const Arrival& at,
     ++context_.counters.control_stale;
     return;
   }
-  if (changes) {
-    const bool whole = session.path_mtu == 0 && told >= limit_of(session, session.path);
-    session.path_mtu = told;
-    if (!whole && session.binding.tx_installed) bindings_.install_tx(session);
-  }
+  const bool whole = session.path_mtu == 0 && told >= limit_of(session, session.path);
+  const bool installs = changes && !whole && session.binding.tx_installed;
+  if (installs && !bindings_.reserve_tx(session.peer)) return;
+  if (changes) session.path_mtu = told;
+  if (installs) bindings_.install_tx(session);
   auto answer = control_message<wire::MtuAck>(wire::ControlType::kMtuAck);
   answer.nonce = message.nonce;
   channel_.send_padded(session, at.generation, {at.index, ReceiverIndex{message.receiver}, at.from},

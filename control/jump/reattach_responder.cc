@@ -76,7 +76,14 @@ Finding ReattachResponder::check(Millis now, Session& session, const Arrival& at
     return {Reason::kOwnershipConflict, Detail::kNone, "ownership"};
   }
   finding = judge_policy(message.retire_active != 0, session.record(), policy, now);
-  return finding.ok() ? check_candidate(at, message) : finding;
+  if (finding.ok()) finding = check_candidate(at, message);
+  return finding.ok() ? check_room(session) : finding;
+}
+
+/// Sets memory aside for the commit, which nothing can stop any more once the store has agreed.
+Finding ReattachResponder::check_room(const Session& session) {
+  if (bindings_.reserve_tx(session.peer)) return {};
+  return {Reason::kPolicyDeny, Detail::kNoRoom, "room", 1'000};
 }
 
 Finding ReattachResponder::check_candidate(const Arrival& at,
@@ -174,8 +181,9 @@ void ReattachResponder::on_response(Millis now, Session& session, const Arrival&
         now, session, {Reason::kAuthFail, Detail::kNone, "path_validation"}, at.from);
   }
   // Time has passed since the request: what policy allowed then it may not allow now.
-  const Finding finding =
+  Finding finding =
       judge_policy(request.retires, session.record(), context_.policy_of(session), now);
+  if (finding.ok()) finding = check_room(session);
   if (!finding.ok()) {
     memory->outstanding.reset();
     reporter_.emit_refused_request(now, session, finding, at.from);

@@ -51,6 +51,7 @@ class ReattachResponder {
   Finding check(Millis now, Session& session, const Arrival& at,
                 const wire::ReattachRequest& message);
   Finding check_candidate(const Arrival& at, const wire::ReattachRequest& message) const;
+  Finding check_room(const Session& session);
   void challenge(Millis now, Session& session, const Arrival& at,
                  const wire::ReattachRequest& message);
   Mac token(const Session& session, const Arrival& at, uint64_t nonce);

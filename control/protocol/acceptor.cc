@@ -118,10 +118,11 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   if (++peer.unconfirmed % kUnconfirmedAnswers == 0)
     reporter_.emit_security(now, Reason::kSecAbuseControlPlane, Detail::kNotConfirmed, id, {},
                             from);
-  const std::optional<ReceiverIndex> index = bindings_.allocate_index(id);
-  if (!index) {
-    ++context_.counters.handshakes_throttled;
-    return;
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(id, initiation.lanes);
+  if (!index) return refuse(now, from, Reason::kHandshakeFail, Detail::kNoRoom, id);
+  if (!bindings_.reserve_tx(id)) {
+    bindings_.release_index(*index);
+    return refuse(now, from, Reason::kHandshakeFail, Detail::kNoRoom, id);
   }
   peer.latest_received = initiation.timestamp;
   auto session = std::make_unique<Session>(id, from, initiation.suite,
@@ -204,6 +205,10 @@ void Acceptor::note_takeover(Millis now, PeerState& peer) {
 bool Acceptor::confirm(Millis now, PeerState& peer) {
   JVPN_ASSERT(peer.pending != nullptr, "a session in BIRTH is confirmed");
   if (!lifecycle_.transition(now, *peer.pending, {Trigger::kTick})) return false;
+  if (!bindings_.reserve_tx(peer.pending->peer)) {  // the session that it replaces has taken it
+    lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kNoRoom});
+    return false;
+  }
   note_takeover(now, peer);
   peer.unconfirmed = 0;
   lifecycle_.supersede(now, peer, NotifyPeer::kYes);

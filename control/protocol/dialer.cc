@@ -145,6 +145,13 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
   }
   const std::optional<NoiseKeys> keys = call->noise->split();
   if (!keys) return std::nullopt;
+  const bool room =
+      bindings_.reserve_rx(*id, call->local, payload->lanes) && bindings_.reserve_tx(*id);
+  if (!room) {
+    stop_attempt(*call);  // the next one may find some
+    refuse_handshake(context_, reporter_, now, from, Reason::kHandshakeFail, Detail::kNoRoom, *id);
+    return id;
+  }
   attach(now, *id, *keys, *message, *payload);
   return id;
 }

@@ -80,13 +80,21 @@ void Rekeyer::on_rekey_initiation(Millis now, Session& session,
   }
   // The initiator never used the keys of a call that it repeats.
   bindings_.retire(session.next);
-  const std::optional<ReceiverIndex> index = bindings_.allocate_index(session.peer);
-  if (!index) {
-    ++context_.counters.handshakes_throttled;
-    return;
+  const std::optional<ReceiverIndex> index =
+      bindings_.allocate_index(session.peer, initiation->lanes);
+  if (!index) return refuse(now, session);
+  if (!bindings_.reserve_tx(session.peer)) {
+    bindings_.release_index(*index);
+    return refuse(now, session);
   }
   peer.latest_received = initiation->timestamp;
   if (!answer(now, session, *initiation, *index)) bindings_.release_index(*index);
+}
+
+/// The present keys go on, for as long as they may.
+void Rekeyer::refuse(Millis now, const Session& session) {
+  reporter_.emit_security(now, Reason::kHandshakeFail, Detail::kNoRoom, session.peer, session.id,
+                          session.path);
 }
 
 /// Installs the next keys, then tells the initiator of them. False: no keys came of it.
@@ -123,6 +131,13 @@ void Rekeyer::on_rekey_response(Millis now, Session& session, const wire::RekeyR
                                            session.suite, message);
   const std::optional<NoiseKeys> keys = rekey.attempt->noise.split();
   if (!payload || !keys) return lifecycle_.end_by_violation(now, session);
+  const bool room = bindings_.reserve_rx(session.peer, rekey.attempt->local, payload->lanes) &&
+                    bindings_.reserve_tx(session.peer);
+  if (!room) {
+    bindings_.release_index(rekey.attempt->local);
+    rekey.attempt.reset();
+    return refuse(now, session);
+  }
   auto fresh = make_generation(now, *keys, true, rekey.attempt->local,
                                ReceiverIndex{message.sender}, payload->lanes);
   rekey.attempt.reset();  // its index lives on with the keys
@@ -158,6 +173,8 @@ void Rekeyer::adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration>
 
 void Rekeyer::confirm(Millis now, Session& session, const KeyGeneration& generation) {
   if (&generation == session.next.get()) {
+    if (!bindings_.reserve_tx(session.peer))
+      return refuse(now, session);  // the next message asks again
     adopt(now, session, std::move(session.next), now + linger(session));
   } else if (&generation == session.current.get() && !session.confirmed) {
     keys_confirmed(now, session);

@@ -38,6 +38,7 @@ class Rekeyer : public Part {
   bool key_nearly_used(const Session& session);
   void ask(Millis now, Session& session);
   bool answer(Millis now, Session& session, InitiationState& initiation, ReceiverIndex index);
+  void refuse(Millis now, const Session& session);
   void adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
              Millis previous_until);
   void keys_confirmed(Millis now, Session& session);

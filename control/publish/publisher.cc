@@ -1,5 +1,5 @@
-// install → build the record → store it (release) → defer the old one → wiped and freed after the
-// grace period.
+// reserve → install → fill the record → store it (release) → defer the old one → wiped and freed
+// after the grace period.
 #include "control/publish/publisher.h"
 
 #include <algorithm>
@@ -14,49 +14,11 @@
 namespace jvpn::publish {
 namespace {
 
-struct Counted {
-  uint64_t packets = 0;
-  uint64_t bytes = 0;
-  uint64_t last_tsc = 0;
-};
-
-Counted count(const RxLane* lanes, size_t n) {
-  Counted sum;
-  for (size_t i = 0; i < n; ++i) {
-    sum.packets += lanes[i].packets.load(std::memory_order_relaxed);
-    sum.bytes += lanes[i].bytes.load(std::memory_order_relaxed);
-    sum.last_tsc = std::max(sum.last_tsc, lanes[i].last_tsc.load(std::memory_order_relaxed));
-  }
-  return sum;
-}
-
-Counted count(const TxLane* lanes, size_t n) {
-  Counted sum;
-  for (size_t i = 0; i < n; ++i) {
-    sum.packets += lanes[i].next_sequence.load(std::memory_order_relaxed);
-    sum.bytes += lanes[i].bytes.load(std::memory_order_relaxed);
-  }
-  return sum;
-}
-
 size_t bytes_with_lanes(uint16_t lanes) {
   return sizeof(RxRecord) + lanes * sizeof(RxLane);
 }
 LaneWords* words_of(const RxRecord& record) {
   return reinterpret_cast<LaneWords*>(record.lanes->window.words().first);
-}
-
-void add_rx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
-  JVPN_ASSERT(now.packets >= before.packets && now.bytes >= before.bytes, "lanes only count up");
-  totals.rx_packets += now.packets - before.packets;
-  totals.rx_bytes += now.bytes - before.bytes;
-  totals.last_rx_tsc = std::max(totals.last_rx_tsc, now.last_tsc);
-}
-
-void add_tx(TrafficTotals& totals, const Counted& now, const Counted& before = {}) {
-  JVPN_ASSERT(now.packets >= before.packets && now.bytes >= before.bytes, "lanes only count up");
-  totals.tx_packets += now.packets - before.packets;
-  totals.tx_bytes += now.bytes - before.bytes;
 }
 
 }  // namespace
@@ -87,8 +49,10 @@ Publisher::~Publisher() {
   for (auto& [id, peer] : peers_) {
     for (const RxRecord* record : peer.rx) destroy(record);
     slab_.destroy(peer.record);
-    for (const TxLanes& each : peer.tx.lanes) slab_.destroy(each.lanes, each.count);
+    release(peer.reserve);
+    for (const TxLanes& each : peer.tx.lanes()) slab_.destroy(each.lanes, each.count);
   }
+  for (const auto& [index, record] : reserved_rx_) destroy(record);
 }
 
 Publisher::Peer& Publisher::peer_of(PeerId id) {
@@ -121,16 +85,48 @@ void Publisher::destroy(const RxRecord* record) {
   slab_.release(const_cast<RxRecord*>(record), bytes_with_lanes(record->lane_count));
 }
 
-void Publisher::install_rx(const session::RxInstall& install) {
-  if (install.lanes == 0 || install.lanes > kMaxLanes || install.peer.value >= table_.peers()) {
-    ++failures_;
-    return;
+bool Publisher::reserve_rx(PeerId peer, ReceiverIndex index, uint16_t lanes) {
+  release_rx(index);
+  if (lanes == 0 || lanes > kMaxLanes || peer.value >= table_.peers()) return false;
+  RxRecord* record = make_rx(lanes);
+  if (record == nullptr) return false;
+  record->peer = peer;
+  reserved_rx_.emplace(index.value, record);
+  return true;
+}
+
+void Publisher::release_rx(ReceiverIndex index) {
+  const auto at = reserved_rx_.find(index.value);
+  if (at == reserved_rx_.end()) return;
+  const RxRecord* record = at->second;
+  reserved_rx_.erase(at);
+  forget_if_unused(record->peer);
+  destroy(record);
+}
+
+/// What was set aside for the install, or else a fresh one; nullptr without memory.
+RxRecord* Publisher::take_rx(const session::RxInstall& install) {
+  const auto at = reserved_rx_.find(install.index.value);
+  if (at == reserved_rx_.end() || at->second->lane_count != install.lanes) {
+    release_rx(install.index);
+    return make_rx(install.lanes);
   }
-  RxRecord* record = make_rx(install.lanes);
-  if (record == nullptr) {
-    ++failures_;
-    return;
-  }
+  RxRecord* record = at->second;
+  reserved_rx_.erase(at);
+  return record;
+}
+
+Refusal Publisher::refused(Refusal why) {
+  JVPN_ASSERT(why != Refusal::kNone, "a refusal has its reason");
+  ++failures_;
+  return why;
+}
+
+Refusal Publisher::install_rx(const session::RxInstall& install) {
+  if (install.lanes == 0 || install.lanes > kMaxLanes || install.peer.value >= table_.peers())
+    return refused(Refusal::kContradiction);
+  RxRecord* record = take_rx(install);
+  if (record == nullptr) return refused(Refusal::kNoMemory);
   // The engine frees a slot before it is used again; should it not, nothing leaks.
   if (const RxRecord* before = table_.rx(install.index.value)) retire_rx(before->index);
   record->index = install.index;
@@ -141,6 +137,7 @@ void Publisher::install_rx(const session::RxInstall& install) {
   peer_of(install.peer).rx.push_back(record);
   const RxRecord* replaced = table_.store_rx(install.index, record);
   JVPN_ASSERT(replaced == nullptr, "the slot was emptied, and nobody else writes the table");
+  return Refusal::kNone;
 }
 
 void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
@@ -162,18 +159,42 @@ void Publisher::retire_rx(ReceiverIndex index) {
   forget_if_unused(id);
 }
 
-void Publisher::install_tx(const session::TxInstall& install,
-                           const std::optional<EtherAddress>& next_hop) {
-  if (install.peer.value >= table_.peers() || install.path.interface >= ports_.size()) {
-    ++failures_;
-    return;
-  }
+/// Lanes of one binding: as many for each worker.
+unsigned Publisher::tx_lanes(uint16_t lanes) const {
+  return std::max(lanes / workers_, 1U) * workers_;
+}
+
+bool Publisher::reserve_tx(PeerId id, uint16_t lanes) {
+  if (id.value >= table_.peers()) return false;
+  TxReserve& reserve = peer_of(id).reserve;
+  const unsigned wanted = tx_lanes(lanes);
+  if (reserve.lanes.count != wanted) release(reserve);
+  if (reserve.record == nullptr) reserve.record = slab_.make<TxRecord>();
+  if (reserve.lanes.lanes == nullptr) reserve.lanes.lanes = slab_.make<TxLane>(wanted);
+  reserve.lanes.count = static_cast<uint16_t>(wanted);
+  if (reserve.record != nullptr && reserve.lanes.lanes != nullptr) return true;
+  release(reserve);
+  forget_if_unused(id);
+  return false;
+}
+
+void Publisher::release(TxReserve& reserve) {
+  slab_.destroy(reserve.record);
+  slab_.destroy(reserve.lanes.lanes, reserve.lanes.count);
+  reserve = {};
+}
+
+Refusal Publisher::install_tx(const session::TxInstall& install,
+                              const std::optional<EtherAddress>& next_hop) {
+  if (install.peer.value >= table_.peers()) return refused(Refusal::kContradiction);
   Peer& peer = peer_of(install.peer);
-  std::vector<TxLanes> given_up;  // until workers can't come by the record that names them
-  const TxLanes* lanes = choose_lanes(peer, install, given_up);
-  TxRecord* record = lanes != nullptr ? build_tx(peer, *lanes, install) : nullptr;
+  TxKey::Choice choice{.refused = Refusal::kContradiction};
+  if (install.path.interface < ports_.size())
+    choice = peer.tx.choose(install, tx_lanes(install.lanes), slab_, peer.reserve.lanes);
+  Refusal why = choice.refused;
+  TxRecord* record = why == Refusal::kNone ? build_tx(peer, choice.lanes, install) : nullptr;
   if (record == nullptr) {
-    ++failures_;
+    why = refused(why == Refusal::kNone ? Refusal::kNoMemory : why);
     drop_record(install.peer, peer);
   } else {
     TxRecord* replaced = std::exchange(peer.record, record);
@@ -185,54 +206,16 @@ void Publisher::install_tx(const session::TxInstall& install,
     }
     if (replaced != nullptr) retire(replaced);
   }
-  for (const TxLanes& each : given_up) retire(install.peer, peer, each);
-}
-
-/// The lanes that `install` sends on: those there are, or fresh ones. nullptr: refused. Data may go
-/// ahead of a binding's commit and then by another one, so lanes are only given up once a binding
-/// with higher ones has a higher version.
-const Publisher::TxLanes* Publisher::choose_lanes(Peer& peer, const session::TxInstall& install,
-                                                  std::vector<TxLanes>& given_up) {
-  TxKey& tx = peer.tx;
-  const Secret<kAeadKeyBytes> key{std::span<const uint8_t, kAeadKeyBytes>(install.traffic_key)};
-  const unsigned wanted = std::max(install.lanes / workers_, 1U) * workers_;
-  if (tx.lanes.empty() || tx.suite != install.suite || tx.key != key) {
-    given_up = std::move(tx.lanes);
-    tx = {.key = key,
-          .suite = install.suite,
-          .version = install.binding_version,
-          .floor = install.first_lane,
-          .lanes = {},
-          .packets_before = 0};
-  }
-  if (install.first_lane < tx.floor) return nullptr;
-  if (install.binding_version > tx.version) {
-    tx.version = install.binding_version;
-    tx.floor = install.first_lane;
-    const auto low = std::partition(tx.lanes.begin(), tx.lanes.end(),
-                                    [&](const TxLanes& each) { return each.first >= tx.floor; });
-    given_up.assign(low, tx.lanes.end());
-    tx.lanes.erase(low, tx.lanes.end());
-    for (const TxLanes& each : given_up) tx.packets_before += count(each.lanes, each.count).packets;
-  }
-  for (const TxLanes& each : tx.lanes) {
-    if (each.first == install.first_lane) return wanted <= each.count ? &each : nullptr;
-    const bool below = each.first.value + each.count <= install.first_lane.value;
-    const bool above = install.first_lane.value + wanted <= each.first.value;
-    if (!below && !above) return nullptr;
-  }
-  if (install.first_lane.value + wanted > UINT16_MAX) return nullptr;
-  TxLane* lanes = slab_.make<TxLane>(wanted);
-  if (lanes == nullptr) return nullptr;
-  for (unsigned i = 0; i < wanted; ++i) lanes[i].quota = install.packets_per_lane;
-  tx.lanes.push_back({lanes, install.first_lane, static_cast<uint16_t>(wanted)});
-  return &tx.lanes.back();
+  // Only now that workers can't come by the record that names them.
+  for (const TxLanes& each : choice.given_up) retire(install.peer, peer, each);
+  release(peer.reserve);  // what the install didn't need
+  return why;
 }
 
 /// A record for `lanes`, complete but for the next hop's address; nullptr without memory.
-TxRecord* Publisher::build_tx(const Peer& peer, const TxLanes& lanes,
-                              const session::TxInstall& install) {
-  TxRecord* record = slab_.make<TxRecord>();
+TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::TxInstall& install) {
+  TxRecord* record = peer.reserve.record != nullptr ? std::exchange(peer.reserve.record, nullptr)
+                                                    : slab_.make<TxRecord>();
   if (record == nullptr) return nullptr;
   JVPN_ASSERT(lanes.first == install.first_lane && lanes.lanes != nullptr,
               "choose_lanes() found those that the install names");
@@ -318,9 +301,9 @@ TrafficTotals Publisher::totals(PeerId id) const {
   const Peer& peer = at->second;
   TrafficTotals sum = peer.retired;
   for (const RxRecord* record : peer.rx) add_rx(sum, count(record->lanes, record->lane_count));
-  sum.tx_generation_packets = peer.tx.packets_before;
-  for (const TxLanes& each : peer.tx.lanes) {
-    const Counted sent = count(each.lanes, each.count);
+  sum.tx_generation_packets = peer.tx.packets_before();
+  for (const TxLanes& each : peer.tx.lanes()) {
+    const LaneCounts sent = count(each.lanes, each.count);
     add_tx(sum, sent);
     sum.tx_generation_packets += sent.packets;
   }
@@ -345,7 +328,7 @@ LaneTotals Publisher::lane_totals(ReceiverIndex index) const {
 
 void Publisher::retire(const RxRecord* record) {
   Peer& peer = peer_of(record->peer);
-  const Counted before = count(record->lanes, record->lane_count);
+  const LaneCounts before = count(record->lanes, record->lane_count);
   add_rx(peer.retired, before);
   reclaimer_.defer([this, record, before, incarnation = peer.incarnation] {
     const auto at = peers_.find(record->peer.value);
@@ -360,7 +343,7 @@ void Publisher::retire(const TxRecord* record) {
 }
 
 void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
-  const Counted before = count(old.lanes, old.count);
+  const LaneCounts before = count(old.lanes, old.count);
   add_tx(peer.retired, before);
   reclaimer_.defer(
       [this, id, before, incarnation = peer.incarnation, lanes = old.lanes, n = old.count] {
@@ -375,8 +358,10 @@ void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
   JVPN_ASSERT(!at->second.shown, "no worker sees a record that is gone");
-  for (const TxLanes& each : at->second.tx.lanes) retire(id, at->second, each);
+  for (const TxLanes& each : at->second.tx.lanes()) retire(id, at->second, each);
+  const TxReserve reserve = at->second.reserve;
   peers_.erase(at);
+  if (reserve.record != nullptr) peer_of(id).reserve = reserve;  // of the session to come
 }
 
 }  // namespace jvpn::publish

@@ -18,21 +18,13 @@
 #include "common/result.h"
 #include "common/secret.h"
 #include "common/session_table.h"
+#include "control/publish/lane_counts.h"
 #include "control/publish/reclaimer.h"
 #include "control/publish/slab.h"
+#include "control/publish/tx_key.h"
 #include "control/session/effects.h"
 
 namespace jvpn::publish {
-
-/// What a peer's lanes counted, live and retired ones.
-struct TrafficTotals {
-  uint64_t rx_packets = 0;
-  uint64_t rx_bytes = 0;
-  uint64_t tx_packets = 0;
-  uint64_t tx_bytes = 0;
-  uint64_t last_rx_tsc = 0;            ///< 0: none yet
-  uint64_t tx_generation_packets = 0;  ///< under the present key
-};
 
 /// What came on the lanes of one index.
 struct LaneTotals {
@@ -52,7 +44,15 @@ class Publisher {
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  void install_rx(const session::RxInstall& install);
+  /// Sets memory aside for an index with so many lanes, replacing what was: its install_rx() can't
+  /// fail for want of it then. False: there is none, or nobody may have so many.
+  bool reserve_rx(PeerId peer, ReceiverIndex index, uint16_t lanes);
+  /// The index will not be installed.
+  void release_rx(ReceiverIndex index);
+  /// Sets memory aside for the peer's next install_tx(), fresh lanes included; once more is fine.
+  bool reserve_tx(PeerId peer, uint16_t lanes);
+
+  Refusal install_rx(const session::RxInstall& install);
   /// Data on an installed index is expected from there; workers tell when it isn't.
   void bind_rx(ReceiverIndex index, const Endpoint& remote);
   void retire_rx(ReceiverIndex index);
@@ -60,8 +60,9 @@ class Publisher {
   /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until
   /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
   /// can repeat; an install that would go back to lanes below those of the highest binding version
-  /// is refused: they are gone.
-  void install_tx(const session::TxInstall& install, const std::optional<EtherAddress>& next_hop);
+  /// is refused: they are gone. A refused install takes the send side away.
+  Refusal install_tx(const session::TxInstall& install,
+                     const std::optional<EtherAddress>& next_hop);
   /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
   void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
   void withdraw_tx(PeerId peer);
@@ -70,31 +71,22 @@ class Publisher {
   TrafficTotals totals(PeerId peer) const;
   /// Of the lanes of an installed index; zeros for any other.
   LaneTotals lane_totals(ReceiverIndex index) const;
-  /// Installs refused: no memory, or a contradiction in them. Those sides carry nothing.
+  /// Installs refused. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
   size_t bytes_in_use() const { return slab_.in_use(); }
 
  private:
-  /// The sending lanes of one binding.
-  struct TxLanes {
-    TxLane* lanes = nullptr;
-    LaneId first;
-    uint16_t count = 0;
-  };
-  /// All that was sent on under one traffic key, and isn't given up.
-  struct TxKey {
-    Secret<kAeadKeyBytes> key;
-    Suite suite{};
-    BindingVersion version;  ///< the highest installed
-    LaneId floor;            ///< its first lane
-    std::vector<TxLanes> lanes;
-    uint64_t packets_before = 0;  ///< on lanes already retired
+  /// What the next install needs at most.
+  struct TxReserve {
+    TxRecord* record = nullptr;
+    TxLanes lanes;
   };
   struct Peer {
     uint64_t incarnation = 0;
     std::vector<const RxRecord*> rx;
     TxRecord* record = nullptr;  ///< newest; stored in the table when `shown`
     bool shown = false;
+    TxReserve reserve;
     TxKey tx;
     TrafficTotals retired;  ///< of lanes that are gone or wait for their grace period
   };
@@ -102,11 +94,13 @@ class Publisher {
   Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
             unsigned workers, Aead aead);
   Peer& peer_of(PeerId id);
-  const TxLanes* choose_lanes(Peer& peer, const session::TxInstall& install,
-                              std::vector<TxLanes>& given_up);
+  unsigned tx_lanes(uint16_t lanes) const;
+  void release(TxReserve& reserve);
+  Refusal refused(Refusal why);
+  RxRecord* take_rx(const session::RxInstall& install);
   RxRecord* make_rx(uint16_t lanes);
   void destroy(const RxRecord* record);
-  TxRecord* build_tx(const Peer& peer, const TxLanes& lanes, const session::TxInstall& install);
+  TxRecord* build_tx(Peer& peer, const TxLanes& lanes, const session::TxInstall& install);
   void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
   void drop_record(PeerId id, Peer& peer);
   void retire(const RxRecord* record);
@@ -121,6 +115,7 @@ class Publisher {
   Aead aead_;
   Slab slab_;
   std::unordered_map<uint32_t, Peer> peers_;
+  std::unordered_map<uint32_t, RxRecord*> reserved_rx_;  ///< by index
   uint64_t next_incarnation_ = 1;
   uint64_t failures_ = 0;
 };

@@ -26,6 +26,34 @@ std::optional<ReceiverIndex> Bindings::allocate_index(PeerId id) {
   return context_.table.indices().allocate(id, random_u32(context_.environment));
 }
 
+std::optional<ReceiverIndex> Bindings::allocate_index(PeerId id, uint16_t lanes) {
+  const std::optional<ReceiverIndex> index = allocate_index(id);
+  if (!index) {
+    ++context_.counters.no_room;
+    return std::nullopt;
+  }
+  if (reserve_rx(id, *index, lanes)) return index;
+  release_index(*index);
+  return std::nullopt;
+}
+
+void Bindings::release_index(ReceiverIndex index) {
+  context_.environment.release_rx(index);
+  context_.table.indices().release(index);
+}
+
+bool Bindings::reserve_rx(PeerId id, ReceiverIndex index, uint16_t lanes) {
+  if (context_.environment.reserve_rx(id, index, lanes)) return true;
+  ++context_.counters.no_room;
+  return false;
+}
+
+bool Bindings::reserve_tx(PeerId id) {
+  if (context_.environment.reserve_tx(id, context_.config.lanes)) return true;
+  ++context_.counters.no_room;
+  return false;
+}
+
 void Bindings::retire_index(ReceiverIndex index) {
   JVPN_ASSERT(context_.table.indices().owner(index), "an index is retired once");
   context_.effects.retire_rx(index);
@@ -75,6 +103,7 @@ void Bindings::issue(PeerId id, uint16_t lanes, size_t count, SpareSet& spares,
     if (!room) return;
     const auto index = indices.allocate(id, random_u32(context_.environment));
     if (!index) return;
+    if (!reserve_rx(id, *index, lanes)) return release_index(*index);
     spares.add({.number = ++last_number,
                 .status = SpareStatus::kOffered,
                 .local = *index,
@@ -112,7 +141,7 @@ SpareBinding* Bindings::assign_spare(const Session& session, const Path& path, s
     if (spare.status == SpareStatus::kUnused && unused == nullptr) unused = &spare;
   }
   if (generation.spares.count(SpareStatus::kUnused) <= kept) return nullptr;
-  const std::optional<ReceiverIndex> index = allocate_index(session.peer);
+  const std::optional<ReceiverIndex> index = allocate_index(session.peer, generation.peer_lanes);
   if (!index) return nullptr;
   unused->local = *index;
   unused->path = path;

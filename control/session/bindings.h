@@ -28,8 +28,10 @@ class Bindings {
   /// A fresh one for a peer, which never has more than kIndicesPerSession: draining ones make room.
   /// nullopt: all slots are taken.
   std::optional<ReceiverIndex> allocate_index(PeerId id);
+  /// The same, with memory for its `lanes`. nullopt (counted): no slot, or no memory.
+  std::optional<ReceiverIndex> allocate_index(PeerId id, uint16_t lanes);
   /// Of an index that was never installed.
-  void release_index(ReceiverIndex index) { context_.table.indices().release(index); }
+  void release_index(ReceiverIndex index);
   /// Stops receiving on an installed index.
   void retire_index(ReceiverIndex index);
   /// Retires the draining indices whose time is over.
@@ -39,6 +41,13 @@ class Bindings {
   static Millis draining_due(const PeerState& peer);
   /// Draining indices are retired at most `after` from now.
   static void shorten_draining(Millis now, Millis after, PeerState& peer);
+
+  // Room. Whatever is installed was set aside before anybody heard of it.
+
+  /// For an index whose lanes are known only now. False (counted): no memory.
+  bool reserve_rx(PeerId id, ReceiverIndex index, uint16_t lanes);
+  /// For the peer's next install_tx(), install_tx_ahead() or rebind(). False (counted): no memory.
+  bool reserve_tx(PeerId id);
 
   // Spare bindings.
 

@@ -41,6 +41,7 @@ struct EngineCounters {
   uint64_t handshakes_received = 0;
   uint64_t handshakes_refused = 0;
   uint64_t handshakes_throttled = 0;
+  uint64_t no_room = 0;  ///< keys, bindings and changes of size put off: no memory, or no index
   uint64_t cookies_sent = 0;
   uint64_t control_received = 0;
   uint64_t control_replayed = 0;

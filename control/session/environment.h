@@ -1,5 +1,6 @@
-// What the session engine asks of the program around it: measurements of the data path, clocks and
-// randomness. Nothing here changes anything. All calls come from the control thread.
+// What the session engine asks of the program around it: measurements of the data path, clocks,
+// randomness, and room for what it is about to install. Nothing here changes what workers see. All
+// calls come from the control thread.
 #pragma once
 
 #include <bit>
@@ -34,6 +35,13 @@ class Environment {
   virtual RxProgress rx_progress(ReceiverIndex index) = 0;
   /// Largest inner packet that this end takes and sends on a path.
   virtual uint16_t inner_mtu(const Path& path) = 0;
+  /// Sets memory aside for an index, so that its install can't fail for want of it. False: none is
+  /// left. Once more for the same index replaces what was set aside.
+  virtual bool reserve_rx(PeerId, ReceiverIndex, uint16_t /*lanes*/) { return true; }
+  /// The index will not be installed.
+  virtual void release_rx(ReceiverIndex) {}
+  /// The same for the peer's next install of its send side.
+  virtual bool reserve_tx(PeerId, uint16_t /*lanes*/) { return true; }
   /// Fills with random bytes; tests replay them from a seed.
   virtual void random(std::span<uint8_t> bytes) = 0;
   /// CLOCK_BOOTTIME in microseconds, for round-trip times alone; `now` is what the engine was told.

@@ -36,6 +36,12 @@ void Lifecycle::end_by_violation(Millis now, Session& session) {
   transition(now, session, {Trigger::kProtocolViolation, Detail::kImpossibleMessage});
 }
 
+void Lifecycle::end_corrupt(Millis now, PeerState& peer) {
+  const SessionEvent corrupt{Trigger::kProtocolViolation, Detail::kCorruptRecord};
+  if (peer.pending) transition(now, *peer.pending, corrupt);
+  if (peer.session) transition(now, *peer.session, corrupt);
+}
+
 void Lifecycle::supersede(Millis now, PeerState& peer, NotifyPeer notify) {
   if (!peer.session) return;
   transition(now, *peer.session, {Trigger::kTerminate, Detail::kSuperseded}, notify);

@@ -29,6 +29,8 @@ class Lifecycle {
   void note(Millis now, Session& session, const SessionEvent& fact);
   /// Authentic, but no peer that follows the protocol can have meant it: the session ends.
   void end_by_violation(Millis now, Session& session);
+  /// The data path has not what the records say: whatever there is with the peer ends.
+  void end_corrupt(Millis now, PeerState& peer);
   /// Another session of the same peer key takes its place.
   void supersede(Millis now, PeerState& peer, NotifyPeer notify);
   /// Ends whatever there is with a peer.

@@ -87,6 +87,7 @@ class Node : public SessionHost {
     witness("install_rx", std::to_string(install.index.value) + " " +
                               std::to_string(install.first_lane.value) + "+" +
                               std::to_string(install.lanes));
+    EXPECT_EQ(promised_rx_.erase(install.index.value), 1U) << "no memory was promised for it";
     EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
     most_rx = std::max(most_rx, generations());
   }
@@ -103,6 +104,7 @@ class Node : public SessionHost {
                               std::to_string(install.binding_version.value) + " " +
                               std::to_string(install.packets_per_lane) + " " +
                               std::to_string(install.key_generation));
+    EXPECT_EQ(promised_tx_.erase(install.peer.value), 1U) << "no memory was promised for it";
     const auto before = tx.find(install.peer.value);
     const bool new_key = before == tx.end() || before->second.traffic_key != install.traffic_key;
     if (new_key) activity_[install.peer.value].tx_generation_packets = 0;
@@ -151,6 +153,22 @@ class Node : public SessionHost {
   /// Something that the engine said, in order; datagrams among them.
   void witness(const char* what, std::string_view words) {
     if (on_word) on_word(number_, what, words);
+  }
+  bool reserve_rx(PeerId, ReceiverIndex index, uint16_t) override {
+    const bool room = has_room();
+    if (room) promised_rx_.insert(index.value);
+    return room;
+  }
+  void release_rx(ReceiverIndex index) override { promised_rx_.erase(index.value); }
+  bool reserve_tx(PeerId peer, uint16_t) override {
+    const bool room = has_room();
+    if (room) promised_tx_.insert(peer.value);
+    return room;
+  }
+  bool has_room() {
+    const bool lacks = fails && fails(reservations++);
+    refused_room += lacks ? 1 : 0;
+    return !lacks;
   }
   void random(std::span<uint8_t> bytes) override {
     random_.fill(bytes);
@@ -220,6 +238,9 @@ class Node : public SessionHost {
   std::vector<Event> events;
   std::vector<wire::ResponsePayload> answers;
   size_t most_rx = 0;
+  std::function<bool(uint64_t)> fails;  ///< whether the host has no memory for the n-th reservation
+  uint64_t reservations = 0;
+  uint64_t refused_room = 0;
   uint64_t tx_installs = 0;
   uint64_t delivered = 0;
   uint64_t lost = 0;  ///< data that came and couldn't be opened
@@ -230,6 +251,8 @@ class Node : public SessionHost {
   Random random_;
   std::map<uint32_t, Activity> activity_;
   std::map<uint32_t, RxProgress> progress_;
+  std::set<uint32_t> promised_rx_;  ///< indices that have memory, and aren't installed
+  std::set<uint32_t> promised_tx_;  ///< peers, likewise
   std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
   std::map<std::pair<RawKey, uint16_t>, std::string> lanes_used_;
   std::map<std::pair<RawKey, uint32_t>, std::string> indices_used_;
