@@ -11,6 +11,8 @@
 namespace jvpn::neighbor {
 namespace {
 
+constexpr Millis kRetryEvery{1'000};
+
 Prefix host_prefix(const IpAddress& address) {
   return {address, address.bits()};
 }
@@ -30,6 +32,7 @@ InsideRoutes::InsideRoutes(std::span<const PortInfo> ports, Neighbors& neighbors
 }
 
 InsideRoutes::~InsideRoutes() {
+  release_left();
   for (auto& [key, hop] : hops_) table_.store_next_hop(hop.number, nullptr);
   reclaimer_.flush();  // deferred frees point into the slab
   for (auto& [key, hop] : hops_) slab_.destroy(hop.record);
@@ -92,19 +95,27 @@ void InsideRoutes::neighbor_changed(const NeighborKey& key,
   if (ports_[key.port].role != PortRole::kInside) return;
   if (!mac) {
     withdraw(key);
-  } else if (!publish(key, *mac)) {
-    spdlog::warn("no memory or no number left for next hop {}", to_string(key.address));
+  } else if (auto done = publish(key, *mac); !done) {
+    spdlog::warn("next hop {}: {}; its packets are dropped until there is room",
+                 to_string(key.address), done.error().message);
   }
 }
 
-/// Record first, routes after: no worker meets a route to an empty number.
-bool InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
+void InsideRoutes::retry(Millis now, const NeighborKey& key, const EtherAddress& mac) {
+  if (now < retry_at_) return;
+  retry_at_ = now + kRetryEvery;
+  neighbor_changed(key, mac);
+}
+
+/// Record first, routes after: no worker meets a route to an empty number. All of it, or nothing.
+Result<void> InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
   const auto known = hops_.find(key);
   const auto number = known != hops_.end() ? known->second.number : take_number();
-  NextHop* record = number ? slab_.make<NextHop>() : nullptr;
+  if (!number) return Error{"no number left: " + std::to_string(kMaxNextHops) + " are in use"};
+  NextHop* record = slab_.make<NextHop>();
   if (record == nullptr) {
-    if (number && known == hops_.end()) free_numbers_.push_back(*number);
-    return false;
+    if (known == hops_.end()) free_numbers_.push_back(*number);
+    return Error{"no DPDK memory for its record: raise memory.megabytes"};
   }
   const PortInfo& port = ports_[key.port];
   record->port = key.port;
@@ -114,49 +125,59 @@ bool InsideRoutes::publish(const NeighborKey& key, const EtherAddress& mac) {
   JVPN_ASSERT(old == (known != hops_.end() ? known->second.record : nullptr),
               "nobody else writes the table");
   hops_[key] = {*number, record};
-  if (old == nullptr) {
-    point(key, Target::next_hop(*number));
-  } else {
+  if (old != nullptr) {
     reclaimer_.defer([this, old] { slab_.destroy(old); });
+    return {};
   }
-  return true;
+  auto done = point(key, Target::next_hop(*number));
+  if (!done) withdraw(key);
+  return done;
 }
 
 /// Routes first, record after; the number is used again once no worker can hold it.
 void InsideRoutes::withdraw(const NeighborKey& key) {
   const auto known = hops_.find(key);
   if (known == hops_.end()) return;
-  const Hop hop = known->second;
+  left_.push_back(known->second);
   hops_.erase(known);
-  point(key, Target::glean(key.port));
-  const NextHop* hidden = table_.store_next_hop(hop.number, nullptr);
-  JVPN_ASSERT(hidden == hop.record, "nobody else writes the table");
-  reclaimer_.defer([this, hop] {
-    slab_.destroy(hop.record);
-    free_numbers_.push_back(hop.number);
-  });
+  if (auto done = point(key, Target::glean(key.port)); !done) {
+    spdlog::error("routes by {}: {}; they are left until there is room", to_string(key.address),
+                  done.error().message);
+  }
 }
 
-/// Sets every route that goes by the neighbour, and its own host route.
-void InsideRoutes::point(const NeighborKey& key, Target target) {
+/// Sets every route that goes by the neighbour, and its own host route. After an Error some are
+/// set; to the link they always can be, so that it undoes.
+Result<void> InsideRoutes::point(const NeighborKey& key, Target target) {
+  const bool resolved = target.kind() == Target::Kind::kNextHop;
   bool host_is_rule = false;
   for (const Rule& rule : rules_) {
     if (rule.to == host_prefix(key.address)) host_is_rule = true;
-    if (rule.port == key.port && rule.via == key.address) set(rule.to, target);
+    if (rule.port != key.port || rule.via != key.address) continue;
+    if (auto done = routes_.add(rule.to, target); !done && resolved) return done;
   }
   if (!host_is_rule && next_hop(key.address) == key) {
-    if (target.kind() == Target::Kind::kNextHop) {
-      set(host_prefix(key.address), target);
-    } else {
+    if (!resolved) {
       routes_.remove(host_prefix(key.address));
+    } else if (auto done = routes_.add(host_prefix(key.address), target); !done) {
+      return done;
     }
   }
-  if (auto done = routes_.commit(); !done) spdlog::error("routes: {}", done.error().message);
+  auto done = routes_.commit();
+  if (done) release_left();
+  return done;
 }
 
-void InsideRoutes::set(const Prefix& prefix, Target target) {
-  if (auto done = routes_.add(prefix, target); !done)
-    spdlog::error("route to {}: {}", to_string(prefix), done.error().message);
+/// Workers find no route to them any more, once the latest tables are what they see.
+void InsideRoutes::release_left() {
+  for (const Hop& hop : std::exchange(left_, {})) {
+    const NextHop* hidden = table_.store_next_hop(hop.number, nullptr);
+    JVPN_ASSERT(hidden == hop.record, "nobody else writes the table");
+    reclaimer_.defer([this, hop] {
+      slab_.destroy(hop.record);
+      free_numbers_.push_back(hop.number);
+    });
+  }
 }
 
 std::optional<uint32_t> InsideRoutes::take_number() {

@@ -38,6 +38,8 @@ class InsideRoutes {
   std::optional<NeighborKey> next_hop(const IpAddress& destination) const;
   /// Publishes, replaces or withdraws what goes by this neighbour.
   void neighbor_changed(const NeighborKey& key, const std::optional<EtherAddress>& mac);
+  /// Once a second at most: publishes a resolved neighbour that there was no room for.
+  void retry(Millis now, const NeighborKey& key, const EtherAddress& mac);
 
   /// Our inside address of a family, for the source of ICMP errors.
   std::optional<IpAddress> own_address(Family family) const;
@@ -60,10 +62,10 @@ class InsideRoutes {
 
   void add_rules(const PortInfo& port);
   std::optional<uint32_t> take_number();
-  bool publish(const NeighborKey& key, const EtherAddress& mac);
+  Result<void> publish(const NeighborKey& key, const EtherAddress& mac);
   void withdraw(const NeighborKey& key);
-  void point(const NeighborKey& key, Target target);
-  void set(const Prefix& prefix, Target target);
+  Result<void> point(const NeighborKey& key, Target target);
+  void release_left();
 
   std::span<const PortInfo> ports_;
   Neighbors& neighbors_;
@@ -73,7 +75,9 @@ class InsideRoutes {
   publish::Slab slab_;
   std::vector<Rule> rules_;  ///< longest prefix first
   std::map<NeighborKey, Hop> hops_;
+  std::vector<Hop> left_;  ///< withdrawn, but routes may lead there until a commit succeeds
   std::vector<uint32_t> free_numbers_;
+  Millis retry_at_;
   uint32_t next_number_ = 0;
 };
 

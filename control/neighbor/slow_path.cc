@@ -107,7 +107,10 @@ void SlowPath::handle_glean(Millis now, rte_mbuf* packet) {
   const auto key = inside_.next_hop(view->destination);
   if (!key) return refuse(now, packet, IcmpError::kNetUnreachable);
   // Resolved, yet without a record: routing it again would only bring it back here.
-  if (neighbors_.resolved(*key) && !inside_.published(*key)) return drop(packet, counters_.ignored);
+  if (const auto mac = neighbors_.resolved(*key); mac && !inside_.published(*key)) {
+    inside_.retry(now, *key, *mac);
+    if (!inside_.published(*key)) return drop(packet, counters_.ignored);
+  }
   ++counters_.gleaned;
   neighbors_.send_inner(now, *key, packet);
 }

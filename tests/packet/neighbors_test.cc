@@ -3,6 +3,7 @@
 #include <string>
 
 #include "tests/packet/control_rig.h"
+#include "tests/packet/heap_faults.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -18,6 +19,11 @@ class NeighborsTest : public ControlRig {
   }
   NeighborKey lan(const char* text) const { return {1, address(text)}; }
   NeighborKey wan(const char* text) const { return {0, address(text)}; }
+  rte_mbuf* glean(const char* to) {
+    rte_mbuf* made = inner(to);
+    note_of(made).reason = PuntReason::kGlean;
+    return made;
+  }
   rte_mbuf* inner(const char* to) {
     return packet(ip_packet(address("10.77.0.2"), address(to), udp_datagram(1, 2, payload_of(8))),
                   {});
@@ -163,6 +169,61 @@ TEST_F(NeighborsTest, StaticRoutesFollowTheirNeighbour) {
   pass(30'000);
   for (int i = 0; i < 3; ++i) pass(1'000);
   EXPECT_EQ(tables_.routes->lookup_v4(behind), Target::glean(1));
+}
+
+/// All routes by 10.0.0.9 (its own, 10.50/16) and by fd00::9 lead to the link, or to a next hop.
+TEST_F(NeighborsTest, AResolvedNeighbourIsPublishedWholeOrNotAtAll) {
+  const auto target_of = [&](const char* text) {
+    const IpAddress to = address(text);
+    uint32_t word;
+    __builtin_memcpy(&word, to.bytes.data(), sizeof word);
+    return to.is_v4() ? tables_.routes->lookup_v4(word)
+                      : tables_.routes->lookup_v6(to.bytes.data());
+  };
+  slow_path_.reset();
+  ports_[1].routes.push_back({Prefix::parse("fd50::/16").value(), address("fd00::9")});
+  inside_ = std::make_unique<InsideRoutes>(ports_, *neighbors_, *tables_.routes, *tables_.sessions,
+                                           *reclaimer_);
+  ASSERT_TRUE(inside_->install(now_).ok());
+  const std::vector<const char*> v4{"10.0.0.9", "10.50.1.1"};
+  const std::vector<const char*> v6{"fd00::9", "fd50::1"};
+  struct {
+    const char* neighbor;
+    std::vector<const char*> routes;
+  } const cases[]{{"10.0.0.9", v4}, {"fd00::9", v6}};
+  for (const auto& [neighbor, routes] : cases) {
+    uint64_t points = 0;
+    for (bool failed = true; failed; ++points) {
+      SCOPED_TRACE(std::string(neighbor) + ", call " + std::to_string(points));
+      HeapFaults faults([&](uint64_t n) { return n >= points; });
+      inside_->neighbor_changed(lan(neighbor), kHostMac);
+      failed = faults.failed() != 0;
+      for (const char* to : routes)
+        EXPECT_EQ(target_of(to).kind(), failed ? Target::Kind::kGlean : Target::Kind::kNextHop);
+      EXPECT_EQ(inside_->published(lan(neighbor)), !failed);
+    }
+    EXPECT_GE(points, 3U);
+    inside_->neighbor_changed(lan(neighbor), std::nullopt);
+    for (const char* to : routes) EXPECT_EQ(target_of(to).kind(), Target::Kind::kGlean);
+  }
+}
+
+TEST_F(NeighborsTest, ANextHopThatFoundNoRoomIsTriedAgainOnceASecond) {
+  ASSERT_TRUE(inside_->install(now_).ok());
+  {
+    HeapFaults faults([](uint64_t) { return true; });
+    slow_path_->handle(now_, glean("10.0.0.9"));
+    give_arp(1, arp(2, kHostMac, "10.0.0.9", kLanMac, "10.0.0.1"));
+    const uint64_t failed = faults.failed();
+    EXPECT_GT(failed, 0U);
+    for (int i = 0; i < 100; ++i) slow_path_->handle(now_, glean("10.0.0.9"));
+    EXPECT_LE(faults.failed(), 2 * failed) << "a flood must not become one of attempts";
+  }
+  EXPECT_FALSE(inside_->published(lan("10.0.0.9")));
+  pass(1'000);
+  slow_path_->handle(now_, glean("10.0.0.9"));
+  EXPECT_TRUE(inside_->published(lan("10.0.0.9")));
+  injected();
 }
 
 TEST_F(NeighborsTest, NextHopIsTheLinkElseTheGateway) {
