@@ -36,6 +36,13 @@ void NextHop::set_addresses(const Address& destination, const Address& source) {
   }
 }
 
+void SharedHop::set(const Address& neighbor, const Address& own) {
+  std::array<uint8_t, sizeof(uint64_t)> bytes{};
+  std::copy(own.begin(), own.begin() + 2,
+            std::copy(neighbor.begin(), neighbor.end(), bytes.begin()));
+  link.store(std::bit_cast<uint64_t>(bytes), std::memory_order_relaxed);
+}
+
 SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
     : peers_(peers),
       slot_bits_(slot_bits_for(peers)),

@@ -75,6 +75,18 @@ struct alignas(kCacheLine) TxLane {
 /// Ethernet + IPv6 + UDP + transport header: the longest header template.
 inline constexpr size_t kMaxTemplate = 14 + 40 + 8 + sizeof(wire::TransportHeader);
 
+/// The neighbour that packets of many sessions leave by. A changed address is one store, whoever
+/// goes by it. Writer: control.
+struct alignas(kCacheLine) SharedHop {
+  /// The first bytes of each frame: the neighbour's address, and how our port's own begins. 0: the
+  /// neighbour's isn't known. Relaxed: it is all that there is to see.
+  std::atomic<uint64_t> link{0};
+
+  using Address = std::array<uint8_t, 6>;
+  void set(const Address& neighbor, const Address& own);
+  void forget() { link.store(0, std::memory_order_relaxed); }
+};
+
 /// All that sending to a peer needs, versioned by (binding_version, revision). Immutable, but for
 /// what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
 struct alignas(kCacheLine) TxRecord {
@@ -93,8 +105,10 @@ struct alignas(kCacheLine) TxRecord {
   Family outer = Family::kNone;
   /// rte_raw_cksum() of the IPv4 header with total length 0 and checksum 0.
   uint16_t ipv4_checksum_base = 0;
-  // One more, over IPv6 two: the template as it is copied before each packet; length fields,
-  // counter and (for IPv4) the header checksum are patched. common/tunnel_header.h writes both.
+  const SharedHop* next_hop = nullptr;  ///< outlives the record; known or not
+  // One more, over IPv6 two: the template as it is copied before each packet; the next hop's bytes,
+  // length fields, counter and (for IPv4) the header checksum are patched. common/tunnel_header.h
+  // writes both.
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
 };
 

@@ -15,8 +15,7 @@ void write_tunnel_header(const TunnelEnds& ends, TxRecord& record) {
   record.template_bytes = layout.bytes;
   std::fill(std::begin(record.header), std::end(record.header), uint8_t{0});
 
-  write_ethernet(record.header, ends.remote_ethernet, ends.local_ethernet,
-                 v4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
+  write_ethernet(record.header, {}, ends.local_ethernet, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
   uint8_t* ip = record.header + layout.ip;
   write_ip(ip, ends.local.address, ends.remote.address, kProtocolUdp, kHops, 0);
   record.ipv4_checksum_base = 0;

@@ -29,13 +29,13 @@ constexpr const TunnelHeaderLayout& tunnel_layout(Family outer) {
 /// Both ends of a path, as its frames carry them.
 struct TunnelEnds {
   EtherAddress local_ethernet{};
-  EtherAddress remote_ethernet{};  ///< of the next hop
   Endpoint local;
   Endpoint remote;  ///< of the same family as `local`
 };
 
 /// Fills `outer`, `template_bytes`, `header` and `ipv4_checksum_base` from `ends` and the record's
-/// `peer_index`. IPv4 carries DF and no identification (RFC 6864: atomic datagrams).
+/// `peer_index`; the next hop's address is left to workers. IPv4 carries DF and no identification
+/// (RFC 6864: atomic datagrams).
 void write_tunnel_header(const TunnelEnds& ends, TxRecord& record);
 
 }  // namespace jvpn

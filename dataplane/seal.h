@@ -2,10 +2,11 @@
 //   1. lookup: peer → TxRecord. One record has binding, key, peer's index, template and MTU, so
 //      they can't tear.
 //   2. number: admit what has a binding, ownership that has not expired, a size within the tunnel's
-//      MTU, and room for the headers.
+//      MTU, a next hop whose address is known, and room for the headers.
 //   3. number: one of this worker's lanes by the packet's flow; its next sequence, below the quota.
-//   4. number: write the outer headers: template by vector stores, then lengths, checksum and
-//      counter. Fused with steps 2 and 3: one pass has the packet's first lines in hand.
+//   4. number: write the outer headers: template by vector stores, then the next hop's address,
+//      lengths, checksum and counter. Fused with steps 2 and 3: one pass has the packet's first
+//      lines in hand.
 //   5. seal: the burst in place.
 //   6. tx: give it to the port's transmit buffer; to control, when the path takes less than IPv6
 //      may count on inside.
@@ -92,10 +93,12 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
          worker.workers * (flow_hash(inner.ip, inner.bytes) % record.lanes_per_worker);
 }
 
-/// IPv4 outer headers; the frame, tag included, has `bytes`.
-inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame, uint32_t bytes) {
+/// IPv4 outer headers, the first bytes of which are `link`; the frame, tag included, has `bytes`.
+inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, uint8_t* frame,
+                       uint32_t bytes) {
   JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV4.bytes, "the room before the packet fits");
   __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
+  __builtin_memcpy(frame, &link, sizeof link);
   const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(bytes - kTunnelV4.ip));
   const auto checksum = static_cast<uint16_t>(~add_words(record.ipv4_checksum_base, total));
   __builtin_memcpy(frame + kTunnelV4.ip + 2, &total, sizeof total);
@@ -104,10 +107,11 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   __builtin_memcpy(frame + kTunnelV4.transport + 8, &counter, sizeof counter);
 }
 
-[[gnu::noinline]] inline void write_ipv6(const TxRecord& record, uint64_t counter, uint8_t* frame,
-                                         uint32_t bytes) {
+[[gnu::noinline]] inline void write_ipv6(const TxRecord& record, uint64_t link, uint64_t counter,
+                                         uint8_t* frame, uint32_t bytes) {
   JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV6.bytes, "the room before the packet fits");
   __builtin_memcpy(frame, record.header, kTunnelV6.bytes);
+  __builtin_memcpy(frame, &link, sizeof link);
   store_be16(frame + kTunnelV6.ip + 4, bytes - kTunnelV6.udp);
   store_be16(frame + kTunnelV6.udp + 4, bytes - kTunnelV6.udp);
   __builtin_memcpy(frame + kTunnelV6.transport + 8, &counter, sizeof counter);
@@ -129,6 +133,12 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
     drop(worker, packet, Drop::kNoRoom);
     return false;
   }
+  JVPN_DEBUG_ASSERT(record.next_hop != nullptr, "a published record names its next hop");
+  const uint64_t link = record.next_hop->link.load(std::memory_order_relaxed);
+  if (link == 0) [[unlikely]] {
+    drop(worker, packet, Drop::kNextHopUnresolved);
+    return false;
+  }
   uint32_t place = worker.number;
   if (record.lanes_per_worker != 1) [[unlikely]]
     place = lane_of_flow(worker, record, out.inner);
@@ -147,9 +157,9 @@ inline void write_ipv4(const TxRecord& record, uint64_t counter, uint8_t* frame,
   JVPN_DEBUG_ASSERT(worker.tx.has_port(record.port), "a binding is on a port that there is");
   out.out_port = record.port;
   if (record.outer == Family::kIpv4) [[likely]]
-    write_ipv4(record, counter, room + start, bytes);
+    write_ipv4(record, link, counter, room + start, bytes);
   else
-    write_ipv6(record, counter, room + start, bytes);
+    write_ipv6(record, link, counter, room + start, bytes);
   packet->data_off = static_cast<uint16_t>(start);
   packet->data_len = static_cast<uint16_t>(bytes);
   packet->pkt_len = bytes;

@@ -99,7 +99,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, const session::EngineCon
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
-      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, events_),
+      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, *reclaimer_, events_),
       uplinks_(view_, host_, peers_, profile_.listen_port) {
   neighbors_.on_changed(
       [this](const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac) {

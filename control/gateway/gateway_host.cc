@@ -20,13 +20,15 @@ uint32_t flow_of(const Endpoint& remote) {
 
 GatewayHost::GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
                          publish::Injector& injector, neighbor::Neighbors& neighbors,
-                         publish::Publisher& publisher, events::EventLog& events)
+                         publish::Publisher& publisher, publish::Reclaimer& reclaimer,
+                         events::EventLog& events)
     : clock_(clock),
       ports_(ports),
       injector_(injector),
       neighbors_(neighbors),
       publisher_(publisher),
-      events_(events) {}
+      events_(events),
+      hops_(ports, neighbors, reclaimer) {}
 
 void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
   const auto next_hop = neighbors_.next_hop(path.interface, path.remote.address);
@@ -57,43 +59,26 @@ void GatewayHost::note(PeerId peer, publish::Refusal why) {
 }
 
 void GatewayHost::install_tx(const session::TxInstall& install) {
-  const auto next_hop = neighbors_.next_hop(install.path.interface, install.path.remote.address);
-  if (!next_hop) spdlog::warn("no route to {}", to_string(install.path.remote));
-  follow(install.peer, next_hop);
-  note(install.peer,
-       publisher_.install_tx(install, next_hop ? neighbors_.resolved(*next_hop) : std::nullopt));
+  const auto key = neighbors_.next_hop(install.path.interface, install.path.remote.address);
+  if (!key) spdlog::warn("no route to {}", to_string(install.path.remote));
+  const SharedHop* hop = key ? hops_.join(clock_.now(), *key) : nullptr;
+  if (key && hop == nullptr) return note(install.peer, publish::Refusal::kNoMemory);
+  note(install.peer, publisher_.install_tx(install, hop));
+  go_by(install.peer, key);
 }
 
 void GatewayHost::withdraw_tx(PeerId peer) {
-  follow(peer, std::nullopt);
   publisher_.withdraw_tx(peer);
+  go_by(peer, std::nullopt);
 }
 
-/// Watches the peer's next hop instead of the one before.
-void GatewayHost::follow(PeerId peer, const std::optional<neighbor::NeighborKey>& key) {
-  const auto before = via_.find(peer.value);
-  if (before != via_.end()) {
-    if (key == before->second) return;
-    const auto users = peers_.find(before->second);
-    JVPN_ASSERT(users != peers_.end(), "who goes by a next hop is in its list");
-    const size_t erased = users->second.erase(peer.value);
-    JVPN_ASSERT(erased == 1, "who goes by a next hop is in its list");
-    if (users->second.empty()) peers_.erase(users);
-    neighbors_.unwatch(before->second);
+/// The peer's record has joined `key`, and workers can't come by the one before any more.
+void GatewayHost::go_by(PeerId peer, const std::optional<neighbor::NeighborKey>& key) {
+  if (const auto before = via_.find(peer.value); before != via_.end()) {
+    hops_.leave(before->second);
     via_.erase(before);
   }
-  if (!key) return;
-  const bool first = via_.emplace(peer.value, *key).second;
-  const bool added = peers_[*key].insert(peer.value).second;
-  JVPN_ASSERT(first && added, "a peer goes by one next hop");
-  neighbors_.watch(clock_.now(), *key);
-}
-
-void GatewayHost::neighbor_changed(const neighbor::NeighborKey& key,
-                                   const std::optional<EtherAddress>& mac) {
-  const auto users = peers_.find(key);
-  if (users == peers_.end()) return;
-  for (const uint32_t peer : users->second) publisher_.set_next_hop(PeerId{peer}, mac);
+  if (key) via_.emplace(peer.value, *key);
 }
 
 session::Activity GatewayHost::activity(PeerId peer) {

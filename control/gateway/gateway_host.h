@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -14,6 +13,7 @@
 #include "common/port_info.h"
 #include "control/events/event_log.h"
 #include "control/gateway/gateway_clock.h"
+#include "control/gateway/outside_hops.h"
 #include "control/neighbor/neighbors.h"
 #include "control/publish/injector.h"
 #include "control/publish/publisher.h"
@@ -26,7 +26,8 @@ class GatewayHost final : public session::SessionHost {
   /// Everything passed outlives it.
   GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
               publish::Injector& injector, neighbor::Neighbors& neighbors,
-              publish::Publisher& publisher, events::EventLog& events);
+              publish::Publisher& publisher, publish::Reclaimer& reclaimer,
+              events::EventLog& events);
 
   void apply(const session::Effects& effects) override { effects.carry_out(*this); }
   void send(const Path& path, std::span<const uint8_t> datagram);
@@ -43,7 +44,7 @@ class GatewayHost final : public session::SessionHost {
   }
   void release_rx(ReceiverIndex index) override { publisher_.release_rx(index); }
   bool reserve_tx(PeerId peer, uint16_t lanes) override {
-    return publisher_.reserve_tx(peer, lanes);
+    return hops_.reserve() && publisher_.reserve_tx(peer, lanes);
   }
   void configured(PeerId peer, const wire::ResponsePayload& answer);
   void emit(const session::Event& event);
@@ -51,8 +52,10 @@ class GatewayHost final : public session::SessionHost {
   uint64_t clock_us(Millis now) override;
   wire::Timestamp timestamp() override;
 
-  /// A neighbour's address changed: every session whose path goes by it is published anew.
-  void neighbor_changed(const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac);
+  /// A neighbour's address changed, for every session whose path goes by it.
+  void neighbor_changed(const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac) {
+    hops_.neighbor_changed(key, mac);
+  }
 
   /// The path to a configured endpoint by an outside port: one of its addresses, with the endpoint
   /// on its link or behind its gateway. `local_port` is ours. nullopt when the port can't reach it.
@@ -65,7 +68,7 @@ class GatewayHost final : public session::SessionHost {
 
  private:
   void note(PeerId peer, publish::Refusal why);
-  void follow(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
+  void go_by(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
 
   const GatewayClock& clock_;
   std::span<const PortInfo> ports_;
@@ -73,8 +76,8 @@ class GatewayHost final : public session::SessionHost {
   neighbor::Neighbors& neighbors_;
   publish::Publisher& publisher_;
   events::EventLog& events_;
-  std::unordered_map<uint32_t, neighbor::NeighborKey> via_;    ///< by peer
-  std::map<neighbor::NeighborKey, std::set<uint32_t>> peers_;  ///< the inverse
+  OutsideHops hops_;
+  std::unordered_map<uint32_t, neighbor::NeighborKey> via_;  ///< what a peer's record joined
   std::set<PeerId> refused_;
   uint64_t unroutable_ = 0;  ///< datagrams to where no port leads
 };

@@ -43,7 +43,7 @@ Publisher::Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const 
 Publisher::~Publisher() {
   for (auto& [id, peer] : peers_) {
     for (const RxRecord* record : peer.rx) table_.store_rx(record->index, nullptr);
-    if (peer.shown) table_.store_tx(PeerId{id}, nullptr);
+    if (peer.record != nullptr) table_.store_tx(PeerId{id}, nullptr);
   }
   reclaimer_.flush();  // deferred frees point into the slab
   for (auto& [id, peer] : peers_) {
@@ -184,8 +184,7 @@ void Publisher::release(TxReserve& reserve) {
   reserve = {};
 }
 
-Refusal Publisher::install_tx(const session::TxInstall& install,
-                              const std::optional<EtherAddress>& next_hop) {
+Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop* next_hop) {
   if (install.peer.value >= table_.peers()) return refused(Refusal::kContradiction);
   Peer& peer = peer_of(install.peer);
   TxKey::Choice choice{.refused = Refusal::kContradiction};
@@ -197,13 +196,9 @@ Refusal Publisher::install_tx(const session::TxInstall& install,
     why = refused(why == Refusal::kNone ? Refusal::kNoMemory : why);
     drop_record(install.peer, peer);
   } else {
-    TxRecord* replaced = std::exchange(peer.record, record);
-    const bool was_shown = std::exchange(peer.shown, false);
-    if (next_hop) {
-      publish_tx(install.peer, peer, *next_hop);
-    } else if (was_shown) {
-      table_.store_tx(install.peer, nullptr);
-    }
+    record->next_hop = next_hop != nullptr ? next_hop : &nowhere_;
+    table_.store_tx(install.peer, record);
+    const TxRecord* replaced = std::exchange(peer.record, record);
     if (replaced != nullptr) retire(replaced);
   }
   // Only now that workers can't come by the record that names them.
@@ -212,7 +207,7 @@ Refusal Publisher::install_tx(const session::TxInstall& install,
   return why;
 }
 
-/// A record for `lanes`, complete but for the next hop's address; nullptr without memory.
+/// A record for `lanes`, complete but for the next hop; nullptr without memory.
 TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::TxInstall& install) {
   TxRecord* record = peer.reserve.record != nullptr ? std::exchange(peer.reserve.record, nullptr)
                                                     : slab_.make<TxRecord>();
@@ -232,52 +227,9 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   const unsigned overhead = outer_overhead(install.path.remote.address.family);
   const uint16_t fits = static_cast<uint16_t>(port.mtu > overhead ? port.mtu - overhead : 0);
   record->inner_mtu = install.inner_mtu == 0 ? fits : std::min(fits, install.inner_mtu);
-  write_tunnel_header({port.mac, {}, install.path.local, install.path.remote}, *record);
+  write_tunnel_header({port.mac, install.path.local, install.path.remote}, *record);
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   return record;
-}
-
-/// Stores peer.record, or a new revision of it when workers already see it.
-void Publisher::publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop) {
-  JVPN_ASSERT(peer.record != nullptr, "what is shown was built");
-  TxRecord* seen = nullptr;
-  if (peer.shown) {
-    TxRecord* next = slab_.make<TxRecord>();
-    if (next == nullptr) {
-      ++failures_;
-      return;
-    }
-    *next = *peer.record;
-    ++next->revision;
-    seen = std::exchange(peer.record, next);
-  }
-  std::copy(next_hop.begin(), next_hop.end(), peer.record->header);
-  table_.store_tx(id, peer.record);
-  peer.shown = true;
-  if (seen != nullptr) retire(seen);
-}
-
-void Publisher::set_next_hop(PeerId id, const std::optional<EtherAddress>& next_hop) {
-  const auto at = peers_.find(id.value);
-  if (at == peers_.end() || at->second.record == nullptr) return;
-  Peer& peer = at->second;
-  if (next_hop) {
-    const bool same = std::equal(next_hop->begin(), next_hop->end(), peer.record->header);
-    if (!peer.shown || !same) publish_tx(id, peer, *next_hop);
-    return;
-  }
-  if (!peer.shown) return;
-  // Workers may still read the record: hide it, and keep a copy for when the next hop is back.
-  TxRecord* copy = slab_.make<TxRecord>();
-  if (copy != nullptr) {
-    *copy = *peer.record;
-    ++copy->revision;
-  } else {
-    ++failures_;
-  }
-  table_.store_tx(id, nullptr);
-  peer.shown = false;
-  retire(std::exchange(peer.record, copy));
 }
 
 void Publisher::withdraw_tx(PeerId id) {
@@ -289,10 +241,10 @@ void Publisher::withdraw_tx(PeerId id) {
 
 /// Takes the send side away. The lanes stay: the same key may get a record again.
 void Publisher::drop_record(PeerId id, Peer& peer) {
-  JVPN_ASSERT(!peer.shown || peer.record != nullptr, "what workers see is the newest record");
-  if (peer.shown) table_.store_tx(id, nullptr);
-  peer.shown = false;
-  if (peer.record != nullptr) retire(std::exchange(peer.record, nullptr));
+  if (peer.record == nullptr) return;
+  const TxRecord* hidden = table_.store_tx(id, nullptr);
+  JVPN_ASSERT(hidden == peer.record, "nobody else writes the table");
+  retire(std::exchange(peer.record, nullptr));
 }
 
 TrafficTotals Publisher::totals(PeerId id) const {
@@ -357,7 +309,6 @@ void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
 void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
-  JVPN_ASSERT(!at->second.shown, "no worker sees a record that is gone");
   for (const TxLanes& each : at->second.tx.lanes()) retire(id, at->second, each);
   const TxReserve reserve = at->second.reserve;
   peers_.erase(at);

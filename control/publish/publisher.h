@@ -57,14 +57,12 @@ class Publisher {
   void bind_rx(ReceiverIndex index, const Endpoint& remote);
   void retire_rx(ReceiverIndex index);
 
-  /// Builds the peer's TxRecord. Without a `next_hop` it stays hidden: workers see no binding until
-  /// set_next_hop() tells one. Under one traffic key a lane keeps its TxLane, so that no counter
-  /// can repeat; an install that would go back to lanes below those of the highest binding version
-  /// is refused: they are gone. A refused install takes the send side away.
-  Refusal install_tx(const session::TxInstall& install,
-                     const std::optional<EtherAddress>& next_hop);
-  /// The next hop resolved, changed or (nullopt) failed: shows, replaces or hides the record.
-  void set_next_hop(PeerId peer, const std::optional<EtherAddress>& next_hop);
+  /// Publishes the peer's TxRecord, which leaves by `next_hop`: that outlives it, and says whether
+  /// its address is known. nullptr: there is none, workers drop the packets by name. Under one
+  /// traffic key a lane keeps its TxLane, so that no counter can repeat; an install that would go
+  /// back to lanes below those of the highest binding version is refused: they are gone. A refused
+  /// install takes the send side away.
+  Refusal install_tx(const session::TxInstall& install, const SharedHop* next_hop);
   void withdraw_tx(PeerId peer);
 
   /// Since the peer last had neither a receive nor a send side.
@@ -84,8 +82,7 @@ class Publisher {
   struct Peer {
     uint64_t incarnation = 0;
     std::vector<const RxRecord*> rx;
-    TxRecord* record = nullptr;  ///< newest; stored in the table when `shown`
-    bool shown = false;
+    const TxRecord* record = nullptr;  ///< as in the table
     TxReserve reserve;
     TxKey tx;
     TrafficTotals retired;  ///< of lanes that are gone or wait for their grace period
@@ -101,7 +98,6 @@ class Publisher {
   RxRecord* make_rx(uint16_t lanes);
   void destroy(const RxRecord* record);
   TxRecord* build_tx(Peer& peer, const TxLanes& lanes, const session::TxInstall& install);
-  void publish_tx(PeerId id, Peer& peer, const EtherAddress& next_hop);
   void drop_record(PeerId id, Peer& peer);
   void retire(const RxRecord* record);
   void retire(const TxRecord* record);
@@ -114,6 +110,7 @@ class Publisher {
   unsigned workers_;
   Aead aead_;
   Slab slab_;
+  const SharedHop nowhere_;  ///< the next hop of who has none
   std::unordered_map<uint32_t, Peer> peers_;
   std::unordered_map<uint32_t, RxRecord*> reserved_rx_;  ///< by index
   uint64_t next_incarnation_ = 1;

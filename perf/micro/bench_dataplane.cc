@@ -182,12 +182,13 @@ void build_header(benchmark::State& state) {
   auto record = std::make_unique<TxRecord>();
   write_tunnel_header(ends_of(v4), *record);
   alignas(64) std::array<uint8_t, 2 * kCacheLine> frame{};
+  constexpr uint64_t kLink = 0x0102'0304'0506'0708;
   uint64_t counter = 0;
   for ([[maybe_unused]] auto _ : state) {
     if (v4)
-      seal::write_ipv4(*record, ++counter, frame.data(), 1'420);
+      seal::write_ipv4(*record, kLink, ++counter, frame.data(), 1'420);
     else
-      seal::write_ipv6(*record, ++counter, frame.data(), 1'420);
+      seal::write_ipv6(*record, kLink, ++counter, frame.data(), 1'420);
     benchmark::ClobberMemory();
   }
   count_items(state, 1);
@@ -222,10 +223,11 @@ void publish_binding(benchmark::State& state) {
   publish::Reclaimer reclaimer(rcu.get());
   const std::vector<PortInfo> ports{outside_port()};
   const auto publisher = *publish::Publisher::create(table, reclaimer, ports, 1);
-  const EtherAddress next_hop{2, 0, 0, 0, 0, 1};
+  SharedHop next_hop;
+  next_hop.set({2, 0, 0, 0, 0, 1}, ports[0].mac);
   uint64_t version = 0;
   for ([[maybe_unused]] auto _ : state) {
-    publisher->install_tx(update_of(static_cast<uint32_t>(version % sessions), version), next_hop);
+    publisher->install_tx(update_of(static_cast<uint32_t>(version % sessions), version), &next_hop);
     ++version;
     reclaimer.reclaim();
   }

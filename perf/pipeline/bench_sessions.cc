@@ -65,6 +65,7 @@ Result<std::unique_ptr<BenchSessions>> BenchSessions::create(SessionTable& table
   auto done = keep(made->publisher_,
                    publish::Publisher::create(table, made->reclaimer_, dataplane.ports(),
                                               static_cast<unsigned>(dataplane.workers())));
+  made->hop_.set(test::kPeerMac, dataplane.ports()[test::kWan].mac);
   if (done) done = made->attach();
   if (!done) return done.error();
   return made;
@@ -114,7 +115,7 @@ void BenchSessions::install_tx(uint32_t session, const BenchBinding& binding, ui
   tx.lanes = shape_.lanes;
   tx.packets_per_lane = kEndlessQuota;
   tx.path = {test::kWan, gateway_outer(), outer_of(session, port)};
-  publisher_->install_tx(tx, test::kPeerMac);
+  publisher_->install_tx(tx, &hop_);
 }
 
 void BenchSessions::rebind(uint32_t session) {

@@ -78,6 +78,7 @@ class BenchSessions {
 
   Shape shape_;
   publish::Reclaimer reclaimer_;
+  SharedHop hop_;  ///< that all of them leave by
   std::unique_ptr<publish::Publisher> publisher_;
   session::IndexAllocator indices_;
   std::mt19937 random_{1};

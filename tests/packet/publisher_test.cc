@@ -17,7 +17,6 @@ namespace {
 
 constexpr EtherAddress kPort{0x02, 0, 0, 0, 0, 0x01};
 constexpr EtherAddress kHop{0x02, 0, 0, 0, 0, 0x99};
-constexpr EtherAddress kOtherHop{0x02, 0, 0, 0, 0, 0x98};
 constexpr PeerId kPeer{3};
 constexpr ReceiverIndex kIndex{0x12340001};
 constexpr unsigned kWorkers = 2;
@@ -32,6 +31,7 @@ class PublisherTest : public testing::Test {
     port.mac = kPort;
     port.mtu = 1'500;
     ports_ = {port};
+    hop_.set(kHop, kPort);
     reclaimer_ = std::make_unique<Reclaimer>(rcu_.get(), 64);
     publisher_ = must(Publisher::create(*table_, *reclaimer_, ports_, kWorkers));
   }
@@ -71,6 +71,7 @@ class PublisherTest : public testing::Test {
   std::unique_ptr<SessionTable> table_ = must(SessionTable::create(16));
   std::unique_ptr<Reclaimer> reclaimer_;
   std::unique_ptr<Publisher> publisher_;
+  SharedHop hop_;
 };
 
 TEST_F(PublisherTest, InstallsReceiveSide) {
@@ -93,16 +94,16 @@ TEST_F(PublisherTest, RefusesImpossibleInstalls) {
   publisher_->install_rx(rx(kIndex, kMaxLanes + 1));
   TxInstall nowhere = tx();
   nowhere.path.interface = 9;
-  publisher_->install_tx(nowhere, kHop);
+  publisher_->install_tx(nowhere, &hop_);
   TxInstall nobody = tx();
   nobody.peer = PeerId{16};
-  publisher_->install_tx(nobody, kHop);
+  publisher_->install_tx(nobody, &hop_);
   EXPECT_EQ(publisher_->failures(), 4U);
   EXPECT_EQ(table_->rx(kIndex.value), nullptr);
 }
 
-TEST_F(PublisherTest, TemplateIsTheFrameThatLeaves) {
-  publisher_->install_tx(tx(), kHop);
+TEST_F(PublisherTest, TemplateIsTheFrameThatLeavesButForTheNextHop) {
+  publisher_->install_tx(tx(), &hop_);
   const TxRecord* record = table_->tx(kPeer);
   ASSERT_NE(record, nullptr);
   Bytes transport{4, 0, 0, 0, 0xDD, 0xCC, 0xBB, 0xAA, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -112,7 +113,7 @@ TEST_F(PublisherTest, TemplateIsTheFrameThatLeaves) {
   put16(ip, 2, 0);
   put16(ip, 10, 0);
   EXPECT_EQ(Bytes(record->header, record->header + record->template_bytes),
-            ethernet_frame(kHop, kPort, kIpv4Type, ip));
+            ethernet_frame({}, kPort, kIpv4Type, ip));
   uint32_t sum = 0;
   for (size_t i = 0; i < 20; i += 2) sum += static_cast<uint32_t>(ip[i] | ip[i + 1] << 8);
   EXPECT_EQ(record->ipv4_checksum_base, sum % 0xFFFF);
@@ -126,104 +127,91 @@ TEST_F(PublisherTest, Ipv6TemplateAndTheSmallerMtu) {
   install.path = {0, *Endpoint::parse("[2001:db8::1]:51900"),
                   *Endpoint::parse("[2001:db8::2]:40000")};
   install.inner_mtu = 1'400;
-  publisher_->install_tx(install, kHop);
+  publisher_->install_tx(install, &hop_);
   const TxRecord* record = table_->tx(kPeer);
   ASSERT_NE(record, nullptr);
   EXPECT_EQ(record->template_bytes, 78);
   EXPECT_EQ(record->outer, Family::kIpv6);
   EXPECT_EQ(record->inner_mtu, 1'400);
   install.inner_mtu = 9'000;
-  publisher_->install_tx(install, kHop);
+  publisher_->install_tx(install, &hop_);
   EXPECT_EQ(table_->tx(kPeer)->inner_mtu, 1'500 - 80);
 }
 
-TEST_F(PublisherTest, HiddenUntilTheNextHopIsKnown) {
-  publisher_->install_tx(tx(), std::nullopt);
-  EXPECT_EQ(table_->tx(kPeer), nullptr);
-  publisher_->set_next_hop(kPeer, kHop);
-  const TxRecord* shown = table_->tx(kPeer);
-  ASSERT_NE(shown, nullptr);
-  EXPECT_EQ(shown->revision, 0U);
-  TxLane* const lanes = shown->lanes;
-  lanes[0].next_sequence = 5;
+TEST_F(PublisherTest, RecordsReferToTheirNextHop) {
+  publisher_->install_tx(tx(), &hop_);
+  EXPECT_EQ(table_->tx(kPeer)->next_hop, &hop_);
+  publisher_->install_tx(tx(), nullptr);
+  ASSERT_NE(table_->tx(kPeer)->next_hop, nullptr);
+  EXPECT_EQ(table_->tx(kPeer)->next_hop->link.load(), 0U) << "workers drop by name";
+  EXPECT_EQ(table_->tx(kPeer)->revision, 1U);
+}
 
-  publisher_->set_next_hop(kPeer, kHop);  // the same again is no news
-  EXPECT_EQ(table_->tx(kPeer), shown);
-  publisher_->set_next_hop(kPeer, kOtherHop);
-  const TxRecord* moved = table_->tx(kPeer);
-  ASSERT_NE(moved, shown);
-  EXPECT_EQ(moved->revision, 1U);
-  EXPECT_EQ(moved->lanes, lanes);
-  EXPECT_TRUE(std::equal(kOtherHop.begin(), kOtherHop.end(), moved->header));
-
-  publisher_->set_next_hop(kPeer, std::nullopt);
-  EXPECT_EQ(table_->tx(kPeer), nullptr);
-  quiesce();
-  publisher_->set_next_hop(kPeer, kHop);
-  const TxRecord* back = table_->tx(kPeer);
-  ASSERT_NE(back, nullptr);
-  EXPECT_EQ(back->revision, 2U);
-  EXPECT_EQ(back->lanes, lanes);
-  EXPECT_EQ(back->lanes[0].next_sequence, 5U);
+TEST_F(PublisherTest, ANextHopIsHowFramesBegin) {
+  const Bytes frame = ethernet_frame(kHop, kPort, kIpv4Type, {});
+  const uint64_t link = hop_.link.load();
+  EXPECT_EQ(std::memcmp(&link, frame.data(), sizeof link), 0);
+  hop_.forget();
+  EXPECT_EQ(hop_.link.load(), 0U);
 }
 
 TEST_F(PublisherTest, CountersNeverGoBackUnderOneKey) {
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   TxLane* const lanes = table_->tx(kPeer)->lanes;
   lanes[1].next_sequence = 42;
   TxInstall again = tx();
   again.binding_version = BindingVersion{8};
-  publisher_->install_tx(again, kHop);
+  publisher_->install_tx(again, &hop_);
   EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
   EXPECT_EQ(table_->tx(kPeer)->revision, 0U);
   publisher_->withdraw_tx(kPeer);
   publisher_->install_rx(rx());  // the session lives on
   quiesce();
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   EXPECT_NE(table_->tx(kPeer), nullptr);
 
   TxInstall fresh_lanes = tx();
   fresh_lanes.binding_version = BindingVersion{9};
   fresh_lanes.first_lane = LaneId{4};
-  publisher_->install_tx(fresh_lanes, kHop);
+  publisher_->install_tx(fresh_lanes, &hop_);
   EXPECT_EQ(table_->tx(kPeer)->lanes[0].next_sequence, 0U);
-  publisher_->install_tx(tx(), kHop);  // back to lanes that were given up
+  publisher_->install_tx(tx(), &hop_);  // back to lanes that were given up
   EXPECT_EQ(table_->tx(kPeer), nullptr);
   EXPECT_EQ(publisher_->failures(), 1U);
 }
 
 TEST_F(PublisherTest, LanesOfDataThatWentAheadGoOn) {
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   TxInstall ahead = tx();
   ahead.first_lane = LaneId{8};
-  publisher_->install_tx(ahead, kHop);
+  publisher_->install_tx(ahead, &hop_);
   TxLane* const lanes = table_->tx(kPeer)->lanes;
   lanes[0].next_sequence = 3;
   TxInstall elsewhere = tx();
   elsewhere.first_lane = LaneId{4};
-  publisher_->install_tx(elsewhere, kHop);
+  publisher_->install_tx(elsewhere, &hop_);
   EXPECT_EQ(table_->tx(kPeer)->lanes[0].next_sequence, 0U);
   table_->tx(kPeer)->lanes[0].next_sequence = 2;
   ahead.binding_version = BindingVersion{8};  // committed after all
-  publisher_->install_tx(ahead, kHop);
+  publisher_->install_tx(ahead, &hop_);
   EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
   EXPECT_EQ(lanes[0].next_sequence, 3U);
   quiesce();
   EXPECT_EQ(publisher_->totals(kPeer).tx_generation_packets, 5U);
-  publisher_->install_tx(elsewhere, kHop);
+  publisher_->install_tx(elsewhere, &hop_);
   EXPECT_EQ(table_->tx(kPeer), nullptr) << "below the committed one";
   EXPECT_EQ(publisher_->failures(), 1U);
 }
 
 TEST_F(PublisherTest, WithdrawnLanesSurviveWhileTheSessionDoes) {
   publisher_->install_rx(rx());
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   TxLane* const lanes = table_->tx(kPeer)->lanes;
   lanes[0].next_sequence = 9;
   publisher_->withdraw_tx(kPeer);
   EXPECT_EQ(table_->tx(kPeer), nullptr);
   quiesce();
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   EXPECT_EQ(table_->tx(kPeer)->lanes, lanes);
   EXPECT_EQ(lanes[0].next_sequence, 9U);
 }
@@ -257,7 +245,7 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
 
 TEST_F(PublisherTest, TotalsOutliveGenerations) {
   publisher_->install_rx(rx());
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   RxLane& in = table_->rx(kIndex.value)->lanes[2];
   in.packets = 10;
   in.bytes = 1'000;
@@ -270,7 +258,7 @@ TEST_F(PublisherTest, TotalsOutliveGenerations) {
   EXPECT_EQ(totals.tx_generation_packets, 5U);
 
   publisher_->install_rx(rx(ReceiverIndex{0x12340002}));
-  publisher_->install_tx(tx(0xB2), kHop);
+  publisher_->install_tx(tx(0xB2), &hop_);
   publisher_->retire_rx(kIndex);
   in.packets = 12;  // a worker that had the old record in hand
   out.next_sequence = 6;

@@ -131,8 +131,9 @@ TestSession::TestSession(Lab& lab, const SessionSpec& spec)
   tx_->lanes_per_worker = spec.lanes_per_worker;
   tx_->inner_mtu = spec.inner_mtu;
   tx_->port = kWan;
-  write_tunnel_header({kPortMac, kPeerMac, {outer(false), kListenPort}, {outer(true), kPeerPort}},
-                      *tx_);
+  hop_.set(kPeerMac, kPortMac);
+  tx_->next_hop = &hop_;
+  write_tunnel_header({kPortMac, {outer(false), kListenPort}, {outer(true), kPeerPort}}, *tx_);
   publish();
 }
 

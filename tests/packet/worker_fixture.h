@@ -110,6 +110,7 @@ class TestSession {
   const SessionSpec& spec() const { return spec_; }
   const RxRecord& rx() const { return *rx_; }
   TxRecord& tx() { return *tx_; }
+  SharedHop& hop() { return hop_; }
   RxLane& rx_lane(size_t n) { return rx_lanes_[n]; }
   TxLane& tx_lane(size_t n) { return tx_lanes_[n]; }
   /// A copy of the TxRecord with the next revision, same lanes; not published yet.
@@ -130,6 +131,7 @@ class TestSession {
   std::vector<TxLane> tx_lanes_;
   std::unique_ptr<RxRecord> rx_;
   std::unique_ptr<TxRecord> tx_;
+  SharedHop hop_;
 };
 
 }  // namespace jvpn::test
