@@ -24,6 +24,7 @@ struct PortInfo {
   std::vector<Prefix> addresses;
   std::vector<IpAddress> gateways;
   std::vector<PortRoute> routes;
+  std::vector<PortNeighbor> neighbors;
   uint16_t rx_queues = 0;
   uint16_t tx_queues = 0;         ///< one per worker
   bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums

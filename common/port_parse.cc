@@ -46,6 +46,7 @@ class PortsReader {
     addresses(map, port);
     gateways(map, port);
     routes(map, port);
+    neighbors(map, port);
   }
 
   /// A gateway needs ports of both roles. Silent while a role is unknown.
@@ -105,6 +106,20 @@ class PortsReader {
                          to_string(route.via));
       }
       port.routes.push_back(route);
+    });
+  }
+
+  void neighbors(YamlMap& map, PortProfile& port) {
+    UniqueValues addresses(map.findings(), "one link-layer address of each neighbour");
+    map.sections("neighbors", Need::kOptional, {0, 1'024}, [&](YamlMap& m) {
+      PortNeighbor neighbor;
+      const bool address = m.required("address", host_address(), neighbor.address);
+      m.required("mac", ethernet_address(), neighbor.mac);
+      if (address) {
+        addresses.check(to_string(neighbor.address), m.place("address"), m.key("address"));
+        check_next_hop(map, port, neighbor.address, m.place("address"), m.key("address"));
+      }
+      port.neighbors.push_back(neighbor);
     });
   }
 

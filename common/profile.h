@@ -64,6 +64,13 @@ inline std::string vdev_name(const std::string& vdev) {
   return vdev.substr(0, vdev.find(','));
 }
 
+/// A neighbour whose address on the link never changes, whatever anybody says.
+struct PortNeighbor {
+  IpAddress address;
+  std::array<uint8_t, 6> mac{};
+  bool operator==(const PortNeighbor&) const = default;
+};
+
 struct PortProfile {
   std::string name;
   std::string pci;   ///< `0000:3b:00.0`; exactly one of pci and vdev is set
@@ -72,6 +79,7 @@ struct PortProfile {
   std::vector<Prefix> addresses;    ///< interface addresses, host bits kept
   std::vector<IpAddress> gateways;  ///< default next hop, at most one per family
   std::vector<PortRoute> routes;
+  std::vector<PortNeighbor> neighbors;
   uint16_t mtu = 1500;
   uint16_t queues = 0;  ///< 0: as many as the port and the workers allow
   uint16_t rx_descriptors = 1024;

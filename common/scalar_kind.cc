@@ -160,6 +160,24 @@ ScalarKind<std::string> pci_address() {
           }};
 }
 
+ScalarKind<std::array<uint8_t, 6>> ethernet_address() {
+  using Address = std::array<uint8_t, 6>;
+  return {"an Ethernet address of one host such as 02:00:5e:10:00:01",
+          [](const YAML::Node& node) -> std::optional<Address> {
+            const std::string& text = node.Scalar();
+            Address address{};
+            if (text.size() != 3 * address.size() - 1) return std::nullopt;
+            for (size_t i = 0; i < address.size(); ++i) {
+              const char* const digits = text.data() + 3 * i;
+              const auto [end, error] = std::from_chars(digits, digits + 2, address[i], 16);
+              const bool apart = i + 1 == address.size() || digits[2] == ':';
+              if (error != std::errc{} || end != digits + 2 || !apart) return std::nullopt;
+            }
+            if ((address[0] & 1) != 0 || address == Address{}) return std::nullopt;
+            return address;
+          }};
+}
+
 ScalarKind<std::string> key_file_path() {
   return {"the path of a file that holds the key",
           [](const YAML::Node& node) -> std::optional<std::string> {

@@ -1,6 +1,7 @@
 // What a scalar of the profile may be: how a person calls it, and its conversion.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -34,6 +35,8 @@ ScalarKind<std::string> text(size_t max);
 ScalarKind<std::string> name(size_t max);
 /// `0000:3b:00.0`, given back in lower case.
 ScalarKind<std::string> pci_address();
+/// `02:00:5e:10:00:01`; no group address and not all zeros.
+ScalarKind<std::array<uint8_t, 6>> ethernet_address();
 /// Path of a file. A key itself in its place is refused without being repeated.
 ScalarKind<std::string> key_file_path();
 ScalarKind<PublicKey> public_key();

@@ -164,6 +164,7 @@ Result<PortInfo> describe(const PortProfile& profile, uint16_t number, uint16_t 
   info.addresses = profile.addresses;
   info.gateways = profile.gateways;
   info.routes = profile.routes;
+  info.neighbors = profile.neighbors;
   info.rx_queues = queues.rx;
   info.tx_queues = queues.tx;
   info.rx_ipv4_checksum = (configuration.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;

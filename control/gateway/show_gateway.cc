@@ -69,13 +69,11 @@ nlohmann::json show_ports(const DataplaneView& view) {
 
 nlohmann::json show_neighbors(const neighbor::Neighbors& neighbors) {
   const neighbor::Neighbors::Counters& counters = neighbors.counters();
-  return {{"entries", neighbors.size()},
-          {"questions", counters.questions},
-          {"answers", counters.answers},
-          {"ignored", counters.ignored},
-          {"conflicts", counters.conflicts},
-          {"table_full", counters.table_full},
-          {"packets_dropped", counters.packets_dropped}};
+  return {{"entries", neighbors.size()},     {"questions", counters.questions},
+          {"answers", counters.answers},     {"ignored", counters.ignored},
+          {"conflicts", counters.conflicts}, {"claims", counters.claims},
+          {"moved", counters.moved},         {"table_full", counters.table_full},
+          {"evicted", counters.evicted},     {"packets_dropped", counters.packets_dropped}};
 }
 
 nlohmann::json show_slow_path(const neighbor::SlowPath::Counters& counters) {

@@ -20,6 +20,7 @@ struct ArpMessage {
   IpAddress target;
 };
 
+inline constexpr EtherAddress kEverybody{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 inline constexpr size_t kArpBytes = 28;
 inline constexpr size_t kArpFrameBytes = kEthernetHeaderBytes + kArpBytes;
 

@@ -57,7 +57,13 @@ Result<void> InsideRoutes::install(Millis now) {
       if (auto added = routes_.add(host_prefix(own.address), Target::local(port.number)); !added)
         return added;
   }
-  return routes_.commit();
+  if (auto done = routes_.commit(); !done) return done;
+  for (const PortInfo& port : ports_) {
+    if (port.role != PortRole::kInside) continue;
+    for (const PortNeighbor& each : port.neighbors)
+      if (auto done = publish({port.number, each.address}, each.mac); !done) return done;
+  }
+  return {};
 }
 
 std::optional<NeighborKey> InsideRoutes::next_hop(const IpAddress& destination) const {

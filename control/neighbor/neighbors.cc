@@ -10,12 +10,7 @@
 namespace jvpn::neighbor {
 namespace {
 
-constexpr EtherAddress kBroadcast{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
 constexpr Millis kFailedPause{5'000};
-
-IpAddress all_nodes() {
-  return {Family::kIpv6, {0xFF, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-}
 
 bool is_group(const EtherAddress& mac) {
   return mac[0] & 1;
@@ -24,7 +19,16 @@ bool is_group(const EtherAddress& mac) {
 }  // namespace
 
 Neighbors::Neighbors(std::span<const PortInfo> ports, publish::Injector& injector, Limits limits)
-    : ports_(ports), injector_(injector), limits_(limits) {}
+    : ports_(ports), injector_(injector), limits_(limits) {
+  for (const PortInfo& port : ports_) {
+    for (const PortNeighbor& each : port.neighbors) {
+      Entry& entry = entries_[{port.number, each.address}];
+      entry.state = State::kStatic;
+      entry.mac = each.mac;
+      entry.due = Millis{UINT64_MAX};
+    }
+  }
+}
 
 Neighbors::~Neighbors() {
   for (auto& [key, entry] : entries_)
@@ -59,31 +63,62 @@ Neighbors::Entry* Neighbors::find(const NeighborKey& key) {
   return at == entries_.end() ? nullptr : &at->second;
 }
 
-/// The entry, made and asked for if there was none; nullptr when the table is full. Those that are
-/// watched are as many as sessions at most: they find room, whoever fills the table.
-Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, bool watched) {
+/// The entry, made and asked for if there was none; nullptr when there is no room. Those that are
+/// watched are as many as sessions and routes at most: they find room, whoever fills the table.
+Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, Origin origin) {
   if (Entry* entry = find(key)) return entry;
-  const bool full = entries_.size() >= limits_.entries && !watched;
-  if (full || key.port >= ports_.size()) {
+  if (key.port >= ports_.size() || !make_room(key.port, origin)) {
     ++counters_.table_full;
     return nullptr;
   }
   Entry& entry = entries_[key];
+  entry.origin = origin;
+  entry.number = ++made_;
+  quota(key.port, origin).add(entry.number, key.address);
   ask(now, key, entry);
   return &entry;
 }
 
+bool Neighbors::make_room(uint16_t port, Origin origin) {
+  const NeighborQuota& taken = quota(port, origin);
+  if (origin == Origin::kWatched || taken.entries() < limits_.entries) return true;
+  const std::optional<IpAddress> oldest = taken.oldest_unresolved();
+  if (!oldest) return false;
+  const auto at = entries_.find({port, *oldest});
+  JVPN_ASSERT(at != entries_.end(), "quotas count the entries that there are");
+  drop_waiting(at->second, false);
+  forget(at);
+  ++counters_.evicted;
+  return true;
+}
+
+void Neighbors::forget(std::map<NeighborKey, Entry>::iterator at) {
+  JVPN_ASSERT(at->second.waiting.empty(), "nothing waits for it any more");
+  quota(at->first.port, at->second.origin).remove(at->second.number);
+  entries_.erase(at);
+}
+
+/// Counts the entry for another reason than before.
+void Neighbors::move(const NeighborKey& key, Entry& entry, Origin origin) {
+  if (entry.state == State::kStatic || entry.origin == origin) return;
+  quota(key.port, entry.origin).remove(entry.number);
+  entry.origin = origin;
+  quota(key.port, origin).add(entry.number, key.address);
+  if (entry.known()) quota(key.port, origin).resolved(entry.number);
+}
+
 std::optional<EtherAddress> Neighbors::watch(Millis now, const NeighborKey& key) {
-  Entry* entry = find_or_ask(now, key, true);
+  Entry* entry = find_or_ask(now, key, Origin::kWatched);
   if (entry == nullptr) return std::nullopt;
   ++entry->watchers;
+  move(key, *entry, Origin::kWatched);
   return resolved(key);
 }
 
 void Neighbors::unwatch(const NeighborKey& key) {
   Entry* entry = find(key);
   JVPN_ASSERT(entry != nullptr && entry->watchers > 0, "watch() came first, and keeps the entry");
-  --entry->watchers;
+  if (--entry->watchers == 0) move(key, *entry, Origin::kFrame);
 }
 
 std::optional<EtherAddress> Neighbors::resolved(const NeighborKey& key) const {
@@ -101,7 +136,7 @@ void Neighbors::send_inner(Millis now, const NeighborKey& key, rte_mbuf* packet)
 }
 
 void Neighbors::wait(Millis now, const NeighborKey& key, const Waiting& waiting) {
-  Entry* entry = find_or_ask(now, key);
+  Entry* entry = find_or_ask(now, key, waiting.inner ? Origin::kInner : Origin::kFrame);
   if (entry != nullptr && entry->known()) {
     entry->used = true;
     send_now(key.port, entry->mac, waiting);
@@ -132,13 +167,23 @@ void Neighbors::learn(Millis now, const NeighborKey& key, const EtherAddress& ma
     ++counters_.ignored;
     return;
   }
-  const bool news = !entry->known() || entry->mac != mac;
+  const bool other = entry->known() && entry->mac != mac;
+  if (entry->state == State::kStatic) {
+    counters_.conflicts += other ? 1 : 0;
+    return;
+  }
+  if (other && !entry->asks_all()) return doubt(now, key, *entry);
+  const bool news = !entry->known() || other;
+  if (entry->doubted && !other) entry->undoubted_until = now + kDoubtPause;
+  counters_.moved += other ? 1 : 0;
+  entry->doubted = false;
   entry->state = State::kReachable;
   entry->mac = mac;
   entry->attempts = 0;
   entry->due = now + kReachable;
   deadline_ = std::min(deadline_, entry->due);
   if (!news) return;
+  quota(key.port, entry->origin).resolved(entry->number);
   if (changed_) changed_(key, mac);
   std::vector<Waiting> waiting;
   waiting.swap(entry->waiting);
@@ -147,93 +192,19 @@ void Neighbors::learn(Millis now, const NeighborKey& key, const EtherAddress& ma
   for (const Waiting& packet : waiting) send_now(key.port, mac, packet);
 }
 
-void Neighbors::on_arp(Millis now, uint16_t port, std::span<const uint8_t> bytes) {
-  const auto message = parse_arp(bytes);
-  if (!message || port >= ports_.size()) {
-    ++counters_.ignored;
+/// Somebody else says to have the address. Its holder is asked, and everybody if it is silent; then
+/// whoever answers has it. The claim itself is kept nowhere.
+void Neighbors::doubt(Millis now, const NeighborKey& key, Entry& entry) {
+  ++counters_.claims;
+  if (entry.doubted || now < entry.undoubted_until) return;
+  entry.doubted = true;
+  if (entry.state == State::kProbing) {  // the holder was asked already
+    entry.due = std::min(entry.due, now + kDoubtRetry);
+    deadline_ = std::min(deadline_, entry.due);
     return;
   }
-  const PortInfo& own = ports_[port];
-  if (ports_[port].owns(message->sender)) {
-    if (message->sender_mac != own.mac) ++counters_.conflicts;
-    return;
-  }
-  if (on_link(port, message->sender)) learn(now, {port, message->sender}, message->sender_mac);
-  if (message->operation != ArpMessage::Operation::kRequest || !ports_[port].owns(message->target))
-    return;
-  send_arp(port, message->sender_mac,
-           {ArpMessage::Operation::kReply, own.mac, message->target, message->sender_mac,
-            message->sender});
-  ++counters_.answers;
-}
-
-void Neighbors::on_nd(Millis now, uint16_t port, const EtherAddress& from,
-                      std::span<const uint8_t> bytes) {
-  const auto message = parse_nd(bytes);
-  if (!message || port >= ports_.size()) {
-    ++counters_.ignored;
-    return;
-  }
-  if (message->type == NdMessage::Type::kSolicitation) {
-    if (message->link_layer && on_link(port, message->source) &&
-        !ports_[port].owns(message->source))
-      learn(now, {port, message->source}, *message->link_layer);
-    if (ports_[port].owns(message->target)) advertise(port, from, *message);
-    return;
-  }
-  if (ports_[port].owns(message->target)) {
-    ++counters_.conflicts;
-    return;
-  }
-  const NeighborKey key{port, message->target};
-  const Entry* entry = find(key);
-  if (entry == nullptr || (!message->link_layer && !(message->solicited && entry->known()))) {
-    ++counters_.ignored;
-    return;
-  }
-  const EtherAddress mac = message->link_layer.value_or(entry->mac);
-  // Without the override flag a different address is no news (RFC 4861 §7.2.5).
-  if (entry->known() && mac != entry->mac && !message->override) {
-    ++counters_.ignored;
-    return;
-  }
-  learn(now, key, mac);
-}
-
-void Neighbors::advertise(uint16_t port, const EtherAddress& to, const NdMessage& solicitation) {
-  const bool probe = is_unspecified(solicitation.source);
-  const IpAddress destination = probe ? all_nodes() : solicitation.source;
-  const EtherAddress ethernet =
-      probe ? ethernet_group_of(destination) : solicitation.link_layer.value_or(to);
-  send_nd(port, ethernet,
-          {.type = NdMessage::Type::kAdvertisement,
-           .solicited = !probe,
-           .override = true,
-           .source = solicitation.target,
-           .destination = destination,
-           .target = solicitation.target,
-           .link_layer = ports_[port].mac});
-  ++counters_.answers;
-}
-
-void Neighbors::announce() {
-  for (const PortInfo& port : ports_) {
-    for (const Prefix& own : port.addresses) {
-      const IpAddress& address = own.address;
-      if (address.is_v4()) {
-        send_arp(port.number, kBroadcast,
-                 {ArpMessage::Operation::kRequest, port.mac, address, {}, address});
-      } else {
-        send_nd(port.number, ethernet_group_of(all_nodes()),
-                {.type = NdMessage::Type::kAdvertisement,
-                 .override = true,
-                 .source = address,
-                 .destination = all_nodes(),
-                 .target = address,
-                 .link_layer = port.mac});
-      }
-    }
-  }
+  entry.state = State::kProbing;
+  ask(now, key, entry);
 }
 
 /// One question: to everybody while the address is unknown, and as the last try before failing.
@@ -241,7 +212,7 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
   JVPN_ASSERT(key.port < ports_.size(), "entries are made for ports that there are");
   JVPN_ASSERT(entry.attempts < kAttempts, "the attempts before have failed the entry");
   ++entry.attempts;
-  entry.due = now + kRetry;
+  entry.due = now + (entry.doubted && entry.attempts < kAttempts ? kDoubtRetry : kRetry);
   deadline_ = std::min(deadline_, entry.due);
   const auto source = source_for(key.port, key.address);
   if (!source) return;
@@ -249,7 +220,7 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
   const EtherAddress& own = ports_[key.port].mac;
   const bool direct = entry.state == State::kProbing && entry.attempts < kAttempts;
   if (key.address.is_v4()) {
-    send_arp(key.port, direct ? entry.mac : kBroadcast,
+    send_arp(key.port, direct ? entry.mac : kEverybody,
              {ArpMessage::Operation::kRequest, own, *source, {}, key.address});
     return;
   }
@@ -267,7 +238,7 @@ void Neighbors::advance(Millis now) {
   deadline_ = Millis{UINT64_MAX};
   for (auto at = entries_.begin(); at != entries_.end();) {
     if (at->second.due <= now && !advance_entry(now, at->first, at->second)) {
-      at = entries_.erase(at);
+      forget(at++);
       continue;
     }
     JVPN_ASSERT(at->second.due > now, "what stays is due later");
@@ -296,6 +267,8 @@ bool Neighbors::advance_entry(Millis now, const NeighborKey& key, Entry& entry) 
       if (entry.attempts < kAttempts) break;
       fail(now, key, entry);
       return entry.watchers > 0;
+    case State::kStatic:
+      JVPN_ASSERT(false, "it is never due");
   }
   ask(now, key, entry);
   return true;
@@ -304,38 +277,28 @@ bool Neighbors::advance_entry(Millis now, const NeighborKey& key, Entry& entry) 
 void Neighbors::fail(Millis now, const NeighborKey& key, Entry& entry) {
   const bool was_known = entry.known();
   entry.state = State::kFailed;
+  entry.doubted = false;
   entry.attempts = 0;
   entry.due = now + kFailedPause;
+  quota(key.port, entry.origin).failed(entry.number, key.address);
   if (was_known && changed_) changed_(key, std::nullopt);
+  drop_waiting(entry, true);
+}
+
+/// `tell`: whoever sent an inner packet hears of it.
+void Neighbors::drop_waiting(Entry& entry, bool tell) {
   std::vector<Waiting> waiting;
   waiting.swap(entry.waiting);
   JVPN_ASSERT(waiting_ >= waiting.size(), "waiting_ counts the packets of all entries");
   waiting_ -= waiting.size();
   counters_.packets_dropped += waiting.size();
   for (const Waiting& packet : waiting) {
-    if (packet.inner && unreachable_) {
+    if (tell && packet.inner && unreachable_) {
       unreachable_(packet.packet);
     } else {
       rte_pktmbuf_free(packet.packet);
     }
   }
-}
-
-void Neighbors::send_arp(uint16_t port, const EtherAddress& destination,
-                         const ArpMessage& message) {
-  std::span<uint8_t> data;
-  rte_mbuf* frame = injector_.allocate(kArpFrameBytes, data);
-  if (frame == nullptr) return;
-  write_arp_frame(data.first<kArpFrameBytes>(), destination, message);
-  injector_.transmit(port, frame);
-}
-
-void Neighbors::send_nd(uint16_t port, const EtherAddress& destination, const NdMessage& message) {
-  std::span<uint8_t> data;
-  rte_mbuf* frame = injector_.allocate(kNdFrameBytes, data);
-  if (frame == nullptr) return;
-  write_nd_frame(data.first<kNdFrameBytes>(), destination, message);
-  injector_.transmit(port, frame);
 }
 
 }  // namespace jvpn::neighbor

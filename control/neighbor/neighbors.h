@@ -2,7 +2,10 @@
 //
 // incomplete → (answer) reachable → (30 s) probing → (answer) reachable; three questions a second
 // apart without an answer end in failed. Nothing but our own need makes an entry: a stranger's ARP
-// or ND only updates what we asked for. Everything is bounded. Control thread only.
+// or ND only updates what we asked for, and a known address only once its holder is silent: another
+// claim is met by questions to the present holder (RFC 4861, §7.3; RFC 5227, §2.4 in spirit).
+// Static neighbours come from the profile and never change. Everything is bounded. Control thread
+// only.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +21,7 @@
 #include "common/types.h"
 #include "control/neighbor/arp.h"
 #include "control/neighbor/nd.h"
+#include "control/neighbor/neighbor_quota.h"
 #include "control/publish/injector.h"
 
 namespace jvpn::neighbor {
@@ -31,7 +35,7 @@ struct NeighborKey {
 class Neighbors {
  public:
   struct Limits {
-    size_t entries = 4'096;
+    size_t entries = 4'096;  ///< of one port and origin, the watched ones apart
     size_t packets_per_entry = 8;
     size_t packets = 512;  ///< waiting in all entries together
   };
@@ -39,13 +43,18 @@ class Neighbors {
     uint64_t questions = 0;  ///< ARP requests and solicitations sent
     uint64_t answers = 0;    ///< ARP replies and advertisements sent
     uint64_t ignored = 0;    ///< malformed, off our prefixes, or unasked for
-    uint64_t conflicts = 0;  ///< somebody else claims one of our addresses
+    uint64_t conflicts = 0;  ///< somebody else claims one of our addresses, or a static one
+    uint64_t claims = 0;     ///< of a known address by another holder; none is believed at once
+    uint64_t moved = 0;      ///< known addresses whose holder was silent, and another answered
     uint64_t table_full = 0;
+    uint64_t evicted = 0;          ///< unanswered entries that made room
     uint64_t packets_dropped = 0;  ///< waited in vain, or had no room to wait
   };
   static constexpr Millis kRetry{1'000};
   static constexpr unsigned kAttempts = 3;
   static constexpr Millis kReachable{30'000};
+  static constexpr Millis kDoubtRetry{100};    ///< between questions to a holder that is in doubt
+  static constexpr Millis kDoubtPause{1'000};  ///< after its answer, nobody else is heard
 
   /// Told after every change of a resolved address: nullopt means that it failed.
   using Changed = std::function<void(const NeighborKey&, const std::optional<EtherAddress>&)>;
@@ -90,7 +99,7 @@ class Neighbors {
   const Counters& counters() const { return counters_; }
 
  private:
-  enum class State : uint8_t { kIncomplete, kReachable, kProbing, kFailed };
+  enum class State : uint8_t { kIncomplete, kReachable, kProbing, kFailed, kStatic };
   struct Waiting {
     rte_mbuf* packet;
     bool inner;
@@ -101,14 +110,26 @@ class Neighbors {
     EtherAddress mac{};
     unsigned attempts = 0;
     unsigned watchers = 0;
-    bool used = false;  ///< sent to since it was last confirmed
+    bool used = false;     ///< sent to since it was last confirmed
+    bool doubted = false;  ///< probing, because somebody else claims the address
+    Millis undoubted_until;
     Millis due;
     std::vector<Waiting> waiting;
-    bool known() const { return state == State::kReachable || state == State::kProbing; }
+    Origin origin = Origin::kWatched;
+    uint64_t number = 0;  ///< rises from entry to entry
+    bool known() const { return state != State::kIncomplete && state != State::kFailed; }
+    /// Its holder was silent, and everybody has been asked.
+    bool asks_all() const { return state == State::kProbing && attempts == kAttempts; }
   };
 
   Entry* find(const NeighborKey& key);
-  Entry* find_or_ask(Millis now, const NeighborKey& key, bool watched = false);
+  Entry* find_or_ask(Millis now, const NeighborKey& key, Origin origin);
+  NeighborQuota& quota(uint16_t port, Origin origin) { return quotas_[{port, origin}]; }
+  void move(const NeighborKey& key, Entry& entry, Origin origin);
+  bool make_room(uint16_t port, Origin origin);
+  void forget(std::map<NeighborKey, Entry>::iterator at);
+  void doubt(Millis now, const NeighborKey& key, Entry& entry);
+  void drop_waiting(Entry& entry, bool tell);
   void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
   void send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting);
   void learn(Millis now, const NeighborKey& key, const EtherAddress& mac);
@@ -127,6 +148,8 @@ class Neighbors {
   Changed changed_;
   Unreachable unreachable_;
   std::map<NeighborKey, Entry> entries_;
+  std::map<std::pair<uint16_t, Origin>, NeighborQuota> quotas_;
+  uint64_t made_ = 0;
   size_t waiting_ = 0;
   Millis deadline_{UINT64_MAX};
   Counters counters_;

@@ -114,8 +114,10 @@ TEST_F(NeighborsTest, AnotherAddressWithoutOverrideIsNoNews) {
   const Mac48 other{0x02, 0, 0, 0, 0, 0x44};
   give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", other, 0x40));
   EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), kHostMac);
+  EXPECT_EQ(neighbors_->counters().claims, 0U);
   give_nd(1, nd(136, "fd00::7", "fd00::1", "fd00::7", other, 0x60));
-  EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), other);
+  EXPECT_EQ(neighbors_->resolved(lan("fd00::7")), kHostMac) << "its holder is asked first";
+  EXPECT_EQ(neighbors_->counters().claims, 1U);
 }
 
 TEST_F(NeighborsTest, SomebodyWithOurAddressIsCountedAndNotBelieved) {
@@ -241,7 +243,8 @@ TEST_F(NeighborsTest, EverythingIsBounded) {
   EXPECT_EQ(small.counters().packets_dropped, 6U);
   small.send_inner(now_, lan("10.0.0.9"), inner("10.0.0.9"));
   EXPECT_EQ(small.size(), 2U);
-  EXPECT_EQ(small.counters().table_full, 1U);
+  EXPECT_EQ(small.counters().evicted, 1U);
+  EXPECT_EQ(small.counters().packets_dropped, 9U) << "what waited for the evicted one";
 }
 
 TEST_F(NeighborsTest, AnnouncesEveryAddress) {

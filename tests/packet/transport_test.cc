@@ -424,6 +424,26 @@ TEST_F(SlowPathTest, next_hop_withdrawn) {
   EXPECT_EQ(lab_.drops(Drop::kNextHopUnresolved), 1U);
 }
 
+/// Records stay as they are: whoever goes by the neighbour sees the change at once.
+TEST_F(SlowPathTest, the_neighbour_outside_changes) {
+  const Bytes packet = from_host(session_, Family::kIpv4, 100);
+  const Mac48 other{0x02, 0, 0, 0, 0, 0x77};
+  session_.hop().set(other, kPortMac);
+  lab_.receive(kLan, lan_frame(packet));
+  lab_.poll();
+  const auto sent = lab_.sent(kWan);
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(Bytes(sent[0].begin(), sent[0].begin() + 6), Bytes(other.begin(), other.end()));
+  EXPECT_EQ(Bytes(sent[0].begin() + 6, sent[0].begin() + 12),
+            Bytes(kPortMac.begin(), kPortMac.end()));
+  session_.hop().forget();
+  lab_.receive(kLan, lan_frame(packet));
+  lab_.poll();
+  EXPECT_TRUE(lab_.sent(kWan).empty());
+  EXPECT_EQ(lab_.drops(Drop::kNextHopUnresolved), 1U);
+  EXPECT_EQ(session_.tx().lanes[0].next_sequence.load(), 1U) << "no number is spent on it";
+}
+
 TEST_F(SlowPathTest, larger_than_the_tunnel) {
   const Bytes fits = from_host(session_, Family::kIpv4, 1'420 - 28);
   lab_.receive(kLan, lan_frame(fits));

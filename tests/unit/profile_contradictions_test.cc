@@ -69,6 +69,19 @@ constexpr BadCase kContradictions[] = {
      "[{to: 10.50.0.0/16, via: 10.99.0.7}, {to: 10.50.0.0/16, via: 10.99.0.8}]",
      "p:20:55: ports[1].routes[1].to: expected one route to each network got 10.50.0.0/16 (as "
      "ports[1].routes[0].to)"},
+    {"static neighbour off the link", kGateway, "    mtu: 1400",
+     "    neighbors: [{address: 10.0.0.1, mac: \"02:00:5e:10:00:01\"}]",
+     "p:13:27: ports[0].neighbors[0].address: expected a neighbour on 192.0.2.0/24 or "
+     "2001:db8::/64 got 10.0.0.1"},
+    {"static neighbour with a group's address", kGateway, "    mtu: 1400",
+     "    neighbors: [{address: 192.0.2.9, mac: \"03:00:5e:10:00:01\"}]",
+     "p:13:43: ports[0].neighbors[0].mac: expected an Ethernet address of one host such as "
+     "02:00:5e:10:00:01 got \"03:00:5e:10:00:01\""},
+    {"static neighbour twice", kGateway, "    mtu: 1400",
+     "    neighbors: [{address: 192.0.2.9, mac: \"02:00:5e:10:00:01\"}, {address: 192.0.2.9, mac: "
+     "\"02:00:5e:10:00:02\"}]",
+     "p:13:75: ports[0].neighbors[1].address: expected one link-layer address of each neighbour "
+     "got 192.0.2.9 (as ports[0].neighbors[0].address)"},
     {"bad public key", kGateway, "public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
      "public_key: hSDwCYkwp1R0i33ctD73Wg2",
      "p:34:17: peers[1].public_key: expected a public key of 32 bytes in base64 got something else "

@@ -16,7 +16,7 @@ constexpr BadCase kBadKeysAndValues[] = {
      "crypto, lanes, limits, peers, policy, admin, events got zebra"},
     {"unknown key in a port", kGateway, "    mtu: 1400", "    mtuu: 1400",
      "p:13:5: ports[0].mtuu: expected one of name, pci, vdev, role, mtu, queues, rx_descriptors, "
-     "tx_descriptors, addresses, gateways, routes got mtuu (did you mean mtu?)"},
+     "tx_descriptors, addresses, gateways, routes, neighbors got mtuu (did you mean mtu?)"},
     {"unknown key in a policy section", kGateway, "quality_floor: 0.95", "quality: 0.95",
      "p:39:16: policy.volatility.quality: expected one of heartbeat_interval_ms, "
      "heartbeat_volatile_ms, transport_dead_ms, loss_window_ms, loss_min_samples, "
