@@ -44,6 +44,7 @@ struct PacketNote {
   uint32_t receiver = 0;        ///< kControl: the index it was opened under
   PeerId peer;                  ///< kControl, or the peer an inner packet came from
   uint64_t counter = 0;         ///< kControl: its counter
+  uint64_t serial = 0;          ///< kControl, hand-off: RxRecord::serial that it was taken under
   uint16_t payload_offset = 0;  ///< handshakes: UDP payload; kControl: plaintext; from data start
   uint16_t payload_bytes = 0;
   uint16_t port = 0;  ///< rx port of a punt, tx port of kTransmit

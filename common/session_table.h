@@ -53,7 +53,11 @@ static_assert(sizeof(RxLane) + sizeof(LaneWords) == 1'088, "as common/limits.h s
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
 /// and what `lanes` names.
 struct alignas(kCacheLine) RxRecord {
-  AeadKey traffic_key;  ///< its ends are what short packets read: the lines below are beside one
+  // One line, for control messages and what is handed off.
+  RawKey control_key{};  ///< expanded when a control message comes
+  uint64_t serial = 0;   ///< of the install: tells the index from its next use
+  alignas(kCacheLine) AeadKey
+      traffic_key;  ///< its ends are what short packets read: the lines below are beside one
   // One line, read for every packet; its lanes' first line is the next.
   ReceiverIndex index;  ///< compared with all 32 bits of the packet's
   PeerId peer;
@@ -62,7 +66,6 @@ struct alignas(kCacheLine) RxRecord {
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
   mutable std::atomic<uint64_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
-  RawKey control_key{};     ///< expanded when a control message comes
 };
 
 /// Sending counter of one lane. Writer: the one worker that the lane belongs to.
@@ -129,8 +132,9 @@ inline void prefetch_record(const TxRecord* record, bool far) {
   if (far) prefetch_early(record->traffic_key);
 }
 
-static_assert(sizeof(RxRecord) == sizeof(AeadKey) + kCacheLine);
-static_assert(offsetof(RxRecord, index) == sizeof(AeadKey));
+static_assert(sizeof(RxRecord) == sizeof(AeadKey) + 2 * kCacheLine);
+static_assert(offsetof(RxRecord, traffic_key) == kCacheLine);
+static_assert(offsetof(RxRecord, index) == sizeof(AeadKey) + kCacheLine);
 static_assert(offsetof(TxRecord, binding_version) == sizeof(AeadKey));
 static_assert(offsetof(TxRecord, header) == sizeof(AeadKey) + kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);

@@ -11,6 +11,7 @@ namespace jvpn {
 
 /// One element of WorkerRings::sources.
 struct SourceSignal {
+  uint64_t serial = 0;       ///< of the install that the data opened under
   uint32_t receiver = 0;     ///< the index that the data opened under
   uint16_t port = 0;         ///< where it came in
   uint16_t remote_port = 0;  ///< UDP

@@ -2,7 +2,8 @@
 // the rings in WorkerContext::handoff_to, consumer of its own WorkerRings::handoff.
 //   1. The note says where the message starts, and whether it is open already (the claim was lost
 //      after opening).
-//   2. The owner looks its record up anew: a grace period may have passed in between.
+//   2. The owner looks its record up anew: a grace period may have passed in between. Is it another
+//      install of the same index, the message isn't the new session's.
 #pragma once
 
 #include <rte_ring.h>
@@ -25,6 +26,7 @@ inline void hand_off(WorkerContext& worker, const DataPacket& data, uint32_t own
   note.payload_bytes = static_cast<uint16_t>(data.bytes);
   note.port = data.port;
   note.opened = opened;
+  note.serial = data.record->serial;
   note.tsc = worker.now_tsc;
   rte_ring* ring = owner < kMaxWorkers ? worker.handoff_to[owner] : nullptr;
   if (ring == nullptr || rte_ring_sp_enqueue(ring, packet) != 0) [[unlikely]]
@@ -50,6 +52,19 @@ inline size_t take_handed_off(WorkerContext& worker, size_t from, DataBurst& sea
         .add({packet, message, nullptr, nullptr, note.payload_bytes, note.port});
   }
   return taken;
+}
+
+/// Of messages with their records, those whose record is the one that they were handed off under.
+inline void keep_current(WorkerContext& worker, DataBurst& burst) {
+  DataPacket* kept = burst.begin();
+  for (DataPacket& data : burst) {
+    if (data.record != nullptr && data.record->serial == note_of(data.packet).serial) {
+      keep(kept, data);
+    } else {
+      drop(worker, data.packet, Drop::kUnknownIndex);
+    }
+  }
+  burst.truncate(kept);
 }
 
 }  // namespace jvpn

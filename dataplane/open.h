@@ -89,6 +89,7 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   const uint8_t* udp = data.message - kUdpHeaderBytes;
   const uint8_t* ip = rte_pktmbuf_mtod(data.packet, const uint8_t*) + kEthernetHeaderBytes;
   SourceSignal signal;
+  signal.serial = data.record->serial;
   signal.receiver = lookup::receiver_of(data.message);
   signal.port = data.port;
   signal.remote_port = load_be16(udp);
@@ -310,6 +311,7 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   note = PacketNote{};
   note.receiver = receiver;
   note.peer = record->peer;
+  note.serial = record->serial;
   note.counter = lookup::counter_of(message);
   JVPN_DEBUG_ASSERT(op.data + op.length <= rte_pktmbuf_mtod(packet, uint8_t*) + packet->data_len,
                     "the plaintext lies in the packet's data");

@@ -296,8 +296,10 @@ size_t Worker::drain_handoff() {
     taken += packets;
     open::Opened out(context_);
     lookup::load_records(context_, opened);
+    keep_current(context_, opened);
     take_opened(context_, opened, out);
     lookup::load_records(context_, sealed);
+    keep_current(context_, sealed);
     open_burst(context_, sealed, out);
     finish(context_, out);
   }

@@ -65,9 +65,10 @@ class SessionEngine {
   /// A handshake message (types 1 to 3), MACs not yet checked unless `verdict` says so.
   void on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
                     std::optional<MacVerdict> verdict);
-  /// A control message whose tag was right; its counter is judged here.
+  /// A control message whose tag was right; its counter is judged here. `serial`: of the install
+  /// that it was opened under (RxInstall::serial); without one it was opened just now.
   void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
-                  std::span<const uint8_t> plaintext);
+                  std::span<const uint8_t> plaintext, std::optional<uint64_t> serial = {});
   /// Runs every timer that is due.
   void advance(Millis now);
   /// When advance() has work next; kNever when never.
@@ -103,7 +104,8 @@ class SessionEngine {
   void interface_lost(Millis now, uint16_t interface);
   /// Responder: data that opened under `index` came from elsewhere than the session's path, which
   /// stays as it is. That source is asked to reattach, once per second at most.
-  void source_changed(Millis now, const Path& from, ReceiverIndex index);
+  void source_changed(Millis now, const Path& from, ReceiverIndex index,
+                      std::optional<uint64_t> serial = {});
   /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.
   void wake(Millis now, PeerId peer);
 

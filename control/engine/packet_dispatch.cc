@@ -31,8 +31,8 @@ void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const u
 }
 
 void SessionEngine::on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
-                               std::span<const uint8_t> plaintext) {
-  impl_->leave(impl_->dispatch.on_control(now, from, index, counter, plaintext));
+                               std::span<const uint8_t> plaintext, std::optional<uint64_t> serial) {
+  impl_->leave(impl_->dispatch.on_control(now, from, {index, serial}, counter, plaintext));
 }
 
 std::optional<std::span<uint8_t>> SessionEngine::open_control(std::span<uint8_t> message) {
@@ -43,23 +43,29 @@ bool SessionEngine::receives_on(ReceiverIndex index) {
   return impl_->parts.context.table.find(index).generation != nullptr;
 }
 
-void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index) {
+void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex index,
+                                   std::optional<uint64_t> serial) {
   const Keyed at = impl_->table.find(index);
-  const bool active =
-      at.session != nullptr && at.spare == nullptr && at.generation == at.session->current.get();
+  const bool active = at.session != nullptr && impl_->dispatch.is_same_install({index, serial}) &&
+                      at.spare == nullptr && at.generation == at.session->current.get();
   if (active) impl_->parts.responder.hint_rebind(now, *at.session, from);
   impl_->carry_out();
 }
 
 // ---- Control messages.
 
-std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from, ReceiverIndex index,
-                                                 uint64_t counter,
+bool PacketDispatch::is_same_install(const OpenedUnder& under) const {
+  return !under.serial || *under.serial == parts_.context.table.indices().serial(under.index);
+}
+
+std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from,
+                                                 const OpenedUnder& under, uint64_t counter,
                                                  std::span<const uint8_t> plaintext) {
+  const ReceiverIndex index = under.index;
   EngineCounters& counters = parts_.context.counters;
   ++counters.control_received;
   Keyed at = parts_.context.table.find(index);
-  if (at.generation == nullptr) {
+  if (at.generation == nullptr || !is_same_install(under)) {
     ++counters.control_stale;  // of an ended session, too: without its keys we cannot answer
     return std::nullopt;
   }
@@ -101,7 +107,8 @@ bool PacketDispatch::waits_for_commit(const Keyed& at, const Path& from, Receive
                                       uint64_t counter, std::span<const uint8_t> plaintext) {
   std::vector<WaitingMessage>& waiting = at.session->responder->waiting;
   if (waiting.size() >= kWaitingMessages) return false;
-  waiting.push_back({from, index, counter, {plaintext.begin(), plaintext.end()}});
+  const uint64_t serial = parts_.context.table.indices().serial(index);
+  waiting.push_back({from, index, serial, counter, {plaintext.begin(), plaintext.end()}});
   return true;
 }
 
@@ -298,7 +305,7 @@ void SessionEngine::Impl::carry_out() {
 void SessionEngine::Impl::on_ownership_answer(Millis now, PeerId id, uint64_t ticket,
                                               OwnershipAnswer answer) {
   for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
-    dispatch.on_control(now, each.from, each.index, each.counter, each.plaintext);
+    dispatch.on_control(now, each.from, {each.index, each.serial}, each.counter, each.plaintext);
   }
   leave(id);
 }

@@ -9,13 +9,21 @@
 
 namespace jvpn::engine {
 
+/// What a message was opened under. An index may have been given away again since.
+struct OpenedUnder {
+  ReceiverIndex index;
+  std::optional<uint64_t> serial;  ///< of that install; nullopt: it was opened just now
+};
+
 class PacketDispatch {
  public:
   explicit PacketDispatch(Parts& parts) : parts_(parts) {}
 
   /// A message whose tag was right. Returns the peer whose state may have changed.
-  std::optional<PeerId> on_control(Millis now, const Path& from, ReceiverIndex index,
+  std::optional<PeerId> on_control(Millis now, const Path& from, const OpenedUnder& under,
                                    uint64_t counter, std::span<const uint8_t> plaintext);
+  /// The index still is what the message was opened under.
+  bool is_same_install(const OpenedUnder& under) const;
 
  private:
   bool waits_for_commit(const Keyed& at, const Path& from, ReceiverIndex index, uint64_t counter,

@@ -209,7 +209,8 @@ void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
   }
   const auto payload = frame.subspan(note.payload_offset, note.payload_bytes);
   if (from == PuntClass::kControl) {
-    engine_->on_control(now, *path, ReceiverIndex{note.receiver}, note.counter, payload);
+    engine_->on_control(now, *path, ReceiverIndex{note.receiver}, note.counter, payload,
+                        note.serial);
   } else {
     engine_->on_handshake(
         now, *path, payload,
@@ -229,7 +230,7 @@ void ControlLoop::take_signals(Millis now) {
       const Path from{each.port,
                       {{each.family, each.local}, each.local_port},
                       {{each.family, each.remote}, each.remote_port}};
-      engine_->source_changed(now, from, ReceiverIndex{each.receiver});
+      engine_->source_changed(now, from, ReceiverIndex{each.receiver}, each.serial);
     }
   }
 }

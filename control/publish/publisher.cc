@@ -130,6 +130,7 @@ Refusal Publisher::install_rx(const session::RxInstall& install) {
   // The engine frees a slot before it is used again; should it not, nothing leaks.
   if (const RxRecord* before = table_.rx(install.index.value)) retire_rx(before->index);
   record->index = install.index;
+  record->serial = install.serial;
   record->peer = install.peer;
   record->first_lane = install.first_lane;
   record->control_key = install.control_key;

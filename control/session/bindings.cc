@@ -195,6 +195,7 @@ void Bindings::install_index(const Session& session, const KeyGeneration& genera
                              ReceiverIndex index, uint16_t number) {
   RxInstall install;
   install.index = index;
+  install.serial = context_.table.indices().serial(index);
   install.peer = session.peer;
   install.suite = session.suite;
   install.traffic_key = generation.keys.receive.traffic.bytes();

@@ -23,6 +23,7 @@ namespace jvpn::session {
 /// Receive side of one receiver index. Takes effect before anything sent later can be answered.
 struct RxInstall {
   ReceiverIndex index;
+  uint64_t serial = 0;  ///< of this install: an index may come again
   PeerId peer;
   Suite suite{};
   RawKey traffic_key{};

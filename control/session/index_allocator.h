@@ -1,6 +1,8 @@
-// Receiver indices of this end: the low bits number a slot, the rest is random.
+// Receiver indices of this end: the low bits number a slot, the rest is random; the slot is, too,
+// so that the indices of one session tell nothing of each other.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -10,70 +12,84 @@
 namespace jvpn::session {
 
 /// Hands out indices and knows which peer each belongs to. Memory grows with the most that were
-/// alive at once, never over 2^slot_bits entries. A freed slot is used again as late as possible.
+/// alive at once, never over 2^slot_bits entries. An index may come again: its serial never does.
 class IndexAllocator {
  public:
   explicit IndexAllocator(uint32_t slot_bits) : slot_bits_(slot_bits) {}
 
-  /// A new index for `owner`, whose upper bits come from `random`; never 0. nullopt: all slots
-  /// taken.
+  /// A new index for `owner`; never 0. Its upper bits come from `random`, whose lower ones choose
+  /// among the free slots. nullopt: all slots taken.
   std::optional<ReceiverIndex> allocate(PeerId owner, uint32_t random) {
-    const std::optional<uint32_t> slot = take_slot();
+    const std::optional<uint32_t> slot = take_slot(random & mask());
     if (!slot) return std::nullopt;
     uint32_t index = (random & ~mask()) | *slot;
     if (index == 0) index = mask() + 1;
-    entries_[*slot] = {index, owner.value};
-    ++in_use_;
+    entries_[*slot] = {index, owner, ++last_serial_};
     return ReceiverIndex{index};
   }
 
   /// Whose it is; nullopt when it isn't alive.
   std::optional<PeerId> owner(ReceiverIndex index) const {
-    const uint32_t slot = index.value & mask();
-    if (index.value == 0 || slot >= entries_.size()) return std::nullopt;
-    if (entries_[slot].index != index.value) return std::nullopt;
-    return PeerId{entries_[slot].link};
+    const Entry* const entry = find(index);
+    return entry == nullptr ? std::nullopt : std::optional(entry->owner);
+  }
+
+  /// Tells this use of the index from every other; 0 when it isn't alive.
+  uint64_t serial(ReceiverIndex index) const {
+    const Entry* const entry = find(index);
+    return entry == nullptr ? 0 : entry->serial;
   }
 
   /// Few enough are in use for indices that only may be needed.
-  bool plenty() const { return in_use_ < (uint64_t{mask()} + 1) / 4 * 3; }
+  bool plenty() const { return entries_.size() - free_.size() < (uint64_t{mask()} + 1) / 4 * 3; }
 
   void release(ReceiverIndex index) {
-    if (!owner(index)) return;
+    if (find(index) == nullptr) return;
     const uint32_t slot = index.value & mask();
-    entries_[slot] = {0, kNone};
-    --in_use_;
-    (last_free_ == kNone ? first_free_ : entries_[last_free_].link) = slot;
-    last_free_ = slot;
+    entries_[slot] = {};
+    free_.push_back(slot);
   }
 
  private:
-  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint64_t kFirstSlots = 1'024;
 
   struct Entry {
-    uint32_t index = 0;     ///< 0: free
-    uint32_t link = kNone;  ///< owner's PeerId, or the next free slot
+    uint32_t index = 0;  ///< 0: free
+    PeerId owner;
+    uint64_t serial = 0;
   };
 
   uint32_t mask() const { return (uint32_t{1} << slot_bits_) - 1; }
 
-  std::optional<uint32_t> take_slot() {
-    if (first_free_ != kNone) {
-      const uint32_t slot = first_free_;
-      first_free_ = entries_[slot].link;
-      if (first_free_ == kNone) last_free_ = kNone;
-      return slot;
-    }
-    if (entries_.size() > mask()) return std::nullopt;
-    entries_.emplace_back();
-    return static_cast<uint32_t>(entries_.size() - 1);
+  const Entry* find(ReceiverIndex index) const {
+    const uint32_t slot = index.value & mask();
+    if (index.value == 0 || slot >= entries_.size()) return nullptr;
+    return entries_[slot].index == index.value ? &entries_[slot] : nullptr;
+  }
+
+  /// One of the free slots, of which there are many, as long as there may be more.
+  std::optional<uint32_t> take_slot(uint32_t choice) {
+    if (free_.size() <= entries_.size() / 4) grow();
+    if (free_.empty()) return std::nullopt;
+    uint32_t& chosen = free_[(uint64_t{choice} * free_.size()) >> slot_bits_];
+    const uint32_t slot = chosen;
+    chosen = free_.back();
+    free_.pop_back();
+    return slot;
+  }
+
+  void grow() {
+    const uint64_t before = entries_.size();
+    const uint64_t most = uint64_t{mask()} + 1;
+    const uint64_t after = std::min(std::max(kFirstSlots, 2 * before), most);
+    entries_.resize(after);
+    for (uint64_t slot = before; slot < after; ++slot) free_.push_back(static_cast<uint32_t>(slot));
   }
 
   uint32_t slot_bits_;
-  uint64_t in_use_ = 0;
-  uint32_t first_free_ = kNone;
-  uint32_t last_free_ = kNone;
+  uint64_t last_serial_ = 0;
   std::vector<Entry> entries_;
+  std::vector<uint32_t> free_;
 };
 
 }  // namespace jvpn::session

@@ -162,6 +162,7 @@ struct ReattachMemory {
 struct WaitingMessage {
   Path from;
   ReceiverIndex index;
+  uint64_t serial = 0;
   uint64_t counter = 0;
   std::vector<uint8_t> plaintext;
 };

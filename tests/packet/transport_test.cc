@@ -601,6 +601,22 @@ TEST(Handoff, a_full_ring_is_a_named_drop) {
   EXPECT_EQ(lab.sent(kLan).size(), 4U);
 }
 
+/// The index is somebody else's now: what was handed off under its earlier use is nobody's.
+TEST(Handoff, a_record_installed_anew_on_the_way) {
+  Lab lab({.workers = 2});
+  TestSession session(lab, {});
+  session.rx_lane(0).owner = 1;
+  lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 40), 0, 1), 0);
+  lab.worker(0).poll_once();
+  session.install_anew();
+  lab.worker(1).poll_once();
+  EXPECT_TRUE(lab.sent(kLan).empty());
+  EXPECT_EQ(lab.drops(Drop::kUnknownIndex), 1U);
+  lab.receive(kWan, session.seal_at_peer(from_peer(session, Family::kIpv4, 40), 0, 2), 0);
+  lab.poll();
+  EXPECT_EQ(lab.sent(kLan).size(), 1U);
+}
+
 TEST(Handoff, a_record_retired_on_the_way) {
   Lab lab({.workers = 2});
   TestSession session(lab, {});

@@ -109,6 +109,8 @@ class TestSession {
 
   const SessionSpec& spec() const { return spec_; }
   const RxRecord& rx() const { return *rx_; }
+  /// As if the index were another session's from here on.
+  void install_anew() { ++rx_->serial; }
   TxRecord& tx() { return *tx_; }
   SharedHop& hop() { return hop_; }
   RxLane& rx_lane(size_t n) { return rx_lanes_[n]; }

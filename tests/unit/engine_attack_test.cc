@@ -139,6 +139,26 @@ TEST(EngineAttack, CountersOfControlMessages) {
   EXPECT_EQ(events[0].session, world.node(1).session().id);
 }
 
+/// An index comes again; what was opened under its earlier use is nobody's any more.
+TEST(EngineAttack, MessagesOfAnEarlierInstallAreStale) {
+  World world;
+  world.connect();
+  const ReceiverIndex index = world.node(1).active_index();
+  const uint64_t serial = world.node(1).rx.at(index.value).serial;
+  ASSERT_NE(serial, 0U);
+  const Bytes fatal = control(ControlType::kTerminate, sizeof(wire::Terminate));
+  SessionEngine& engine = world.engine(1);
+  const Path from = test::path_between(1, 0);
+  engine.on_control(world.now, from, index, kUnused, fatal, serial - 1);
+  EXPECT_EQ(engine.counters().control_stale, 1U);
+  EXPECT_EQ(world.node(1).sessions().size(), 1U);
+  world.sent.clear();
+  engine.source_changed(world.now, test::path_between(1, 2), index, serial - 1);
+  EXPECT_TRUE(world.sent.empty());
+  engine.on_control(world.now, from, index, kUnused, fatal, serial);
+  EXPECT_TRUE(world.node(1).sessions().empty());
+}
+
 TEST(EngineAttack, AnswersGoAlongTheBinding) {
   World world(1, nullptr, 3);
   world.connect();

@@ -1,4 +1,5 @@
 // The engine's small parts on their own: index allocation, rate limit, policy snapshot, timestamps.
+#include <random>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -36,17 +37,32 @@ TEST(IndexAllocator, ComparesAllBitsAndIsNeverZero) {
   EXPECT_EQ(indices.owner(ReceiverIndex{5}), std::nullopt);
 }
 
-TEST(IndexAllocator, FreedSlotsServeAgainInOrder) {
+TEST(IndexAllocator, FreedSlotsServeAgainUnderAnotherSerial) {
   IndexAllocator indices(2);
   std::vector<ReceiverIndex> alive;
   for (uint32_t i = 0; i < 4; ++i) alive.push_back(*indices.allocate(PeerId{0}, 0x1000));
+  const uint64_t serial = indices.serial(alive[2]);
   indices.release(alive[2]);
-  indices.release(alive[0]);
-  indices.release(alive[0]);  // nothing to release any more
-  EXPECT_EQ(indices.owner(alive[0]), std::nullopt);
-  EXPECT_EQ(indices.allocate(PeerId{0}, 0x2000)->value & 3, alive[2].value & 3);
-  EXPECT_EQ(indices.allocate(PeerId{0}, 0x2000)->value & 3, alive[0].value & 3);
-  EXPECT_EQ(indices.allocate(PeerId{0}, 0x2000), std::nullopt);
+  indices.release(alive[2]);  // nothing to release any more
+  EXPECT_EQ(indices.owner(alive[2]), std::nullopt);
+  EXPECT_EQ(indices.serial(alive[2]), 0U);
+  EXPECT_EQ(indices.allocate(PeerId{1}, 0x1000), alive[2]);
+  EXPECT_GT(indices.serial(alive[2]), serial);
+  EXPECT_EQ(indices.allocate(PeerId{0}, 0x1000), std::nullopt);
+}
+
+/// What is allocated one after the other lies far apart, and not at equal distances.
+TEST(IndexAllocator, SlotsAreChosenAtRandom) {
+  IndexAllocator indices(20);
+  std::mt19937 random(1);
+  std::set<uint32_t> distances;
+  uint32_t before = 0;
+  for (int i = 0; i < 500; ++i) {
+    const uint32_t slot = indices.allocate(PeerId{0}, random())->value & 0xFFFFF;
+    distances.insert(slot - before);
+    before = slot;
+  }
+  EXPECT_GT(distances.size(), 300U);
 }
 
 TEST(TokenBucket, OneSecondsWorthAtOnceThenTheRate) {
