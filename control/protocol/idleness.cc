@@ -58,7 +58,10 @@ Millis Idleness::due(const Session& session) const {
   const Millis heartbeat = policy.volatility.heartbeat_interval;
   if (policy.session.idle_max <= heartbeat || is_idle(session)) return kNever;  // wake() wakes it
   if (idle.granted != Millis{0}) return idle.announced + kRepeat;
-  if (session.state() != State::kAttached) return kNever;
+  if (session.state() != State::kAttached || !session.confirmed || session.jumping() ||
+      session.wants_jump()) {
+    return kNever;
+  }
   return std::max(idle.data_at + Millis{kQuietHeartbeats * heartbeat.value},
                   idle.announced + kRepeat);
 }

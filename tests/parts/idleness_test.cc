@@ -36,6 +36,15 @@ TEST_F(IdlenessPart, TheFirstPacketWakesIt) {
   EXPECT_EQ(session.record().last_authentic, later) << "the silence was agreed upon";
 }
 
+TEST_F(IdlenessPart, ASessionThatWantsToJumpIsNotServedForNothing) {
+  Session& session = attached(true);
+  const Millis quiet = idleness.due(session);
+  session.initiator->jumping.wish = JumpWish{test::path_over(2), wire::ReattachCause::kPlanned};
+  EXPECT_TRUE(idleness.serve(quiet, session));
+  EXPECT_TRUE(effects.empty());
+  EXPECT_EQ(idleness.due(session), kNever);
+}
+
 TEST_F(IdlenessPart, AnAnnouncementOfAnotherBindingIsStale) {
   Session& session = attached(false);
   idleness.on_idle(now, session, {});
