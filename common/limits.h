@@ -19,6 +19,8 @@ inline constexpr size_t kReplayWindowBits = 8'192;  ///< per lane
 inline constexpr uint32_t kMaxPeers = uint32_t{1} << 20;
 inline constexpr size_t kMaxSwitchesPerMin = 64;  ///< that a session remembers, for its policy
 inline constexpr size_t kMaxFlapsPerMin = 31;     ///< the same
+inline constexpr size_t kRebindsRemembered =
+    8;  ///< more than their backoff lets through in a minute
 inline constexpr uint32_t kMaxNextHops = uint32_t{1} << 16;
 /// Receiver indices alive at once: of all generations, their spares, and those that drain.
 inline constexpr uint32_t kIndicesPerSession = 16;

@@ -40,6 +40,10 @@ struct Millis : Strong<struct MillisTag, uint64_t> {
 constexpr Millis operator+(Millis a, Millis b) {
   return Millis{a.value + b.value};
 }
+/// kNever when the sum is more.
+constexpr Millis saturating_add(Millis a, Millis b) {
+  return Millis{a.value > UINT64_MAX - b.value ? UINT64_MAX : a.value + b.value};
+}
 /// Saturates at zero, so that a late clock can't produce a huge span.
 constexpr Millis operator-(Millis a, Millis b) {
   return Millis{a.value > b.value ? a.value - b.value : 0};

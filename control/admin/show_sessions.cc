@@ -94,6 +94,7 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
           {"transitions_refused", counters.transitions_refused},
           {"reattach_requests", counters.reattach_requests},
           {"reattach_refused", counters.reattach_refused},
+          {"reattach_bunched", counters.reattach_bunched},
           {"reattach_commits", counters.reattach_commits}};
 }
 

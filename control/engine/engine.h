@@ -103,7 +103,8 @@ class SessionEngine {
   /// initiator that was seen elsewhere lately is told there.
   void interface_lost(Millis now, uint16_t interface);
   /// Responder: data that opened under `index` came from elsewhere than the session's path, which
-  /// stays as it is. That source is asked to reattach, once per second at most.
+  /// stays as it is. When the path's own source is silent, that one is asked to reattach, once per
+  /// second at most.
   void source_changed(Millis now, const Path& from, ReceiverIndex index,
                       std::optional<uint64_t> serial = {});
   /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.

@@ -90,8 +90,7 @@ void SessionEngine::Impl::apply_policy(Millis now, const Policy& policy) {
     if (session->initiates()) {
       session->initiator->policy = protocol::tightened(policy, session->initiator->told_policy);
     } else if (session->responder->reattach) {
-      ReattachMemory& memory = *session->responder->reattach;
-      memory.rate = memory.probe_rate = TokenBucket(policy.security.reattach_rate_per_s, now);
+      jump::set_rates(now, policy, *session->responder->reattach);
     }
   }
   parts.reporter.emit_config(now, Reason::kConfigLoaded);

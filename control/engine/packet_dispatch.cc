@@ -48,8 +48,10 @@ void SessionEngine::source_changed(Millis now, const Path& from, ReceiverIndex i
   const Keyed at = impl_->table.find(index);
   const bool active = at.session != nullptr && impl_->dispatch.is_same_install({index, serial}) &&
                       at.spare == nullptr && at.generation == at.session->current.get();
-  if (active) impl_->parts.responder.hint_rebind(now, *at.session, from);
-  impl_->carry_out();
+  if (!active) return;
+  const PeerId id = at.session->peer;
+  impl_->parts.responder.on_other_source(now, *at.session, from);
+  impl_->leave(id);
 }
 
 // ---- Control messages.
@@ -94,10 +96,7 @@ std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from,
   }
   if (!confirm_keys(now, at)) return id;
   const bool bound = at.spare == nullptr && at.generation == at.session->current.get();
-  if (bound && plaintext.size() >=
-                   sizeof(wire::PolicyHint)) {  // the answer must not be larger than the packet
-    parts_.responder.hint_rebind(now, *at.session, from);
-  }
+  if (bound) parts_.responder.on_bound_message(now, *at.session, from, plaintext.size());
   dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
   return id;
 }

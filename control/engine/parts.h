@@ -46,7 +46,7 @@ struct Parts {
                liveness),
         failback(context, candidates, jumper),
         validator(context, lifecycle, reporter, channel, token_secret),
-        responder(context, lifecycle, reporter, bindings, channel, token_secret,
+        responder(context, lifecycle, reporter, bindings, channel, liveness, token_secret,
                   std::move(decided)) {
     lifecycle.set_parts(served);
   }
@@ -79,8 +79,9 @@ struct Parts {
 
   /// In the order in which a session is served and parts hear of what happened to it: signs of life
   /// before quality, quality before a jump that it may cause, a jump before new keys.
-  std::array<Part*, 12> served{&old_keys, &liveness, &quality, &idleness, &jumper, &failback,
-                               &prober,   &path_mtu, &spares,  &rekeyer,  &dialer, &candidates};
+  std::array<Part*, 13> served{&old_keys, &liveness, &quality,   &idleness, &jumper,
+                               &failback, &prober,   &path_mtu,  &spares,   &responder,
+                               &rekeyer,  &dialer,   &candidates};
 };
 
 }  // namespace jvpn::engine

@@ -86,10 +86,14 @@ void Jumper::note_candidates(Millis now, Session& session) {
 Millis Jumper::policy_allows(const Session& session) const {
   const SessionRecord& record = session.record();
   const Policy& policy = context_.policy_of(session);
-  Millis start = std::max(session.initiator->jumping.pause, switch_rate_allows(record, policy));
+  const JumpState& jumping = session.initiator->jumping;
+  const bool rebind = jumping.wish && jumping.wish->cause == wire::ReattachCause::kRebind;
+  const SwitchKind living = rebind ? SwitchKind::kRebind : SwitchKind::kWished;
+  const SwitchKind kind = record.has_transport ? living : SwitchKind::kRecovery;
+  Millis start = std::max(jumping.pause, switch_rate_allows(record, policy, kind));
   if (record.state == State::kDegraded)
     start = std::max(start, record.entered + policy.switching.switch_cooldown);
-  return record.has_transport ? std::max(start, cooldown_ends(record, policy)) : start;
+  return kind == SwitchKind::kWished ? std::max(start, cooldown_ends(record, policy)) : start;
 }
 
 /// From when on a jump may begin; kNever when none is wanted.
@@ -266,12 +270,14 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
   const Path path = *spare->path;
   const uint16_t number = spare->number;
   if (jumping.jump) session.binding.cause = jumping.jump->cause;
+  const bool rebind = jumping.jump && jumping.jump->cause == wire::ReattachCause::kRebind;
   jumping.jump.reset();
   jumping.wish.reset();
   jumping.told_version = std::max(jumping.told_version, version);
   jumping.clock_ahead = message.clock_ms - now.value;
   SessionEvent event{Trigger::kReattachCommitted, Detail::kNone, version};
   event.planned = true;
+  event.rebind = rebind && path == old_path;
   if (!lifecycle_.transition(now, session, event)) return;
   if (session.binding_version() != version) return;  // the state machine refused it
   lifecycle_.rebind(now, session, number, path);
@@ -343,6 +349,11 @@ void Jumper::on_hint(Millis now, Session& session, const wire::PolicyHint& messa
   }
   switch (message.hint) {
     case wire::Hint::kRebind:
+      if (now <
+          switch_rate_allows(session.record(), context_.policy_of(session), SwitchKind::kRebind)) {
+        ++context_.counters.control_stale;
+        return;
+      }
       wish = JumpWish{session.path, wire::ReattachCause::kRebind};
       break;
     case wire::Hint::kQuality:

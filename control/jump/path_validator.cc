@@ -13,12 +13,19 @@ constexpr BindingVersion kProbe{0};
 
 }  // namespace
 
+void set_rates(Millis now, const Policy& policy, ReattachMemory& memory) {
+  const uint32_t rate = policy.security.reattach_rate_per_s;
+  memory.rate = memory.probe_rate = TokenBucket(rate, now);
+  memory.pace = TokenBucket(rate, Millis{0});  // of another clock, which may be behind
+}
+
 ReattachMemory& reattach_memory(Millis now, const Context& context, Session& session) {
   std::unique_ptr<ReattachMemory>& memory = session.responder->reattach;
   if (!memory) {
     const TokenBucket rate(context.policy_of(session).security.reattach_rate_per_s, now);
     memory = std::make_unique<ReattachMemory>(
-        ReattachMemory{rate, rate, 0, std::nullopt, BindingVersion{}, 0, {}, 0});
+        ReattachMemory{rate, rate, rate, {}, std::nullopt, BindingVersion{}, 0, {}, 0});
+    set_rates(now, context.policy_of(session), *memory);
   }
   return *memory;
 }

@@ -7,6 +7,8 @@
 
 namespace jvpn::jump {
 
+/// The policy's rates hold from here on.
+void set_rates(Millis now, const Policy& policy, ReattachMemory& memory);
 /// The responder's memory of requests and probes, made when the first of them comes.
 ReattachMemory& reattach_memory(Millis now, const Context& context, Session& session);
 

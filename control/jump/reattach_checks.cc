@@ -28,13 +28,13 @@ uint32_t until(Millis then, Millis now) {
 
 }  // namespace
 
-Finding judge_freshness(const wire::ReattachRequest& request, uint64_t latest_nonce,
+Finding judge_freshness(const wire::ReattachRequest& request, ReplayVerdict nonce,
                         const Policy& policy, Millis now) {
   const uint64_t most = policy.security.reattach_proof_max_age.value;
   if (distance(request.clock_ms, now.value) > most) {
     return {Reason::kFreshnessInvalid, Detail::kStaleTime, "freshness"};
   }
-  if (request.nonce <= latest_nonce) return {Reason::kReplayDetected, Detail::kNone, "nonce"};
+  if (nonce != ReplayVerdict::kFresh) return {Reason::kReplayDetected, Detail::kNone, "nonce"};
   return {};
 }
 
@@ -48,19 +48,25 @@ Finding judge_version(BindingVersion named, const SessionRecord& record) {
   return {};
 }
 
-Finding judge_policy(bool retires, const SessionRecord& record, const Policy& policy, Millis now) {
-  const bool living = has_living_transport(record, policy, now);
-  if (living && !retires) return {Reason::kPolicyDeny, Detail::kDualActive, "dual_active"};
-  const auto latest = record.switches.at(0, record.born);
-  const Millis cooldown = policy.switching.switch_cooldown;
-  if (living && latest && cooling_down(record, policy, now)) {
-    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown", until(*latest + cooldown, now)};
+Finding judge_policy(SwitchAsked asked, const SessionRecord& record, const Policy& policy,
+                     Millis now) {
+  const SwitchKind kind = switch_kind(record, policy, now, asked.rebind);
+  if (kind != SwitchKind::kRecovery && !asked.retires) {
+    return {Reason::kPolicyDeny, Detail::kDualActive, "dual_active"};
+  }
+  if (kind == SwitchKind::kWished && cooling_down(record, policy, now)) {
+    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown",
+            until(cooldown_ends(record, policy), now)};
   }
   if (record.state == State::kDegraded && !may_retry(record, policy, now)) {
     return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown",
-            until(record.entered + cooldown, now)};
+            until(record.entered + policy.switching.switch_cooldown, now)};
   }
-  if (switch_rate_exceeded(record, policy, now)) {
+  const Millis allowed = switch_rate_allows(record, policy, kind);
+  if (kind == SwitchKind::kRebind && now < allowed) {
+    return {Reason::kPolicyDeny, Detail::kCooldown, "rebind", until(allowed, now)};
+  }
+  if (now < allowed) {
     return {Reason::kPolicyDeny, Detail::kSwitchRate, "switch_rate"};
   }
   const Millis window = record.entered + policy.switching.max_recovery_window;

@@ -10,6 +10,7 @@
 #include "common/message_mac.h"
 #include "common/policy.h"
 #include "common/reason.h"
+#include "common/replay_window.h"
 #include "common/types.h"
 #include "common/wire.h"
 #include "control/session/reporter.h"
@@ -19,13 +20,19 @@
 namespace jvpn::jump {
 
 /// Freshness: the requester's idea of our clock is at most reattach_proof_max_age_ms off; and a
-/// nonce above every one seen in this session.
-Finding judge_freshness(const wire::ReattachRequest& request, uint64_t latest_nonce,
+/// nonce that wasn't seen in this session.
+Finding judge_freshness(const wire::ReattachRequest& request, ReplayVerdict nonce,
                         const Policy& policy, Millis now);
 /// binding_version: exactly the current one.
 Finding judge_version(BindingVersion named, const SessionRecord& record);
-/// Dual activity, cooldown, switches per minute. `retires`: the request gives the old binding up.
-Finding judge_policy(bool retires, const SessionRecord& record, const Policy& policy, Millis now);
+/// What a request asks the policy for.
+struct SwitchAsked {
+  bool retires = false;  ///< it gives the old binding up
+  bool rebind = false;   ///< its path is the bound one, from another source
+};
+/// Dual activity, cooldown, the budget of its kind.
+Finding judge_policy(SwitchAsked asked, const SessionRecord& record, const Policy& policy,
+                     Millis now);
 
 /// The state_version that a commit brings, which becomes the binding_version.
 BindingVersion version_after_commit(const SessionRecord& record);

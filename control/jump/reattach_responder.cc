@@ -8,7 +8,15 @@
 namespace jvpn::jump {
 namespace {
 
-constexpr Millis kRebindHintEvery{1'000};
+constexpr Millis kDoubtEvery{1'000};
+constexpr Millis kLeastPatience{50};
+constexpr Millis kPatience{100};  // while no round trip was measured
+
+/// The request's path is the bound one: what differs is the source that it is seen from.
+bool is_rebind(const Session& session, const Path& from, wire::ReattachCause cause) {
+  return cause == wire::ReattachCause::kRebind && from.interface == session.path.interface &&
+         from.local == session.path.local;
+}
 
 }  // namespace
 
@@ -25,7 +33,21 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
   ReattachMemory& memory = reattach_memory(now, context_, session);
   if (repeats_committed(session, at, message)) return send_ack(now, session, message.nonce);
 
-  const Finding finding = check(now, session, at, message);
+  // An outage may end with all that was sent meanwhile, in a bunch or in another order: neither is
+  // abuse, and the first of them are answered.
+  const bool overtaken = message.nonce < memory.nonces.highest();
+  const ReplayVerdict nonce =
+      message.nonce == 0 ? ReplayVerdict::kDuplicate : memory.nonces.accept(message.nonce);
+  if (overtaken && nonce == ReplayVerdict::kFresh) {
+    ++context_.counters.control_stale;
+    return;
+  }
+  const bool paced = memory.pace.take(Millis{message.clock_ms});
+  const Finding finding = check(now, session, at, message, nonce);
+  if (finding.reason == Reason::kRateLimited && paced) {
+    ++context_.counters.reattach_bunched;
+    return;
+  }
   if (!finding.ok()) return refuse(now, session, at, message, finding);
   const bool retries = session.state() == State::kDegraded &&
                        !has_living_transport(session.record(), context_.policy_of(session), now);
@@ -57,7 +79,7 @@ bool ReattachResponder::repeats_committed(const Session& session, const Arrival&
 /// All checks but the last two, which the response and the commit make. The tag and the counter
 /// were judged before: nothing else gets here.
 Finding ReattachResponder::check(Millis now, Session& session, const Arrival& at,
-                                 const wire::ReattachRequest& message) {
+                                 const wire::ReattachRequest& message, ReplayVerdict nonce) {
   const SessionId named{message.session_id};
   if (named != session.id) {
     const bool ended = context_.table.remembers(named);
@@ -66,16 +88,16 @@ Finding ReattachResponder::check(Millis now, Session& session, const Arrival& at
   }
   ReattachMemory& memory = *session.responder->reattach;
   const Policy& policy = context_.policy_of(session);
-  Finding finding = judge_freshness(message, memory.latest_nonce, policy, now);
+  Finding finding = judge_freshness(message, nonce, policy, now);
   if (!finding.ok()) return finding;
-  memory.latest_nonce = message.nonce;
   if (!memory.rate.take(now)) return {Reason::kRateLimited, Detail::kNone, "rate", 1'000};
   finding = judge_version(BindingVersion{message.binding_version}, session.record());
   if (!finding.ok()) return finding;
   if (!context_.ownership.authoritative(session.id)) {
     return {Reason::kOwnershipConflict, Detail::kNone, "ownership"};
   }
-  finding = judge_policy(message.retire_active != 0, session.record(), policy, now);
+  const bool rebind = is_rebind(session, at.from, message.cause);
+  finding = judge_policy({message.retire_active != 0, rebind}, session.record(), policy, now);
   if (finding.ok()) finding = check_candidate(at, message);
   return finding.ok() ? check_room(session) : finding;
 }
@@ -181,8 +203,9 @@ void ReattachResponder::on_response(Millis now, Session& session, const Arrival&
         now, session, {Reason::kAuthFail, Detail::kNone, "path_validation"}, at.from);
   }
   // Time has passed since the request: what policy allowed then it may not allow now.
+  const bool rebind = is_rebind(session, request.from, request.cause);
   Finding finding =
-      judge_policy(request.retires, session.record(), context_.policy_of(session), now);
+      judge_policy({request.retires, rebind}, session.record(), context_.policy_of(session), now);
   if (finding.ok()) finding = check_room(session);
   if (!finding.ok()) {
     memory->outstanding.reset();
@@ -247,6 +270,7 @@ void ReattachResponder::commit(Millis now, Session& session, const OutstandingCh
   const BindingVersion replaced = session.binding_version();
   SessionEvent event{Trigger::kReattachCommitted};
   event.planned = request.retires;
+  event.rebind = is_rebind(session, request.from, request.cause);
   if (!lifecycle_.transition(now, session, event)) return;
   if (session.binding_version() == replaced) return;  // the state machine refused it
   SpareBinding* const spare = session.current->spares.numbered(request.number);
@@ -287,15 +311,47 @@ void ReattachResponder::send_transport_dead(Millis now, const Session& session) 
   }
 }
 
-void ReattachResponder::hint_rebind(Millis now, Session& session, const Path& from) {
+void ReattachResponder::on_other_source(Millis now, Session& session, const Path& from) {
+  const bool attached = context_.table.peer_of(session).session.get() == &session;
+  if (session.initiates() || !session.has_transport() || !attached) return;
+  std::optional<SourceDoubt>& doubt = session.responder->doubt;
   const bool elsewhere =
       from.remote != session.path.remote || from.interface != session.path.interface;
-  const bool attached = context_.table.peer_of(session).session.get() == &session;
-  if (session.initiates() || !session.has_transport() || !elsewhere || !attached) return;
-  Millis& hinted_at = session.responder->rebind_hinted_at;
-  if (now < hinted_at + kRebindHintEvery) return;
-  hinted_at = now;
-  channel_.send_hint(session, from, wire::Hint::kRebind);
+  if (!elsewhere) return;
+  const Millis allowed =
+      switch_rate_allows(session.record(), context_.policy_of(session), SwitchKind::kRebind);
+  if (doubt || now < std::max(session.responder->next_doubt, allowed)) return;
+  const Millis answer{2 * uint64_t{session.rtt_us()} / 1'000};
+  const Millis patience = session.rtt_us() == 0 ? kPatience : std::max(kLeastPatience, answer);
+  doubt = SourceDoubt{from, now + patience};
+  session.responder->next_doubt = now + kDoubtEvery;
+  liveness_.send_heartbeat(now, session);
+}
+
+void ReattachResponder::on_bound_message(Millis now, Session& session, const Path& from,
+                                         size_t bytes) {
+  if (session.initiates()) return;
+  if (from.remote == session.path.remote && from.interface == session.path.interface) {
+    session.responder->doubt.reset();
+  } else if (bytes >= sizeof(wire::PolicyHint)) {  // the answer must not be larger than the packet
+    on_other_source(now, session, from);
+  }
+}
+
+Millis ReattachResponder::due(const Session& session) const {
+  const bool doubts = !session.initiates() && session.has_transport() && session.responder->doubt;
+  return doubts ? session.responder->doubt->until : kNever;
+}
+
+bool ReattachResponder::serve(Millis now, Session& session) {
+  if (now < due(session)) return true;
+  channel_.send_hint(session, session.responder->doubt->from, wire::Hint::kRebind);
+  session.responder->doubt.reset();
+  return true;
+}
+
+void ReattachResponder::on_rebound(Millis, Session& session, const Path&) {
+  if (!session.initiates()) session.responder->doubt.reset();
 }
 
 }  // namespace jvpn::jump

@@ -10,23 +10,26 @@
 #include <memory>
 
 #include "control/jump/path_validator.h"
+#include "control/protocol/liveness.h"
 #include "control/session/lifecycle.h"
 
 namespace jvpn::jump {
 
-class ReattachResponder {
+class ReattachResponder : public Part {
  public:
   /// Called when the store has answered: from within a commit, or later.
   using Decided = std::function<void(Millis now, PeerId, uint64_t ticket, OwnershipAnswer)>;
 
   /// `secret`, of the tokens, outlives the responder.
   ReattachResponder(Context& context, Lifecycle& lifecycle, Reporter& reporter, Bindings& bindings,
-                    ControlChannel& channel, const MacKey& secret, Decided decided)
+                    ControlChannel& channel, protocol::Liveness& liveness, const MacKey& secret,
+                    Decided decided)
       : context_(context),
         lifecycle_(lifecycle),
         reporter_(reporter),
         bindings_(bindings),
         channel_(channel),
+        liveness_(liveness),
         secret_(secret),
         decided_(std::move(decided)) {}
 
@@ -41,15 +44,23 @@ class ReattachResponder {
   /// Tells the initiator that the link at our end of its path is down, at the addresses that it was
   /// lately validated at.
   void send_transport_dead(Millis now, const Session& session);
-  /// Authentic packets under the active index came from elsewhere than its binding says: a NAT has
-  /// changed. Sending stays as it is; that source is asked to reattach.
-  void hint_rebind(Millis now, Session& session, const Path& from);
+
+  // Authentic packets under the active index may come from elsewhere than its binding says: a NAT
+  // has changed, or somebody repeats them. Sending stays as it is. The bound source is asked for a
+  // sign of life, and when none comes the other source is asked to reattach.
+
+  void on_other_source(Millis now, Session& session, const Path& from);
+  /// A control message of so many bytes came under the active index.
+  void on_bound_message(Millis now, Session& session, const Path& from, size_t bytes);
+  bool serve(Millis now, Session& session) override;
+  Millis due(const Session& session) const override;
+  void on_rebound(Millis now, Session& session, const Path& old_path) override;
 
  private:
   static bool repeats_committed(const Session& session, const Arrival& at,
                                 const wire::ReattachRequest& message);
   Finding check(Millis now, Session& session, const Arrival& at,
-                const wire::ReattachRequest& message);
+                const wire::ReattachRequest& message, ReplayVerdict nonce);
   Finding check_candidate(const Arrival& at, const wire::ReattachRequest& message) const;
   Finding check_room(const Session& session);
   void challenge(Millis now, Session& session, const Arrival& at,
@@ -70,6 +81,7 @@ class ReattachResponder {
   Reporter& reporter_;
   Bindings& bindings_;
   ControlChannel& channel_;
+  protocol::Liveness& liveness_;
   const MacKey& secret_;
   Decided decided_;
   uint64_t commits_begun_ = 0;

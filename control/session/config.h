@@ -51,6 +51,7 @@ struct EngineCounters {
   uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
   uint64_t reattach_requests = 0;    ///< authentic ones
   uint64_t reattach_refused = 0;     ///< of those, by a check
+  uint64_t reattach_bunched = 0;     ///< held up on the way, with others that were answered
   uint64_t reattach_commits = 0;
 };
 

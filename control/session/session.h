@@ -14,6 +14,7 @@
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/policy.h"
+#include "common/replay_window.h"
 #include "common/token_bucket.h"
 #include "common/types.h"
 #include "common/wire.h"
@@ -149,8 +150,9 @@ struct ValidatedPath {
 /// jump::ReattachResponder, `validated` by jump::PathValidator.
 struct ReattachMemory {
   TokenBucket rate;
+  TokenBucket pace;  ///< the same rate, of the times at which they were sent
   TokenBucket probe_rate;
-  uint64_t latest_nonce = 0;
+  ReplayWindow<64> nonces;  ///< of requests, whatever came of them
   std::optional<OutstandingChallenge> outstanding;
   BindingVersion replaced;       ///< by the latest commit; 0: none yet
   uint64_t committed_nonce = 0;  ///< of the latest commit
@@ -167,12 +169,19 @@ struct WaitingMessage {
   std::vector<uint8_t> plaintext;
 };
 
+/// Something came from another source than the bound one, which was asked for a sign of life.
+struct SourceDoubt {
+  Path from;     ///< asked to reattach
+  Millis until;  ///< when none has come
+};
+
 struct ResponderSide {
   std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
   uint64_t commit_pending = 0;               ///< ticket of the commit under way; 0: none
   std::vector<WaitingMessage> waiting;       ///< until that is decided
-  Millis hinted_at;         ///< when the initiator was last asked to jump; by jump::QualityMonitor
-  Millis rebind_hinted_at;  ///< when another source was last told to reattach
+  Millis hinted_at;  ///< when the initiator was last asked to jump; by jump::QualityMonitor
+  std::optional<SourceDoubt> doubt;
+  Millis next_doubt;  ///< the bound source isn't asked again before
 };
 
 // ---- What both ends have.

@@ -172,6 +172,18 @@ void change_binding(SessionRecord& record, BindingEffect effect, const SessionEv
   }
 }
 
+void count_switch(SessionRecord& record, const SessionEvent& event, const Policy& policy,
+                  Millis now) {
+  switch (switch_kind(record, policy, now, event.rebind)) {
+    case SwitchKind::kWished:
+      return record.switches.add(now, record.born);
+    case SwitchKind::kRecovery:
+      return record.recoveries.add(now, record.born);
+    case SwitchKind::kRebind:
+      return record.rebinds.add(now, record.born);
+  }
+}
+
 void apply(SessionRecord& record, const Row& row, const SessionEvent& event, const Policy& policy,
            Millis now) {
   record.state = row.to;
@@ -179,7 +191,7 @@ void apply(SessionRecord& record, const Row& row, const SessionEvent& event, con
   record.entered = now;
   record.healthy_since.reset();
   record.denied = 0;
-  if (row.counts == Counts::kSwitch) record.switches.add(now, record.born);
+  if (row.counts == Counts::kSwitch) count_switch(record, event, policy, now);
   if (row.counts == Counts::kFlap) record.flaps.add(now, record.born);
   change_binding(record, row.binding, event, policy, now);
 }

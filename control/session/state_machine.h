@@ -61,6 +61,7 @@ struct SessionEvent {
   BindingVersion binding_version{};
   QualityVerdict verdict = QualityVerdict::kHealthy;  ///< kQuality
   bool planned = false;     ///< kReattachCommitted: it retires the active binding itself
+  bool rebind = false;      ///< kReattachCommitted: the same path, from another source
   Millis time{};            ///< of a fact
   bool can_switch = false;  ///< kCandidates
 };
@@ -89,6 +90,14 @@ class RecentTimes {
   uint32_t count_ = 0;
 };
 
+/// What a commit would be. Each kind has a budget of its own, so that what an attacker can bring
+/// about, and what a session wishes, never denies it its recovery.
+enum class SwitchKind : uint8_t {
+  kWished,    ///< from a living binding, by plan or for quality
+  kRecovery,  ///< from a dead one
+  kRebind,    ///< of a living one on its own path: a NAT has changed
+};
+
 using jvpn::kMaxFlapsPerMin;
 using jvpn::kMaxSwitchesPerMin;
 
@@ -103,8 +112,10 @@ struct SessionRecord {
   Millis transport_lost;           ///< without transport: since when the transport-loss TTL runs
   std::optional<Millis> healthy_since;  ///< VOLATILE, DEGRADED: the present run of healthy verdicts
   uint32_t denied = 0;                  ///< RECOVERING: requests denied during this stay
-  RecentTimes<kMaxSwitchesPerMin> switches;
-  RecentTimes<kMaxFlapsPerMin + 1> flaps;  ///< ATTACHED → VOLATILE
+  RecentTimes<kMaxSwitchesPerMin> switches;    ///< SwitchKind::kWished
+  RecentTimes<kMaxSwitchesPerMin> recoveries;  ///< SwitchKind::kRecovery
+  RecentTimes<kRebindsRemembered> rebinds;     ///< SwitchKind::kRebind
+  RecentTimes<kMaxFlapsPerMin + 1> flaps;      ///< ATTACHED → VOLATILE
 
   Millis born;
   Millis last_authentic;  ///< latest authentic message or data over the *bound* transport
@@ -167,11 +178,14 @@ SessionRecord new_record(Millis now, Millis keys_expire);
 Millis silence_is_death(const SessionRecord& record, const Policy& policy);
 /// When it becomes volatility.
 Millis silence_is_volatile(const SessionRecord& record, const Policy& policy);
-/// When switch_cooldown_ms has passed since the last switch; 0 when there was none.
+/// What a commit now would be; `rebind` as in SessionEvent.
+SwitchKind switch_kind(const SessionRecord& record, const Policy& policy, Millis now, bool rebind);
+/// When switch_cooldown_ms has passed since the last switch, rebinds apart; 0 when there was none.
 Millis cooldown_ends(const SessionRecord& record, const Policy& policy);
-/// When one more switch is within max_switches_per_min again; kNever when none is allowed.
-Millis switch_rate_allows(const SessionRecord& record, const Policy& policy);
-/// One more switch now would be over max_switches_per_min.
+/// When one more switch of a kind is within its budget again: max_switches_per_min of each kind but
+/// rebinds, after which the wait doubles from 1 s on. kNever when none is allowed.
+Millis switch_rate_allows(const SessionRecord& record, const Policy& policy, SwitchKind kind);
+/// One more switch now, other than a rebind, would be over max_switches_per_min.
 bool switch_rate_exceeded(const SessionRecord& record, const Policy& policy, Millis now);
 /// Less than switch_cooldown_ms since the last switch.
 bool cooling_down(const SessionRecord& record, const Policy& policy, Millis now);

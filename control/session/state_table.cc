@@ -26,9 +26,6 @@ constexpr States kAttachedOnce =
     State::kAttached | State::kVolatile | State::kRecovering | State::kDegraded;
 constexpr States kLive = kAttachedOnce | State::kBirth;
 
-constexpr Millis saturating_add(Millis a, Millis b) {
-  return a.value > kNever.value - b.value ? kNever : a + b;
-}
 constexpr Millis saturating_multiply(Millis span, uint64_t times) {
   if (times != 0 && span.value > kNever.value / times) return kNever;
   return Millis{span.value * times};
@@ -80,7 +77,8 @@ Millis volatile_too_long(const SessionRecord& record, const Policy& policy) {
 Millis wants_better_path(const SessionRecord& record, const Policy& policy) {
   if (!record.can_switch) return kNever;
   return std::max({saturating_add(record.entered, policy.volatility.volatile_to_recovering),
-                   cooldown_ends(record, policy), switch_rate_allows(record, policy)});
+                   cooldown_ends(record, policy),
+                   switch_rate_allows(record, policy, SwitchKind::kWished)});
 }
 
 // Never, when the present silence will have become volatile by then.
@@ -117,10 +115,11 @@ bool told(const SessionEvent& event) {
 bool commit_allowed(const SessionRecord& record, const SessionEvent& event, const Policy& policy,
                     Millis now) {
   if (told(event)) return event.binding_version > record.binding_version;
-  if (switch_rate_exceeded(record, policy, now)) return false;
-  if (!has_living_transport(record, policy, now)) return true;
-  return event.planned &&
-         (record.state == State::kRecovering || !cooling_down(record, policy, now));
+  const SwitchKind kind = switch_kind(record, policy, now, event.rebind);
+  if (now < switch_rate_allows(record, policy, kind)) return false;
+  if (kind == SwitchKind::kRecovery) return true;
+  return event.planned && (kind == SwitchKind::kRebind || record.state == State::kRecovering ||
+                           !cooling_down(record, policy, now));
 }
 
 bool commit_after_retry_allowed(const SessionRecord& record, const SessionEvent& event,
@@ -161,8 +160,10 @@ bool under_floor(const SessionRecord&, const SessionEvent& event, const Policy&,
 constexpr Guard kNoGuard{};
 constexpr Guard kCommitAllowed{
     commit_allowed,
-    "initiator: a higher version was told; responder: within the switch rate, and the old binding "
-    "is dead, or retired by the request after the cooldown"};
+    "initiator: a higher version was told; responder: within the budget of its kind (recovery, "
+    "rebind, any other), and the old binding is dead, or retired by the request, after the "
+    "cooldown "
+    "unless it is a rebind"};
 constexpr Guard kCommitAfterRetry{commit_after_retry_allowed,
                                   "the same, and `switch_cooldown_ms` in DEGRADED have passed"};
 constexpr Guard kBound{bound, "with a transport"};
@@ -335,27 +336,6 @@ Millis silence_is_death(const SessionRecord& record, const Policy& policy) {
 Millis silence_is_volatile(const SessionRecord& record, const Policy& policy) {
   return saturating_add(record.last_authentic,
                         scaled_by_idle(policy.volatility.heartbeat_volatile, record, policy));
-}
-
-Millis cooldown_ends(const SessionRecord& record, const Policy& policy) {
-  const auto latest = record.switches.at(0, record.born);
-  return latest ? saturating_add(*latest, policy.switching.switch_cooldown) : Millis{0};
-}
-
-Millis switch_rate_allows(const SessionRecord& record, const Policy& policy) {
-  const size_t granted =
-      std::min<size_t>(policy.switching.max_switches_per_min, kMaxSwitchesPerMin);
-  if (granted == 0) return kNever;
-  const auto first = record.switches.at(granted - 1, record.born);
-  return first ? saturating_add(*first, kMinute) : Millis{0};
-}
-
-bool switch_rate_exceeded(const SessionRecord& record, const Policy& policy, Millis now) {
-  return now < switch_rate_allows(record, policy);
-}
-
-bool cooling_down(const SessionRecord& record, const Policy& policy, Millis now) {
-  return now < cooldown_ends(record, policy);
 }
 
 bool has_living_transport(const SessionRecord& record, const Policy& policy, Millis now) {

@@ -97,6 +97,7 @@ struct Node {
   int healthy = kNone;
   int denied = 0;
   std::array<int, 3> switches = {kNone, kNone, kNone};
+  std::array<int, 3> recoveries = {kNone, kNone, kNone};
   std::array<int, 3> flaps = {kNone, kNone, kNone};
 
   bool operator==(const Node&) const = default;
@@ -118,7 +119,9 @@ Node normal(Node node) {
   // A flap counts for a minute before the latest, which in VOLATILE is the entry.
   const int from = node.state == State::kVolatile ? node.entered : 0;
   for (int& age : node.flaps) age = age >= from + kMinuteUnits ? kNone : age;
-  for (int& age : node.switches) age = age >= kMinuteUnits ? kNone : age;
+  for (auto* list : {&node.switches, &node.recoveries}) {
+    for (int& age : *list) age = age >= kMinuteUnits ? kNone : age;
+  }
   node.entered = std::min(node.entered, kEnteredCap);
   node.silent = std::min(node.silent, node.idle ? kIdleSilentCap : kSilentCap);
   node.lost = std::min(node.lost, kLostCap);
@@ -136,6 +139,7 @@ uint64_t key_of(const Node& node) {
     put(value);
   }
   for (const int age : node.switches) put(age);
+  for (const int age : node.recoveries) put(age);
   for (const int age : node.flaps) put(age);
   return key;
 }
@@ -168,6 +172,7 @@ SessionRecord record_of(const Node& node) {
   record.denied = static_cast<uint32_t>(node.denied);
   for (size_t i = node.flaps.size(); i-- > 0;) {
     if (node.switches[i] != kNone) record.switches.add(ago(node.switches[i]), record.born);
+    if (node.recoveries[i] != kNone) record.recoveries.add(ago(node.recoveries[i]), record.born);
     if (node.flaps[i] != kNone) record.flaps.add(ago(node.flaps[i]), record.born);
   }
   return record;
@@ -189,8 +194,10 @@ Node node_of(const SessionRecord& record) {
   node.denied = static_cast<int>(std::min<uint32_t>(record.denied, kDeniedCap));
   for (size_t i = 0; i < node.flaps.size(); ++i) {
     const auto switched = record.switches.at(i, record.born);
+    const auto recovered = record.recoveries.at(i, record.born);
     const auto flap = record.flaps.at(i, record.born);
     node.switches[i] = switched ? age_of(*switched) : kNone;
+    node.recoveries[i] = recovered ? age_of(*recovered) : kNone;
     node.flaps[i] = flap ? age_of(*flap) : kNone;
   }
   return normal(node);
@@ -205,6 +212,7 @@ Node one_unit_later(Node node) {
   const auto older = [](int& age) { age += age == kNone ? 0 : 1; };
   for (int* age : {&node.entered, &node.silent, &node.lost, &node.healthy}) older(*age);
   for (int& age : node.switches) older(age);
+  for (int& age : node.recoveries) older(age);
   // Flaps are judged against `entered`: they stop with it.
   for (int& age : node.flaps) {
     if (!saturated) older(age);
@@ -275,10 +283,13 @@ constexpr std::array kGuards = {
           [](SessionRecord& record) {
             SessionRecord aged = record;
             aged.born = kNow - units(kLifetime);
-            aged.switches = {};
+            aged.switches = aged.recoveries = {};
             aged.flaps = {};
             for (size_t i = record.switches.count(); i-- > 0;) {
               aged.switches.add(*record.switches.at(i, record.born), aged.born);
+            }
+            for (size_t i = record.recoveries.count(); i-- > 0;) {
+              aged.recoveries.add(*record.recoveries.at(i, record.born), aged.born);
             }
             for (size_t i = record.flaps.count(); i-- > 0;) {
               aged.flaps.add(*record.flaps.at(i, record.born), aged.born);
@@ -324,10 +335,11 @@ bool silent_for(const SessionRecord& record, Millis span) {
 bool attached_once(const SessionRecord& record) {
   return record.state != State::kBirth && record.state != State::kTerminated;
 }
-size_t switches_in_last_minute(const SessionRecord& record) {
+template <size_t N>
+size_t in_last_minute(const SessionRecord& record, const RecentTimes<N>& times) {
   size_t count = 0;
-  while (record.switches.at(count, record.born) &&
-         !since(*record.switches.at(count, record.born), units(kMinuteUnits))) {
+  while (times.at(count, record.born) &&
+         !since(*times.at(count, record.born), units(kMinuteUnits))) {
     ++count;
   }
   return count;
@@ -406,11 +418,13 @@ const char* check_commit(const Edge& edge) {
   if (!edge.has_row(Reason::kTransportSwitchOk)) return nullptr;
   if (edge.event.trigger != Trigger::kReattachCommitted) return "a switch without a commit";
   if (edge.event.binding_version != BindingVersion{0}) return nullptr;
-  if (switches_in_last_minute(edge.before) >= edge.policy.switching.max_switches_per_min) {
-    return "more switches a minute than the policy grants";
-  }
   const bool living =
       edge.before.has_transport && !silent_for(edge.before, edge.policy.volatility.transport_dead);
+  const size_t lately =
+      in_last_minute(edge.before, living ? edge.before.switches : edge.before.recoveries);
+  if (lately >= edge.policy.switching.max_switches_per_min) {
+    return "more switches of a kind a minute than the policy grants";
+  }
   return living && !edge.event.planned ? "a second binding beside a living one" : nullptr;
 }
 

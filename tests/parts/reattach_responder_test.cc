@@ -34,12 +34,14 @@ class ReattachResponderPart : public test::SessionRig {
   }
   Session& session = attached(false);
   MacKey secret{};
+  Liveness liveness{context, lifecycle, bindings, channel};
   ReattachResponder responder{
       context,
       lifecycle,
       reporter,
       bindings,
       channel,
+      liveness,
       secret,
       [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
         responder.end_commit(then, id, ticket, answer);

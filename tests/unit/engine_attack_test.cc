@@ -166,10 +166,10 @@ TEST(EngineAttack, AnswersGoAlongTheBinding) {
   world.sent.clear();
   world.engine(1).on_control(world.now, test::path_between(1, 2), index, kUnused,
                              control(ControlType::kHeartbeat, sizeof(wire::Heartbeat)));
-  // The other source hears one thing only: that it should reattach.
+  // The other source hears nothing while the bound one may live.
   ASSERT_EQ(world.sent.size(), 2U);
-  EXPECT_EQ(world.sent[0].to, 2U);
-  EXPECT_EQ(world.sent[0].bytes.size(), sizeof(wire::PolicyHint) + wire::kTransportOverhead);
+  EXPECT_EQ(world.sent[0].to, 0U);
+  EXPECT_EQ(world.sent[0].bytes.size(), sizeof(wire::Heartbeat) + wire::kTransportOverhead);
   EXPECT_EQ(world.sent[1].to, 0U);
   EXPECT_EQ(world.node(1).session().path, test::path_between(1, 0));
 }

@@ -50,6 +50,9 @@ Policy patient_policy() {
 void switch_n_times(SessionRecord& record, uint32_t n, Millis time = kBorn) {
   for (uint32_t i = 0; i < n; ++i) record.switches.add(time, record.born);
 }
+void recover_n_times(SessionRecord& record, uint32_t n) {
+  for (uint32_t i = 0; i < n; ++i) record.recoveries.add(kBorn, record.born);
+}
 void flap_n_times(SessionRecord& record, uint32_t n, Millis time = kBorn) {
   for (uint32_t i = 0; i < n; ++i) record.flaps.add(time, record.born);
 }
@@ -374,8 +377,26 @@ void full_rate(SessionRecord& record, Policy& policy, SessionEvent& event) {
   policy.switching.switch_cooldown = Millis{0};
   event.planned = true;
 }
-void full_rate_ends(SessionRecord& record, Policy& policy, SessionEvent& event) {
+void full_rate_of_recoveries(SessionRecord& record, Policy& policy, SessionEvent& event) {
+  recover_n_times(record, policy.switching.max_switches_per_min);
+  policy.switching.switch_cooldown = Millis{0};
+  event.planned = true;
+}
+void full_rate_of_both(SessionRecord& record, Policy& policy, SessionEvent& event) {
   full_rate(record, policy, event);
+  full_rate_of_recoveries(record, policy, event);
+}
+void rebind_in_haste(SessionRecord& record, Policy& policy, SessionEvent& event) {
+  full_rate_of_both(record, policy, event);
+  policy.switching.switch_cooldown = kForever - kBorn;
+  event.rebind = true;
+}
+void rebind_again(SessionRecord& record, Policy&, SessionEvent& event) {
+  record.rebinds.add(kNow, record.born);
+  event.planned = event.rebind = true;
+}
+void full_rate_ends(SessionRecord& record, Policy& policy, SessionEvent& event) {
+  full_rate_of_both(record, policy, event);
   policy.switching.on_rate_exceeded = OnRateExceeded::kTerminate;
 }
 void cooled_down(SessionRecord&, Policy& policy, SessionEvent& event) {
@@ -450,7 +471,27 @@ const Guarded kGuarded[] = {
      Trigger::kReattachCommitted,
      recently_switched,
      {kSwitched}},
-    {"recovering over the rate", kRecovering, Trigger::kReattachCommitted, full_rate, {}},
+    {"recovering over the rate of planned switches",
+     kRecovering,
+     Trigger::kReattachCommitted,
+     full_rate,
+     {kSwitched}},
+    {"recovering over its own rate",
+     kRecovering,
+     Trigger::kReattachCommitted,
+     full_rate_of_recoveries,
+     {}},
+    {"planned, over the rate of recoveries",
+     kAttached,
+     Trigger::kReattachCommitted,
+     full_rate_of_recoveries,
+     {kStartFromAttached, kSwitched}},
+    {"rebind over both rates, in haste",
+     kAttached,
+     Trigger::kReattachCommitted,
+     rebind_in_haste,
+     {kStartFromAttached, kSwitched}},
+    {"rebind at once after another", kAttached, Trigger::kReattachCommitted, rebind_again, {}},
     {"recovering beside a living binding",
      kRecovering,
      Trigger::kReattachCommitted,
@@ -493,7 +534,7 @@ const Guarded kGuarded[] = {
     {"rate",
      kRecovering,
      Trigger::kSwitchRateExceeded,
-     full_rate,
+     full_rate_of_both,
      {{kRecovering, kDegraded, Reason::kEnterDegradedMode}}},
     {"rate ends",
      kAttached,
@@ -875,12 +916,26 @@ TEST(SessionFsm, SwitchRateAndCooldown) {
   EXPECT_FALSE(switch_rate_exceeded(record, policy, kNow));
   switch_n_times(record, 1, kNow);
   EXPECT_TRUE(switch_rate_exceeded(record, policy, kNow));
-  EXPECT_TRUE(switch_rate_exceeded(record, policy, kBorn + Millis{59'999}));
-  EXPECT_FALSE(switch_rate_exceeded(record, policy, kBorn + Millis{60'000}));
+  EXPECT_EQ(switch_rate_allows(record, policy, SwitchKind::kWished), kBorn + Millis{60'000});
+  EXPECT_EQ(switch_rate_allows(record, policy, SwitchKind::kRecovery), Millis{0});
   EXPECT_TRUE(cooling_down(record, policy, kNow + Millis{1499}));
   EXPECT_FALSE(cooling_down(record, policy, kNow + Millis{1500}));
   policy.switching.max_switches_per_min = 0;
   EXPECT_TRUE(switch_rate_exceeded(record, policy, kForever - Millis{1}));
+}
+
+TEST(SessionFsm, EachRebindDoublesTheWaitForAMinute) {
+  SessionRecord record = record_in(State::kAttached);
+  const auto allowed = [&] { return switch_rate_allows(record, {}, SwitchKind::kRebind); };
+  EXPECT_EQ(allowed(), Millis{0});
+  Millis at = kNow;
+  for (const uint64_t wait : {1'000U, 2'000U, 4'000U, 8'000U, 16'000U, 32'000U}) {
+    record.rebinds.add(at, record.born);
+    EXPECT_EQ(allowed() - at, Millis{wait});
+    at = allowed();
+  }
+  record.rebinds.add(at + Millis{60'000}, record.born);
+  EXPECT_EQ(allowed(), at + Millis{61'000});
 }
 
 TEST(SessionFsm, MoreSwitchesThanAreRememberedAreNotGranted) {
