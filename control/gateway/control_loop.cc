@@ -26,7 +26,7 @@
 namespace jvpn::gateway {
 namespace {
 
-/// Packets per worker and turn, in the order of service.
+/// Packets per worker and turn, in the order of service; of control messages, all workers together.
 struct Budget {
   PuntClass from;
   unsigned packets;
@@ -100,7 +100,8 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, const session::EngineCon
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
       host_(clock_, view_.ports, injector_, neighbors_, *publisher_, *reclaimer_, events_),
-      uplinks_(view_, host_, peers_, profile_.listen_port) {
+      uplinks_(view_, host_, peers_, profile_.listen_port),
+      arrivals_(view_.rings, clock_) {
   neighbors_.on_changed(
       [this](const neighbor::NeighborKey& key, const std::optional<EtherAddress>& mac) {
         inside_.neighbor_changed(key, mac);
@@ -167,7 +168,8 @@ bool ControlLoop::turn(Millis now) {
   for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
   take_signals(now);
   uplinks_.poll(now, *engine_);
-  if (engine_->next_deadline() <= now) engine_->advance(now);
+  const Millis judged = std::min(now, arrivals_.earliest());
+  if (engine_->next_deadline() <= judged) engine_->advance(judged);
   for (const PeerId peer : host_.take_refused()) engine_->install_refused(now, peer);
   neighbors_.advance(now);
   macs_.poll(now, view_.counters);
@@ -179,6 +181,7 @@ bool ControlLoop::turn(Millis now) {
 }
 
 size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
+  if (from == PuntClass::kControl) return poll_control(now, budget);
   size_t total = 0;
   std::array<void*, 64> packets;
   for (const WorkerRings* worker : view_.rings) {
@@ -190,6 +193,15 @@ size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
     total += n;
   }
   return total;
+}
+
+size_t ControlLoop::poll_control(Millis now, unsigned budget) {
+  for (unsigned taken = 0; taken < budget; ++taken) {
+    rte_mbuf* const packet = arrivals_.pop();
+    if (packet == nullptr) return taken;
+    take(std::min(now, arrivals_.of(packet)), PuntClass::kControl, packet);
+  }
+  return budget;
 }
 
 void ControlLoop::take(Millis now, PuntClass from, rte_mbuf* packet) {

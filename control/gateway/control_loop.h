@@ -4,6 +4,9 @@
 // Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
 // so that none starves another) → timers → cookies → reclaim. An idle loop sleeps in epoll for at
 // most a millisecond.
+//
+// After a stall of its own the loop is late, not the peers: control messages are handled as of
+// their arrival, and no timer runs past the arrival of one that still waits.
 #pragma once
 
 #include <atomic>
@@ -23,6 +26,7 @@
 #include "control/admin/reload.h"
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
+#include "control/gateway/arrivals.h"
 #include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
@@ -74,6 +78,7 @@ class ControlLoop {
   void take_signals(Millis now);
 
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
+  size_t poll_control(Millis now, unsigned budget);
   void take(Millis now, PuntClass from, rte_mbuf* packet);
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
@@ -105,6 +110,7 @@ class ControlLoop {
   GatewayHost host_;
   Uplinks uplinks_;
   MacWatch macs_;
+  Arrivals arrivals_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::function<Result<admin::LoadedGateway>()> load_;
   admin::ReloadOutcome reloaded_;

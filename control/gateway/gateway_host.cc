@@ -140,8 +140,10 @@ void GatewayHost::random(std::span<uint8_t> bytes) {
   session::fill_random(bytes);
 }
 
-uint64_t GatewayHost::clock_us(Millis) {
-  return clock_.now_us();
+/// What is handled late is measured by its arrival.
+uint64_t GatewayHost::clock_us(Millis now) {
+  const uint64_t us = clock_.now_us();
+  return us / 1'000 > now.value + 1 ? now.value * 1'000 : us;
 }
 
 wire::Timestamp GatewayHost::timestamp() {

@@ -126,7 +126,7 @@ void GatewayNode::turn() {
   bool busy = true;
   while (busy) {
     busy = gateway_.poll() != 0;
-    busy = loop_->turn(clock_.now()) || busy;
+    busy = (!stalled && loop_->turn(clock_.now())) || busy;
   }
   read_events();
 }

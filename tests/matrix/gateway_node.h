@@ -63,6 +63,7 @@ class GatewayNode {
   EventLogStatus log_status() const { return log_->status(); }
   uint64_t drops(Drop reason) const { return gateway_.drops(reason); }
 
+  bool stalled = false;     ///< the control core doesn't run; workers do
   std::string reload_from;  ///< the profile that the operator's reload reads, but for its peers
   std::vector<EnginePeer> peers_to_reload;      ///< and the peers that it finds
   std::array<bool, kWans> links{{true, true}};  ///< of the outside ports, as their driver sees them
