@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/limits.h"
 #include "common/profile.h"
 #include "common/reason.h"
 
@@ -59,13 +60,19 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
           {"policy_version", policy_version}};
 }
 
-nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Environment& environment,
-                             const PeerName& name, Millis now) {
+void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
+                  const engine::SessionEngine& engine, session::Environment& environment,
+                  const PeerName& name, Millis now) {
+  const auto from = request.find("from");
+  const bool told = from != request.end() && from->is_number_unsigned();
+  const PeerId first{
+      told ? static_cast<uint32_t>(std::min<uint64_t>(from->get<uint64_t>(), kMaxPeers)) : 0U};
   nlohmann::json sessions = nlohmann::json::array();
-  engine.for_each_session([&](const engine::SessionView& view) {
+  const auto next = engine.visit_sessions(first, [&](const engine::SessionView& view) {
     sessions.push_back(session_json(view, environment.activity(view.peer), name(view.peer), now));
   });
-  return sessions;
+  answer["sessions"] = std::move(sessions);
+  if (next) answer["next"] = next->value;
 }
 
 nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now) {

@@ -20,9 +20,12 @@ using PeerName = std::function<std::string(PeerId)>;
 nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
                            uint32_t policy_version);
 
-/// Array with one object per live session. `host` tells the traffic counters.
-nlohmann::json show_sessions(const engine::SessionEngine& engine, session::Environment& environment,
-                             const PeerName& name, Millis now);
+/// Adds a page of live sessions to an answer: the array `sessions`, from the peer on that the
+/// request names by `from`, and `next`, the `from` of the next page, unless it was the last.
+/// `environment` tells the traffic counters.
+void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
+                  const engine::SessionEngine& engine, session::Environment& environment,
+                  const PeerName& name, Millis now);
 /// Array of the ended sessions that are still remembered, as the engine lists them.
 nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now);
 /// Object of the engine's counters by name.

@@ -54,14 +54,18 @@ SessionEngine::~SessionEngine() = default;
 
 void SessionEngine::advance(Millis now) {
   impl_->parts.cookies.serve(now);
-  impl_->timers.expire(now);
-  while (const auto timer = impl_->timers.pop()) {
+  impl_->go_on_sweeping(now);
+  impl_->timers.expire(now, kTimersAtOnce);
+  for (size_t served = 0; served < kServedAtOnce; ++served) {
+    const auto timer = impl_->timers.pop();
+    if (!timer) return;
     impl_->serve(now, PeerId{*timer});
     impl_->leave(PeerId{*timer});
   }
 }
 
 Millis SessionEngine::next_deadline() const {
+  if (!impl_->sweeps.empty()) return Millis{0};
   return std::min(impl_->timers.next(), impl_->parts.cookies.due());
 }
 
@@ -134,9 +138,7 @@ void SessionEngine::ask_jump(Millis, PeerId peer, wire::Hint hint) {
 }
 
 void SessionEngine::interface_lost(Millis now, uint16_t interface) {
-  for (uint32_t i = 0; i < impl_->table.size(); ++i) {
-    if (impl_->lose_interface(now, PeerId{i}, interface)) impl_->leave(PeerId{i});
-  }
+  impl_->begin_sweep(now, {Sweep::What::kInterfaceLost, interface});
 }
 
 void SessionEngine::wake(Millis now, PeerId peer) {
@@ -193,14 +195,19 @@ void SessionEngine::stop_dialling(PeerId peer) {
 }
 
 void SessionEngine::set_policy(Millis now, const Policy& policy) {
-  impl_->apply_policy(now, policy);
-  impl_->leave_all();
+  impl_->config.policy = policy;
+  impl_->context.denies_new_sessions = false;
+  impl_->parts.reporter.policy_changed(now);
+  impl_->parts.reporter.emit_config(now, Reason::kConfigLoaded);
+  impl_->carry_out();
+  impl_->begin_sweep(now, {Sweep::What::kPolicy});
 }
 
 void SessionEngine::deny_new_sessions(Millis now) {
   impl_->context.denies_new_sessions = true;
   impl_->parts.reporter.emit_config(now, Reason::kConfigRefused);
-  impl_->leave_all();
+  impl_->carry_out();
+  impl_->begin_sweep(now, {Sweep::What::kTimers});
 }
 
 bool SessionEngine::denies_new_sessions() const {
@@ -208,19 +215,29 @@ bool SessionEngine::denies_new_sessions() const {
 }
 
 void SessionEngine::terminate(Millis now, PeerId peer, Detail detail) {
-  if (impl_->table.knows(peer)) impl_->end_peer(now, peer, detail);
+  if (!impl_->table.knows(peer)) return;
+  impl_->end_peer(now, peer, detail);
+  impl_->leave(peer);
 }
 
 void SessionEngine::shutdown(Millis now) {
-  for (uint32_t i = 0; i < impl_->table.size(); ++i) {
-    impl_->end_peer(now, PeerId{i}, Detail::kShutdown);
-  }
+  impl_->begin_sweep(now, {Sweep::What::kShutdown});
 }
 
 // ---- What is shown.
 
 void SessionEngine::for_each_session(const std::function<void(const SessionView&)>& visit) const {
   for (uint32_t i = 0; i < impl_->table.size(); ++i) impl_->visit_peer(PeerId{i}, visit);
+}
+
+std::optional<PeerId> SessionEngine::visit_sessions(
+    PeerId from, const std::function<void(const SessionView&)>& visit) const {
+  size_t seen = 0;
+  for (uint32_t i = from.value; i < impl_->table.size(); ++i) {
+    if (seen >= kServedAtOnce || i - from.value >= kLookedAtAtOnce) return PeerId{i};
+    seen += impl_->visit_peer(PeerId{i}, visit);
+  }
+  return std::nullopt;
 }
 
 void SessionEngine::for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const {

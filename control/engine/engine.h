@@ -2,7 +2,8 @@
 //
 // Free of DPDK and of sockets: input comes by calls with the time as a parameter, output leaves as
 // Effects that the host carries out after each input. Gateways and clients run the same engine;
-// whoever dials is the initiator. All calls on the control thread.
+// whoever dials is the initiator. All calls on the control thread. What concerns many sessions is
+// carried out in slices: the first one at once, the others by advance().
 #pragma once
 
 #include <cstdint>
@@ -69,9 +70,10 @@ class SessionEngine {
   /// that it was opened under (RxInstall::serial); without one it was opened just now.
   void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
                   std::span<const uint8_t> plaintext, std::optional<uint64_t> serial = {});
-  /// Runs every timer that is due.
+  /// Runs timers that are due, as many as fit a slice; next_deadline() tells whether any are left.
   void advance(Millis now);
-  /// When advance() has work next; kNever when never.
+  /// When advance() has work next; kNever when never; 0 when something that concerns many sessions
+  /// isn't done for all of them yet.
   Millis next_deadline() const;
 
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
@@ -148,6 +150,10 @@ class SessionEngine {
   bool receives_on(ReceiverIndex index);
 
   void for_each_session(const std::function<void(const SessionView&)>& visit) const;
+  /// Those of the peers from `from` on, as many as fit a slice. Returns where to go on; nullopt:
+  /// that was all.
+  std::optional<PeerId> visit_sessions(PeerId from,
+                                       const std::function<void(const SessionView&)>& visit) const;
   void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
   const EngineCounters& counters() const;
   const Policy& policy() const;

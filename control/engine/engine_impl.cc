@@ -80,20 +80,56 @@ Millis SessionEngine::Impl::session_due(const Session& session) const {
 
 // ---- Inputs that concern several parts.
 
-void SessionEngine::Impl::apply_policy(Millis now, const Policy& policy) {
-  config.policy = policy;
-  context.denies_new_sessions = false;
-  parts.reporter.policy_changed(now);
-  for (uint32_t i = 0; i < table.size(); ++i) {
-    Session* const session = table.peer(PeerId{i}).session.get();
-    if (session == nullptr) continue;
-    if (session->initiates()) {
-      session->initiator->policy = protocol::tightened(policy, session->initiator->told_policy);
-    } else if (session->responder->reattach) {
-      jump::set_rates(now, policy, *session->responder->reattach);
+void SessionEngine::Impl::begin_sweep(Millis now, Sweep sweep) {
+  std::erase_if(sweeps, [&](const Sweep& each) {
+    return each.what == sweep.what && each.interface == sweep.interface;
+  });
+  sweeps.push_back(sweep);
+  go_on_sweeping(now);
+}
+
+void SessionEngine::Impl::go_on_sweeping(Millis now) {
+  size_t looked = 0;
+  size_t served = 0;
+  while (!sweeps.empty()) {
+    Sweep& sweep = sweeps.front();
+    while (sweep.next < table.size()) {
+      if (looked++ == kLookedAtAtOnce || served == kServedAtOnce) return;
+      const PeerId id{sweep.next++};
+      if (!sweep_peer(now, id, sweep)) continue;
+      ++served;
+      leave(id);
     }
+    sweeps.erase(sweeps.begin());
   }
-  parts.reporter.emit_config(now, Reason::kConfigLoaded);
+}
+
+bool SessionEngine::Impl::sweep_peer(Millis now, PeerId id, const Sweep& sweep) {
+  if (!table.knows(id)) return false;
+  switch (sweep.what) {
+    case Sweep::What::kInterfaceLost:
+      return lose_interface(now, id, sweep.interface);
+    case Sweep::What::kPolicy:
+      return apply_policy(now, id);
+    case Sweep::What::kTimers:
+      return true;
+    case Sweep::What::kShutdown:
+      return end_peer(now, id, Detail::kShutdown);
+  }
+  return false;
+}
+
+bool SessionEngine::Impl::apply_policy(Millis now, PeerId id) {
+  const PeerState& peer = table.peer(id);
+  Session* const session = peer.session.get();
+  if (session == nullptr) return peer.pending != nullptr || peer.dial != nullptr;
+  if (session->initiates()) {
+    session->initiator->policy =
+        protocol::tightened(config.policy, session->initiator->told_policy);
+  } else if (session->responder->reattach) {
+    jump::set_rates(now, config.policy, *session->responder->reattach);
+  }
+  return true;
 }
 
 bool SessionEngine::Impl::lose_interface(Millis now, PeerId id, uint16_t interface) {
@@ -111,12 +147,13 @@ bool SessionEngine::Impl::lose_interface(Millis now, PeerId id, uint16_t interfa
   return true;
 }
 
-/// Ends all sessions and attempts with a peer. It isn't dialled again.
-void SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
+/// Ends all sessions and attempts with a peer. It isn't dialled again. False: there were none.
+bool SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
   PeerState& peer = table.peer(id);
+  if (!peer.dial && !peer.session && !peer.pending) return false;
   parts.dialer.forget(peer);
   parts.lifecycle.end_all(now, peer, detail);
-  leave(id);
+  return true;
 }
 
 // ---- The configured peers.
@@ -139,6 +176,7 @@ Result<void> SessionEngine::Impl::add_peer(PeerId id, EnginePeer peer) {
 /// The session ends first, then whatever could still be opened or come back.
 void SessionEngine::Impl::remove_peer(Millis now, PeerId id) {
   end_peer(now, id, Detail::kPolicyHardStop);
+  leave(id);
   parts.bindings.retire_draining(table.peer(id));
   table.remove(id, context.configured(id).public_key);
   config.peers[id.value] = EnginePeer{};
@@ -173,14 +211,15 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   return view;
 }
 
-void SessionEngine::Impl::visit_peer(PeerId id,
-                                     const std::function<void(const SessionView&)>& visit) const {
+size_t SessionEngine::Impl::visit_peer(PeerId id,
+                                       const std::function<void(const SessionView&)>& visit) const {
   const PeerState& peer = table.peer(id);
   if (peer.pending) visit(view_of(*peer.pending));
-  if (!peer.session) return;
+  if (!peer.session) return peer.pending ? 1 : 0;
   SessionView view = view_of(*peer.session);
   view.last_authentic = std::max(view.last_authentic, host.activity(id).last_rx);
   visit(view);
+  return peer.pending ? 2 : 1;
 }
 
 }  // namespace jvpn::engine

@@ -9,6 +9,21 @@
 
 namespace jvpn::engine {
 
+/// What one call may do, so that none keeps the control thread for a millisecond: the rest is done
+/// by the next calls of advance().
+inline constexpr size_t kServedAtOnce = 32;  ///< sessions, by their timers or in a sweep
+inline constexpr size_t kLookedAtAtOnce =
+    1'024;  ///< peers that a sweep, or a list of sessions, passes
+inline constexpr size_t kTimersAtOnce = 4'096;  ///< moved within the wheel
+
+/// Something that concerns many peers, carried out in slices.
+struct Sweep {
+  enum class What : uint8_t { kInterfaceLost, kPolicy, kTimers, kShutdown };
+  What what{};
+  uint16_t interface = 0;  ///< kInterfaceLost
+  uint32_t next = 0;       ///< peer whose turn it is
+};
+
 struct SessionEngine::Impl {
   Impl(EngineConfig configuration, SessionHost& session_host, Aead own_aead, MessageMac own_mac,
        Millis now);
@@ -20,7 +35,6 @@ struct SessionEngine::Impl {
   /// what was decided.
   void leave(PeerId id);
   void leave(std::optional<PeerId> id);
-  void leave_all();
   void carry_out();
 
   /// Does whatever is due for one peer.
@@ -29,14 +43,21 @@ struct SessionEngine::Impl {
   Millis due(PeerId id) const;
   Millis session_due(const Session& session) const;
 
-  void apply_policy(Millis now, const Policy& policy);
+  /// Begins a sweep, in the place of one of the same kind, and does its first slice.
+  void begin_sweep(Millis now, Sweep sweep);
+  /// One slice of the sweeps under way.
+  void go_on_sweeping(Millis now);
+  /// False: nothing was to be done.
+  bool sweep_peer(Millis now, PeerId id, const Sweep& sweep);
+  bool apply_policy(Millis now, PeerId id);
   /// False: nothing of the peer's is bound to it.
   bool lose_interface(Millis now, PeerId id, uint16_t interface);
   void on_ownership_answer(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
-  void end_peer(Millis now, PeerId id, Detail detail);
+  bool end_peer(Millis now, PeerId id, Detail detail);
   Result<void> add_peer(PeerId id, EnginePeer peer);
   void remove_peer(Millis now, PeerId id);
-  void visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
+  /// How many sessions it had.
+  size_t visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
   SessionView view_of(const Session& session) const;
 
   EngineConfig config;
@@ -53,7 +74,8 @@ struct SessionEngine::Impl {
   Context context;
   Parts parts;
   PacketDispatch dispatch;
-  TimerWheel timers;  ///< one for each peer
+  TimerWheel timers;          ///< one for each peer
+  std::vector<Sweep> sweeps;  ///< one of each kind at most, and of each interface
   bool carrying_out = false;
 };
 

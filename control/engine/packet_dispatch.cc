@@ -281,10 +281,6 @@ void SessionEngine::Impl::leave(std::optional<PeerId> id) {
   carry_out();
 }
 
-void SessionEngine::Impl::leave_all() {
-  for (uint32_t i = 0; i < table.size(); ++i) leave(PeerId{i});
-}
-
 void SessionEngine::Impl::carry_out() {
   if (effects.empty()) return;
   JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");

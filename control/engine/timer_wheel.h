@@ -42,11 +42,15 @@ class TimerWheel {
   bool armed(uint32_t timer) const { return nodes_[timer].list != kNowhere; }
 
   /// Moves time on. What is due by then is popped in order of time, for equal times of arming.
-  void expire(Millis now) {
-    for (uint64_t slot = next_slot(); slot <= now.value && slot != kNoSlot; slot = next_slot()) {
-      const uint32_t list = list_of(slot);
+  /// Handles at most so many timers: time stands still until later calls have done the rest.
+  void expire(Millis now, size_t at_most = SIZE_MAX) {
+    for (;;) {
+      if (unfinished_ != kNowhere && !redistribute(unfinished_, at_most)) return;
+      unfinished_ = kNowhere;
+      const uint64_t slot = next_slot();
+      if (slot > now.value || slot == kNoSlot) break;
+      unfinished_ = list_of(slot);
       current_ = slot;
-      redistribute(list);
     }
     if (now.value > current_) current_ = now.value;
   }
@@ -60,7 +64,10 @@ class TimerWheel {
   }
 
   /// When expire() has work next, never later than the earliest timer; Millis{UINT64_MAX}: never.
-  Millis next() const { return Millis{lists_[kExpired].head != kNone ? current_ : next_slot()}; }
+  Millis next() const {
+    const bool at_once = lists_[kExpired].head != kNone || unfinished_ != kNowhere;
+    return Millis{at_once ? current_ : next_slot()};
+  }
 
  private:
   static constexpr uint32_t kDigitBits = 6;
@@ -105,13 +112,19 @@ class TimerWheel {
     link(timer, at <= current_ ? kExpired : list_of(at));
   }
 
-  // Puts the timers of a slot whose time has come where they belong now.
-  void redistribute(uint32_t list) {
+  // Puts the timers of a slot whose time has come where they belong now. False: `left` were too
+  // few.
+  bool redistribute(uint32_t list, size_t& left) {
     while (lists_[list].head != kNone) {
+      if (left-- == 0) {
+        left = 0;
+        return false;
+      }
       const uint32_t timer = lists_[list].head;
       unlink(timer);
       place(timer);
     }
+    return true;
   }
 
   void link(uint32_t timer, uint32_t list) {
@@ -136,6 +149,7 @@ class TimerWheel {
   }
 
   uint64_t current_;
+  uint32_t unfinished_ = kNowhere;  ///< list of the slot that is being redistributed
   std::vector<Node> nodes_;
   std::array<List, kExpired + 1> lists_{};
   std::array<uint64_t, kLevels> used_{};

@@ -39,7 +39,7 @@ constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandsh
 constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
 constexpr Millis kFlushLimit{200};
-constexpr Millis kMergedInterval{10'000};
+constexpr Millis kAdminEager{20};    ///< after a page that isn't the last
 constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
 
 GatewayProfile without_peers(GatewayProfile profile) {
@@ -175,7 +175,7 @@ bool ControlLoop::turn(Millis now) {
   macs_.poll(now, view_.counters);
   publish_cookies();
   reclaimer_->reclaim();
-  watch_merged(now);
+  merged_.poll(now, view_);
   serve_admin(now);
   return packets > 0;
 }
@@ -263,25 +263,9 @@ void ControlLoop::publish_cookies() {
   });
 }
 
-/// TCP dies of them, and its ends don't know why.
-void ControlLoop::watch_merged(Millis now) {
-  if (now < merged_look_) return;
-  merged_look_ = now + kMergedInterval;
-  const uint64_t merged = count_drops(view_, Drop::kMerged);
-  if (merged == merged_) return;
-  std::string ports;
-  for (const PortInfo& port : view_.ports)
-    if (!port.interface.empty()) ports += (ports.empty() ? "" : ", ") + port.interface;
-  spdlog::warn(
-      "{} packets larger than the MTU were dropped as `merged`: offloads of this host ({}: ethtool "
-      "-K INTERFACE gro off lro off) or of the other end (tx off tso off gso off "
-      "tx-udp-segmentation off) merged them",
-      merged - merged_, ports);
-  merged_ = merged;
-}
-
 void ControlLoop::serve_admin(Millis now) {
-  if (!admin_asked_ && now - admin_polled_ < kAdminInterval) return;
+  const bool eager = now < admin_eager_until_;
+  if (!eager && !admin_asked_ && now - admin_polled_ < kAdminInterval) return;
   admin_asked_ = false;
   admin_polled_ = now;
   admin_->poll(now);
@@ -293,11 +277,22 @@ void ControlLoop::rest() {
   if (idle_turns_ >= kSpinTurns) admin_asked_ = epoll_wait(epoll_, &event, 1, kSleepMs) > 0;
 }
 
+/// Waits until the workers have taken what was given to them.
+void ControlLoop::flush() {
+  const Millis begun = clock_.now();
+  while (!injector_.drained() && clock_.now() - begun < kFlushLimit)
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
 void ControlLoop::finish() {
   const Millis begun = clock_.now();
   engine_->shutdown(begun);
-  while (!injector_.drained() && clock_.now() - begun < kFlushLimit)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (engine_->next_deadline() == Millis{0}) {
+    flush();
+    engine_->advance(clock_.now());
+    reclaimer_->reclaim();
+  }
+  flush();
   std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
   admin_->poll(clock_.now());  // whoever follows the events hears how it ended
   admin_.reset();
@@ -307,20 +302,28 @@ nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
   const std::string name =
       command != request.end() && command->is_string() ? command->get<std::string>() : "";
-  if (name == "show") return show();
+  if (name == "show") return show(request);
   if (name == "reload") return reload();
   if (name == "terminate") return terminate(request);
   return {{"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
 }
 
-nlohmann::json ControlLoop::show() {
+/// A page of sessions; the first one with everything else.
+nlohmann::json ControlLoop::show(const nlohmann::json& request) {
   const Millis now = clock_.now();
+  nlohmann::json all;
+  if (!request.contains("from")) all = show_gateway(now);
   const admin::PeerName name = [this](PeerId id) { return peers_.name(id); };
+  admin::add_sessions(all, request, *engine_, host_, name, now);
+  if (all.contains("next")) admin_eager_until_ = now + kAdminEager;
+  return all;
+}
+
+nlohmann::json ControlLoop::show_gateway(Millis now) {
   nlohmann::json all =
       admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
   all["denies_new_sessions"] = engine_->denies_new_sessions();
   all["reload"] = reloaded_.show(now);
-  all["sessions"] = admin::show_sessions(*engine_, host_, name, now);
   all["terminated"] = admin::show_terminated(*engine_, now);
   all["drops"] = show_drops(view_);
   all["ports"] = show_ports(view_);

@@ -31,6 +31,7 @@
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
 #include "control/gateway/mac_watch.h"
+#include "control/gateway/merged_watch.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
@@ -55,8 +56,8 @@ class ControlLoop {
   ControlLoop& operator=(const ControlLoop&) = delete;
 
   /// Announces our addresses, dials the peers that have endpoints, and serves until `stop` is true.
-  /// Then ends every session, tells the peers, and waits until the workers have sent it, 200 ms at
-  /// most.
+  /// Then ends every session, tells the peers, and waits until the workers have sent it, at most
+  /// 200 ms for each slice of them.
   /// `reload` asks for what on_reload() was told, and is taken back.
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
   /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
@@ -83,12 +84,13 @@ class ControlLoop {
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
   void serve_admin(Millis now);
-  void watch_merged(Millis now);
   void rest();
+  void flush();
   void finish();
 
   nlohmann::json answer(const nlohmann::json& request);
-  nlohmann::json show();
+  nlohmann::json show(const nlohmann::json& request);
+  nlohmann::json show_gateway(Millis now);
   nlohmann::json terminate(const nlohmann::json& request);
   nlohmann::json reload();
   nlohmann::json apply(Millis now, admin::LoadedGateway fresh);
@@ -110,6 +112,7 @@ class ControlLoop {
   GatewayHost host_;
   Uplinks uplinks_;
   MacWatch macs_;
+  MergedWatch merged_;
   Arrivals arrivals_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::function<Result<admin::LoadedGateway>()> load_;
@@ -118,10 +121,9 @@ class ControlLoop {
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
-  uint64_t merged_ = 0;  ///< packets, when it was last told
-  Millis merged_look_;
   bool admin_asked_ = false;  ///< somebody waits at the socket
   Millis admin_polled_;
+  Millis admin_eager_until_;
   int epoll_ = -1;
 };
 

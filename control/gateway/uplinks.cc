@@ -1,5 +1,7 @@
 #include "control/gateway/uplinks.h"
 
+#include <utility>
+
 #include <spdlog/spdlog.h>
 
 #include "common/assert.h"
@@ -8,6 +10,9 @@ namespace jvpn::gateway {
 namespace {
 
 constexpr Millis kLookEvery{5};
+// What one turn may do, so that it stays below a millisecond.
+constexpr uint32_t kPeersAtOnce = 1'024;
+constexpr uint32_t kAnnouncedAtOnce = 32;
 
 }  // namespace
 
@@ -21,11 +26,11 @@ Uplinks::Uplinks(const DataplaneView& view, const GatewayHost& host, const PeerB
       dialled_(peers.size(), false) {}
 
 void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
+  if (announcing_) return announce_paths(now, engine);
   if (now < next_look_) return;
   next_look_ = now + kLookEvery;
   bool changed = !started_;
   started_ = true;
-  std::vector<uint16_t> lost;
   for (const PortInfo& port : view_.ports) {
     JVPN_ASSERT(port.number < up_.size(), "ports are numbered from 0");
     const bool up = view_.link_up(port.number);
@@ -33,18 +38,27 @@ void Uplinks::poll(Millis now, engine::SessionEngine& engine) {
     spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
     up_[port.number] = up;
     changed = true;
-    if (!up) lost.push_back(port.number);
+    if (!up) lost_.push_back(port.number);
   }
   if (!changed) return;
-  announce_paths(now, engine);  // first, so that who must jump knows where to
-  for (const uint16_t port : lost) engine.interface_lost(now, port);
+  announcing_ = 0;
+  announce_paths(now, engine);
 }
 
+/// A slice of the peers; the others have theirs in later turns. Then lost links are told: who must
+/// jump has to know where to.
 void Uplinks::announce_paths(Millis now, engine::SessionEngine& engine) {
-  for (uint32_t id = 0; id < peers_.size(); ++id) {
-    const PeerProfile* peer = peers_.find(PeerId{id});
-    if (peer != nullptr && !peer->endpoints.empty()) announce_paths_to(now, PeerId{id}, engine);
+  uint32_t announced = 0;
+  for (uint32_t looked = 0; *announcing_ < peers_.size(); ++looked) {
+    if (looked == kPeersAtOnce || announced == kAnnouncedAtOnce) return;
+    const PeerId id{(*announcing_)++};
+    const PeerProfile* peer = peers_.find(id);
+    if (peer == nullptr || peer->endpoints.empty()) continue;
+    announce_paths_to(now, id, engine);
+    ++announced;
   }
+  announcing_.reset();
+  for (const uint16_t port : std::exchange(lost_, {})) engine.interface_lost(now, port);
 }
 
 void Uplinks::announce_paths_to(Millis now, PeerId id, engine::SessionEngine& engine) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/profile.h"
@@ -35,8 +36,10 @@ class Uplinks {
   const GatewayHost& host_;
   const PeerBook& peers_;
   uint16_t listen_port_;
-  std::vector<bool> up_;       ///< by port number
-  std::vector<bool> dialled_;  ///< by peer; grows with their ids
+  std::vector<bool> up_;                ///< by port number
+  std::vector<bool> dialled_;           ///< by peer; grows with their ids
+  std::optional<uint32_t> announcing_;  ///< peer whose paths are told next
+  std::vector<uint16_t> lost_;          ///< ports, to be told after that
   bool started_ = false;
   Millis next_look_;
 };

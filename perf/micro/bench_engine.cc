@@ -1,6 +1,12 @@
 // What the control core's parts cost: state machine, timers, a whole handshake, a heartbeat.
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 
@@ -136,6 +142,105 @@ void heartbeat(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(heartbeat);
+
+// ---- What concerns all sessions at once: the longest turn that it costs the control thread.
+
+/// A gateway's engine and its attached sessions. Their peers are gone again.
+class Crowd {
+ public:
+  explicit Crowd(uint32_t sessions) {
+    session::EngineConfig config = config_of(generate_secret_key());
+    const PublicKey gateway_key = public_key_of(config.private_key);
+    std::vector<SecretKey> keys(sessions);
+    for (SecretKey& key : keys) {
+      key = generate_secret_key();
+      config.peers.push_back({"peer", public_key_of(key), std::nullopt, {}});
+    }
+    if (!gateway_.start(std::move(config), now_)) std::abort();
+    for (uint32_t i = 0; i < sessions; ++i) attach(i, std::move(keys[i]), gateway_key);
+  }
+
+  engine::SessionEngine& engine() { return *gateway_.engine; }
+  /// Runs `turn` again and again until it gives false. Counts its longest time, and that of all
+  /// together, which one turn would have cost without slices.
+  template <typename Turn>
+  void measure(benchmark::State& state, const std::string& name, Turn turn) {
+    double longest = 0;
+    double total = 0;
+    for (bool more = true; more;) {
+      const auto begun = std::chrono::steady_clock::now();
+      more = turn(now_);
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - begun;
+      longest = std::max(longest, took.count());
+      total += took.count();
+      gateway_.sent.clear();
+    }
+    state.counters[name + "_us"] = longest;
+    state.counters[name + "_all_us"] = total;
+  }
+  Millis& now() { return now_; }
+
+ private:
+  static session::EngineConfig config_of(SecretKey key) {
+    session::EngineConfig config;
+    config.private_key = std::move(key);
+    config.suites = {Suite::kAes128Gcm};
+    config.slot_bits = 20;
+    config.handshakes_per_s = 1'000'000;
+    return config;
+  }
+  void attach(uint32_t number, SecretKey key, const PublicKey& gateway_key) {
+    perf::EngineNode peer(number + 2);
+    session::EngineConfig config = config_of(std::move(key));
+    config.peers.push_back({"gateway", gateway_key, std::nullopt, {}});
+    if (!peer.start(std::move(config), now_)) std::abort();
+    const auto byte = [&](unsigned shift) { return static_cast<uint8_t>(number >> shift); };
+    const Path path{0,
+                    {IpAddress::v4({10, byte(16), byte(8), byte(0)}), 40'000},
+                    {IpAddress::v4({192, 0, 2, 1}), wire::kDefaultPort}};
+    peer.engine->dial(now_, perf::kGatewayPeer, path);
+    const Path back = perf::EngineWorld<>::from_other_side(path);
+    while (!peer.sent.empty() || !gateway_.sent.empty()) {
+      for (auto& sent : std::exchange(peer.sent, {}))
+        test::give(*gateway_.engine, now_, back, sent.bytes);
+      for (auto& sent : std::exchange(gateway_.sent, {}))
+        test::give(*peer.engine, now_, path, sent.bytes);
+    }
+  }
+
+  Millis now_{1'000'000};
+  perf::EngineNode gateway_;
+};
+
+void mass_events(benchmark::State& state) {
+  const auto sessions = static_cast<uint32_t>(state.range(0));
+  for (auto _ : state) {
+    Crowd crowd(sessions);
+    engine::SessionEngine& engine = crowd.engine();
+    const auto after = [&engine](auto begin) {
+      return [&engine, begin, begun = false](Millis now) mutable {
+        begun ? engine.advance(now) : begin(now);
+        begun = true;
+        return engine.next_deadline() <= now;
+      };
+    };
+    const auto show = [&engine, from = PeerId{0}](Millis) mutable {
+      const auto look = [](const engine::SessionView& view) { benchmark::DoNotOptimize(view); };
+      const auto next = engine.visit_sessions(from, look);
+      from = next.value_or(PeerId{0});
+      return next.has_value();
+    };
+    crowd.now() = crowd.now() + Millis{1'500};  // heartbeats of all are due
+    crowd.measure(state, "timers", after([&](Millis now) { engine.advance(now); }));
+    crowd.measure(state, "policy",
+                  after([&](Millis now) { engine.set_policy(now, Policy(engine.policy())); }));
+    crowd.measure(state, "show", show);
+    crowd.measure(state, "link", after([&](Millis now) { engine.interface_lost(now, 0); }));
+    crowd.measure(state, "end", after([&](Millis now) { engine.shutdown(now); }));
+  }
+}
+BENCHMARK(mass_events)->Arg(1'000)->Arg(100'000)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace jvpn

@@ -2,6 +2,7 @@
 #include "tools/jvpn/orders.h"
 
 #include <cstdio>
+#include <deque>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include "tests/support/rooms.h"
 #include "tests/unit/event_rig.h"
 #include "tools/jvpn/check.h"
+#include "tools/jvpn/show.h"
 #include "tools/jvpn/watch.h"
 
 namespace jvpn::test {
@@ -23,7 +25,10 @@ class OrdersTest : public EventFolder {
   OrdersTest() {
     admin_ = AdminSocket::open(path("admin"), [this](const Json& request) {
                requests_.push_back(request);
-               return answer_;
+               if (pages_.empty()) return answer_;
+               Json page = std::move(pages_.front());
+               pages_.pop_front();
+               return page;
              }).value();
   }
 
@@ -53,9 +58,34 @@ class OrdersTest : public EventFolder {
   }
 
   Json answer_;
+  std::deque<Json> pages_;  ///< answered first, one after the other
   std::vector<Json> requests_;
   std::unique_ptr<AdminSocket> admin_;
 };
+
+TEST_F(OrdersTest, ShowAsksForEveryPage) {
+  const auto page = [](const char* id) { return Json{{"sessions", {{{"session_id", id}}}}}; };
+  pages_ = {page("a"), page("b"), page("c")};
+  pages_[0]["node"] = "gw";
+  pages_[0]["next"] = 32;
+  pages_[1]["next"] = 2'048;
+  const auto outcome = run([this] { return run_show(path("admin"), true); });
+  EXPECT_EQ(outcome.status, 0);
+  const Json all = Json::parse(outcome.out);
+  EXPECT_EQ(all["node"], "gw");
+  EXPECT_EQ(all["sessions"].size(), 3U);
+  EXPECT_FALSE(all.contains("next"));
+  ASSERT_EQ(requests_.size(), 3U);
+  EXPECT_EQ(requests_[0], (Json{{"command", "show"}}));
+  EXPECT_EQ(requests_[2], (Json{{"command", "show"}, {"from", 2'048}}));
+}
+
+TEST_F(OrdersTest, PagesThatComeToNoEndAreRefused) {
+  answer_ = {{"sessions", Json::array()}, {"next", 7}};
+  const auto outcome = run([this] { return run_show(path("admin"), false); });
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("doesn't come to an end"), std::string::npos);
+}
 
 TEST_F(OrdersTest, ReloadTellsTheVersion) {
   answer_ = {{"reloaded", {{"policy_version", 8}}}};

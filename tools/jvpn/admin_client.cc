@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -123,6 +124,24 @@ Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
     return Error{printable_lines(error->get_ref<const std::string&>())};
   }
   return reply;
+}
+
+Result<nlohmann::json> ask_show(const std::string& socket_path) {
+  auto all = ask_admin_json(socket_path, {{"command", "show"}});
+  uint64_t from = 0;
+  while (all && all->contains("next")) {
+    const nlohmann::json next = std::exchange((*all)["next"], nullptr);
+    all->erase("next");
+    const bool onward = next.is_number_unsigned() && next.get<uint64_t>() > from;
+    if (!onward) return Error{"the answer from " + socket_path + " doesn't come to an end"};
+    from = next.get<uint64_t>();
+    auto page = ask_admin_json(socket_path, {{"command", "show"}, {"from", from}});
+    if (!page) return page;
+    for (nlohmann::json& session : (*page)["sessions"])
+      (*all)["sessions"].push_back(std::move(session));
+    if (page->contains("next")) (*all)["next"] = (*page)["next"];
+  }
+  return all;
 }
 
 }  // namespace jvpn

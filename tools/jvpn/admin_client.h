@@ -25,4 +25,7 @@ Result<void> follow_admin(const std::string& socket_path, std::string_view reque
 Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
                                       const nlohmann::json& request);
 
+/// All pages of what "show" answers, as one.
+Result<nlohmann::json> ask_show(const std::string& socket_path);
+
 }  // namespace jvpn

@@ -160,7 +160,7 @@ std::string render_show(const Json& reply, bool with_colours) {
 }
 
 int run_show(const std::string& socket_path, bool as_json) {
-  const auto reply = ask_admin_json(socket_path, Json{{"command", "show"}});
+  const auto reply = ask_show(socket_path);
   if (!reply) {
     std::fprintf(stderr, "jvpn: %s\n", reply.error().message.c_str());
     return 1;

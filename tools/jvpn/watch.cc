@@ -122,7 +122,7 @@ int run_watch(const std::string& socket_path, const WatchCommand& command) {
   Json before;
   for (uint64_t shown = 0; command.count == 0 || shown < command.count; ++shown) {
     if (shown != 0 && interrupt.wait(command.interval)) return 0;
-    const auto reply = ask_admin_json(socket_path, Json{{"command", "show"}});
+    const auto reply = ask_show(socket_path);
     if (!reply) {
       screen.reset();
       return complain(reply.error().message);

@@ -169,7 +169,7 @@ nlohmann::json ClientAdmin::show() {
                                           now - identity_.started, parts_.engine.policy().version);
   out["denies_new_sessions"] = parts_.engine.denies_new_sessions();
   out["reload"] = reloaded_.show(now);
-  out["sessions"] = admin::show_sessions(parts_.engine, parts_.host, name, now);
+  admin::add_sessions(out, nlohmann::json::object(), parts_.engine, parts_.host, name, now);
   out["terminated"] = admin::show_terminated(parts_.engine, now);
   out["paths"] = show_paths();
   out["control"] = admin::show_counters(parts_.engine.counters());
