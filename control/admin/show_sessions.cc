@@ -88,6 +88,9 @@ nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now) 
 }
 
 nlohmann::json show_counters(const session::EngineCounters& counters) {
+  nlohmann::json over_budget = nlohmann::json::object();
+  for (size_t i = 0; i < session::kInputs; ++i)
+    over_budget[session::kInputBudgets[i].name] = counters.over_budget[i];
   return {{"handshakes_received", counters.handshakes_received},
           {"handshakes_refused", counters.handshakes_refused},
           {"handshakes_throttled", counters.handshakes_throttled},
@@ -102,7 +105,8 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
           {"reattach_requests", counters.reattach_requests},
           {"reattach_refused", counters.reattach_refused},
           {"reattach_bunched", counters.reattach_bunched},
-          {"reattach_commits", counters.reattach_commits}};
+          {"reattach_commits", counters.reattach_commits},
+          {"over_budget", std::move(over_budget)}};
 }
 
 }  // namespace jvpn::admin

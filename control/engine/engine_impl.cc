@@ -123,6 +123,7 @@ bool SessionEngine::Impl::apply_policy(Millis now, PeerId id) {
   const PeerState& peer = table.peer(id);
   Session* const session = peer.session.get();
   if (session == nullptr) return peer.pending != nullptr || peer.dial != nullptr;
+  session->budgets = {};
   if (session->initiates()) {
     session->initiator->policy =
         protocol::tightened(config.policy, session->initiator->told_policy);

@@ -8,6 +8,23 @@
 #include "control/protocol/handshake_parties.h"
 
 namespace jvpn::engine {
+namespace {
+
+/// What is judged here already; the others are by their parts, which see what they ask for.
+std::optional<Input> input_of(wire::ControlType type) {
+  switch (type) {
+    case wire::ControlType::kHeartbeat:
+      return Input::kHeartbeat;
+    case wire::ControlType::kRekeyInitiation:
+      return Input::kRekey;
+    case wire::ControlType::kNewIndices:
+      return Input::kNewIndices;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
 
 // ---- The way in.
 
@@ -141,6 +158,10 @@ void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
   __builtin_memcpy(&header, plaintext.data(), sizeof header);
   if (header.version != wire::kVersion) {
     ++counters.control_malformed;
+    return;
+  }
+  if (const auto input = input_of(header.type);
+      input && !parts_.context.admit(now, session, *input)) {
     return;
   }
   const bool known = dispatch_liveness(now, session, header.type, plaintext) ||

@@ -11,8 +11,6 @@ namespace {
 constexpr Millis kConfirmEvery{700};   // the bound path, while data flows
 constexpr Millis kRaiseEvery{60'000};  // a path that takes less than its device
 constexpr Millis kLeastPatience{100};
-constexpr uint32_t kProbesPerS = 128;  // a responder answers: the ladders of four paths at once
-constexpr uint32_t kChangesPerS = 10;
 constexpr uint16_t kLeastMtu = 576 - 80;  // a peer that tells less only wants our fragments
 /// Sizes of IP packets that links and tunnels are known to take; RFC 1191 §7.1 and what is common.
 constexpr std::array<uint16_t, 31> kPlateaus{9'216, 9'000, 8'000, 6'000, 4'352, 3'000, 2'002, 1'500,
@@ -259,13 +257,6 @@ void PathMtu::settle(Millis now, Session& session) {
 
 // ---- Messages.
 
-PathMtu::Budget& PathMtu::budget_of(Millis now, const Session& session) {
-  const Budget whole{session.id, TokenBucket(kProbesPerS, now), TokenBucket(kChangesPerS, now)};
-  Budget& budget = budgets_.try_emplace(session.peer.value, whole).first->second;
-  if (budget.session != session.id) budget = whole;
-  return budget;
-}
-
 void PathMtu::on_mtu_probe(Millis now, Session& session, const Arrival& at,
                            const wire::MtuProbe& message) {
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
@@ -277,12 +268,9 @@ void PathMtu::on_mtu_probe(Millis now, Session& session, const Arrival& at,
   }
   const uint16_t told = std::max(message.path_mtu, kLeastMtu);
   const bool changes = message.path_mtu != 0 && told != session.path_mtu;
-  Budget& budget = budget_of(now, session);
   // No answer, so the initiator doesn't take it for told, and asks again.
-  if (!budget.probes.take(now) || (changes && !budget.changes.take(now))) {
-    ++context_.counters.control_stale;
-    return;
-  }
+  if (!context_.admit(now, session, Input::kMtuProbe)) return;
+  if (changes && !context_.admit(now, session, Input::kMtuChange)) return;
   const bool whole = session.path_mtu == 0 && told >= limit_of(session, session.path);
   const bool installs = changes && !whole && session.binding.tx_installed;
   if (installs && !bindings_.reserve_tx(session.peer)) return;

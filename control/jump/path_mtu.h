@@ -10,9 +10,7 @@
 #pragma once
 
 #include <optional>
-#include <unordered_map>
 
-#include "common/token_bucket.h"
 #include "control/jump/candidates.h"
 #include "control/session/lifecycle.h"
 
@@ -43,15 +41,6 @@ class PathMtu : public Part {
   void on_mtu_ack(Millis now, Session& session, const Arrival& at, const wire::MtuAck& message);
 
  private:
-  /// What a peer may still ask of us as a responder. It has a budget of its own, because a ladder
-  /// that took from that of PATH_PROBE would make candidates look lossy.
-  struct Budget {
-    SessionId session;
-    TokenBucket probes;
-    TokenBucket changes;  ///< of what the session's packets may be; each publishes a binding
-  };
-
-  Budget& budget_of(Millis now, const Session& session);
   MtuSearch* of_path(Session& session, const Path& path) const;
   MtuSearch& watch(Millis now, Session& session, const Path& path);
   void watch_candidates(Millis now, Session& session);
@@ -72,7 +61,6 @@ class PathMtu : public Part {
   Bindings& bindings_;
   ControlChannel& channel_;
   Candidates& candidates_;
-  std::unordered_map<uint32_t, Budget> budgets_;  ///< by PeerId, of which there are limits.sessions
 };
 
 /// Length of a probe of `path`: what the session's tunnel carries, or less where the path is known

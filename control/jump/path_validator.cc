@@ -15,7 +15,7 @@ constexpr BindingVersion kProbe{0};
 
 void set_rates(Millis now, const Policy& policy, ReattachMemory& memory) {
   const uint32_t rate = policy.security.reattach_rate_per_s;
-  memory.rate = memory.probe_rate = TokenBucket(rate, now);
+  memory.rate = TokenBucket(rate, now);
   memory.pace = TokenBucket(rate, Millis{0});  // of another clock, which may be behind
 }
 
@@ -24,7 +24,7 @@ ReattachMemory& reattach_memory(Millis now, const Context& context, Session& ses
   if (!memory) {
     const TokenBucket rate(context.policy_of(session).security.reattach_rate_per_s, now);
     memory = std::make_unique<ReattachMemory>(
-        ReattachMemory{rate, rate, rate, {}, std::nullopt, BindingVersion{}, 0, {}, 0});
+        ReattachMemory{rate, rate, {}, std::nullopt, BindingVersion{}, 0, {}, 0});
     set_rates(now, context.policy_of(session), *memory);
   }
   return *memory;
@@ -42,10 +42,11 @@ void PathValidator::on_path_probe(Millis now, Session& session, const Arrival& a
                                   const wire::PathProbe& message) {
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
   const bool known = at.generation.spares.at_index(at.index) != nullptr && message.receiver != 0;
-  if (!known || !reattach_memory(now, context_, session).probe_rate.take(now)) {
+  if (!known) {
     ++context_.counters.control_stale;
     return;
   }
+  if (!context_.admit(now, session, Input::kPathProbe)) return;
   auto answer = control_message<wire::PathChallenge>(wire::ControlType::kPathChallenge);
   answer.nonce = message.nonce;
   answer.echo_us = message.clock_us;
@@ -63,6 +64,7 @@ void PathValidator::on_path_response(Millis now, Session& session, const Arrival
     ++context_.counters.control_stale;
     return;
   }
+  if (!context_.admit(now, session, Input::kPathResponse)) return;
   TokenClaim vouched = claim(now, session, at, message.nonce);
   bool proven = false;
   for (unsigned age = 0; age < 2; ++age, --vouched.epoch) {
@@ -84,10 +86,11 @@ void PathValidator::on_path_response(Millis now, Session& session, const Arrival
 }
 
 bool PathValidator::is_warm(Millis now, const Session& session, const Arrival& at) {
-  return std::ranges::any_of(
-      session.responder->reattach->validated, [&](const ValidatedPath& each) {
-        return each.from == at.from && each.index == at.index && now < each.until;
-      });
+  const ReattachMemory* const memory = session.responder->reattach.get();
+  return memory != nullptr &&
+         std::ranges::any_of(memory->validated, [&](const ValidatedPath& each) {
+           return each.from == at.from && each.index == at.index && now < each.until;
+         });
 }
 
 }  // namespace jvpn::jump

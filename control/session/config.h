@@ -1,6 +1,7 @@
 // What an engine is configured with, and the counters of what it refuses.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "common/noise.h"
 #include "common/policy.h"
 #include "common/types.h"
+#include "control/session/budgets.h"
 #include "control/session/ownership.h"
 
 namespace jvpn::session {
@@ -53,6 +55,7 @@ struct EngineCounters {
   uint64_t reattach_refused = 0;     ///< of those, by a check
   uint64_t reattach_bunched = 0;     ///< held up on the way, with others that were answered
   uint64_t reattach_commits = 0;
+  std::array<uint64_t, kInputs> over_budget{};  ///< by Input: not handled
 };
 
 }  // namespace jvpn::session

@@ -21,6 +21,7 @@ struct Context {
   Aead& aead;
   MessageMac& mac;
   bool denies_new_sessions = false;  ///< the latest reload was refused
+  Budgets budgets{};                 ///< of all sessions together
 
   const EnginePeer& configured(PeerId id) const { return config.peers[id.value]; }
   /// 32 zero bytes for a peer without one.
@@ -28,6 +29,12 @@ struct Context {
     static const PresharedKey kNoPsk;
     const auto& psk = configured(id).preshared;
     return psk ? *psk : kNoPsk;
+  }
+  /// Whether one more input of that class is within its budgets; counted when it isn't.
+  bool admit(Millis now, Session& session, Input input) {
+    if (session::admit(now, policy_of(session), input, session.budgets, budgets)) return true;
+    ++counters.over_budget[static_cast<size_t>(input)];
+    return false;
   }
   /// The bounds that a session obeys.
   const Policy& policy_of(const Session& session) const {

@@ -18,6 +18,7 @@
 #include "common/token_bucket.h"
 #include "common/types.h"
 #include "common/wire.h"
+#include "control/session/budgets.h"
 #include "control/session/key_generation.h"
 #include "control/session/path_quality.h"
 #include "control/session/state_machine.h"
@@ -150,8 +151,7 @@ struct ValidatedPath {
 /// jump::ReattachResponder, `validated` by jump::PathValidator.
 struct ReattachMemory {
   TokenBucket rate;
-  TokenBucket pace;  ///< the same rate, of the times at which they were sent
-  TokenBucket probe_rate;
+  TokenBucket pace;         ///< the same rate, of the times at which they were sent
   ReplayWindow<64> nonces;  ///< of requests, whatever came of them
   std::optional<OutstandingChallenge> outstanding;
   BindingVersion replaced;       ///< by the latest commit; 0: none yet
@@ -236,6 +236,7 @@ class Session {
   Reason last_reason{};
   uint64_t rekeys = 0;
   Millis heartbeat_sent;  ///< by protocol::Liveness
+  Budgets budgets;        ///< of what the peer may ask for; by Context::admit()
 
   std::unique_ptr<KeyGeneration> current;   ///< sending, unless in BIRTH
   std::unique_ptr<KeyGeneration> previous;  ///< only receiving, until retire_at

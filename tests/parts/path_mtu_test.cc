@@ -228,7 +228,7 @@ TEST_F(PathMtuPart, TheResponderAnswersAWholeLadderButNotAFlood) {
   for (int i = 0; i < 1'000; ++i) path_mtu.on_mtu_probe(now, session, at, probe);
   EXPECT_GE(count<Send>(), 32U) << "the longest ladder";
   EXPECT_LE(count<Send>(), 128U);
-  EXPECT_EQ(counters.control_stale, 1'000 - count<Send>());
+  EXPECT_EQ(counters.over_budget[static_cast<size_t>(Input::kMtuProbe)], 1'000 - count<Send>());
   effects.clear();
   path_mtu.on_mtu_probe(now + Millis{100}, session, at, probe);
   EXPECT_EQ(count<Send>(), 1U);

@@ -149,5 +149,46 @@ TEST(Recovery, RepeatsThatComeInABunchAreNoAbuse) {
   }
 }
 
+TEST(Budgets, AFloodOfRekeysLeavesTheOtherPeersAlone) {
+  World world(
+      1,
+      [](size_t node, EngineConfig& config) {
+        config.rekey_after = node == 0 ? Millis{1} : Millis{2'000};  // node 0 rekeys without end
+      },
+      3);
+  world.connect(0, 1);
+  world.connect(2, 1);
+  const auto session_with = [&](size_t other) {
+    for (const SessionView& view : world.node(1).sessions()) {
+      if (view.peer == World::peer(1, other)) return view;
+    }
+    ADD_FAILURE() << "no session with node " << other;
+    return SessionView{};
+  };
+  const uint64_t before = session_with(2).rekeys;
+  const uint64_t flood = session_with(0).rekeys;
+  for (int second = 0; second < 20; ++second) {
+    world.run_for(Millis{1'000});
+    EXPECT_EQ(session_with(2).state, State::kAttached);
+    EXPECT_LT((world.now - session_with(2).last_authentic).value, 1'000U);
+  }
+  EXPECT_GE(session_with(2).rekeys - before, 9U);
+  EXPECT_LE(session_with(0).rekeys - flood, 20U * 4 + 4);
+  EXPECT_GT(world.engine(1).counters().over_budget[static_cast<size_t>(Input::kRekey)], 0U);
+}
+
+TEST(Budgets, OneSessionsFloodTakesNothingFromAll) {
+  Budgets flooding;
+  Budgets quiet;
+  Budgets all;
+  const Policy policy;
+  const Millis now{1'000'000};
+  uint32_t admitted = 0;
+  for (int i = 0; i < 100'000; ++i) admitted += admit(now, policy, Input::kRekey, flooding, all);
+  EXPECT_EQ(admitted, kInputBudgets[static_cast<size_t>(Input::kRekey)].per_session(policy));
+  EXPECT_TRUE(admit(now, policy, Input::kRekey, quiet, all));
+  EXPECT_TRUE(admit(now, policy, Input::kHeartbeat, flooding, all)) << "each class has its own";
+}
+
 }  // namespace
 }  // namespace jvpn
