@@ -74,6 +74,8 @@ constexpr std::array kReasonTexts = {
                "something happened that the session's state has no row for"},
     ReasonText{Reason::kEventsLost, "EVENTS_LOST",
                "so many events are missing here: the log's reader or disk was too slow"},
+    ReasonText{Reason::kAuditInvariantViolated, "AUDIT_INVARIANT_VIOLATED",
+               "what carries packets isn't what the session says: it is ended"},
 
     ReasonText{Reason::kConfigLoaded, "CONFIG_LOADED", "a valid policy took effect"},
     ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",
@@ -110,6 +112,9 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kLoss, "loss"},
     DetailText{Detail::kLatency, "latency"},
     DetailText{Detail::kJitter, "jitter"},
+    DetailText{Detail::kSecondBinding, "second_binding"},
+    DetailText{Detail::kStaleRecord, "stale_record"},
+    DetailText{Detail::kIdentityChanged, "identity_changed"},
 };
 
 const ReasonText* find(Reason reason) {

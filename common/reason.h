@@ -56,6 +56,7 @@ enum class Reason : uint16_t {
   kAuditRecoveryTimeline = 195,
   kAuditTransitionRefused = 196,  ///< added: a trigger that no row of the state machine took
   kEventsLost = 197,              ///< added: a gap in this very log
+  kAuditInvariantViolated = 198,  ///< added: an audit failed; `check` says which, `detail` how
 
   // configuration, added
   kConfigLoaded = 256,
@@ -130,6 +131,11 @@ enum class Detail : uint16_t {
   kLoss = 112,
   kLatency = 113,
   kJitter = 114,
+
+  // AUDIT_INVARIANT_VIOLATED, and the FATAL_PROTOCOL_ERROR that follows
+  kSecondBinding = 128,    ///< packets are taken under an index that the session doesn't have
+  kStaleRecord = 129,      ///< what is published isn't the session's active binding
+  kIdentityChanged = 130,  ///< the session isn't the one that was confirmed
 };
 
 struct DetailText {

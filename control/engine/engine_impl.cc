@@ -47,6 +47,7 @@ void SessionEngine::Impl::serve(Millis now, PeerId id) {
 }
 
 void SessionEngine::Impl::serve_session(Millis now, Session& session) {
+  const PeerId id = session.peer;
   parts.liveness.note_data(now, session);
   if (session.commit_pending()) {  // all but the session's end waits for the store's answer
     if (now < end_deadline(session.record(), context.policy_of(session))) return;
@@ -57,7 +58,7 @@ void SessionEngine::Impl::serve_session(Millis now, Session& session) {
   for (Part* part : parts.served) {
     const bool lives = part->serve(now, session);
     carry_out();  // what measures round trips must not wait for the parts behind it
-    if (!lives) return;
+    if (!lives || table.peer(id).session.get() != &session) return;
   }
 }
 

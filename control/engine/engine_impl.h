@@ -36,6 +36,7 @@ struct SessionEngine::Impl {
   void leave(PeerId id);
   void leave(std::optional<PeerId> id);
   void carry_out();
+  void hand_over();
 
   /// Does whatever is due for one peer.
   void serve(Millis now, PeerId id);

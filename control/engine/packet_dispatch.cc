@@ -288,13 +288,13 @@ void PacketDispatch::on_terminate(Millis now, Session& session, const wire::Term
 // ---- The way out.
 
 void SessionEngine::Impl::leave(PeerId id) {
+  carry_out();  // an audit may end the session
   const Millis at = due(id);
   if (at == kNever) {
     timers.cancel(id.value);
   } else {
     timers.arm(id.value, at);
   }
-  carry_out();
 }
 
 void SessionEngine::Impl::leave(std::optional<PeerId> id) {
@@ -302,7 +302,14 @@ void SessionEngine::Impl::leave(std::optional<PeerId> id) {
   carry_out();
 }
 
+/// Switches are audited when the host has them, and before anything else happens.
 void SessionEngine::Impl::carry_out() {
+  hand_over();
+  parts.lifecycle.audit_switches();
+  hand_over();
+}
+
+void SessionEngine::Impl::hand_over() {
   if (effects.empty()) return;
   JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
   struct Done {
@@ -320,7 +327,9 @@ void SessionEngine::Impl::carry_out() {
 /// From within a commit, or whenever the store answers.
 void SessionEngine::Impl::on_ownership_answer(Millis now, PeerId id, uint64_t ticket,
                                               OwnershipAnswer answer) {
-  for (const WaitingMessage& each : parts.responder.end_commit(now, id, ticket, answer)) {
+  const std::vector<WaitingMessage> waiting = parts.responder.end_commit(now, id, ticket, answer);
+  carry_out();
+  for (const WaitingMessage& each : waiting) {
     dispatch.on_control(now, each.from, {each.index, each.serial}, each.counter, each.plaintext);
   }
   leave(id);

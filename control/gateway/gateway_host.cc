@@ -1,9 +1,12 @@
 #include "control/gateway/gateway_host.h"
 
+#include <cstring>
+
 #include <spdlog/spdlog.h>
 
 #include "common/assert.h"
 #include "common/ip_header.h"
+#include "control/gateway/outer_header.h"
 #include "control/session/system_sources.h"
 
 namespace jvpn::gateway {
@@ -96,6 +99,33 @@ session::Activity GatewayHost::activity(PeerId peer) {
 session::RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
   const publish::LaneTotals totals = publisher_.lane_totals(index);
   return {totals.expected, totals.received, clock_.at_tsc(totals.last_rx_tsc)};
+}
+
+session::Published GatewayHost::published(PeerId peer) {
+  const publish::Seen seen = publisher_.seen(peer);
+  session::Published published;
+  for (const RxRecord* each : seen.rx)
+    published.rx.push_back({each->index, each->first_lane, each->lane_count});
+  published.refused = refused_.contains(peer);
+  if (seen.tx == nullptr) return published;
+  const TxRecord& record = *seen.tx;
+  const auto received = path_of_frame({record.header, record.template_bytes}, record.port);
+  if (!received) return published;
+  published.tx = {record.binding_version,
+                  record.peer_index,
+                  record.first_lane,
+                  {record.port, received->remote, received->local},  // seen from its other end
+                  next_hop_known(peer, record)};
+  return published;
+}
+
+/// Frames go to where the path's next hop was last heard, or nowhere until it is.
+bool GatewayHost::next_hop_known(PeerId peer, const TxRecord& record) const {
+  const uint64_t link = record.next_hop->link.load(std::memory_order_relaxed);
+  if (link == 0) return true;
+  const auto via = via_.find(peer.value);
+  const auto mac = via == via_.end() ? std::nullopt : neighbors_.resolved(via->second);
+  return mac && std::memcmp(&link, mac->data(), mac->size()) == 0;
 }
 
 uint16_t GatewayHost::inner_mtu(const Path& path) {

@@ -38,6 +38,7 @@ class GatewayHost final : public session::SessionHost {
   void withdraw_tx(PeerId peer);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
+  session::Published published(PeerId peer) override;
   uint16_t inner_mtu(const Path& path) override;
   bool reserve_rx(PeerId peer, ReceiverIndex index, uint16_t lanes) override {
     return publisher_.reserve_rx(peer, index, lanes);
@@ -67,6 +68,7 @@ class GatewayHost final : public session::SessionHost {
   uint64_t unroutable() const { return unroutable_; }
 
  private:
+  bool next_hop_known(PeerId peer, const TxRecord& record) const;
   void note(PeerId peer, publish::Refusal why);
   void go_by(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
 

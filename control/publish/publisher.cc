@@ -263,6 +263,19 @@ TrafficTotals Publisher::totals(PeerId id) const {
   return sum;
 }
 
+Seen Publisher::seen(PeerId id) const {
+  Seen seen;
+  if (id.value >= table_.peers()) return seen;
+  seen.tx = table_.tx(id);
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end()) return seen;
+  for (const RxRecord* installed : at->second.rx) {
+    const RxRecord* found = table_.rx(installed->index.value);
+    if (found != nullptr && found->peer == id) seen.rx.push_back(found);
+  }
+  return seen;
+}
+
 LaneTotals Publisher::lane_totals(ReceiverIndex index) const {
   const RxRecord* record = table_.rx(index.value);
   LaneTotals totals;

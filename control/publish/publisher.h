@@ -33,6 +33,12 @@ struct LaneTotals {
   uint64_t last_rx_tsc = 0;  ///< 0: none yet
 };
 
+/// What workers find of a peer at this moment.
+struct Seen {
+  const TxRecord* tx = nullptr;
+  std::vector<const RxRecord*> rx;
+};
+
 class Publisher {
  public:
   /// `table`, `reclaimer` and `ports` (by number) outlive the publisher, and no worker reads the
@@ -69,6 +75,8 @@ class Publisher {
   TrafficTotals totals(PeerId peer) const;
   /// Of the lanes of an installed index; zeros for any other.
   LaneTotals lane_totals(ReceiverIndex index) const;
+  /// Read from the table, as workers do; valid until the next call that changes the peer.
+  Seen seen(PeerId peer) const;
   /// Installs refused. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
   size_t bytes_in_use() const { return slab_.in_use(); }

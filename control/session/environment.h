@@ -5,7 +5,9 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "common/noise.h"
 #include "common/path.h"
@@ -25,6 +27,29 @@ struct Activity {
   uint64_t tx_generation_packets = 0;  ///< sent under the current key, for rekeying
 };
 
+/// The send side of a peer, as packets are sealed by it now.
+struct PublishedTx {
+  BindingVersion binding_version;
+  ReceiverIndex peer_index;
+  LaneId first_lane;
+  Path path;
+  bool next_hop_known = true;  ///< frames go to the link-layer address that was last learnt, or nowhere
+};
+
+/// An index of a peer, as packets are opened under it now.
+struct PublishedRx {
+  ReceiverIndex index;
+  LaneId first_lane;
+  uint16_t lanes = 0;
+};
+
+/// All that the data path has of a peer, read back from where packets meet it.
+struct Published {
+  std::optional<PublishedTx> tx;
+  bool refused = false;  ///< no send side: the host had no memory, and is about to say so
+  std::vector<PublishedRx> rx;
+};
+
 class Environment {
  public:
   virtual ~Environment() = default;
@@ -33,6 +58,8 @@ class Environment {
   virtual Activity activity(PeerId peer) = 0;
   /// Data received on an index, to tell how much of it was lost; zeros when nothing came.
   virtual RxProgress rx_progress(ReceiverIndex index) = 0;
+  /// What packets meet of a peer at this moment; audits compare it with the session's record.
+  virtual Published published(PeerId peer) = 0;
   /// Largest inner packet that this end takes and sends on a path.
   virtual uint16_t inner_mtu(const Path& path) = 0;
   /// Sets memory aside for an index, so that its install can't fail for want of it. False: none is

@@ -1,5 +1,7 @@
 #include "control/session/lifecycle.h"
 
+#include <utility>
+
 #include "common/assert.h"
 #include "common/limits.h"
 
@@ -16,6 +18,7 @@ bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& eve
     return true;
   }
   session.last_reason = taken.reason;
+  if (before.state == State::kBirth) session.bound_id = session.id;
   reporter_.emit_rows(now, session, before, taken);
   if (session.state() == State::kTerminated) {
     close(now, session, taken.detail, notify);
@@ -98,9 +101,24 @@ void Lifecycle::rebind(Millis now, Session& session, uint16_t number, const Path
 }
 
 void Lifecycle::report_switch(Millis now, const Session& session, const Path& old_path) {
-  const bool single = session.binding.tx_installed && session.has_transport() &&
-                      context_.table.peer_of(session).session.get() == &session;
-  reporter_.emit_switch(now, session, old_path, single);
+  reporter_.emit_switch(now, session, old_path);
+  unaudited_.push_back({now, session.peer});
+}
+
+void Lifecycle::audit_switches() {
+  if (unaudited_.empty()) return;
+  for (const Switch& each : std::exchange(unaudited_, {})) {
+    PeerState& peer = context_.table.peer(each.peer);
+    if (!peer.session) continue;
+    Session& session = *peer.session;
+    const InvariantFindings found =
+        audit_invariants(peer, context_.config.lanes, context_.environment.published(each.peer));
+    session.id = session.bound_id;  // events, store and peer know it by that
+    reporter_.emit_invariants(each.at, session, found);
+    const Detail broken = found.no_reset != Detail::kNone ? found.no_reset : found.single_active;
+    if (broken != Detail::kNone)
+      transition(each.at, session, {Trigger::kProtocolViolation, broken});
+  }
 }
 
 void Lifecycle::announce_new_keys(Millis now, Session& session) {

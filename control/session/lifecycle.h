@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "control/session/bindings.h"
 #include "control/session/control_channel.h"
@@ -40,11 +41,20 @@ class Lifecycle {
 
   /// A jump is committed: swaps the binding and tells the parts.
   void rebind(Millis now, Session& session, uint16_t number, const Path& path);
+  /// Tells of the switch; audit_switches() has to follow once the host has carried it out.
   void report_switch(Millis now, const Session& session, const Path& old_path);
+  /// Compares what is published with each session that has jumped. What doesn't agree ends the
+  /// session.
+  void audit_switches();
   /// Tells the parts that the session sends under new keys.
   void announce_new_keys(Millis now, Session& session);
 
  private:
+  struct Switch {
+    Millis at;
+    PeerId peer;
+  };
+
   void close(Millis now, Session& session, Detail detail, NotifyPeer notify);
   void send_terminate(const Session& session, Detail detail);
 
@@ -53,6 +63,7 @@ class Lifecycle {
   Bindings& bindings_;
   ControlChannel& channel_;
   std::span<Part* const> parts_;
+  std::vector<Switch> unaudited_;  ///< of this input
 };
 
 }  // namespace jvpn::session

@@ -172,21 +172,28 @@ void Reporter::emit_switch_denied(Millis now, const Session& session, Detail det
   context_.effects.emit(denied);
 }
 
-void Reporter::emit_switch(Millis now, const Session& session, const Path& old_path,
-                           bool single_active) {
+void Reporter::emit_switch(Millis now, const Session& session, const Path& old_path) {
   Event event = event_of(now, EventKind::kTransportSwitch, session);
   event.reason = Reason::kTransportSwitchOk;
   event.from_path = old_path;
   event.cause = to_string(session.binding.cause);
   context_.effects.emit(event);
+}
+
+void Reporter::emit_invariants(Millis now, const Session& session, const InvariantFindings& found) {
+  emit_invariant(now, session, Reason::kAuditInvariantOkSingleActive, "single_active",
+                 found.single_active);
+  emit_invariant(now, session, Reason::kAuditInvariantOkNoReset, "no_reset", found.no_reset);
+}
+
+void Reporter::emit_invariant(Millis now, const Session& session, Reason holds, const char* check,
+                              Detail broken) {
   Event audit = event_of(now, EventKind::kAuditEvent, session);
-  audit.reason = Reason::kAuditInvariantOkSingleActive;
-  audit.check = "single_active";
-  audit.result = single_active ? "ok" : "violated";
-  context_.effects.emit(audit);
-  audit.reason = Reason::kAuditInvariantOkNoReset;
-  audit.check = "no_reset";
-  audit.result = session.id != SessionId{} ? "ok" : "violated";
+  const bool ok = broken == Detail::kNone;
+  audit.reason = ok ? holds : Reason::kAuditInvariantViolated;
+  audit.detail = broken;
+  audit.check = check;
+  audit.result = ok ? "ok" : "violated";
   context_.effects.emit(audit);
 }
 

@@ -5,6 +5,7 @@
 #include "common/token_bucket.h"
 #include "control/session/context.h"
 #include "control/session/event.h"
+#include "control/session/invariants.h"
 
 namespace jvpn::session {
 
@@ -42,13 +43,15 @@ class Reporter {
   void emit_refused_request(Millis now, const Session& session, const Finding& finding,
                             const Path& from);
   void emit_switch_denied(Millis now, const Session& session, Detail detail, const Path& to);
-  /// What the specification asks for beside a switch: itself, and both invariants checked.
-  /// `single_active`: the session is its peer's only one, and has one binding that sends.
-  void emit_switch(Millis now, const Session& session, const Path& old_path, bool single_active);
+  void emit_switch(Millis now, const Session& session, const Path& old_path);
+  /// What the audits that go with a switch found.
+  void emit_invariants(Millis now, const Session& session, const InvariantFindings& found);
 
  private:
   void emit_reattach(Millis now, const Session& session, const Finding& finding, const Path& from,
                      const char* result);
+  void emit_invariant(Millis now, const Session& session, Reason holds, const char* check,
+                      Detail broken);
   Event event_of(Millis now, EventKind kind, const Session& session) const;
 
   Context& context_;

@@ -227,6 +227,7 @@ class Session {
   uint32_t rtt_us() const { return quality.path.rtt.rtt_us().value_or(0); }
 
   SessionId id;
+  SessionId bound_id;  ///< as it was when the session attached; by Lifecycle
   PeerId peer;
   Path path;  ///< of the active binding; the latest one while there is none
   Suite suite{};

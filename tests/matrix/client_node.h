@@ -64,6 +64,7 @@ class ClientNode final : public SilentHost {
   void install_tx(const TxInstall& install) override;
   void withdraw_tx(PeerId peer) override;
   Activity activity(PeerId) override { return data_path_->activity(); }
+  Published published(PeerId) override { return data_path_->published(); }
   RxProgress rx_progress(ReceiverIndex index) override { return data_path_->rx_progress(index); }
   void emit(const Event& event) override;
   wire::Timestamp timestamp() override { return timestamp_at(now_); }

@@ -1,5 +1,5 @@
 // Reasons that belong to no row of the matrix, each by what brings it about.
-#include "tests/matrix/rig.h"
+#include "tests/matrix/forger.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -41,6 +41,26 @@ TEST(Reasons, key_lifetime_exceeded) {
   EXPECT_EQ(rig.gateway().events().changes()[1], "ATTACHED>TERMINATED KEY_LIFETIME_EXCEEDED");
   ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
   EXPECT_TRUE(rig.serves()) << "over a new session";
+}
+
+/// A receive record isn't the one that was installed: the jump that finds it ends the session.
+TEST(Reasons, audit_invariant_violated) {
+  Rig rig;
+  rig.connect();
+  const Forger forger(rig);
+  const SessionTable& table = rig.gateway().sessions();
+  const RxRecord* spare = table.rx(forger.spare(1).value);
+  const_cast<RxRecord*>(spare)->first_lane = table.rx(forger.active().value)->first_lane;
+  EXPECT_FALSE(rig.jump(1));
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(
+      events.count(EventKind::kAuditEvent, Reason::kAuditInvariantViolated, Detail::kStaleRecord),
+      1U);
+  EXPECT_EQ(
+      events.count(EventKind::kStateChange, Reason::kFatalProtocolError, Detail::kStaleRecord), 1U);
+  EXPECT_EQ(events.count(Reason::kAuditInvariantOkSingleActive), 0U);
+  ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000})) << "anew";
+  EXPECT_TRUE(rig.serves());
 }
 
 /// Too little is delivered for the policy, though not so little as to be volatile.

@@ -89,6 +89,22 @@ TEST_F(PublisherTest, InstallsReceiveSide) {
   EXPECT_EQ(table_->rx(kIndex.value), nullptr);
 }
 
+/// What an audit is told is what stands in the table, whoever put it there.
+TEST_F(PublisherTest, TellsWhatWorkersFind) {
+  publisher_->install_rx(rx());
+  publisher_->install_tx(tx(), &hop_);
+  const TxRecord* const ours = table_->tx(kPeer);
+  EXPECT_EQ(publisher_->seen(kPeer).tx, ours);
+  ASSERT_EQ(publisher_->seen(kPeer).rx.size(), 1U);
+  const TxRecord planted = *ours;
+  table_->store_tx(kPeer, &planted);
+  EXPECT_EQ(publisher_->seen(kPeer).tx, &planted);
+  table_->store_tx(kPeer, ours);
+  const RxRecord* const installed = table_->store_rx(kIndex, nullptr);
+  EXPECT_TRUE(publisher_->seen(kPeer).rx.empty());
+  table_->store_rx(kIndex, installed);
+}
+
 TEST_F(PublisherTest, RefusesImpossibleInstalls) {
   publisher_->install_rx(rx(kIndex, 0));
   publisher_->install_rx(rx(kIndex, kMaxLanes + 1));

@@ -43,6 +43,32 @@ TEST_F(LifecyclePart, TheEndIsToldRememberedAndLeavesNothing) {
   EXPECT_EQ(count<RxRetire>(), 1U);
 }
 
+/// Another session's id stands in the record: events and store go on to know the one that was
+/// confirmed, which ends.
+TEST_F(LifecyclePart, AChangedIdentityIsFoundAndEndsTheSession) {
+  Session& session = attached(true);
+  const SessionId confirmed = session.id;
+  const KeyGeneration& keys = *session.current;
+  environment.seen.tx = {session.binding_version(), keys.remote, LaneId{0}, session.path};
+  environment.seen.rx = {{keys.local, LaneId{0}, 1}};
+  lifecycle.report_switch(now, session, test::path_over(2));
+  lifecycle.audit_switches();
+  EXPECT_EQ(reasons(),
+            (std::vector{Reason::kTransportSwitchOk, Reason::kAuditInvariantOkSingleActive,
+                         Reason::kAuditInvariantOkNoReset}));
+  effects.clear();
+  session.id.bytes[0] ^= 1;
+  lifecycle.report_switch(now, session, test::path_over(2));
+  lifecycle.audit_switches();
+  EXPECT_EQ(reasons(),
+            (std::vector{Reason::kTransportSwitchOk, Reason::kAuditInvariantOkSingleActive,
+                         Reason::kAuditInvariantViolated, Reason::kFatalProtocolError}));
+  EXPECT_EQ(latest<Event>().detail, Detail::kIdentityChanged);
+  EXPECT_EQ(latest<Event>().session, confirmed);
+  EXPECT_EQ(table.peer(kPeer).session, nullptr);
+  EXPECT_TRUE(table.remembers(confirmed));
+}
+
 TEST_F(LifecyclePart, AFactIsNotedWithoutARow) {
   Session& session = attached(false);
   lifecycle.note(now, session, {.trigger = Trigger::kHeard, .time = now + Millis{5}});

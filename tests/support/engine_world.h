@@ -144,6 +144,19 @@ class Node : public SessionHost {
     if (records()) recording->progresses.push_back(progress_[index.value]);
     return progress_[index.value];
   }
+  Published published(PeerId peer) override {
+    Published answer;
+    if (const auto at = tx.find(peer.value); at != tx.end()) {
+      const TxInstall& install = at->second;
+      answer.tx = {install.binding_version, install.peer_index, install.first_lane, install.path};
+    }
+    for (const auto& [index, install] : rx) {
+      if (install.peer == peer)
+        answer.rx.push_back({install.index, install.first_lane, install.lanes});
+    }
+    if (plant) plant(answer);
+    return answer;
+  }
   uint16_t inner_mtu(const Path&) override { return 1400; }
   void configured(PeerId, const wire::ResponsePayload& answer) { answers.push_back(answer); }
   void emit(const Event& event) {
@@ -231,8 +244,9 @@ class Node : public SessionHost {
   std::unique_ptr<SessionEngine> engine;
   Recording* recording = nullptr;
   std::function<void(size_t, const char*, std::string_view)> on_word;
-  bool asked_by_engine = true;  ///< and not by a test that looks at sessions
-  uint64_t told = 0;            ///< inputs of the engine
+  bool asked_by_engine = true;            ///< and not by a test that looks at sessions
+  uint64_t told = 0;                      ///< inputs of the engine
+  std::function<void(Published&)> plant;  ///< the data path isn't as it was told to be
   std::map<uint32_t, RxInstall> rx;
   std::map<uint32_t, TxInstall> tx;
   std::vector<Event> events;

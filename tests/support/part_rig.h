@@ -21,6 +21,7 @@ class PlainEnvironment : public Environment {
  public:
   Activity activity(PeerId) override { return traffic; }
   RxProgress rx_progress(ReceiverIndex index) override { return progress[index.value]; }
+  Published published(PeerId) override { return seen; }
   uint16_t inner_mtu(const Path&) override { return mtu; }
   void random(std::span<uint8_t> bytes) override {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(++drawn_);
@@ -29,6 +30,7 @@ class PlainEnvironment : public Environment {
 
   uint16_t mtu = 1'400;
   Activity traffic;
+  Published seen;
   std::map<uint32_t, RxProgress> progress;
   wire::Timestamp stamp{0x40};
 
@@ -68,6 +70,7 @@ class PartRig : public testing::Test {
     peer.session = std::make_unique<Session>(kPeer, path_over(1), Suite::kAes128Gcm, record);
     Session& session = *peer.session;
     session.id.bytes.fill(0x5e);
+    session.bound_id = session.id;
     session.confirmed = true;
     if (initiates) {
       session.initiator = std::make_unique<InitiatorSide>();

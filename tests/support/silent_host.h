@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
+#include <variant>
+#include <vector>
 
 #include "control/engine/engine.h"
 #include "tests/support/random.h"
@@ -14,7 +17,10 @@ class SilentHost : public session::SessionHost {
  public:
   explicit SilentHost(uint64_t seed = 1) : random_(seed) {}
 
-  void apply(const session::Effects& effects) final { effects.carry_out(*this); }
+  void apply(const session::Effects& effects) final {
+    for (const session::Effect& each : effects.list()) note(each);
+    effects.carry_out(*this);
+  }
 
   virtual void send(const Path&, std::span<const uint8_t>) {}
   virtual void install_rx(const session::RxInstall&) {}
@@ -23,6 +29,7 @@ class SilentHost : public session::SessionHost {
   virtual void withdraw_tx(PeerId) {}
   session::Activity activity(PeerId) override { return {}; }
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
+  session::Published published(PeerId peer) override { return published_[peer.value]; }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
   virtual void configured(PeerId, const wire::ResponsePayload&) {}
   virtual void emit(const session::Event&) {}
@@ -30,7 +37,26 @@ class SilentHost : public session::SessionHost {
   wire::Timestamp timestamp() override { return {}; }
 
  private:
+  /// What a data path would have.
+  void note(const session::Effect& effect) {
+    if (const auto* rx = std::get_if<session::RxInstall>(&effect)) {
+      published_[rx->peer.value].rx.push_back({rx->index, rx->first_lane, rx->lanes});
+      owner_[rx->index.value] = rx->peer.value;
+    } else if (const auto* gone = std::get_if<session::RxRetire>(&effect)) {
+      std::erase_if(published_[owner_[gone->index.value]].rx,
+                    [&](const session::PublishedRx& each) { return each.index == gone->index; });
+      owner_.erase(gone->index.value);
+    } else if (const auto* tx = std::get_if<session::TxInstall>(&effect)) {
+      published_[tx->peer.value].tx = {tx->binding_version, tx->peer_index, tx->first_lane,
+                                       tx->path};
+    } else if (const auto* none = std::get_if<session::TxWithdraw>(&effect)) {
+      published_[none->peer.value].tx.reset();
+    }
+  }
+
   Random random_;
+  std::unordered_map<uint32_t, session::Published> published_;  ///< by peer
+  std::unordered_map<uint32_t, uint32_t> owner_;                ///< of an index
 };
 
 /// TAI64N by a clock that read 14 November 2023 at time 0.

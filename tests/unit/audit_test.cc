@@ -73,6 +73,75 @@ TEST(Audit, TwoGatewaysMayNotCarryOneSessionAtOnce) {
   EXPECT_EQ(audited({one.lines, after.lines}).verdict(), kOk);
 }
 
+/// DEGRADED goes on carrying, unless it comes out of a recovery.
+TEST(Audit, ADegradedSessionCarriesToo) {
+  Log other("gw2");
+  other.at(300).birth().at(400).terminate(State::kAttached, 2);
+  Log one;
+  one.birth()
+      .at(100)
+      .row(State::kAttached, State::kVolatile, Reason::kVolatilitySignal, 2)
+      .at(200)
+      .row(State::kVolatile, State::kDegraded, Reason::kEnterDegradedMode, 3)
+      .limit()
+      .at(900)
+      .terminate(State::kDegraded, 4);
+  EXPECT_EQ(audited({one.lines, other.lines}).verdict(), kBroken);
+  Log dead;
+  dead.birth()
+      .at(100)
+      .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
+      .at(200)
+      .row(State::kRecovering, State::kDegraded, Reason::kRecoveryBoundsExceeded, 3)
+      .limit()
+      .timeline()
+      .at(900)
+      .terminate(State::kDegraded, 4);
+  const AuditReport report = audited({dead.lines, other.lines});
+  EXPECT_EQ(report.verdict(), kOk) << text_of(report);
+}
+
+/// Each switch leaves the path that the session was bound to.
+TEST(Audit, SwitchesFollowOneAnother) {
+  const auto path = [](const char* remote) {
+    return Path{0, *Endpoint::parse("192.0.2.1:51900"), *Endpoint::parse(remote)};
+  };
+  const Path paths[] = {path("192.0.2.2:1"), path("192.0.2.2:2"), path("192.0.2.2:3")};
+  for (const bool sound : {true, false}) {
+    Log log;
+    Event born;
+    born.kind = EventKind::kStateChange;
+    born.from = State::kBirth;
+    born.to = State::kAttached;
+    born.reason = Reason::kHandshakeOk;
+    born.state_version = StateVersion{1};
+    born.to_path = paths[0];
+    log.add(born);
+    for (size_t jump = 0; jump < 2; ++jump) {
+      log.at(1'000 * (jump + 1))
+          .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2 * jump + 2)
+          .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 2 * jump + 3)
+          .timeline();
+      Event moved;
+      moved.kind = EventKind::kTransportSwitch;
+      moved.reason = Reason::kTransportSwitchOk;
+      moved.from_path = paths[sound ? jump : 0];
+      moved.to_path = paths[jump + 1];
+      log.add(moved)
+          .audit(Reason::kAuditInvariantOkSingleActive)
+          .audit(Reason::kAuditInvariantOkNoReset);
+    }
+    const AuditReport report = audited({log.lines});
+    EXPECT_EQ(report.verdict(), sound ? kOk : kBroken) << text_of(report);
+    if (!sound) {
+      EXPECT_NE(text_of(report).find("a switch from 192.0.2.1:51900>192.0.2.2:1, but the session "
+                                     "was bound to 192.0.2.1:51900>192.0.2.2:2"),
+                std::string::npos)
+          << text_of(report);
+    }
+  }
+}
+
 TEST(Audit, ANodeThatEndedWithoutAWordIsNoOwner) {
   Log one;
   one.birth().at(100).session(2).birth();

@@ -52,6 +52,7 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_RECOVERY_TIMELINE", ReasonKind::kAudit},
     {"AUDIT_TRANSITION_REFUSED", ReasonKind::kAudit},
     {"EVENTS_LOST", ReasonKind::kAudit},
+    {"AUDIT_INVARIANT_VIOLATED", ReasonKind::kAudit},
     {"CONFIG_LOADED", ReasonKind::kConfig},
     {"CONFIG_REFUSED", ReasonKind::kConfig},
 };

@@ -40,8 +40,10 @@ bool refuses_for_a_limit(const EventRecord& event) {
           event.detail == to_string(Detail::kSwitchRate));
 }
 
-bool carries(session::State state) {
-  return state == session::State::kAttached || state == session::State::kVolatile;
+/// DEGRADED goes on with what the session had; out of RECOVERING that may be nothing.
+bool carries(session::State state, bool before) {
+  return state == session::State::kAttached || state == session::State::kVolatile ||
+         (state == session::State::kDegraded && before);
 }
 
 }  // namespace
@@ -87,6 +89,7 @@ void SessionReplay::take_row(Track& track, const EventRecord& event) {
       event.end == session::SessionEnd::kResponder && track.denied_at != event.boot_ms &&
       !track.uncertain)
     broken(event, "no TRANSPORT_SWITCH_DENIED before it");
+  if (event.from == session::State::kBirth) track.bound = event.path;
   track.known = true;
   track.uncertain = false;
   track.row = event;
@@ -136,6 +139,10 @@ void SessionReplay::take_switch(Track& track, const EventRecord& event) {
   if (event.reason != Reason::kTransportSwitchOk) return;
   if ((track.owed & kSwitch) == 0 && track.known && !track.uncertain)
     broken(event, "a switch without a transition from RECOVERING to ATTACHED");
+  if (!track.bound.empty() && event.from_path != track.bound)
+    broken(event, fmt::format("a switch from {}, but the session was bound to {}",
+                              event.from_path.empty() ? "nowhere" : event.from_path, track.bound));
+  track.bound = event.path;
   track.owed &= static_cast<Owed>(~kSwitch);
 }
 
@@ -144,8 +151,10 @@ void SessionReplay::take_audit(Track& track, const EventRecord& event) {
     broken(event, fmt::format("an invariant is violated: {}",
                               event.check.empty() ? event.reason_text : event.check));
   Owed paid = 0;
+  const bool failed = event.reason == Reason::kAuditInvariantViolated;
   if (event.reason == Reason::kAuditInvariantOkSingleActive) paid = kSingleActive;
   if (event.reason == Reason::kAuditInvariantOkNoReset) paid = kNoReset;
+  if (failed) paid = event.check == "no_reset" ? kNoReset : kSingleActive;
   if (event.reason == Reason::kAuditPolicyLimitTriggered) paid = kLimit;
   if (event.reason == Reason::kAuditRecoveryTimeline) paid = kTimeline;
   track.owed &= static_cast<Owed>(~paid);
@@ -182,7 +191,8 @@ void SessionReplay::settle(Track& track, bool at_end) {
 }
 
 void SessionReplay::follow_activity(Track& track, const EventRecord& event) {
-  if (event.end != session::SessionEnd::kResponder || carries(*event.to) == track.active) return;
+  const bool carries_on = carries(*event.to, track.active);
+  if (event.end != session::SessionEnd::kResponder || carries_on == track.active) return;
   if (track.active) return end_activity(track, event.session, event.ts_ms);
   track.active = true;
   track.span = {event.node, event.ts_ms, 0, event.place};
@@ -209,6 +219,7 @@ void SessionReplay::note_gap() {
   for (auto& [session, track] : tracks_) {
     track.uncertain = true;
     track.owed = 0;
+    track.bound.clear();
   }
 }
 

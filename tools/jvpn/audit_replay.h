@@ -52,6 +52,7 @@ class SessionReplay {
     EventRecord owing;                ///< the event that owes
     uint64_t denied_at = UINT64_MAX;  ///< boot_ms of the latest TRANSPORT_SWITCH_DENIED
     uint64_t heard_ms = 0;
+    std::string bound;  ///< the path that carries it; empty: not known
     bool active = false;
     ActiveSpan span;  ///< while active
   };

@@ -88,6 +88,10 @@ session::RxProgress ClientHost::rx_progress(ReceiverIndex index) {
   return parts_.data_path.rx_progress(index);
 }
 
+session::Published ClientHost::published(PeerId) {
+  return parts_.data_path.published();
+}
+
 uint16_t ClientHost::inner_mtu(const Path& path) {
   return inner_mtu_of(path);
 }

@@ -44,6 +44,7 @@ class ClientHost : public session::SessionHost {
   void withdraw_tx(PeerId peer);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
+  session::Published published(PeerId peer) override;
   uint16_t inner_mtu(const Path& path) override;
   void configured(PeerId peer, const wire::ResponsePayload& answer);
   void emit(const session::Event& event);

@@ -91,6 +91,7 @@ void DataPath::install_tx(const session::TxInstall& install) {
   first_lane_ = install.first_lane;
   lane_count_ = install.lanes;
   packets_per_lane_ = install.packets_per_lane;
+  binding_version_ = install.binding_version;
   peer_index_ = install.peer_index;
   inner_mtu_ = install.inner_mtu;
   path_ = install.path;
@@ -98,6 +99,17 @@ void DataPath::install_tx(const session::TxInstall& install) {
 
 void DataPath::withdraw_tx() {
   path_.reset();
+}
+
+session::Published DataPath::published() const {
+  session::Published published;
+  for (const auto& record : rx_) {
+    if (!record) continue;
+    const auto lanes = static_cast<uint16_t>(record->lanes.size());
+    published.rx.push_back({record->index, record->first_lane, lanes});
+  }
+  if (path_) published.tx = {binding_version_, peer_index_, first_lane_, *path_};
+  return published;
 }
 
 bool DataPath::allowed(const IpAddress& address, IpAddress& last_allowed) const {

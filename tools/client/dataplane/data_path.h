@@ -55,6 +55,9 @@ class DataPath {
   const session::Activity& activity() const { return activity_; }
   session::RxProgress rx_progress(ReceiverIndex index) const;
 
+  /// The tables as they are, read back.
+  session::Published published() const;
+
   /// Where sealed packets go; nullopt without an active binding.
   const std::optional<Path>& path() const { return path_; }
   /// Largest inner packet that the binding takes.
@@ -114,6 +117,7 @@ class DataPath {
   AeadKey tx_key_{};
   RawKey tx_raw_key_{};  ///< tells a new key from a revision of the same: only then lanes restart
   uint64_t tx_generation_ = 0;
+  BindingVersion binding_version_;
   ReceiverIndex peer_index_;
   std::vector<TxLane> tx_lanes_;  ///< all lanes used under this key, the retired ones too
   LaneId first_lane_;
