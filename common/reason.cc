@@ -53,6 +53,7 @@ constexpr std::array kReasonTexts = {
     ReasonText{Reason::kPolicyDeny, "POLICY_DENY",
                "a genuine request that the policy doesn't allow now"},
     ReasonText{Reason::kRateLimited, "RATE_LIMITED", "too many requests for this session"},
+    ReasonText{Reason::kReattachTimeout, "REATTACH_TIMEOUT", "nobody answered on the new path"},
 
     ReasonText{Reason::kSecReplayAttempt, "SEC_REPLAY_ATTEMPT", "someone repeats old messages"},
     ReasonText{Reason::kSecSessionFixationAttempt, "SEC_SESSION_FIXATION_ATTEMPT",
@@ -80,6 +81,8 @@ constexpr std::array kReasonTexts = {
     ReasonText{Reason::kConfigLoaded, "CONFIG_LOADED", "a valid policy took effect"},
     ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",
                "the policy was invalid: the one before goes on, new sessions are denied"},
+
+    ReasonText{Reason::kKeysRenewed, "KEYS_RENEWED", "new keys took over, the path is the same"},
 };
 
 constexpr std::array kDetailTexts = {
@@ -156,7 +159,8 @@ ReasonKind kind_of(Reason reason) {
   if (reason < Reason::kSecReplayAttempt) return ReasonKind::kReattachOutcome;
   if (reason < Reason::kAuditInvariantOkSingleActive) return ReasonKind::kSecurity;
   if (reason < Reason::kConfigLoaded) return ReasonKind::kAudit;
-  return ReasonKind::kConfig;
+  if (reason < Reason::kKeysRenewed) return ReasonKind::kConfig;
+  return ReasonKind::kKeys;
 }
 
 const char* meaning(Reason reason) {

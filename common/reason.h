@@ -42,6 +42,7 @@ enum class Reason : uint16_t {
   kSessionExpired = 70,
   kPolicyDeny = 71,
   kRateLimited = 72,
+  kReattachTimeout = 73,  ///< added: the initiator's; nobody answered over that path
 
   // security events
   kSecReplayAttempt = 128,
@@ -61,6 +62,9 @@ enum class Reason : uint16_t {
   // configuration, added
   kConfigLoaded = 256,
   kConfigRefused = 257,
+
+  // keys, added
+  kKeysRenewed = 320,
 };
 
 struct ReasonText {
@@ -71,7 +75,14 @@ struct ReasonText {
 /// Every reason, by number.
 std::span<const ReasonText> all_reasons();
 
-enum class ReasonKind : uint8_t { kStateTransition, kReattachOutcome, kSecurity, kAudit, kConfig };
+enum class ReasonKind : uint8_t {
+  kStateTransition,
+  kReattachOutcome,
+  kSecurity,
+  kAudit,
+  kConfig,
+  kKeys
+};
 
 /// `HANDSHAKE_OK`; `NONE` for kNone, `UNKNOWN` for a number that is no reason.
 const char* to_string(Reason reason);
@@ -95,7 +106,7 @@ enum class Detail : uint16_t {
   kShutdown = 5,        ///< this program ends
   kTakenOver = 6,       ///< the peer told that another holder of our key replaced us
 
-  // HANDSHAKE_FAIL, SEC_ABUSE_CONTROL_PLANE
+  // HANDSHAKE_FAIL; kNotConfirmed: SEC_ABUSE_CONTROL_PLANE
   kAuthentication = 16,
   kPolicyRefused = 17,
   kTimeout = 18,

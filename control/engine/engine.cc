@@ -115,6 +115,14 @@ void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
   impl_->leave(peer);
 }
 
+void SessionEngine::deny_jump(Millis now, PeerId peer, const Path& path) {
+  if (!impl_->table.knows(peer)) return;
+  const Session* const session = impl_->table.peer(peer).session.get();
+  if (session == nullptr || !session->initiates()) return;
+  impl_->parts.jumper.deny(now, *session, path);
+  impl_->carry_out();
+}
+
 Millis SessionEngine::jump_begins(PeerId peer) const {
   const Session* const session =
       impl_->table.knows(peer) ? impl_->table.peer(peer).session.get() : nullptr;

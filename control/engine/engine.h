@@ -95,6 +95,8 @@ class SessionEngine {
   /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
   /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
   void jump(Millis now, PeerId peer, const Path& path);
+  /// Initiator: the program won't wait for jump_begins(); events tell which bound denied the jump.
+  void deny_jump(Millis now, PeerId peer, const Path& path);
   /// Initiator: when a planned jump that is asked for now would begin; kNever without a session.
   Millis jump_begins(PeerId peer) const;
   /// Initiator: a jump is wanted or under way.

@@ -14,6 +14,19 @@ void add_paths(nlohmann::ordered_json& line, const session::Event& event) {
   if (event.to_path) line["path"] = to_string(*event.to_path);
 }
 
+void add_fired(nlohmann::ordered_json& line, const session::Fired& fired) {
+  if (!fired) return;
+  constexpr double kMillion = 1e6;
+  line["limit"] = fired.limit;
+  if (fired.is_fraction) {
+    line["threshold"] = static_cast<double>(fired.threshold) / kMillion;
+    line["observed"] = static_cast<double>(fired.observed) / kMillion;
+  } else {
+    line["threshold"] = fired.threshold;
+    line["observed"] = fired.observed;
+  }
+}
+
 }  // namespace
 
 std::string to_json_line(const session::Event& event, uint64_t sequence, uint64_t realtime_ms,
@@ -37,6 +50,11 @@ std::string to_json_line(const session::Event& event, uint64_t sequence, uint64_
   if (event.cause != nullptr) line["cause"] = event.cause;
   if (event.duration_ms) line["duration_ms"] = *event.duration_ms;
   if (event.attempts) line["attempts"] = *event.attempts;
+  if (event.denied) line["denied"] = *event.denied;
+  if (event.lifetime_ms) line["lifetime_ms"] = *event.lifetime_ms;
+  if (event.switches) line["switches"] = *event.switches;
+  if (event.latency_ms) line["latency_ms"] = *event.latency_ms;
+  add_fired(line, event.fired);
   if (event.lost) line["lost"] = *event.lost;
   if (event.peer != session::kNoPeer) line["peer"] = event.peer.value;
   if (event.end != session::SessionEnd::kNone)

@@ -83,13 +83,18 @@ void Jumper::note_candidates(Millis now, Session& session) {
   lifecycle_.note(now, session, {.trigger = Trigger::kCandidates, .can_switch = can_switch});
 }
 
+SwitchKind Jumper::kind_of_next(const Session& session) {
+  if (!session.record().has_transport) return SwitchKind::kRecovery;
+  const std::optional<JumpWish>& wish = session.initiator->jumping.wish;
+  const bool rebind = wish && wish->cause == wire::ReattachCause::kRebind;
+  return rebind ? SwitchKind::kRebind : SwitchKind::kWished;
+}
+
 Millis Jumper::policy_allows(const Session& session) const {
   const SessionRecord& record = session.record();
   const Policy& policy = context_.policy_of(session);
   const JumpState& jumping = session.initiator->jumping;
-  const bool rebind = jumping.wish && jumping.wish->cause == wire::ReattachCause::kRebind;
-  const SwitchKind living = rebind ? SwitchKind::kRebind : SwitchKind::kWished;
-  const SwitchKind kind = record.has_transport ? living : SwitchKind::kRecovery;
+  const SwitchKind kind = kind_of_next(session);
   Millis start = std::max(jumping.pause, switch_rate_allows(record, policy, kind));
   if (record.state == State::kDegraded)
     start = std::max(start, record.entered + policy.switching.switch_cooldown);
@@ -126,24 +131,55 @@ bool Jumper::serve(Millis now, Session& session) {
     return true;
   }
   if (jumping.jump && now >= jumping.jump->gives_up) {
-    give_up(session);
+    give_up(now, session);
     if (!must_jump(session)) {
       jumping.wish.reset();
       return true;
     }
   }
   if (!jumping.jump) {
-    if (now < may_start(session)) return true;
+    if (now < may_start(session)) return hold_back(now, session);
     start(now, session);
   }
   return now < jumping.jump->next_send || send_request(now, session);
 }
 
+Finding Jumper::switch_allowed(Millis now, const Session& session) const {
+  return judge_switch(session.record(), kind_of_next(session), context_.policy_of(session), now);
+}
+
+/// A jump has to wait. A wish may, and that is told once; a session that recovers and has used up
+/// its switches goes where the policy says. False: it ended.
+bool Jumper::hold_back(Millis now, Session& session) {
+  const Finding bound = switch_allowed(now, session);
+  if (bound.ok()) return true;
+  lifecycle_.note_gate(session, bound.detail, false);
+  std::optional<JumpWish>& wish = session.initiator->jumping.wish;
+  if (session.state() == State::kRecovering && bound.detail == Detail::kSwitchRate) {
+    const Path to = candidates_.next_target(now, session);
+    reporter_.emit_switch_denied(now, session, bound.detail, to);
+    return lifecycle_.transition(now, session, {Trigger::kSwitchRateExceeded, bound.detail});
+  }
+  if (wish && !wish->held_back) {
+    wish->held_back = true;
+    reporter_.emit_limit(now, session, bound);
+  }
+  return true;
+}
+
+void Jumper::deny(Millis now, const Session& session, const Path& to) {
+  const Finding bound = switch_allowed(now, session);
+  if (bound.ok()) return;
+  reporter_.emit_switch_denied(now, session, bound.detail, to);
+  reporter_.emit_limit(now, session, bound);
+}
+
 /// Nobody answered over this candidate.
-void Jumper::give_up(Session& session) {
+void Jumper::give_up(Millis now, Session& session) {
   JumpState& jumping = session.initiator->jumping;
   const Path path = jumping.jump->path;
   jumping.jump.reset();
+  reporter_.emit_unanswered(now, session, path);
   if (session.binding.ahead) bindings_.withdraw_tx(session);
   if (!must_jump(session)) return;
   if (Candidate* const candidate = candidates_.at(session, path)) Candidates::note_loss(*candidate);
@@ -212,6 +248,7 @@ wire::ReattachRequest Jumper::make_request(Millis now, Session& session,
   request.retire_active = 1;
   request.cause = jumping.jump->cause;
   if (jumping.jump->first_nonce == 0) jumping.jump->first_nonce = request.nonce;
+  lifecycle_.note_attempt(now, session);
   return request;
 }
 
@@ -301,10 +338,13 @@ void Jumper::on_reject(Millis now, Session& session, const Arrival& at,
   }
   const Reason reason = reason_from_number(message.reason).value_or(Reason::kNone);
   const auto detail = static_cast<Detail>(message.detail);
-  reporter_.emit_rejected(now, session, {reason, detail}, *spare->path);
+  const Path to = *spare->path;
+  reporter_.emit_rejected(now, session, {reason, detail}, to);
   if (session.binding.ahead) bindings_.withdraw_tx(session);
   learn_from_reject(now, session, message, *spare);
   if (reason != Reason::kPolicyDeny) return;
+  lifecycle_.note_gate(session, detail, true);
+  reporter_.emit_switch_denied(now, session, detail, to);
   if (jumping.wish) {  // not now: whoever wanted it may ask again
     jumping.wish.reset();
     jumping.jump.reset();

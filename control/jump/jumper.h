@@ -41,6 +41,9 @@ class Jumper : public Part {
   /// The session shall jump, for a reason other than its transport's death.
   void wish(Millis now, Session& session, const JumpWish& wish);
 
+  /// Whoever asked for a jump won't wait for as long as the policy says: it is denied, and told.
+  void deny(Millis now, const Session& session, const Path& to);
+
   // Control messages.
 
   /// Both ends: the peer knows before we do that the bound path is gone.
@@ -57,7 +60,10 @@ class Jumper : public Part {
  private:
   Millis may_start(const Session& session) const;
   void note_candidates(Millis now, Session& session);
-  void give_up(Session& session);
+  static SwitchKind kind_of_next(const Session& session);
+  Finding switch_allowed(Millis now, const Session& session) const;
+  bool hold_back(Millis now, Session& session);
+  void give_up(Millis now, Session& session);
   void start(Millis now, Session& session);
   bool send_request(Millis now, Session& session);
   wire::ReattachRequest make_request(Millis now, Session& session, const SpareBinding& spare);

@@ -71,8 +71,8 @@ void PathValidator::on_path_response(Millis now, Session& session, const Arrival
     proven |= equal_constant_time(token_of(context_.mac, secret_, vouched), message.token);
   }
   if (!proven) {
-    return reporter_.emit_security(now, Reason::kSecAbuseControlPlane, Detail::kCandidateRefused,
-                                   session.peer, session.id, at.from);
+    return reporter_.emit_security(now, Reason::kAuthFail, Detail::kCandidateRefused, session.peer,
+                                   session.id, at.from);
   }
   ReattachMemory& memory = reattach_memory(now, context_, session);
   const Millis until = now + context_.policy_of(session).transport.candidate_validation_ttl;

@@ -30,6 +30,7 @@ bool QualityMonitor::serve(Millis now, Session& session) {
   if (found.verdict == QualityVerdict::kHealthy && !in_doubt(session)) return true;
   SessionEvent event{Trigger::kQuality, found.detail};
   event.verdict = found.verdict;
+  event.observed = found.observed;
   const bool recovers = session.state() == State::kRecovering;
   if (!recovers && !lifecycle_.transition(now, session, event)) return false;
   if (!session.initiates() && session.state() == State::kVolatile) {

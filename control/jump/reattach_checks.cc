@@ -22,10 +22,6 @@ constexpr uint64_t distance(uint64_t a, uint64_t b) {
   return a > b ? a - b : b - a;
 }
 
-uint32_t until(Millis then, Millis now) {
-  return static_cast<uint32_t>(std::min<uint64_t>((then - now).value, UINT32_MAX));
-}
-
 }  // namespace
 
 Finding judge_freshness(const wire::ReattachRequest& request, ReplayVerdict nonce,
@@ -54,21 +50,8 @@ Finding judge_policy(SwitchAsked asked, const SessionRecord& record, const Polic
   if (kind != SwitchKind::kRecovery && !asked.retires) {
     return {Reason::kPolicyDeny, Detail::kDualActive, "dual_active"};
   }
-  if (kind == SwitchKind::kWished && cooling_down(record, policy, now)) {
-    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown",
-            until(cooldown_ends(record, policy), now)};
-  }
-  if (record.state == State::kDegraded && !may_retry(record, policy, now)) {
-    return {Reason::kPolicyDeny, Detail::kCooldown, "cooldown",
-            until(record.entered + policy.switching.switch_cooldown, now)};
-  }
-  const Millis allowed = switch_rate_allows(record, policy, kind);
-  if (kind == SwitchKind::kRebind && now < allowed) {
-    return {Reason::kPolicyDeny, Detail::kCooldown, "rebind", until(allowed, now)};
-  }
-  if (now < allowed) {
-    return {Reason::kPolicyDeny, Detail::kSwitchRate, "switch_rate"};
-  }
+  const Finding bound = judge_switch(record, kind, policy, now);
+  if (!bound.ok()) return bound;
   const Millis window = record.entered + policy.switching.max_recovery_window;
   if (record.state == State::kRecovering && now >= window) {
     return {Reason::kPolicyDeny, Detail::kRecoveryWindow, "recovery_window"};

@@ -48,10 +48,14 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
     ++context_.counters.reattach_bunched;
     return;
   }
-  if (!finding.ok()) return refuse(now, session, at, message, finding);
+  if (!finding.ok()) {
+    lifecycle_.note_attempt(now, session);
+    return refuse(now, session, at, message, finding);
+  }
   const bool retries = session.state() == State::kDegraded &&
                        !has_living_transport(session.record(), context_.policy_of(session), now);
   if (retries && !lifecycle_.transition(now, session, {Trigger::kSwitchRequested})) return;
+  lifecycle_.note_attempt(now, session);
   if (!PathValidator::is_warm(now, session, at)) return challenge(now, session, at, message);
   const SpareBinding* const spare = at.generation.spares.at_index(at.index);
   JVPN_ASSERT(spare != nullptr, "the checks found the spare");
@@ -154,6 +158,7 @@ void ReattachResponder::refuse(Millis now, Session& session, const Arrival& at,
   reporter_.emit_refused_request(now, session, finding, at.from);
   send_reject(now, session, at, message.nonce, ReceiverIndex{message.receiver}, finding);
   if (finding.reason != Reason::kPolicyDeny) return;
+  lifecycle_.note_gate(session, finding.detail, true);
   if (finding.detail == Detail::kSwitchRate) {
     reporter_.emit_switch_denied(now, session, finding.detail, at.from);
     if (session.state() == State::kDegraded) return;
@@ -209,6 +214,7 @@ void ReattachResponder::on_response(Millis now, Session& session, const Arrival&
   if (finding.ok()) finding = check_room(session);
   if (!finding.ok()) {
     memory->outstanding.reset();
+    lifecycle_.note_gate(session, finding.detail, true);
     reporter_.emit_refused_request(now, session, finding, at.from);
     return send_reject(now, session, at, message.nonce, request.receiver, finding);
   }

@@ -56,7 +56,7 @@ std::optional<PeerId> Acceptor::on_initiation(Millis now, const Path& from,
                              context_.config.suites.end();
   if (verdict == MacVerdict::kBad || !suite_allowed) {
     const bool bad = verdict == MacVerdict::kBad;
-    refuse(now, from, Reason::kSecAbuseControlPlane,
+    refuse(now, from, Reason::kHandshakeFail,
            bad ? Detail::kAuthentication : Detail::kPolicyRefused);
     return std::nullopt;
   }
@@ -78,7 +78,7 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
   const auto id =
       initiation ? context_.table.peer_with(initiation->noise.remote_static()) : std::nullopt;
   if (!id) {
-    refuse(now, from, Reason::kSecAbuseControlPlane,
+    refuse(now, from, Reason::kHandshakeFail,
            initiation ? Detail::kUnknownKey : Detail::kAuthentication);
     return std::nullopt;
   }

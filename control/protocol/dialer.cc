@@ -19,8 +19,11 @@ constexpr Millis kUndisputed{60'000};      // a session that lasts so long begin
 
 }  // namespace
 
+/// What isn't authentic is a handshake that failed; what isn't well-formed is noise.
 void Dialer::refuse(Millis now, const Path& from, Detail detail, PeerId id) {
-  refuse_handshake(context_, reporter_, now, from, Reason::kSecAbuseControlPlane, detail, id);
+  const bool failed = detail == Detail::kAuthentication;
+  const Reason reason = failed ? Reason::kHandshakeFail : Reason::kSecAbuseControlPlane;
+  refuse_handshake(context_, reporter_, now, from, reason, detail, id);
 }
 
 void Dialer::dial(Millis now, PeerId id, const Path& path) {
@@ -130,7 +133,7 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
                                           std::optional<MacVerdict> known) {
   const std::optional<wire::Response> message = parse_response(datagram);
   if (!message || cookies_.check(from, datagram, known) == MacVerdict::kBad) {
-    refuse(now, from, Detail::kNone);
+    refuse(now, from, message ? Detail::kAuthentication : Detail::kNone);
     return std::nullopt;
   }
   std::optional<PeerId> id;

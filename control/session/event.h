@@ -8,6 +8,7 @@
 #include "common/path.h"
 #include "common/reason.h"
 #include "common/types.h"
+#include "control/session/fired.h"
 #include "control/session/state_machine.h"
 
 namespace jvpn::session {
@@ -50,9 +51,17 @@ struct Event {
   const char* check = nullptr;   ///< that failed, or that was made
   const char* result = nullptr;  ///< `accept`, `reject`; `ok`, `violated`, `refused`
   const char* cause = nullptr;   ///< TRANSPORT_SWITCH: why the initiator jumped
-  // AUDIT_RECOVERY_TIMELINE
+  Fired fired;                   ///< the bound that brought it about
+  // AUDIT_RECOVERY_TIMELINE; `detail` is what policy held the recovery back for, last
   std::optional<uint64_t> duration_ms;
+  /// Requests that were made (initiator) or came (responder); no fewer than the bound counts
   std::optional<uint64_t> attempts;
+  std::optional<uint64_t> denied;  ///< of those, by policy
+  // STATE_CHANGE to TERMINATED
+  std::optional<uint64_t> lifetime_ms;
+  std::optional<uint64_t> switches;
+  // TRANSPORT_SWITCH
+  std::optional<uint64_t> latency_ms;  ///< since the first request
   // EVENTS_LOST: how many before this line, its own number included
   std::optional<uint64_t> lost;
 };

@@ -1,5 +1,6 @@
 #include "control/session/lifecycle.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/assert.h"
@@ -19,7 +20,11 @@ bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& eve
   }
   session.last_reason = taken.reason;
   if (before.state == State::kBirth) session.bound_id = session.id;
-  reporter_.emit_rows(now, session, before, taken);
+  reporter_.emit_rows(now, session, before, event, taken);
+  const bool recovers =
+      std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::to) != taken.rows().end();
+  if (recovers && session.state() == State::kRecovering) session.recovery = {};
+  if (taken.rows().back().from == State::kRecovering) session.recovery.told = true;
   if (session.state() == State::kTerminated) {
     close(now, session, taken.detail, notify);
     return false;
@@ -33,6 +38,22 @@ void Lifecycle::note(Millis now, Session& session, const SessionEvent& fact) {
   const Step taken = step(session.record_, fact, context_.policy_of(session), now);
   JVPN_ASSERT(!taken.applied && !taken.refused, "a fact is noted, whatever it is");
   session.record_ = taken.record;
+}
+
+void Lifecycle::note_attempt(Millis now, Session& session) {
+  RecoveryLog& log = session.recovery;
+  // A planned jump that came to nothing isn't told of with the next one.
+  const Millis forgotten = log.latest + context_.policy_of(session).switching.recovery_attempt;
+  const bool over = log.attempts != 0 && session.state() != State::kRecovering && now >= forgotten;
+  if (log.told || over) log = {};
+  if (log.attempts++ == 0) log.began = now;
+  log.latest = now;
+}
+
+void Lifecycle::note_gate(Session& session, Detail gate, bool denied) {
+  if (session.recovery.told) session.recovery = {};
+  session.recovery.gate = gate;
+  if (denied) ++session.recovery.denied;
 }
 
 void Lifecycle::end_by_violation(Millis now, Session& session) {

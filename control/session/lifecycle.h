@@ -36,6 +36,10 @@ class Lifecycle {
   void supersede(Millis now, PeerState& peer, NotifyPeer notify);
   /// Ends whatever there is with a peer.
   void end_all(Millis now, PeerState& peer, Detail detail);
+  /// A request for a jump was made or came; counted until the jump or the recovery ends.
+  void note_attempt(Millis now, Session& session);
+  /// Policy holds it back, or denied a request.
+  void note_gate(Session& session, Detail gate, bool denied);
   /// Somebody else owns it: it is forgotten without a transition, and only the owner ends it.
   void forget(Millis now, Session& session);
 

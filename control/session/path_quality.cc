@@ -6,10 +6,6 @@
 namespace jvpn::session {
 namespace {
 
-Ppm ppm(double fraction) {
-  return static_cast<Ppm>(std::lround(std::clamp(fraction, 0.0, 1.0) * kWhole));
-}
-
 bool over(const std::optional<uint32_t>& measured_us, const std::optional<Millis>& threshold) {
   return measured_us && threshold && *measured_us > threshold->value * 1'000;
 }
@@ -66,15 +62,16 @@ Ppm PathQuality::worst_loss(const Policy& policy, Millis now) const {
 QualityFinding assess(const PathQuality& quality, const Policy& policy, Millis now) {
   const auto& bounds = policy.volatility;
   const Ppm loss = quality.worst_loss(policy, now);
-  if (loss > ppm(bounds.loss_volatile_threshold)) return {QualityVerdict::kVolatile, Detail::kLoss};
+  if (loss > ppm(bounds.loss_volatile_threshold))
+    return {QualityVerdict::kVolatile, Detail::kLoss, loss};
   if (over(quality.rtt.rtt_us(), bounds.latency_volatile)) {
-    return {QualityVerdict::kVolatile, Detail::kLatency};
+    return {QualityVerdict::kVolatile, Detail::kLatency, *quality.rtt.rtt_us()};
   }
   if (over(quality.rtt.jitter_us(), bounds.jitter_volatile)) {
-    return {QualityVerdict::kVolatile, Detail::kJitter};
+    return {QualityVerdict::kVolatile, Detail::kJitter, *quality.rtt.jitter_us()};
   }
   const bool too_little = bounds.quality_floor && kWhole - loss < ppm(*bounds.quality_floor);
-  if (too_little) return {QualityVerdict::kUnderFloor, Detail::kLoss};
+  if (too_little) return {QualityVerdict::kUnderFloor, Detail::kLoss, loss};
   return {};
 }
 

@@ -3,7 +3,9 @@
 // probes. Values; no clock, no I/O. Control thread only.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +20,10 @@ namespace jvpn::session {
 /// A fraction in millionths, so that equal inputs give equal decisions everywhere.
 using Ppm = uint32_t;
 inline constexpr Ppm kWhole = 1'000'000;
+/// Millionths of a fraction, rounded.
+inline Ppm ppm(double fraction) {
+  return static_cast<Ppm>(std::lround(std::clamp(fraction, 0.0, 1.0) * kWhole));
+}
 
 /// Data packets on one receiver index: those that the peer has sent, by the highest counter of each
 /// lane, and those of them that came, authentic and fresh.
@@ -85,6 +91,7 @@ struct PathQuality {
 struct QualityFinding {
   QualityVerdict verdict = QualityVerdict::kHealthy;
   Detail detail = Detail::kNone;
+  uint64_t observed = 0;  ///< loss in millionths, or microseconds
 };
 /// Thresholds first, then the floor. Silence is the state machine's own affair.
 QualityFinding assess(const PathQuality& quality, const Policy& policy, Millis now);

@@ -74,7 +74,9 @@ void Reporter::emit_refused_trigger(Millis now, const Session& session,
 }
 
 void Reporter::emit_rows(Millis now, const Session& session, const SessionRecord& before,
-                         const Step& taken) {
+                         const SessionEvent& event, const Step& taken) {
+  const Policy& policy = context_.policy_of(session);
+  Fired fired;
   for (const AppliedRow& row : taken.rows()) {
     Event change = event_of(now, EventKind::kStateChange, session);
     change.reason = row.reason;
@@ -82,21 +84,35 @@ void Reporter::emit_rows(Millis now, const Session& session, const SessionRecord
     change.from = row.from;
     change.to = row.to;
     change.state_version = row.version;
+    change.fired = fired = fired_by(before, row, event, policy, now);
+    if (row.to == State::kTerminated) {
+      change.lifetime_ms = (now - before.born).value;
+      change.switches = session.binding.switches;
+    }
     context_.effects.emit(change);
   }
-  Event audit = event_of(now, EventKind::kAuditEvent, session);
   if (is_limit(taken.reason) || taken.detail == Detail::kSwitchRate) {
+    Event audit = event_of(now, EventKind::kAuditEvent, session);
     audit.reason = Reason::kAuditPolicyLimitTriggered;
     audit.check = to_string(taken.reason);
+    audit.fired = fired;
     context_.effects.emit(audit);
   }
   const auto left = std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::from);
-  if (left == taken.rows().end()) return;
+  if (left != taken.rows().end()) emit_timeline(now, session, before);
+}
+
+void Reporter::emit_timeline(Millis now, const Session& session, const SessionRecord& before) {
+  const RecoveryLog& log = session.recovery;
+  Event audit = event_of(now, EventKind::kAuditEvent, session);
   audit.reason = Reason::kAuditRecoveryTimeline;
-  audit.check = nullptr;
+  audit.detail = log.gate;
   const bool planned = before.state != State::kRecovering;  // in and out in one step
-  audit.duration_ms = planned ? 0 : (now - before.entered).value;
-  audit.attempts = recovery_attempts(before, context_.policy_of(session), now);
+  const Millis began = planned ? (log.attempts == 0 ? now : log.began) : before.entered;
+  audit.duration_ms = (now - began).value;
+  const Policy& policy = context_.policy_of(session);
+  audit.attempts = std::max<uint64_t>(log.attempts, recovery_attempts(before, policy, now));
+  audit.denied = log.denied;
   context_.effects.emit(audit);
 }
 
@@ -117,7 +133,7 @@ void Reporter::emit_security(Millis now, Reason reason, Detail detail, PeerId pe
 
 void Reporter::emit_rekeyed(Millis now, const Session& session) {
   Event event = event_of(now, EventKind::kKeyEvent, session);
-  event.reason = Reason::kHandshakeOk;
+  event.reason = Reason::kKeysRenewed;
   event.detail = Detail::kRekeyed;
   context_.effects.emit(event);
 }
@@ -154,12 +170,20 @@ void Reporter::emit_refused_request(Millis now, const Session& session, const Fi
       finding.reason == Reason::kPolicyDeny || finding.reason == Reason::kOwnershipConflict;
   if (!bounded && !sampled_.take(now)) return;
   emit_rejected(now, session, finding, from);
-  if (finding.detail != Detail::kCooldown && finding.detail != Detail::kSwitchRate) return;
+  if (finding.fired) emit_limit(now, session, finding);
+}
+
+void Reporter::emit_limit(Millis now, const Session& session, const Finding& finding) {
   Event audit = event_of(now, EventKind::kAuditEvent, session);
   audit.reason = Reason::kAuditPolicyLimitTriggered;
   audit.detail = finding.detail;
   audit.check = finding.check;
+  audit.fired = finding.fired;
   context_.effects.emit(audit);
+}
+
+void Reporter::emit_unanswered(Millis now, const Session& session, const Path& to) {
+  emit_reattach(now, session, {Reason::kReattachTimeout, Detail::kNone}, to, "timeout");
 }
 
 void Reporter::emit_switch_denied(Millis now, const Session& session, Detail detail,
@@ -177,6 +201,7 @@ void Reporter::emit_switch(Millis now, const Session& session, const Path& old_p
   event.reason = Reason::kTransportSwitchOk;
   event.from_path = old_path;
   event.cause = to_string(session.binding.cause);
+  if (session.recovery.attempts != 0) event.latency_ms = (now - session.recovery.began).value;
   context_.effects.emit(event);
 }
 

@@ -5,19 +5,10 @@
 #include "common/token_bucket.h"
 #include "control/session/context.h"
 #include "control/session/event.h"
+#include "control/session/finding.h"
 #include "control/session/invariants.h"
 
 namespace jvpn::session {
-
-/// What a check of a reattach request found: the outcome's reason code, and the check's name when
-/// it failed.
-struct Finding {
-  Reason reason = Reason::kReattachAccept;
-  Detail detail = Detail::kNone;
-  const char* check = nullptr;
-  uint32_t retry_after_ms = 0;  ///< when it may be worth to ask again; 0: not known
-  bool ok() const { return reason == Reason::kReattachAccept; }
-};
 
 class Reporter {
  public:
@@ -30,7 +21,7 @@ class Reporter {
   void emit_refused_trigger(Millis now, const Session& session, const SessionEvent& refused);
   /// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
   void emit_rows(Millis now, const Session& session, const SessionRecord& before,
-                 const Step& taken);
+                 const SessionEvent& event, const Step& taken);
   /// Sampled: an attacker decides how often it could be said.
   void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
                      const Path& from);
@@ -42,6 +33,10 @@ class Reporter {
   /// than they are sampled, and the policy's limit if one fired.
   void emit_refused_request(Millis now, const Session& session, const Finding& finding,
                             const Path& from);
+  /// Initiator: nobody answered its requests over that path.
+  void emit_unanswered(Millis now, const Session& session, const Path& to);
+  /// A bound of the policy took effect without a row.
+  void emit_limit(Millis now, const Session& session, const Finding& finding);
   void emit_switch_denied(Millis now, const Session& session, Detail detail, const Path& to);
   void emit_switch(Millis now, const Session& session, const Path& old_path);
   /// What the audits that go with a switch found.
@@ -50,6 +45,7 @@ class Reporter {
  private:
   void emit_reattach(Millis now, const Session& session, const Finding& finding, const Path& from,
                      const char* result);
+  void emit_timeline(Millis now, const Session& session, const SessionRecord& before);
   void emit_invariant(Millis now, const Session& session, Reason holds, const char* check,
                       Detail broken);
   Event event_of(Millis now, EventKind kind, const Session& session) const;

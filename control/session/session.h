@@ -62,6 +62,7 @@ struct Jump {
 struct JumpWish {
   Path path;
   wire::ReattachCause cause = wire::ReattachCause::kPlanned;
+  bool held_back = false;  ///< by policy, as was told
 };
 
 /// Written by jump::Jumper.
@@ -186,6 +187,16 @@ struct ResponderSide {
 
 // ---- What both ends have.
 
+/// What is told of a recovery or a planned jump when it ends. Written by Lifecycle.
+struct RecoveryLog {
+  Millis began;   ///< first request
+  Millis latest;  ///< latest request
+  uint32_t attempts = 0;
+  uint32_t denied = 0;
+  Detail gate = Detail::kNone;  ///< what policy held it back for, last
+  bool told = false;
+};
+
 /// Written by jump::QualityMonitor.
 struct QualityState {
   PathQuality path;            ///< the bound one
@@ -244,6 +255,7 @@ class Session {
   std::unique_ptr<KeyGeneration> next;      ///< responder: answered, not yet confirmed
 
   BindingState binding;
+  RecoveryLog recovery;
   QualityState quality;
   std::unique_ptr<InitiatorSide> initiator;
   std::unique_ptr<ResponderSide> responder;

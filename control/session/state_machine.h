@@ -60,6 +60,7 @@ struct SessionEvent {
   /// a told version must exceed the record's.
   BindingVersion binding_version{};
   QualityVerdict verdict = QualityVerdict::kHealthy;  ///< kQuality
+  uint64_t observed = 0;    ///< kQuality: what `detail` names, in millionths or microseconds
   bool planned = false;     ///< kReattachCommitted: it retires the active binding itself
   bool rebind = false;      ///< kReattachCommitted: the same path, from another source
   Millis time{};            ///< of a fact

@@ -91,7 +91,7 @@ TEST(PolicyBounds, session_ttl) {
   rig.run_for(ttl - Millis{1'000}, Millis{1'000});
   EXPECT_EQ(rig.at_gateway(), before);
   EXPECT_TRUE(rig.serves());
-  EXPECT_GT(rig.gateway().events().count(EventKind::kKeyEvent, Reason::kHandshakeOk), 200U);
+  EXPECT_GT(rig.gateway().events().count(EventKind::kKeyEvent, Reason::kKeysRenewed), 200U);
   ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id != before.id; }, Millis{1'000}));
   EXPECT_EQ(rig.gateway().events().changes()[1], "ATTACHED>TERMINATED TTL_SESSION_EXPIRED");
   EXPECT_EQ(

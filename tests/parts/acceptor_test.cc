@@ -68,6 +68,7 @@ TEST_F(AcceptorPart, AnswersThatAreNeverConfirmedAreToldWithTheirPeer) {
 TEST_F(AcceptorPart, AnInitiatorThatNobodyKnowsIsToldApart) {
   remote_secret.bytes().fill(77);
   hand_over(initiation(1));
+  EXPECT_EQ(latest<Event>().reason, Reason::kHandshakeFail);
   EXPECT_EQ(latest<Event>().detail, Detail::kUnknownKey);
 }
 

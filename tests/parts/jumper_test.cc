@@ -59,6 +59,19 @@ TEST_F(JumperPart, AWishWaitsForTheCooldown) {
   EXPECT_EQ(jumper.due(*peer.session), now + config.policy.switching.switch_cooldown);
 }
 
+TEST_F(JumperPart, ADeniedRequestIsADeniedSwitch) {
+  jumper.wish(now, session, {test::path_over(2), wire::ReattachCause::kPlanned});
+  wire::ReattachReject reject{};
+  reject.nonce = session.initiator->jumping.nonce;
+  reject.reason = static_cast<uint16_t>(Reason::kPolicyDeny);
+  reject.detail = static_cast<uint16_t>(Detail::kSwitchRate);
+  jumper.on_reject(now, session, on_spare(2), reject);
+  EXPECT_EQ(reasons(), (std::vector{Reason::kPolicyDeny, Reason::kTransportSwitchDenied}));
+  EXPECT_EQ(latest<Event>().to_path, test::path_over(2));
+  EXPECT_EQ(session.recovery.denied, 1U);
+  EXPECT_EQ(session.recovery.gate, Detail::kSwitchRate);
+}
+
 TEST_F(JumperPart, ARefusalTellsWhenToAskAgain) {
   jumper.path_lost(now, kPeer, test::path_over(1));
   wire::ReattachReject reject{};

@@ -44,7 +44,7 @@ TEST_F(PathValidatorPart, AWrongTokenProvesNothing) {
   reattach_memory(now, context, session);
   validator.on_path_response(now, session, at, {});
   EXPECT_FALSE(PathValidator::is_warm(now, session, at));
-  EXPECT_EQ(reasons(), std::vector{Reason::kSecAbuseControlPlane});
+  EXPECT_EQ(reasons(), std::vector{Reason::kAuthFail});
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ TEST_F(ReporterPart, AnEndedRecoveryOwesItsTimeline) {
   const SessionEvent commit{.trigger = Trigger::kReattachCommitted, .planned = true};
   const Step taken = step(before, commit, config.policy, now);
   ASSERT_TRUE(taken.applied);
-  reporter.emit_rows(now, session, before, taken);
+  reporter.emit_rows(now, session, before, commit, taken);
   EXPECT_EQ(reasons(), (std::vector{Reason::kTransportSwitchOk, Reason::kAuditRecoveryTimeline}));
   EXPECT_EQ(latest<Event>().duration_ms, 700U);
 }
@@ -34,10 +34,15 @@ TEST_F(ReporterPart, WhatAnAttackerCanProvokeIsSampled) {
 TEST_F(ReporterPart, ARefusalByALimitIsAlsoAudited) {
   Reporter reporter(context, now);
   const Session& session = attached(false);
-  reporter.emit_refused_request(now, session, {Reason::kPolicyDeny, Detail::kCooldown, "cooldown"},
-                                test::path_over(2));
+  reporter.emit_refused_request(
+      now, session,
+      {Reason::kPolicyDeny, Detail::kCooldown, "cooldown", 0, {"switch_cooldown_ms", 1'500, 400}},
+      test::path_over(2));
   EXPECT_EQ(reasons(), (std::vector{Reason::kPolicyDeny, Reason::kAuditPolicyLimitTriggered}));
   EXPECT_EQ(counters.reattach_refused, 1U);
+  EXPECT_STREQ(latest<Event>().fired.limit, "switch_cooldown_ms");
+  EXPECT_EQ(latest<Event>().fired.threshold, 1'500U);
+  EXPECT_EQ(latest<Event>().fired.observed, 400U);
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ constexpr Expected kSpecification[] = {
     {"SESSION_EXPIRED", ReasonKind::kReattachOutcome},
     {"POLICY_DENY", ReasonKind::kReattachOutcome},
     {"RATE_LIMITED", ReasonKind::kReattachOutcome},
+    {"REATTACH_TIMEOUT", ReasonKind::kReattachOutcome},
     {"SEC_REPLAY_ATTEMPT", ReasonKind::kSecurity},
     {"SEC_SESSION_FIXATION_ATTEMPT", ReasonKind::kSecurity},
     {"SEC_OWNERSHIP_ANOMALY", ReasonKind::kSecurity},
@@ -55,6 +56,7 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_INVARIANT_VIOLATED", ReasonKind::kAudit},
     {"CONFIG_LOADED", ReasonKind::kConfig},
     {"CONFIG_REFUSED", ReasonKind::kConfig},
+    {"KEYS_RENEWED", ReasonKind::kKeys},
 };
 
 TEST(Reason, EveryCodeOfTheSpecificationRoundTrips) {
@@ -96,7 +98,7 @@ TEST(Reason, RefusesOtherTextsAndNumbers) {
   for (const char* text : {"", "NONE", "UNKNOWN", "handshake_ok", "HANDSHAKE_OK ", "HANDSHAKE"}) {
     EXPECT_FALSE(parse_reason(text)) << text;
   }
-  for (const int number : {0, 18, 63, 73, 132, 255, 65535}) {
+  for (const int number : {0, 18, 63, 74, 132, 255, 65535}) {
     EXPECT_FALSE(reason_from_number(static_cast<uint16_t>(number))) << number;
   }
   EXPECT_STREQ(to_string(Reason::kNone), "NONE");

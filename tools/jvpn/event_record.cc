@@ -48,6 +48,16 @@ void append(std::string& text, const std::string& more) {
   text += more;
 }
 
+/// `max_flaps_per_min 6: 7`: the bound, and what was seen; empty when none took effect.
+std::string bound_in(const Json& line) {
+  const std::string limit = text_at(line, "limit");
+  const auto threshold = line.find("threshold");
+  const auto observed = line.find("observed");
+  const bool whole = !limit.empty() && threshold != line.end() && threshold->is_number() &&
+                     observed != line.end() && observed->is_number();
+  return whole ? limit + " " + threshold->dump() + ": " + observed->dump() : "";
+}
+
 /// What columns don't have.
 std::string describe(const Json& line, const EventRecord& event) {
   std::string about = event.detail;
@@ -58,6 +68,9 @@ std::string describe(const Json& line, const EventRecord& event) {
     append(about, "after " + human_span(*duration));
   if (const auto attempts = number_at(line, "attempts"))
     append(about, std::to_string(*attempts) + " attempts");
+  if (const auto denied = number_at(line, "denied"); denied && *denied != 0)
+    append(about, std::to_string(*denied) + " denied");
+  append(about, bound_in(line));
   if (event.lost != 0) append(about, std::to_string(event.lost) + " events");
   return about;
 }

@@ -84,6 +84,7 @@ nlohmann::json ClientAdmin::order_jump(const Path& from, const Path& to) {
   const Millis now = session::boottime_now();
   const Millis begins = parts_.engine.jump_begins(kGateway);
   if (begins > now + kLongestWait) {
+    parts_.engine.deny_jump(now, kGateway, to);
     const uint64_t seconds = (begins.value - now.value + 999) / 1'000;
     return {{"error", "jump: the policy allows the next switch in " + std::to_string(seconds) +
                           " s (switching.max_switches_per_min, switching.switch_cooldown_ms)"}};
