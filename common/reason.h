@@ -113,6 +113,7 @@ enum class Detail : uint16_t {
   kUnknownKey = 19,    ///< no peer has the initiator's public key
   kNotConfirmed = 20,  ///< answered again and again: the preshared keys differ, or answers get lost
   kNoRoom = 21,        ///< no memory or no receiver index was left; of POLICY_DENY, too
+  kThrottled = 22,     ///< more came than is admitted, or than control can take
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one

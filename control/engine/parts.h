@@ -26,7 +26,7 @@ struct Parts {
   Parts(Context& shared, const protocol::Identity& self, const MacKey& token_secret,
         jump::ReattachResponder::Decided decided, Millis now)
       : context(shared),
-        reporter(context, now),
+        reporter(context),
         bindings(context),
         channel(context),
         lifecycle(context, reporter, bindings, channel),

@@ -55,6 +55,8 @@ std::string to_json_line(const session::Event& event, uint64_t sequence, uint64_
   if (event.switches) line["switches"] = *event.switches;
   if (event.latency_ms) line["latency_ms"] = *event.latency_ms;
   add_fired(line, event.fired);
+  if (event.suppressed) line["suppressed"] = *event.suppressed;
+  if (event.count) line["count"] = *event.count;
   if (event.lost) line["lost"] = *event.lost;
   if (event.peer != session::kNoPeer) line["peer"] = event.peer.value;
   if (event.end != session::SessionEnd::kNone)

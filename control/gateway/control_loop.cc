@@ -173,6 +173,9 @@ bool ControlLoop::turn(Millis now) {
   for (const PeerId peer : host_.take_refused()) engine_->install_refused(now, peer);
   neighbors_.advance(now);
   macs_.poll(now, view_.counters);
+  drops_.poll(
+      now, engine_->policy().version, [this](Drop drop) { return count_drops(view_, drop); },
+      [this](const session::Event& event) { events_.add(event); });
   publish_cookies();
   reclaimer_->reclaim();
   merged_.poll(now, view_);

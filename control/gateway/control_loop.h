@@ -25,6 +25,7 @@
 #include "control/admin/profile_file.h"
 #include "control/admin/reload.h"
 #include "control/engine/engine.h"
+#include "control/events/drop_watch.h"
 #include "control/events/event_log.h"
 #include "control/gateway/arrivals.h"
 #include "control/gateway/dataplane_view.h"
@@ -114,6 +115,7 @@ class ControlLoop {
   MacWatch macs_;
   MergedWatch merged_;
   Arrivals arrivals_;
+  events::DropWatch drops_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::function<Result<admin::LoadedGateway>()> load_;
   admin::ReloadOutcome reloaded_;

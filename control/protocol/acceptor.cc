@@ -43,6 +43,11 @@ void Acceptor::refuse(Millis now, const Path& from, Reason reason, Detail detail
   refuse_handshake(context_, reporter_, now, from, reason, detail, id);
 }
 
+void Acceptor::throttle(Millis now, const Path& from, PeerId id) {
+  ++context_.counters.handshakes_throttled;
+  reporter_.emit_security(now, Reason::kSecAbuseControlPlane, Detail::kThrottled, id, {}, from);
+}
+
 std::optional<PeerId> Acceptor::on_initiation(Millis now, const Path& from,
                                               std::span<const uint8_t> datagram,
                                               std::optional<MacVerdict> known) {
@@ -66,7 +71,7 @@ std::optional<PeerId> Acceptor::on_initiation(Millis now, const Path& from,
     return std::nullopt;
   }
   if (verified_handshakes_.take(now)) return admit(now, from, *message);
-  ++context_.counters.handshakes_throttled;
+  throttle(now, from, kNoPeer);
   return std::nullopt;
 }
 

@@ -39,6 +39,7 @@ class Acceptor {
                                              const Session& session, ReceiverIndex index,
                                              const SpareSet& spares);
   void note_takeover(Millis now, PeerState& peer);
+  void throttle(Millis now, const Path& from, PeerId id);
   void refuse(Millis now, const Path& from, Reason reason, Detail detail, PeerId id = kNoPeer);
 
   Context& context_;

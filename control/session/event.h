@@ -62,6 +62,10 @@ struct Event {
   std::optional<uint64_t> switches;
   // TRANSPORT_SWITCH
   std::optional<uint64_t> latency_ms;  ///< since the first request
+  // What is sampled: how often the same was left out since it was last told
+  std::optional<uint64_t> suppressed;
+  // SECURITY_EVENT of the data path: packets since it was last told; `check` is their counter
+  std::optional<uint64_t> count;
   // EVENTS_LOST: how many before this line, its own number included
   std::optional<uint64_t> lost;
 };

@@ -32,11 +32,11 @@ Reason security_reason(Reason outcome) {
 
 }  // namespace
 
-Reporter::Reporter(Context& context, Millis now)
-    : context_(context), sampled_(context.config.policy.observability.security_events_per_s, now) {}
+Reporter::Reporter(Context& context)
+    : context_(context), budgets_(context.config.policy.observability.security_events_per_s) {}
 
 void Reporter::policy_changed(Millis now) {
-  sampled_ = TokenBucket(context_.config.policy.observability.security_events_per_s, now);
+  budgets_.set_rate(now, context_.config.policy.observability.security_events_per_s);
 }
 
 Event Reporter::event_of(Millis now, EventKind kind, const Session& session) const {
@@ -64,9 +64,9 @@ void Reporter::emit_config(Millis now, Reason reason) {
 void Reporter::emit_refused_trigger(Millis now, const Session& session,
                                     const SessionEvent& refused) {
   ++context_.counters.transitions_refused;
-  if (!sampled_.take(now)) return;
   Event event = event_of(now, EventKind::kAuditEvent, session);
   event.reason = Reason::kAuditTransitionRefused;
+  if (!within_budget(now, event)) return;
   event.detail = refused.detail;
   event.check = to_string(refused.trigger);
   event.result = to_string(session.state());
@@ -118,7 +118,6 @@ void Reporter::emit_timeline(Millis now, const Session& session, const SessionRe
 
 void Reporter::emit_security(Millis now, Reason reason, Detail detail, PeerId peer,
                              const SessionId& id, const Path& from) {
-  if (!sampled_.take(now)) return;
   Event event;
   event.kind = EventKind::kSecurityEvent;
   event.at = now;
@@ -128,7 +127,17 @@ void Reporter::emit_security(Millis now, Reason reason, Detail detail, PeerId pe
   event.reason = reason;
   event.detail = detail;
   event.to_path = from;
-  context_.effects.emit(event);
+  // Who owns a session is told whenever it is in doubt.
+  if (reason == Reason::kSecOwnershipAnomaly || within_budget(now, event))
+    context_.effects.emit(event);
+}
+
+/// Notes how many like it were left out before. False: this one is, too.
+bool Reporter::within_budget(Millis now, Event& event) {
+  const std::optional<uint64_t> suppressed = budgets_.take(now, event.kind, event.reason);
+  if (!suppressed) return false;
+  if (*suppressed != 0) event.suppressed = suppressed;
+  return true;
 }
 
 void Reporter::emit_rekeyed(Millis now, const Session& session) {
@@ -139,23 +148,23 @@ void Reporter::emit_rekeyed(Millis now, const Session& session) {
 }
 
 void Reporter::emit_accepted(Millis now, const Session& session, const Path& from) {
-  emit_reattach(now, session, {}, from, "accept");
+  context_.effects.emit(reattach_event(now, session, {}, from, "accept"));
 }
 
 void Reporter::emit_rejected(Millis now, const Session& session, const Finding& finding,
                              const Path& from) {
-  emit_reattach(now, session, finding, from, "reject");
+  context_.effects.emit(reattach_event(now, session, finding, from, "reject"));
 }
 
-void Reporter::emit_reattach(Millis now, const Session& session, const Finding& finding,
-                             const Path& from, const char* result) {
+Event Reporter::reattach_event(Millis now, const Session& session, const Finding& finding,
+                               const Path& from, const char* result) const {
   Event event = event_of(now, EventKind::kReattach, session);
   event.reason = finding.reason;
   event.detail = finding.detail;
   event.to_path = from;
   event.result = result;
   event.check = finding.check;
-  context_.effects.emit(event);
+  return event;
 }
 
 void Reporter::emit_refused_request(Millis now, const Session& session, const Finding& finding,
@@ -168,8 +177,9 @@ void Reporter::emit_refused_request(Millis now, const Session& session, const Fi
   // Those before the rate check come as often as the peer likes.
   const bool bounded =
       finding.reason == Reason::kPolicyDeny || finding.reason == Reason::kOwnershipConflict;
-  if (!bounded && !sampled_.take(now)) return;
-  emit_rejected(now, session, finding, from);
+  Event event = reattach_event(now, session, finding, from, "reject");
+  if (!bounded && !within_budget(now, event)) return;
+  context_.effects.emit(event);
   if (finding.fired) emit_limit(now, session, finding);
 }
 
@@ -183,7 +193,8 @@ void Reporter::emit_limit(Millis now, const Session& session, const Finding& fin
 }
 
 void Reporter::emit_unanswered(Millis now, const Session& session, const Path& to) {
-  emit_reattach(now, session, {Reason::kReattachTimeout, Detail::kNone}, to, "timeout");
+  const Finding silence{Reason::kReattachTimeout, Detail::kNone};
+  context_.effects.emit(reattach_event(now, session, silence, to, "timeout"));
 }
 
 void Reporter::emit_switch_denied(Millis now, const Session& session, Detail detail,

@@ -2,9 +2,9 @@
 // Control thread only.
 #pragma once
 
-#include "common/token_bucket.h"
 #include "control/session/context.h"
 #include "control/session/event.h"
+#include "control/session/event_budgets.h"
 #include "control/session/finding.h"
 #include "control/session/invariants.h"
 
@@ -12,7 +12,7 @@ namespace jvpn::session {
 
 class Reporter {
  public:
-  Reporter(Context& context, Millis now);
+  explicit Reporter(Context& context);
 
   /// The policy's rate of sampled events holds from here on.
   void policy_changed(Millis now);
@@ -22,7 +22,7 @@ class Reporter {
   /// STATE_CHANGE for each row, then what a limit that fired and an ended recovery owe.
   void emit_rows(Millis now, const Session& session, const SessionRecord& before,
                  const SessionEvent& event, const Step& taken);
-  /// Sampled: an attacker decides how often it could be said.
+  /// Sampled by code, but for ownership: an attacker decides how often it could be said.
   void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
                      const Path& from);
   void emit_rekeyed(Millis now, const Session& session);
@@ -43,15 +43,16 @@ class Reporter {
   void emit_invariants(Millis now, const Session& session, const InvariantFindings& found);
 
  private:
-  void emit_reattach(Millis now, const Session& session, const Finding& finding, const Path& from,
-                     const char* result);
+  Event reattach_event(Millis now, const Session& session, const Finding& finding, const Path& from,
+                       const char* result) const;
+  bool within_budget(Millis now, Event& event);
   void emit_timeline(Millis now, const Session& session, const SessionRecord& before);
   void emit_invariant(Millis now, const Session& session, Reason holds, const char* check,
                       Detail broken);
   Event event_of(Millis now, EventKind kind, const Session& session) const;
 
   Context& context_;
-  TokenBucket sampled_;
+  EventBudgets budgets_;
 };
 
 /// `dead`, `planned`, `quality`, `failback`, `rebind`; `unknown` for a number that is none.

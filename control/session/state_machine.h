@@ -34,7 +34,7 @@ enum class Trigger : uint8_t {
   kTransportDead,       ///< the bound transport's link is down, or authentic TRANSPORT_DEAD
   kReattachCommitted,   ///< compare-and-set won (responder), or REATTACH_ACK came (initiator)
   kRequestDenied,       ///< an authentic request was answered POLICY_DENY: one attempt
-  kSwitchRateExceeded,  ///< an authentic request over max_switches_per_min
+  kSwitchRateExceeded,  ///< over max_switches_per_min: an authentic request, or our own recovery
   kSwitchRequested,     ///< an authentic request, or the initiator's own wish, while DEGRADED
   // Facts: noted in the record, whose rows are judged by the next trigger above.
   kHeard,        ///< authentic message or data over the bound transport, at `time`

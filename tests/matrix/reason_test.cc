@@ -43,6 +43,42 @@ TEST(Reasons, key_lifetime_exceeded) {
   EXPECT_TRUE(rig.serves()) << "over a new session";
 }
 
+/// Workers refuse without control: their counters are told, with how many packets that were.
+TEST(Reasons, refused_by_workers) {
+  Rig rig;
+  rig.connect();
+  rig.run_with_data(Millis{100}, Millis{10});
+  const EventBook& events = rig.gateway().events();
+  const size_t told = events.size();
+  const auto sound = std::ranges::find_if(rig.sent, [](const Datagram& each) {
+    return each.up && each.control == ControlType::kHeartbeat;
+  });
+  ASSERT_NE(sound, rig.sent.end());
+  Datagram forged = *sound;
+  forged.bytes.back() ^= 1;
+  Datagram lost = *sound;
+  lost.bytes[4] ^= 0xff;  // of the receiver index
+  const auto data = std::ranges::find_if(
+      rig.sent, [](const Datagram& each) { return each.up && each.is_data(); });
+  ASSERT_NE(data, rig.sent.end());
+  const Datagram again = *data;
+  for (int i = 0; i < 7; ++i) {
+    for (const Datagram* each : {&forged, &lost, &again}) rig.inject(*each);
+  }
+  rig.run_for(Millis{2'000});
+  const auto expect = [&](Reason reason, const char* check) {
+    const auto line = std::ranges::find(events.lines(), check, &ToldEvent::check);
+    ASSERT_NE(line, events.lines().end()) << check;
+    EXPECT_EQ(line->event, to_string(EventKind::kSecurityEvent));
+    EXPECT_EQ(line->reason, to_string(reason));
+    EXPECT_EQ(line->count, 7U) << check;
+  };
+  expect(Reason::kAuthFail, "bad_tag");
+  expect(Reason::kSessionNotFound, "unknown_index");
+  expect(Reason::kSecReplayAttempt, "replay_duplicate");
+  EXPECT_EQ(events.size(), told + 3) << "one line each";
+}
+
 /// A receive record isn't the one that was installed: the jump that finds it ends the session.
 TEST(Reasons, audit_invariant_violated) {
   Rig rig;
@@ -51,6 +87,7 @@ TEST(Reasons, audit_invariant_violated) {
   const SessionTable& table = rig.gateway().sessions();
   const RxRecord* spare = table.rx(forger.spare(1).value);
   const_cast<RxRecord*>(spare)->first_lane = table.rx(forger.active().value)->first_lane;
+  rig.planted = "an invariant is violated: single_active";
   EXPECT_FALSE(rig.jump(1));
   const EventBook& events = rig.gateway().events();
   EXPECT_EQ(

@@ -90,7 +90,7 @@ Rig::~Rig() {
   std::vector<const EventBook*> books;
   for (const auto& each : gateways_) books.push_back(&each->events());
   for (const auto& each : clients_) books.push_back(&each->events());
-  expect_sound(books);
+  expect_sound(books, planted);
   if (testing::Test::HasFailure()) std::fputs(text().c_str(), stderr);
 }
 

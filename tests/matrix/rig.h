@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -146,6 +147,7 @@ class Rig {
   /// Sees each datagram before it goes; may change it. False: it is lost.
   std::function<bool(Datagram&)> filter;
   std::function<void()> after_step;
+  std::string planted;       ///< what `jvpn audit` must find in the logs; empty: nothing
   uint64_t unreachable = 0;  ///< datagrams of gateways to addresses where nobody is
 
  private:

@@ -89,6 +89,11 @@ TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kMac1), std::nullopt);
   EXPECT_EQ(sent<wire::CookieReply>().receiver, message.sender);
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kVerified), kPeer);
+  EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kVerified),
+            std::nullopt);
+  EXPECT_EQ(counters.handshakes_throttled, 1U);
+  EXPECT_EQ(latest<Event>().reason, Reason::kSecAbuseControlPlane);
+  EXPECT_EQ(latest<Event>().detail, Detail::kThrottled);
 }
 
 TEST_F(AcceptorPart, ADeniedPeerIsRefusedByName) {

@@ -16,7 +16,7 @@ TEST_F(HandshakeMessages, TimestampsOfCallsRiseThoughTheClockStands) {
 }
 
 TEST_F(HandshakeMessages, ARefusalIsCountedAndReported) {
-  Reporter reporter(context, now);
+  Reporter reporter(context);
   refuse_handshake(context, reporter, now, test::path_over(1), Reason::kSecReplayAttempt,
                    Detail::kNone, kPeer);
   EXPECT_EQ(counters.handshakes_refused, 1U);

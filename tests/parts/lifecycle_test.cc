@@ -7,7 +7,7 @@ namespace {
 
 class LifecyclePart : public test::PartRig {
  protected:
-  Reporter reporter{context, now};
+  Reporter reporter{context};
   Bindings bindings{context};
   ControlChannel channel{context};
   Lifecycle lifecycle{context, reporter, bindings, channel};

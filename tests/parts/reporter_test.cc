@@ -8,7 +8,7 @@ namespace {
 using ReporterPart = test::PartRig;
 
 TEST_F(ReporterPart, AnEndedRecoveryOwesItsTimeline) {
-  Reporter reporter(context, now);
+  Reporter reporter(context);
   const Session& session = attached(false);
   SessionRecord before = session.record();
   before.state = State::kRecovering;
@@ -23,7 +23,7 @@ TEST_F(ReporterPart, AnEndedRecoveryOwesItsTimeline) {
 
 TEST_F(ReporterPart, WhatAnAttackerCanProvokeIsSampled) {
   config.policy.observability.security_events_per_s = 3;
-  Reporter reporter(context, now);
+  Reporter reporter(context);
   for (int i = 0; i < 100; ++i) {
     reporter.emit_security(now, Reason::kSecReplayAttempt, Detail::kNone, kPeer, SessionId{},
                            test::path_over(1));
@@ -31,8 +31,37 @@ TEST_F(ReporterPart, WhatAnAttackerCanProvokeIsSampled) {
   EXPECT_EQ(count<Event>(), 3U);
 }
 
+/// One flood hides no other code, and what it left out is counted.
+TEST_F(ReporterPart, EachCodeHasABudgetOfItsOwn) {
+  config.policy.observability.security_events_per_s = 3;
+  Reporter reporter(context);
+  const auto tell = [&](Reason reason) {
+    reporter.emit_security(now, reason, Detail::kNone, kPeer, SessionId{}, test::path_over(1));
+  };
+  for (int i = 0; i < 100; ++i) tell(Reason::kSecReplayAttempt);
+  EXPECT_EQ(count<Event>(), 3U);
+  tell(Reason::kHandshakeFail);
+  EXPECT_EQ(latest<Event>().reason, Reason::kHandshakeFail);
+  EXPECT_EQ(latest<Event>().suppressed, std::nullopt);
+  now = now + Millis{1'000};
+  tell(Reason::kSecReplayAttempt);
+  EXPECT_EQ(latest<Event>().suppressed, 97U);
+  tell(Reason::kSecReplayAttempt);
+  EXPECT_EQ(latest<Event>().suppressed, std::nullopt);
+}
+
+TEST_F(ReporterPart, WhoOwnsASessionIsNeverLeftOut) {
+  config.policy.observability.security_events_per_s = 3;
+  Reporter reporter(context);
+  for (int i = 0; i < 100; ++i) {
+    reporter.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kNone, kPeer, SessionId{},
+                           test::path_over(1));
+  }
+  EXPECT_EQ(count<Event>(), 100U);
+}
+
 TEST_F(ReporterPart, ARefusalByALimitIsAlsoAudited) {
-  Reporter reporter(context, now);
+  Reporter reporter(context);
   const Session& session = attached(false);
   reporter.emit_refused_request(
       now, session,

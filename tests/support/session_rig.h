@@ -8,7 +8,7 @@ namespace jvpn::test {
 
 class SessionRig : public PartRig {
  protected:
-  Reporter reporter{context, now};
+  Reporter reporter{context};
   Bindings bindings{context};
   ControlChannel channel{context};
   Lifecycle lifecycle{context, reporter, bindings, channel};

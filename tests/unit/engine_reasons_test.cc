@@ -11,7 +11,7 @@ namespace {
 using namespace test;
 
 /// The latest event of a kind and reason; a failure when there is none.
-Event latest(const test::Node& node, EventKind kind, Reason reason) {
+Event latest_event(const test::Node& node, EventKind kind, Reason reason) {
   const std::vector<Event> events = node.events_of(kind);
   for (size_t i = events.size(); i-- > 0;) {
     if (events[i].reason == reason) return events[i];
@@ -27,7 +27,7 @@ void expect_fired(const Event& event, std::string_view limit, uint64_t threshold
   EXPECT_GE(event.fired.observed, threshold);
 }
 
-World::Adjust switches(uint32_t per_minute) {
+World::Adjust switches_per_minute(uint32_t per_minute) {
   return [per_minute](size_t, EngineConfig& config) {
     config.policy.switching.max_switches_per_min = per_minute;
   };
@@ -51,13 +51,13 @@ TEST(EngineReasons, APlannedJumpTellsItsRequestsAndHowLongItTook) {
   world.expect_on(1);
   for (const size_t end : {size_t{0}, size_t{1}}) {
     const Event timeline =
-        latest(world.node(end), EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline);
+        latest_event(world.node(end), EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline);
     EXPECT_EQ(timeline.attempts, 1U);
     EXPECT_EQ(timeline.denied, 0U);
     const uint64_t trips = end == 0 ? 20 : 10;  // of 5 ms each way, until the commit is known
     EXPECT_EQ(timeline.duration_ms, trips);
     const Event moved =
-        latest(world.node(end), EventKind::kTransportSwitch, Reason::kTransportSwitchOk);
+        latest_event(world.node(end), EventKind::kTransportSwitch, Reason::kTransportSwitchOk);
     EXPECT_EQ(moved.latency_ms, trips);
   }
 }
@@ -69,10 +69,11 @@ TEST(EngineReasons, ARecoveryOverDeadPathsTellsEachOfThem) {
   world.run_for(Millis{3'000});
   world.expect_on(2);
   const test::Node& node = world.node(0);
-  const Event silence = latest(node, EventKind::kReattach, Reason::kReattachTimeout);
+  const Event silence = latest_event(node, EventKind::kReattach, Reason::kReattachTimeout);
   EXPECT_EQ(silence.to_path, path_between(0, 1, 1));
   EXPECT_STREQ(silence.result, "timeout");
-  EXPECT_GT(latest(node, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).attempts, 2U);
+  EXPECT_GT(latest_event(node, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).attempts,
+            2U);
 }
 
 TEST(EngineReasons, APlannedJumpThatNobodyAnswersIsTold) {
@@ -87,7 +88,7 @@ TEST(EngineReasons, APlannedJumpThatNobodyAnswersIsTold) {
 TEST(EngineReasons, AClientThatUsedUpItsSwitchesGoesWhereThePolicySays) {
   for (const bool ends : {false, true}) {
     Jumper world(1, [&](size_t node, EngineConfig& config) {
-      switches(1)(node, config);
+      switches_per_minute(1)(node, config);
       if (ends) config.policy.switching.on_rate_exceeded = OnRateExceeded::kTerminate;
     });
     world.jump(1);
@@ -96,16 +97,17 @@ TEST(EngineReasons, AClientThatUsedUpItsSwitchesGoesWhereThePolicySays) {
     world.lose(1);
     const test::Node& client = world.node(0);
     const Event denied =
-        latest(client, EventKind::kTransportSwitch, Reason::kTransportSwitchDenied);
+        latest_event(client, EventKind::kTransportSwitch, Reason::kTransportSwitchDenied);
     EXPECT_EQ(denied.detail, Detail::kSwitchRate);
     EXPECT_EQ(denied.from_path, path_between(0, 1, 1));
     EXPECT_EQ(client.changes().back(), ends
                                            ? "RECOVERING>TERMINATED POLICY_TERMINATION:switch_rate"
                                            : "RECOVERING>DEGRADED ENTER_DEGRADED_MODE:switch_rate");
-    const Event limit = latest(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered);
+    const Event limit =
+        latest_event(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered);
     expect_fired(limit, "max_switches_per_min", 1);
     EXPECT_EQ(limit.fired.observed, 2U);
-    EXPECT_EQ(latest(client, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).detail,
+    EXPECT_EQ(latest_event(client, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).detail,
               Detail::kSwitchRate);
   }
 }
@@ -119,15 +121,16 @@ TEST(EngineReasons, AJumpThatMustWaitTellsForWhatAndOneThatMayNotIsDenied) {
   const test::Node& client = world.node(0);
   ASSERT_EQ(count_reason(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered), 1U);
   EXPECT_STREQ(
-      latest(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered).fired.limit,
+      latest_event(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered).fired.limit,
       "switch_cooldown_ms");
   world.engine(0).deny_jump(world.now, kPeer, path_between(0, 1, 0));
-  EXPECT_EQ(latest(client, EventKind::kTransportSwitch, Reason::kTransportSwitchDenied).detail,
-            Detail::kCooldown);
+  EXPECT_EQ(
+      latest_event(client, EventKind::kTransportSwitch, Reason::kTransportSwitchDenied).detail,
+      Detail::kCooldown);
   world.run_for(Millis{2'000});
   world.expect_on(2);
   EXPECT_EQ(count_reason(client, EventKind::kAuditEvent, Reason::kAuditPolicyLimitTriggered), 2U);
-  EXPECT_EQ(latest(client, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).detail,
+  EXPECT_EQ(latest_event(client, EventKind::kAuditEvent, Reason::kAuditRecoveryTimeline).detail,
             Detail::kCooldown);
 }
 
@@ -137,7 +140,9 @@ TEST(EngineReasons, RowsSayWhichBoundFired) {
   world.cut = {0, 1, 2};
   world.run_for(Millis{20'000});
   const test::Node& gateway = world.node(1);
-  const auto row = [&](Reason reason) { return latest(gateway, EventKind::kStateChange, reason); };
+  const auto row = [&](Reason reason) {
+    return latest_event(gateway, EventKind::kStateChange, reason);
+  };
   expect_fired(row(Reason::kVolatilitySignal), "heartbeat_volatile_ms",
                policy.volatility.heartbeat_volatile.value);
   expect_fired(row(Reason::kRecoveryStart), "transport_dead_ms",

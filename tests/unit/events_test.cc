@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "control/events/drop_watch.h"
 #include "control/events/event_json.h"
 #include "tests/support/rooms.h"
 
@@ -48,6 +49,51 @@ TEST(Events, SwitchNamesBothPaths) {
   const std::string line = to_json_line(event, 1, 2, "n");
   EXPECT_NE(line.find(R"("from_path":"[2001:db8::1]:1>192.0.2.1:2")"), std::string::npos);
   EXPECT_NE(line.find(R"("to_path":"192.0.2.2:40000>192.0.2.1:51900")"), std::string::npos);
+}
+
+TEST(Events, ABoundIsWrittenInItsOwnUnit) {
+  Event event = state_change();
+  event.fired = {"max_recovery_window_ms", 10'000, 10'001};
+  EXPECT_NE(to_json_line(event, 1, 2, "n")
+                .find(R"("limit":"max_recovery_window_ms","threshold":10000,"observed":10001)"),
+            std::string::npos);
+  event.fired = {"loss_volatile_threshold", 200'000, 312'500, true};
+  EXPECT_NE(to_json_line(event, 1, 2, "n")
+                .find(R"("limit":"loss_volatile_threshold","threshold":0.2,"observed":0.3125)"),
+            std::string::npos);
+}
+
+/// Counters of the data path become events: at once, then once in ten seconds, and no packet is
+/// left out of the count.
+TEST(DropWatch, TellsWhatTheCountersGained) {
+  DropWatch watch;
+  uint64_t bad_tags = 0;
+  std::vector<Event> told;
+  const auto poll = [&](uint64_t ms) {
+    watch.poll(
+        Millis{ms}, 7, [&](Drop drop) { return drop == Drop::kBadTag ? bad_tags : uint64_t{0}; },
+        [&](const Event& event) { told.push_back(event); });
+  };
+  poll(1'000);
+  EXPECT_TRUE(told.empty());
+  bad_tags = 5;
+  poll(1'500);
+  EXPECT_TRUE(told.empty()) << "once a second is often enough";
+  poll(2'000);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].kind, EventKind::kSecurityEvent);
+  EXPECT_EQ(told[0].reason, Reason::kAuthFail);
+  EXPECT_STREQ(told[0].check, "bad_tag");
+  EXPECT_EQ(told[0].count, 5U);
+  EXPECT_EQ(told[0].policy_version, 7U);
+  for (uint64_t ms = 3'000; ms < 12'000; ms += 1'000) {
+    ++bad_tags;
+    poll(ms);
+  }
+  EXPECT_EQ(told.size(), 1U);
+  poll(12'000);
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_EQ(told[1].count, 9U);
 }
 
 TEST(Events, NodeNamesAreEscaped) {

@@ -71,6 +71,10 @@ std::string describe(const Json& line, const EventRecord& event) {
   if (const auto denied = number_at(line, "denied"); denied && *denied != 0)
     append(about, std::to_string(*denied) + " denied");
   append(about, bound_in(line));
+  if (const auto count = number_at(line, "count"))
+    append(about, std::to_string(*count) + " packets");
+  if (const auto suppressed = number_at(line, "suppressed"))
+    append(about, std::to_string(*suppressed) + " more left out before");
   if (event.lost != 0) append(about, std::to_string(event.lost) + " events");
   return about;
 }

@@ -173,6 +173,10 @@ void Client::run_what_is_due(Millis now) {
   keeper_->follow(now);
   if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);
+  drops_.poll(
+      now, engine_->policy().version,
+      [this](Drop drop) { return data_path_->counters().dropped(drop); },
+      [this](const session::Event& event) { events_.add(event); });
 }
 
 Millis Client::next_deadline() const {

@@ -16,6 +16,7 @@
 #include "control/admin/event_admin.h"
 #include "control/admin/profile_file.h"
 #include "control/engine/engine.h"
+#include "control/events/drop_watch.h"
 #include "tools/client/control/backpressure.h"
 #include "tools/client/control/client_admin.h"
 #include "tools/client/control/client_host.h"
@@ -79,6 +80,7 @@ class Client {
   std::unique_ptr<Backpressure> backpressure_;
   std::unique_ptr<ClientAdmin> admin_;
   std::unique_ptr<admin::AdminSocket> admin_socket_;
+  events::DropWatch drops_;
   bool stopping_ = false;
 };
 
