@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <string_view>
 #include <utility>
 
@@ -103,6 +104,32 @@ Result<void> check_mtu(const PortProfile& profile, const rte_eth_dev_info& devic
                                  std::to_string(profile.mtu));
 }
 
+/// What a profile may write, as near to `asked` as the device has it: profiles take powers of two.
+uint32_t nearest_descriptors(uint32_t asked, const rte_eth_desc_lim& device) {
+  const uint32_t least = std::bit_ceil(std::max<uint32_t>(device.nb_min, device.nb_align));
+  return std::max(least, std::bit_floor(std::min<uint32_t>(asked, device.nb_max)));
+}
+
+/// DPDK could adjust the number, but the queue would then be another than the profile says.
+Result<void> check_descriptors(const PortProfile& profile, const std::string& key, uint16_t asked,
+                               const rte_eth_desc_lim& device) {
+  const bool aligned = device.nb_align == 0 || asked % device.nb_align == 0;
+  if (asked >= device.nb_min && asked <= device.nb_max && aligned) return {};
+  return port_error(profile, key + ": expected " + std::to_string(device.nb_min) + " to " +
+                                 std::to_string(device.nb_max) + " in steps of " +
+                                 std::to_string(std::max<uint16_t>(1, device.nb_align)) +
+                                 ", which the device has, got " + std::to_string(asked) +
+                                 ": write " + key + ": " +
+                                 std::to_string(nearest_descriptors(asked, device)));
+}
+
+Result<void> check_descriptors(const PortProfile& profile, const rte_eth_dev_info& device) {
+  auto rx =
+      check_descriptors(profile, "rx_descriptors", profile.rx_descriptors, device.rx_desc_lim);
+  if (!rx) return rx;
+  return check_descriptors(profile, "tx_descriptors", profile.tx_descriptors, device.tx_desc_lim);
+}
+
 rte_eth_conf configuration(const PortProfile& profile, const rte_eth_dev_info& device,
                            const QueueCounts& queues) {
   rte_eth_conf configuration{};
@@ -120,10 +147,8 @@ rte_eth_conf configuration(const PortProfile& profile, const rte_eth_dev_info& d
 
 Result<void> set_up_queues(const PortProfile& profile, uint16_t id, const QueueCounts& queues,
                            rte_mempool* pool) {
-  uint16_t rx = profile.rx_descriptors;
-  uint16_t tx = profile.tx_descriptors;
-  if (const int error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &rx, &tx); error != 0)
-    return call_error(profile, "descriptor counts", error);
+  const uint16_t rx = profile.rx_descriptors;
+  const uint16_t tx = profile.tx_descriptors;
   const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(id));
   for (uint16_t queue = 0; queue < queues.rx; ++queue) {
     const int error = rte_eth_rx_queue_setup(id, queue, rx, socket, nullptr, pool);
@@ -230,6 +255,7 @@ Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   const auto queues = count_queues(profile, capabilities, needs.workers);
   if (!queues) return queues.error();
   if (auto fits = check_mtu(profile, capabilities); !fits) return fits.error();
+  if (auto fits = check_descriptors(profile, capabilities); !fits) return fits.error();
 
   const rte_eth_conf wanted = configuration(profile, capabilities, *queues);
   if (const int error = rte_eth_dev_configure(id, queues->rx, queues->tx, &wanted); error != 0)

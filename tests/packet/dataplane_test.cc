@@ -7,7 +7,9 @@
 #include <thread>
 #include <vector>
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
 #include "common/tunnel_header.h"
@@ -15,6 +17,22 @@
 #include "dataplane/eal.h"
 #include "tests/support/must.h"
 #include "tests/support/ring_gateway.h"
+
+namespace {
+
+/// Stands for a NIC's own, as rings have none; nothing when it is zero.
+rte_eth_desc_lim pretended{};
+
+}  // namespace
+
+/// DPDK's own, before it in the order of symbols.
+extern "C" int rte_eth_dev_info_get(uint16_t port, rte_eth_dev_info* info) {
+  static const auto real =
+      reinterpret_cast<decltype(&rte_eth_dev_info_get)>(dlsym(RTLD_NEXT, "rte_eth_dev_info_get"));
+  const int error = real(port, info);
+  if (error == 0 && pretended.nb_max != 0) info->rx_desc_lim = info->tx_desc_lim = pretended;
+  return error;
+}
 
 namespace jvpn::test {
 namespace {
@@ -116,6 +134,52 @@ TEST(Dataplane, says_what_is_wrong) {
     ASSERT_FALSE(created.ok()) << test.name;
     EXPECT_NE(created.error().message.find(test.expected), std::string::npos)
         << test.name << ": " << created.error().message;
+  }
+}
+
+struct Descriptors {
+  uint16_t rx;
+  uint16_t tx;
+  rte_eth_desc_lim device;  ///< max, min, align
+  std::string finding;      ///< empty: it starts
+};
+
+TEST(Dataplane, refuses_descriptors_that_the_device_lacks) {
+  const auto limits = [](uint16_t max, uint16_t min, uint16_t align) {
+    rte_eth_desc_lim device{};
+    device.nb_max = max;
+    device.nb_min = min;
+    device.nb_align = align;
+    return device;
+  };
+  const std::vector<Descriptors> cases{
+      {512, 512, limits(512, 64, 32), ""},
+      {1'024, 512, limits(512, 64, 32),
+       "rx_descriptors: expected 64 to 512 in steps of 32, which the device has, got 1024: write "
+       "rx_descriptors: 512"},
+      {512, 4'096, limits(4'080, 64, 8),
+       "tx_descriptors: expected 64 to 4080 in steps of 8, which the device has, got 4096: write "
+       "tx_descriptors: 2048"},
+      {64, 512, limits(4'096, 100, 1),
+       "rx_descriptors: expected 100 to 4096 in steps of 1, which the device has, got 64: write "
+       "rx_descriptors: 128"},
+      {64, 512, limits(4'096, 64, 128),
+       "rx_descriptors: expected 64 to 4096 in steps of 128, which the device has, got 64: write "
+       "rx_descriptors: 128"},
+  };
+  for (const Descriptors& test : cases) {
+    GatewayProfile profile = profile_for(1, 1);
+    const PortRings rings = must(make_ring_port(profile.ports[0], 0, 1, 512));
+    PortProfile& port = profile.ports[0];
+    port.rx_descriptors = test.rx;
+    port.tx_descriptors = test.tx;
+    pretended = test.device;
+    const auto created = Dataplane::create(profile, {.mac1 = {}, .routes = {.prefixes_v4 = 0}});
+    pretended = {};
+    if (test.finding.empty())
+      EXPECT_TRUE(created.ok()) << created.error().message;
+    else
+      EXPECT_EQ(created ? "" : created.error().message, "port " + port.name + ": " + test.finding);
   }
 }
 
