@@ -288,6 +288,7 @@ TEST_F(PrivateNetwork, WhatSomebodyTakesAwayIsSetAgain) {
     const auto restored = [&] {
       pollfd one{tunnel.guards_descriptor(), POLLIN, 0};
       EXPECT_GT(::poll(&one, 1, 5'000), 0) << "not announced";
+      EXPECT_TRUE(tunnel.take_guard_news().ours_went);
       const auto names = tunnel.restore();
       EXPECT_TRUE(names) << names.error().message;
       return names ? names->size() : 0;

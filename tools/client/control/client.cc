@@ -77,13 +77,8 @@ Result<void> Client::create_data_path() {
                                                 gateway.endpoints);
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
-  const auto before = tunnel_->routes_before_guards();
-  if (!before) return before.error();
-  for (const std::string& route : *before)
-    spdlog::warn(
-        "NOT closed: another route to {} goes before the unreachable one, so its traffic leaves "
-        "without the tunnel while there is no session; remove it",
-        route);
+  guards_ = std::make_unique<GuardKeeper>(*tunnel_);
+  guards_->look(started_);
   for (const UnderlayProfile& underlay : profile_.underlays)
     underlays_.emplace_back(static_cast<uint16_t>(underlays_.size()), underlay, tunnel_->mark());
   outbound_ = std::make_unique<dataplane::Outbound>(tunnel_->tun(), *data_path_, underlays_);
@@ -143,7 +138,7 @@ Result<void> Client::open_admin(admin::LoadedClient loaded) {
 Result<void> Client::watch_descriptors() {
   if (auto added = loop_.add(signals_, kSignalTag); !added) return added;
   if (auto added = loop_.add(tunnel_->tun().fd(), kTunTag); !added) return added;
-  if (auto added = loop_.add(tunnel_->guards_descriptor(), kGuardsTag); !added) return added;
+  if (auto added = loop_.add(guards_->descriptor(), kGuardsTag); !added) return added;
   return loop_.add(paths_->descriptor(), kLinksTag);
 }
 
@@ -170,6 +165,7 @@ void Client::run_what_is_due(Millis now) {
   if (paths_->due() <= now) look_at_paths(now);
   engine_->wake(now, kGateway);
   if (engine_->next_deadline() <= now) engine_->advance(now);
+  guards_->advance(now);
   keeper_->follow(now);
   if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);
@@ -180,8 +176,8 @@ void Client::run_what_is_due(Millis now) {
 }
 
 Millis Client::next_deadline() const {
-  const Millis deadline =
-      std::min({engine_->next_deadline(), keeper_->due(), paths_->due(), backpressure_->due()});
+  const Millis deadline = std::min({engine_->next_deadline(), keeper_->due(), paths_->due(),
+                                    backpressure_->due(), guards_->due()});
   const bool asked = admin_socket_ && admin_socket_->clients() != 0;
   return asked ? std::min(deadline, session::boottime_now() + admin::AdminSocket::kClientTimeout)
                : deadline;
@@ -200,7 +196,7 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
       if (paths_->take(now)) look_at_paths(now);
       return;
     case kGuardsTag:
-      return restore_guards();
+      return guards_->take(now);
     default:
       return serve_socket(ready, now);
   }
@@ -210,16 +206,6 @@ void Client::serve_socket(const EventLoop::Ready& ready, Millis now) {
   const SocketWatch::Source source = SocketWatch::source(ready.tag);
   if (ready.writable) outbound_->resume();
   if (ready.readable) inbound_->pump(underlays_[source.underlay], source.family, now);
-}
-
-void Client::restore_guards() {
-  const auto restored = tunnel_->restore();
-  if (!restored)
-    return spdlog::error("NOT closed: a rule or route of the tunnel's was taken away: {}",
-                         restored.error().message);
-  for (const std::string& name : *restored)
-    spdlog::warn("{}: somebody took {} away; set again (README: systemd-networkd)",
-                 tunnel_->tun().name(), name);
 }
 
 void Client::take_signal() {

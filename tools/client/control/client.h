@@ -21,6 +21,7 @@
 #include "tools/client/control/client_admin.h"
 #include "tools/client/control/client_host.h"
 #include "tools/client/control/event_loop.h"
+#include "tools/client/control/guard_keeper.h"
 #include "tools/client/control/message_switch.h"
 #include "tools/client/control/path_finder.h"
 #include "tools/client/control/session_keeper.h"
@@ -56,7 +57,6 @@ class Client {
   void serve(const EventLoop::Ready& ready, Millis now);
   void serve_socket(const EventLoop::Ready& ready, Millis now);
   void take_signal();
-  void restore_guards();
   void look_at_paths(Millis now);
   void run_what_is_due(Millis now);
 
@@ -68,6 +68,7 @@ class Client {
   admin::EventSource event_source_{events_};
   std::unique_ptr<dataplane::DataPath> data_path_;
   std::unique_ptr<tunnel::TunnelInterface> tunnel_;
+  std::unique_ptr<GuardKeeper> guards_;
   std::vector<underlays::Underlay> underlays_;
   SocketWatch sockets_{loop_, underlays_};
   std::unique_ptr<ClientHost> host_;

@@ -195,6 +195,10 @@ uint32_t route_table_of(const nlmsghdr* message) {
 
 }  // namespace
 
+std::optional<Route> other_route(const nlmsghdr* message) {
+  return parse_route(message, false);
+}
+
 void CloseSocket::operator()(mnl_socket* socket) const {
   mnl_socket_close(socket);
 }

@@ -39,6 +39,10 @@ struct Rule {
   auto operator<=>(const Rule&) const = default;
 };
 
+/// The route of an RTM_NEWROUTE or RTM_DELROUTE that is not of ours and leads anywhere; nullopt: it
+/// is another.
+std::optional<Route> other_route(const nlmsghdr* message);
+
 struct CloseSocket {
   void operator()(mnl_socket* socket) const;
 };

@@ -1,5 +1,6 @@
 #include "tools/client/tunnel/guard_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <libmnl/libmnl.h>
@@ -29,6 +30,15 @@ bool ours_went(const nlmsghdr* message) {
   return ours;
 }
 
+/// Of many routes on a router none may concern us: whoever looks further reads the whole table.
+bool others_changed(const nlmsghdr* message, std::span<const netlink::Route> guards) {
+  if (message->nlmsg_type != RTM_NEWROUTE && message->nlmsg_type != RTM_DELROUTE) return false;
+  const auto route = netlink::other_route(message);
+  return route && std::any_of(guards.begin(), guards.end(), [&](const netlink::Route& guard) {
+           return guard.table == route->table && guard.to == route->to;
+         });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<GuardWatch>> GuardWatch::open() {
@@ -41,8 +51,17 @@ int GuardWatch::fd() const {
   return mnl_socket_get_fd(socket_.get());
 }
 
-bool GuardWatch::take() {
-  return netlink::take_announcements(socket_.get(), ours_went, [] {});
+GuardNews GuardWatch::take(std::span<const netlink::Route> guards) {
+  GuardNews news;
+  const auto concerns = [&](const nlmsghdr* message) {
+    news.ours_went |= ours_went(message);
+    news.others_changed |= others_changed(message, guards);
+    return news.ours_went || news.others_changed;
+  };
+  bool lost = false;
+  const bool any = netlink::take_announcements(socket_.get(), concerns, [&] { lost = true; });
+  const bool unread = any && !news.ours_went && !news.others_changed;
+  return lost || unread ? GuardNews{true, true} : news;
 }
 
 }  // namespace jvpn::client::tunnel

@@ -90,7 +90,6 @@ Result<void> TunnelInterface::configure(std::vector<Prefix> addresses, uint16_t 
 }
 
 Result<std::vector<std::string>> TunnelInterface::restore() {
-  if (!watch_->take()) return std::vector<std::string>{};
   const auto device = routed_ ? std::optional(tun_->index()) : std::nullopt;
   return restore_routing(*netlink_, plan_, guard_metric_, device, routes_mtu_);
 }

@@ -43,8 +43,10 @@ class TunnelInterface {
   Result<std::vector<std::string>> routes_before_guards() {
     return tunnel::routes_before_guards(*netlink_, plan_);
   }
-  /// Readable when a rule or route of a client's may have been taken away; then restore().
+  /// Readable when take_guard_news() has something.
   int guards_descriptor() const { return watch_->fd(); }
+  /// What has become of rules and routes since; never blocks.
+  GuardNews take_guard_news() { return watch_->take(plan_.guards); }
   /// Sets again what somebody took away of guards, rules and routes; names it. Empty: nothing.
   Result<std::vector<std::string>> restore();
   /// Takes guards and rules away: from then on the host's traffic goes where it went before.
