@@ -39,6 +39,7 @@ enum class Drop : uint8_t {
   kInnerSource,
   kTtlExpired,
   kTooBig,
+  kOversizeLimit,
   // route, hand-off and tx
   kNextHopUnresolved,
   kHandoffFull,
@@ -82,6 +83,7 @@ inline constexpr std::array<DropInfo, kDropCount> kDropInfo{{
     {"inner_source", "inner source is not the peer's by its allowed_ips"},
     {"ttl_expired", "inner TTL or hop limit ran out; ICMP sent"},
     {"too_big", "larger than the next link's MTU; ICMP sent"},
+    {"oversize_limit", "larger than the peer's path, and too many of them in a second"},
     {"next_hop_unresolved", "link-layer address of the next hop is not known yet"},
     {"handoff_full", "ring to the lane's owner was full"},
     {"control_ring_full", "ring to the control core was full"},

@@ -19,6 +19,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/burst.h"
+#include "dataplane/oversize_limit.h"
 #include "dataplane/port_view.h"
 #include "dataplane/route_cache.h"
 #include "dataplane/stage_clock.h"
@@ -47,6 +48,7 @@ struct WorkerContext {
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
+  OversizeLimit oversize{sessions.peers(), rte_get_tsc_hz()};
   /// Many sessions: their slots, records and keys don't come from the core's caches.
   const bool sessions_are_far = sessions.peers() >= kManyPeers;
   /// Packets between the prefetch of a session's slot and that of its record; far: a whole burst.

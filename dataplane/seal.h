@@ -59,6 +59,10 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
 /// fragments (RFC 8200, §5).
 [[gnu::noinline]] inline bool admit_oversize(WorkerContext& worker, TunnelPacket& out,
                                              Origin origin) {
+  if (!worker.oversize.take(out.to, worker.now_tsc)) {
+    drop(worker, out.inner.packet, Drop::kOversizeLimit);
+    return false;
+  }
   if (out.inner.bytes <= kIpv6LeastMtu && !is_ipv4(out.inner.ip)) {
     out.outer = Family::kNone;
     return true;
