@@ -72,6 +72,11 @@ bool hung_up(int descriptor) {
   return poll(&one, 1, 0) > 0 && (one.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+/// Foreign bytes in a name must not end the program: dump() would throw on invalid UTF-8.
+std::string line_of(const nlohmann::json& answer) {
+  return answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 std::string error_line(const std::string& what) {
   return nlohmann::json{{"error", what}}.dump() + "\n";
 }
@@ -167,8 +172,12 @@ void AdminSocket::accept_clients(Millis now) {
 /// False: done with this client.
 bool AdminSocket::serve(Client& client, Millis now) {
   if (client.stream) return serve_stream(client);
-  if (client.reply.empty() && !read_request(client)) return false;
+  if (client.reply.empty() && !client.later && !read_request(client)) return false;
   if (client.stream) return serve_stream(client);
+  if (client.later && !ask_later(client)) {
+    client.since = now;
+    return !hung_up(client.descriptor);
+  }
   if (!client.reply.empty() && !write_reply(client)) return false;
   return now - client.since < kClientTimeout;
 }
@@ -201,7 +210,7 @@ bool AdminSocket::read_request(Client& client) {
         error_line("expected a request of at most " + std::to_string(kMaxRequestBytes) + " bytes");
   else
     answer(client, client.request.substr(0, end));
-  watch(epoll_, EPOLL_CTL_MOD, client.descriptor, EPOLLOUT);
+  watch(epoll_, EPOLL_CTL_MOD, client.descriptor, client.later ? 0U : uint32_t{EPOLLOUT});
   return true;
 }
 
@@ -229,9 +238,21 @@ void AdminSocket::answer(Client& client, const std::string& line) {
                               " followers of events at once");
   }
   if (client.stream || !client.reply.empty()) return;
-  // Foreign bytes in a name must not end the program: dump() would throw on invalid UTF-8.
-  client.reply =
-      handler_(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  Answer answer = handler_(request);
+  if (auto* later = std::get_if<LaterAnswer>(&answer))
+    client.later = std::move(*later);
+  else
+    client.reply = line_of(std::get<nlohmann::json>(answer));
+}
+
+/// False: the answer isn't there yet.
+bool AdminSocket::ask_later(Client& client) {
+  const auto answer = client.later();
+  if (!answer) return false;
+  client.later = nullptr;
+  client.reply = line_of(*answer);
+  watch(epoll_, EPOLL_CTL_MOD, client.descriptor, EPOLLOUT);
+  return true;
 }
 
 void AdminSocket::close_client(Client& client) {

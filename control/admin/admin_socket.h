@@ -8,7 +8,9 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -49,11 +51,15 @@ class LineSource {
 std::string not_answered(const std::string& program, const std::string& command,
                          const std::string& answers);
 
+/// An answer that isn't there yet: asked at each poll() until it gives one, without a time limit.
+using LaterAnswer = std::function<std::optional<nlohmann::json>()>;
+
 class AdminSocket {
  public:
+  using Answer = std::variant<nlohmann::json, LaterAnswer>;
   /// Answers one request (always a JSON object) with one JSON value. `{"error": "…"}` by convention
   /// says what was wrong.
-  using Handler = std::function<nlohmann::json(const nlohmann::json& request)>;
+  using Handler = std::function<Answer(const nlohmann::json& request)>;
 
   static constexpr size_t kMaxClients = 16;
   static constexpr size_t kMaxRequestBytes = 4'096;
@@ -85,6 +91,7 @@ class AdminSocket {
     std::string reply;
     size_t sent = 0;
     std::unique_ptr<LineStream> stream;
+    LaterAnswer later;
     bool hungry = true;  ///< epoll waits for room to write
   };
 
@@ -96,6 +103,7 @@ class AdminSocket {
   bool read_request(Client& client);
   bool write_reply(Client& client);
   void answer(Client& client, const std::string& line);
+  bool ask_later(Client& client);
   void close_client(Client& client);
 
   std::string path_;

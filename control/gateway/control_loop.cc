@@ -156,7 +156,7 @@ Result<void> ControlLoop::install_peer_routes() {
 void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_wanted) {
   neighbors_.announce();
   while (!stop.load(std::memory_order_relaxed)) {
-    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reload();
+    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reader_.want();
     idle_turns_ = turn(clock_.now()) ? 0 : idle_turns_ + 1;
     rest();
   }
@@ -179,6 +179,7 @@ bool ControlLoop::turn(Millis now) {
   publish_cookies();
   reclaimer_->reclaim();
   merged_.poll(now, view_);
+  serve_reload(now);
   serve_admin(now);
   return packets > 0;
 }
@@ -301,14 +302,15 @@ void ControlLoop::finish() {
   admin_.reset();
 }
 
-nlohmann::json ControlLoop::answer(const nlohmann::json& request) {
+admin::AdminSocket::Answer ControlLoop::answer(const nlohmann::json& request) {
   const auto command = request.find("command");
   const std::string name =
       command != request.end() && command->is_string() ? command->get<std::string>() : "";
   if (name == "show") return show(request);
-  if (name == "reload") return reload();
+  if (name == "reload") return answer_reload();
   if (name == "terminate") return terminate(request);
-  return {{"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
+  return nlohmann::json{
+      {"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
 }
 
 /// A page of sessions; the first one with everything else.
@@ -344,20 +346,31 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
   return all;
 }
 
-/// Reads the profile again, and takes its policy and its peers.
-nlohmann::json ControlLoop::reload() {
-  if (!load_) return {{"error", "reload: there is no profile to read"}};
-  const Millis begun = clock_.now();
-  Result<admin::LoadedGateway> fresh = load_();
-  const Millis now = clock_.now();
-  nlohmann::json answer = fresh ? apply(now, std::move(fresh).value())
-                                : reloaded_.refuse(*engine_, now, fresh.error().message);
+admin::AdminSocket::Answer ControlLoop::answer_reload() {
+  if (!reader_.can_read()) return nlohmann::json{{"error", "reload: there is no profile to read"}};
+  return [this, number = reader_.want()]() -> std::optional<nlohmann::json> {
+    if (reader_.given() < number) return std::nullopt;
+    return last_reload_;
+  };
+}
+
+void ControlLoop::serve_reload(Millis now) {
+  auto read = reader_.poll(now);
+  if (!read) return;
+  last_reload_ = reload(now, std::move(*read));
+  admin_asked_ = true;
+}
+
+/// Takes the policy and the peers of a profile that was read again.
+nlohmann::json ControlLoop::reload(Millis now, ProfileReader::Reading read) {
+  nlohmann::json answer = read.found ? apply(now, std::move(read.found).value())
+                                     : reloaded_.refuse(*engine_, now, read.found.error().message);
   if (const auto error = answer.find("error"); error != answer.end()) {
     spdlog::error("reload refused, no new session until a valid profile is loaded:\n{}",
                   error->get<std::string>());
     return answer;
   }
-  answer["reloaded"]["read_ms"] = (now - begun).value;
+  answer["reloaded"]["read_ms"] = (now - read.begun).value;
   answer["reloaded"]["applied_ms"] = (clock_.now() - now).value;
   spdlog::info("reloaded: {}", answer["reloaded"].dump());
   return answer;

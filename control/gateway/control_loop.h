@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
 #include "common/profile.h"
 #include "common/result.h"
@@ -34,6 +34,7 @@
 #include "control/gateway/mac_watch.h"
 #include "control/gateway/merged_watch.h"
 #include "control/gateway/peer_book.h"
+#include "control/gateway/profile_reader.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
@@ -62,8 +63,8 @@ class ControlLoop {
   /// `reload` asks for what on_reload() was told, and is taken back.
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
   /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
-  /// one there is nothing to reload.
-  void on_reload(std::function<Result<admin::LoadedGateway>()> load) { load_ = std::move(load); }
+  /// one there is nothing to reload. It runs on a thread of its own.
+  void on_reload(ProfileReader::Load load) { reader_.set_load(std::move(load)); }
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
@@ -89,11 +90,13 @@ class ControlLoop {
   void flush();
   void finish();
 
-  nlohmann::json answer(const nlohmann::json& request);
+  admin::AdminSocket::Answer answer(const nlohmann::json& request);
   nlohmann::json show(const nlohmann::json& request);
   nlohmann::json show_gateway(Millis now);
   nlohmann::json terminate(const nlohmann::json& request);
-  nlohmann::json reload();
+  admin::AdminSocket::Answer answer_reload();
+  void serve_reload(Millis now);
+  nlohmann::json reload(Millis now, ProfileReader::Reading read);
   nlohmann::json apply(Millis now, admin::LoadedGateway fresh);
 
   const GatewayClock& clock_;
@@ -117,7 +120,8 @@ class ControlLoop {
   Arrivals arrivals_;
   events::DropWatch drops_;
   std::unique_ptr<engine::SessionEngine> engine_;
-  std::function<Result<admin::LoadedGateway>()> load_;
+  ProfileReader reader_;
+  nlohmann::json last_reload_;  ///< the answer for whoever waits for it
   admin::ReloadOutcome reloaded_;
   std::unique_ptr<admin::AdminSocket> admin_;
   uint64_t cookie_generation_ = 0;

@@ -1,4 +1,4 @@
-// What reading a profile costs: a reload's time on the control thread.
+// What reading a profile costs: most of a reload's time, on a thread of its own.
 #include <array>
 #include <cstdint>
 #include <string>

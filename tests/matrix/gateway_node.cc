@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -64,6 +65,7 @@ GatewayNode::GatewayNode(VirtualClock& clock, const GatewaySpec& spec)
 
 /// The gateway's own profile, with the policy of the file.
 Result<LoadedGateway> GatewayNode::load(const SecretKey& key) const {
+  if (while_reading) while_reading();
   LoadedGateway loaded{reload_from, gateway_.profile(), key, {}};
   if (!reload_from.empty()) {
     const auto text = read_text_file(reload_from);
@@ -143,11 +145,26 @@ void GatewayNode::read_events() {
 }
 
 std::string GatewayNode::ask(const std::string& request) {
+  return answer_to(begin_asking(request));
+}
+
+int GatewayNode::begin_asking(const std::string& request) const {
   const int client = dial(gateway_.profile().admin.socket);
   send_text(client, request + "\n");
+  return client;
+}
+
+std::string GatewayNode::answer_to(int client) {
+  constexpr int kTurnsToAnswer = 20;
   std::string answer;
-  for (int turns = 0; turns < 100 && !answer.ends_with('\n'); ++turns) {
-    clock_.advance(Millis{5});
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  for (int turns = 0; !answer.ends_with('\n') && std::chrono::steady_clock::now() < limit;
+       ++turns) {
+    // A profile is read by a thread of its own, which has no part in this clock.
+    if (turns < kTurnsToAnswer)
+      clock_.advance(Millis{5});
+    else
+      std::this_thread::yield();
     loop_->turn(clock_.now());
     std::array<char, 4'096> buffer;
     const ssize_t got = read(client, buffer.data(), buffer.size());

@@ -55,6 +55,9 @@ class GatewayNode {
   std::vector<Bytes> sent(uint16_t port) { return gateway_.sent(port); }
   /// One request to the operator's socket; its answer.
   std::string ask(const std::string& request);
+  /// The same in two steps: the descriptor of whoever asks, and its answer.
+  int begin_asking(const std::string& request) const;
+  std::string answer_to(int client);
 
   SessionEngine& engine() { return loop_->engine(); }
   SessionTable& sessions() { return gateway_.dataplane().sessions(); }
@@ -66,6 +69,7 @@ class GatewayNode {
   bool stalled = false;     ///< the control core doesn't run; workers do
   std::string reload_from;  ///< the profile that the operator's reload reads, but for its peers
   std::vector<EnginePeer> peers_to_reload;      ///< and the peers that it finds
+  std::function<void()> while_reading;          ///< called by the thread that reads it
   std::array<bool, kWans> links{{true, true}};  ///< of the outside ports, as their driver sees them
 
  private:

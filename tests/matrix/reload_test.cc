@@ -1,6 +1,9 @@
 // What an operator's reload does to peers: the shipping control loop and workers, under traffic.
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <set>
 
@@ -94,6 +97,38 @@ TEST_F(ReloadPeers, ARemovedPeerIsOutAtOnceAndForGood) {
   rig.run_for(Millis{10'000});
   EXPECT_FALSE(rig.attached(0));
   EXPECT_EQ(rig.at_gateway(1), other) << "the other session was touched";
+  EXPECT_TRUE(rig.serves(1));
+}
+
+TEST_F(ReloadPeers, SessionsBeginAndJumpWhileAProfileIsRead) {
+  rig.connect(0);
+  std::promise<void> begun;
+  std::promise<void> read;
+  std::atomic<int> readings = 0;
+  rig.gateway().while_reading = [&, go = read.get_future().share()] {
+    if (readings++ == 0) begun.set_value();
+    go.wait();
+  };
+  peers().erase(peers().begin());
+  const int first = rig.gateway().begin_asking(kReload);
+  rig.run_for(Millis{10});
+  ASSERT_EQ(begun.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  const int second = rig.gateway().begin_asking(kReload);
+  const nlohmann::json before = show()["reload"];
+  rig.connect(1);
+  EXPECT_TRUE(rig.jump(1, 0));
+  EXPECT_TRUE(rig.serves(0)) << "not removed yet";
+  EXPECT_TRUE(rig.serves(1));
+  EXPECT_EQ(show()["reload"], before);
+
+  // The second asked when the file might have changed after the first reading began.
+  read.set_value();
+  EXPECT_EQ(nlohmann::json::parse(rig.gateway().answer_to(first))["reloaded"]["peers"],
+            counts(0, 1, 0));
+  EXPECT_EQ(nlohmann::json::parse(rig.gateway().answer_to(second))["reloaded"]["peers"],
+            counts(0, 0, 0));
+  EXPECT_EQ(readings, 2);
+  EXPECT_EQ(rig.at_gateway(0).state, State::kTerminated);
   EXPECT_TRUE(rig.serves(1));
 }
 

@@ -3,12 +3,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,6 +74,25 @@ TEST_F(AdminSocketTest, AnswersOneLineAndCloses) {
   EXPECT_EQ(ask("{\"command\":\"show\"}\n"),
             "{\"echo\":{\"command\":\"show\"},\"padding\":\"\"}\n");
   EXPECT_EQ(admin_->clients(), 0U);
+}
+
+TEST_F(AdminSocketTest, AnAnswerMayComeLaterThanTheTimeLimit) {
+  std::optional<nlohmann::json> answer;
+  admin_ = AdminSocket::open(path_, [&](const nlohmann::json&) {
+             return LaterAnswer([&] { return answer; });
+           }).value();
+  const int patient = test::dial(path_);
+  const int gone = test::dial(path_);
+  for (const int client : {patient, gone}) test::send_text(client, "{}\n");
+  admin_->poll(now_);
+  pollfd idle{admin_->descriptor(), POLLIN, 0};
+  EXPECT_EQ(::poll(&idle, 1, 0), 0) << "it would keep the loop awake";
+  close(gone);
+  now_ = now_ + AdminSocket::kClientTimeout + AdminSocket::kClientTimeout;
+  admin_->poll(now_);
+  EXPECT_EQ(admin_->clients(), 1U) << "who went away is forgotten";
+  answer = nlohmann::json{{"done", true}};
+  EXPECT_EQ(drain(patient), "{\"done\":true}\n");
 }
 
 TEST_F(AdminSocketTest, OnlyTheOwnerMayConnect) {

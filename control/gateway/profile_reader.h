@@ -1,0 +1,58 @@
+// Reads the profile beside the control loop: some 0.1 ms a peer, in which sessions begin and jump
+// as ever. One thread for each reading, one reading at a time, on DPDK's CPUs for such threads: not
+// a worker's, and control's only when there is no other. All calls on the control thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <pthread.h>
+
+#include "common/result.h"
+#include "common/types.h"
+#include "control/admin/profile_file.h"
+
+namespace jvpn::gateway {
+
+class ProfileReader {
+ public:
+  /// Runs on the reader's thread: what it touches is nobody else's meanwhile.
+  using Load = std::function<Result<admin::LoadedGateway>()>;
+  struct Reading {
+    Result<admin::LoadedGateway> found;
+    Millis begun;
+  };
+
+  ProfileReader();
+  /// Waits for a reading to end.
+  ~ProfileReader();
+  ProfileReader(const ProfileReader&) = delete;
+  ProfileReader& operator=(const ProfileReader&) = delete;
+
+  void set_load(Load load) { load_ = std::move(load); }
+  /// Without one nothing is ever read.
+  bool can_read() const { return load_ != nullptr; }
+  /// The number of the reading that answers whoever asks now. It has not begun, as the file may
+  /// have changed since the last one began.
+  uint64_t want();
+  /// Begins the next reading when one is wanted, and gives what one has found.
+  std::optional<Reading> poll(Millis now);
+  /// poll() has given the readings up to this number.
+  uint64_t given() const { return given_; }
+
+ private:
+  struct Job;
+  Result<void> begin(Millis now);
+  static void* read(void* job);
+
+  Load load_;
+  std::unique_ptr<Job> job_;  ///< while a thread reads
+  pthread_t thread_{};
+  uint64_t wanted_ = 0;
+  uint64_t given_ = 0;
+};
+
+}  // namespace jvpn::gateway
