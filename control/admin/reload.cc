@@ -67,7 +67,11 @@ std::vector<std::string> keys_for_restart(const GatewayProfile& running,
   return std::move(found).keys();
 }
 
-std::vector<std::string> keys_for_restart(const LoadedClient& running, const LoadedClient& fresh) {
+RunningClient running_client(const LoadedClient& loaded) {
+  return {loaded.path, loaded.profile, public_key_of(loaded.private_key), loaded.preshared};
+}
+
+std::vector<std::string> keys_for_restart(const RunningClient& running, const LoadedClient& fresh) {
   const ClientProfile& before = running.profile;
   const ClientProfile& after = fresh.profile;
   Differences found;
@@ -79,7 +83,7 @@ std::vector<std::string> keys_for_restart(const LoadedClient& running, const Loa
     found.add("gateway.preshared_key_file", running.preshared, fresh.preshared);
   add_crypto(found, before.crypto, after.crypto);
   if (before.crypto.private_key_file == after.crypto.private_key_file)
-    found.add(kOwnKey, running.private_key, fresh.private_key);
+    found.add(kOwnKey, running.own_key, public_key_of(fresh.private_key));
   add_shared(found, before, after);
   return std::move(found).keys();
 }

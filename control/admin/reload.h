@@ -22,10 +22,19 @@ namespace jvpn::admin {
 std::optional<Error> refuse_version(const Policy& running, const Policy& fresh,
                                     const std::string& path, Place version);
 
+/// A client's profile as it runs. The private key is the engine's alone.
+struct RunningClient {
+  std::string path;  ///< of the profile
+  ClientProfile profile;
+  PublicKey own_key{};
+  std::optional<PresharedKey> preshared;
+};
+RunningClient running_client(const LoadedClient& loaded);
+
 /// The dotted keys that differ and that a running program can't change.
 std::vector<std::string> keys_for_restart(const GatewayProfile& running,
                                           const GatewayProfile& fresh);
-std::vector<std::string> keys_for_restart(const LoadedClient& running, const LoadedClient& fresh);
+std::vector<std::string> keys_for_restart(const RunningClient& running, const LoadedClient& fresh);
 
 /// What of keys_for_restart() a changed private key is called.
 inline constexpr const char* kOwnKey = "crypto.private_key_file";

@@ -193,10 +193,11 @@ TEST(ReloadTest, PlaceAndOrderOfLinesSayNothing) {
 }
 
 TEST(ReloadTest, AClientNamesItsKeysToo) {
-  LoadedClient running{"c.yaml", parse_client_profile(kGoodClient, "c.yaml").value(), {}, {}};
-  LoadedClient fresh = running;
+  LoadedClient fresh{"c.yaml", parse_client_profile(kGoodClient, "c.yaml").value(), {}, {}};
+  fresh.private_key.bytes()[5] = 7;
+  const RunningClient running = running_client(fresh);
   EXPECT_TRUE(keys_for_restart(running, fresh).empty());
-  fresh.private_key.bytes()[0] = 1;
+  fresh.private_key.bytes()[5] = 8;
   fresh.preshared.emplace();
   fresh.profile.underlays[0].device = "other";
   EXPECT_EQ(keys_for_restart(running, fresh),

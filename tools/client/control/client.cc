@@ -61,10 +61,12 @@ Result<std::unique_ptr<Client>> Client::create(admin::LoadedClient loaded,
   if (!loop) return loop.error();
   std::unique_ptr<Client> client(new Client(loaded.profile, std::move(loop).value(), events));
   if (auto done = client->create_data_path(); !done) return done.error();
-  if (auto done = client->create_engine(loaded.private_key, loaded.preshared); !done)
+  admin::RunningClient running = admin::running_client(loaded);
+  if (auto done = client->create_engine(std::move(loaded.private_key), std::move(loaded.preshared));
+      !done)
     return done.error();
   if (auto done = client->create_control(); !done) return done.error();
-  if (auto done = client->open_admin(std::move(loaded)); !done) return done.error();
+  if (auto done = client->open_admin(std::move(running)); !done) return done.error();
   return client;
 }
 
@@ -122,9 +124,9 @@ Result<void> Client::create_control() {
   return {};
 }
 
-Result<void> Client::open_admin(admin::LoadedClient loaded) {
+Result<void> Client::open_admin(admin::RunningClient running) {
   admin_ = std::make_unique<ClientAdmin>(
-      ClientIdentity{std::move(loaded), started_},
+      ClientIdentity{std::move(running), started_},
       ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_});
   if (profile_.admin.socket.empty()) return {};
   auto socket = admin::AdminSocket::open(
@@ -163,9 +165,9 @@ Result<void> Client::run(int signal_fd, AtStop at_stop) {
 
 void Client::run_what_is_due(Millis now) {
   if (paths_->due() <= now) look_at_paths(now);
+  guards_->advance(now);
   engine_->wake(now, kGateway);
   if (engine_->next_deadline() <= now) engine_->advance(now);
-  guards_->advance(now);
   keeper_->follow(now);
   if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);

@@ -51,7 +51,7 @@ class Client {
   Result<void> create_data_path();
   Result<void> create_engine(SecretKey private_key, std::optional<PresharedKey> preshared);
   Result<void> create_control();
-  Result<void> open_admin(admin::LoadedClient loaded);
+  Result<void> open_admin(admin::RunningClient running);
   Result<void> watch_descriptors();
   Millis next_deadline() const;
   void serve(const EventLoop::Ready& ready, Millis now);

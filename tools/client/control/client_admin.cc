@@ -39,7 +39,7 @@ nlohmann::json ClientAdmin::answer(const nlohmann::json& request) {
 
 nlohmann::json ClientAdmin::reload() {
   const Millis now = session::boottime_now();
-  const admin::LoadedClient& running = identity_.loaded;
+  const admin::RunningClient& running = identity_.running;
   const Result<admin::LoadedClient> fresh = admin::load_client(running.path);
   std::optional<Error> refusal;
   if (!fresh)
@@ -165,8 +165,8 @@ nlohmann::json ClientAdmin::show_interface() const {
 
 nlohmann::json ClientAdmin::show() {
   const Millis now = session::boottime_now();
-  const auto name = [this](PeerId) { return identity_.loaded.profile.gateway.name; };
-  nlohmann::json out = admin::show_header(identity_.loaded.profile.node, "client",
+  const auto name = [this](PeerId) { return identity_.running.profile.gateway.name; };
+  nlohmann::json out = admin::show_header(identity_.running.profile.node, "client",
                                           now - identity_.started, parts_.engine.policy().version);
   out["denies_new_sessions"] = parts_.engine.denies_new_sessions();
   out["reload"] = reloaded_.show(now);

@@ -34,7 +34,7 @@ struct ClientAdminParts {
 
 /// The profile that the program started with, and when.
 struct ClientIdentity {
-  admin::LoadedClient loaded;
+  admin::RunningClient running;
   Millis started;
 };
 
