@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -257,6 +258,36 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   EXPECT_TRUE(std::all_of(lane_bytes + sizeof(void*), lane_bytes + sizeof *lanes,
                           [](uint8_t b) { return b == 0; }));
   EXPECT_EQ(words[1], 0U);
+}
+
+// Each record has the schedule expanded from the key; there is one for each next hop and each key.
+TEST_F(PublisherTest, NoSendingKeyOutlivesItsRecord) {
+  std::vector<const TxRecord*> gone;
+  std::vector<Bytes> schedules;
+  const auto note = [&] {
+    gone.push_back(table_->tx(kPeer));
+    ASSERT_NE(gone.back(), nullptr);
+    const auto* key = reinterpret_cast<const uint8_t*>(&gone.back()->traffic_key);
+    schedules.emplace_back(key, key + sizeof gone.back()->traffic_key);
+  };
+  publisher_->install_tx(tx(), kHop);
+  note();
+  publisher_->set_next_hop(kPeer, kOtherHop);
+  note();
+  publisher_->install_tx(tx(0xB2), kHop);
+  note();
+  EXPECT_EQ(schedules[0], schedules[1]);
+  EXPECT_NE(schedules[1], schedules[2]);
+  publisher_->withdraw_tx(kPeer);
+  EXPECT_EQ(std::memcmp(&gone[0]->traffic_key, schedules[0].data(), schedules[0].size()), 0)
+      << "workers may still read it";
+  quiesce();
+  EXPECT_EQ(reclaimer_->pending(), 0U);
+  for (const TxRecord* record : gone) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(record);
+    EXPECT_TRUE(std::all_of(bytes + sizeof(void*), bytes + sizeof *record,
+                            [](uint8_t b) { return b == 0; }));
+  }
 }
 
 TEST_F(PublisherTest, TotalsOutliveGenerations) {

@@ -15,6 +15,7 @@
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/watch.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/private_memory.h"
 
 namespace jvpn {
 namespace {
@@ -128,6 +129,9 @@ class CommandLine {
 }  // namespace jvpn
 
 int main(int argc, char** argv) try {
+  // genkey, pubkey, genpsk and check hold keys.
+  if (const std::string refused = jvpn::keep_memory_undumped(); !refused.empty())
+    std::fprintf(stderr, "jvpn: warning: %s\n", refused.c_str());
   return jvpn::CommandLine().run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn: %s\n", error.what());
