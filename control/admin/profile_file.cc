@@ -1,5 +1,6 @@
 #include "control/admin/profile_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -203,6 +204,16 @@ Result<LoadedClient> load_client(const std::string& path) {
   auto own = keys.finish();
   if (!own) return own.error();
   return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};
+}
+
+std::string warning(const GatewayProfile& profile) {
+  const std::vector<uint32_t>& workers = profile.cores.workers;
+  const auto shared = std::ranges::find(workers, profile.cores.control);
+  if (shared == workers.end()) return {};
+  return fmt::format(
+      "cores.workers[{}]: CPU {} is cores.control's, too: under load handshakes and jumps wait for "
+      "that worker; give it a CPU of its own, unless this is a lab",
+      shared - workers.begin(), *shared);
 }
 
 }  // namespace jvpn::admin

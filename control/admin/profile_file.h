@@ -42,4 +42,9 @@ struct LoadedClient {
 Result<LoadedGateway> load_gateway(const std::string& path);
 Result<LoadedClient> load_client(const std::string& path);
 
+/// What is allowed and yet seldom meant, for the operator; empty: nothing. A worker on control's
+/// CPU is such: one that polls is refused, one that sleeps when idle takes half of the CPU under
+/// load, by turns of milliseconds, and on a machine of few CPUs there is no other way.
+std::string warning(const GatewayProfile& profile);
+
 }  // namespace jvpn::admin

@@ -179,5 +179,34 @@ policy: {version: 1}
             profile + ":1:1: role: expected one of gateway, client got nothing\n");
 }
 
+TEST_F(OrdersTest, CheckWarnsOfAWorkerOnControlsCore) {
+  const std::string key = path("gw.key");
+  std::ofstream(key) << "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  const std::string profile = path("gw.yaml");
+  const auto check_with = [&](const char* workers, bool as_json) {
+    std::ofstream(profile) << "role: gateway\nnode: gw\ncores: {control: 1, workers: " << workers
+                           << R"(, idle: adaptive}
+ports:
+  - {name: wan, vdev: net_tap0, role: outside, addresses: [192.0.2.1/24]}
+  - {name: lan, vdev: net_tap1, role: inside, addresses: [10.99.0.1/24]}
+crypto: {private_key_file: gw.key}
+policy: {version: 1}
+peers: []
+)";
+    return run([&] { return run_check(profile, as_json); });
+  };
+  const auto shared = check_with("[0, 1]", false);
+  EXPECT_EQ(shared.status, 0);
+  EXPECT_EQ(shared.out, profile + ": sound, gateway gw\n");
+  const std::string warning = "cores.workers[1]: CPU 1 is cores.control's, too: ";
+  EXPECT_TRUE(shared.err.starts_with(profile + ": warning: " + warning)) << shared.err;
+  const auto json = Json::parse(check_with("[0, 1]", true).out);
+  EXPECT_EQ(json["sound"], true);
+  EXPECT_TRUE(json["warning"].get<std::string>().starts_with(warning));
+  EXPECT_EQ(check_with("[0, 2]", false).err, "");
+  EXPECT_EQ(Json::parse(check_with("[0, 2]", true).out)["warning"], nullptr);
+}
+
 }  // namespace
 }  // namespace jvpn::test

@@ -17,6 +17,7 @@ namespace {
 struct Checked {
   const char* role;
   std::string node;
+  std::string warning{};
 };
 
 Result<Checked> check(const std::string& path) {
@@ -31,7 +32,7 @@ Result<Checked> check(const std::string& path) {
   }
   const auto loaded = admin::load_gateway(path);
   if (!loaded) return loaded.error();
-  return Checked{"gateway", loaded->profile.node};
+  return Checked{"gateway", loaded->profile.node, admin::warning(loaded->profile)};
 }
 
 }  // namespace
@@ -41,12 +42,17 @@ int run_check(const std::string& path, bool as_json) {
   if (as_json) {
     nlohmann::json result{{"sound", checked.ok()}};
     if (checked)
-      result.update({{"role", checked->role}, {"node", checked->node}});
+      result.update({{"role", checked->role},
+                     {"node", checked->node},
+                     {"warning", checked->warning.empty() ? nlohmann::json()
+                                                          : nlohmann::json(checked->warning)}});
     else
       result["findings"] = printable_lines(checked.error().message);
     if (const int printed = print_text(result.dump() + '\n'); printed != 0) return printed;
   } else if (checked) {
     print_text(fmt::format("{}: sound, {} {}\n", path, checked->role, checked->node));
+    if (!checked->warning.empty())
+      std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), checked->warning.c_str());
   } else {
     std::fprintf(stderr, "%s\n", checked.error().message.c_str());
   }

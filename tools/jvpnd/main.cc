@@ -53,9 +53,13 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
+  const std::string warning = admin::warning(loaded->profile);
+  if (check_only && !warning.empty())
+    std::fprintf(stderr, "%s: warning: %s\n", profile.c_str(), warning.c_str());
   if (check_only) return 0;
   catch_signals();
   open_log(level);
+  if (!warning.empty()) spdlog::warn("{}", warning);
   if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   events::EventLog events(events::event_options(
       loaded->profile, "jvpnd", [](const std::string& news) { spdlog::warn("{}", news); }));
