@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Nothing of a full tunnel's traffic leaves in the clear, IPv4 and IPv6: not before the first session, not while paths
-jump, shrink or die, not when the gateway or the client is killed, and not for a forged "fragmentation needed". A clean
-stop and `jvpn-client --release` open the host again.
+jump, shrink or die, not when the gateway or the client is killed, and not for a forged "fragmentation needed" (IPv4)
+or "packet too big" (IPv6). A clean stop and `jvpn-client --release` open the host again.
 
   marker ──▶ 192.88.99.9, 2001:db8:ffff::9
   jvpn-client 0.0.0.0/0, ::/0 ══ tunnel over wan0, wan1, wan2 ══ jvpn-gw ── jvpn-lan     (jvpn_lab/topology.py)
@@ -13,10 +13,11 @@ import signal
 import socket
 import struct
 
-from e2e import (CLIENT, GATEWAY, LINKS, ROOT, SERVER4, SERVER6, Scenario, active_link, both_attached, bounded, faults,
-                 in_namespace, in_ns, ip, log_of, pings, planned_jump, processes, program, require_within, scenario,
+from e2e import (CLIENT, GATEWAY, LINKS, ROOT, SERVER4, SERVER6, Scenario, active_link, both_attached, bounded, endpoints,
+                 faults, in_namespace, in_ns, ip, log_of, pings, planned_jump, processes, program, require_within, scenario,
                  spawn, start_gateway, step)
 from jvpn_lab.processes import LAB_DIR
+from jvpn_lab.settings import gateway4
 
 OUTSIDE = ("192.88.99.9", "2001:db8:ffff::9")
 _MARKER = ROOT / "lab/jvpn_lab/marker.py"
@@ -63,31 +64,51 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+def ipv4(protocol: int, payload: bytes, addresses: list[bytes]) -> bytes:
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0x4000, 64, protocol, 0) + b"".join(addresses)
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+
+
+def ipv6(protocol: int, payload: bytes, addresses: list[bytes]) -> bytes:
+    return struct.pack("!IHBB", 0x6000_0000, len(payload), protocol, 64) + b"".join(addresses) + payload
+
+
+def fragmentation_needed(mtu: int, quoted: bytes, addresses: list[bytes]) -> bytes:
+    body = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
+    return ipv4(socket.IPPROTO_ICMP, body[:2] + struct.pack("!H", checksum(body)) + body[4:], addresses)
+
+
+def packet_too_big(mtu: int, quoted: bytes, addresses: list[bytes]) -> bytes:
+    body = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
+    pseudo = b"".join(addresses) + struct.pack("!II", len(body), socket.IPPROTO_ICMPV6)
+    return ipv6(socket.IPPROTO_ICMPV6, body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:], addresses)
+
+
 def forge_too_big(link: str, mtu: int) -> None:
-    """An ICMP "fragmentation needed" from the gateway's address about the tunnel's own datagrams."""
+    """From the gateway's address, about the tunnel's own datagrams: in the family that carries them."""
     local, remote = (CLIENT.session()[end] for end in ("local", "remote"))
     (source, source_port), (target, target_port) = (end.rsplit(":", 1) for end in (local, remote))
-    packed = [ipaddress.ip_address(address).packed for address in (source, target)]
-
-    def ipv4(protocol: int, payload: bytes, addresses: list[bytes]) -> bytes:
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0x4000, 64, protocol, 0) + b"".join(addresses)
-        return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
-
-    quoted = ipv4(socket.IPPROTO_UDP, struct.pack("!HHHH", int(source_port), int(target_port), 1400, 0), packed)
-    body = struct.pack("!BBHHH", 3, 4, 0, 0, mtu) + quoted
-    body = body[:2] + struct.pack("!H", checksum(body)) + body[4:]
-    packet = ipv4(socket.IPPROTO_ICMP, body, packed[::-1])
+    packed = [ipaddress.ip_address(address.strip("[]")).packed for address in (source, target)]
+    udp = struct.pack("!HHHH", int(source_port), int(target_port), 1400, 0)
+    if over_ipv6():
+        ether_type, packet = b"\x86\xdd", packet_too_big(mtu, ipv6(socket.IPPROTO_UDP, udp, packed), packed[::-1])
+    else:
+        ether_type, packet = b"\x08\x00", fragmentation_needed(mtu, ipv4(socket.IPPROTO_UDP, udp, packed), packed[::-1])
 
     def mac(host: str) -> bytes:
         return bytes.fromhex(in_ns(host, "cat", f"/sys/class/net/{link}/address").strip().replace(":", ""))
 
-    frame = mac("client") + mac("gw") + b"\x08\x00" + packet
+    frame = mac("client") + mac("gw") + ether_type + packet
     in_ns("gw", "python3", "-c", _FORGE, link, frame.hex())
+
+
+def over_ipv6() -> bool:
+    return CLIENT.session()["remote"].startswith("[")
 
 
 def kernel_believes(mtu: int) -> bool:
     """The forged message reached the client's kernel, which keeps it for whoever asks."""
-    remote = CLIENT.session()["remote"].rsplit(":", 1)[0]
+    remote = CLIENT.session()["remote"].rsplit(":", 1)[0].strip("[]")
     return f"mtu {mtu}" in in_ns("client", "ip", "route", "get", remote, "mark", "51900")
 
 
@@ -105,7 +126,7 @@ def set_mtu(link: str, mtu: int) -> None:
 
 with scenario(240) as s:
     step("Lab; the stream leaves in the clear while there is no client")
-    s.prepare(allowed='0.0.0.0/0, "::/0"')
+    s.prepare(allowed='0.0.0.0/0, "::/0"', endpoints=endpoints(*(gateway4(link) for link in LINKS), "[2001:db8::1]"))
     start_gateway()
     start_stream()
     s.expect("the watch sees both families", lambda: min(said("marker-watch").values()) > 4, within=10)
@@ -145,6 +166,20 @@ with scenario(240) as s:
     leaks.none("after the forged message")
     s.expect("IPv6 still passes inside", pings("client", SERVER6))
     s.expect(f"the tunnel's MTU is still {mtu}", CLIENT.show()["interface"]["mtu"] == mtu)
+
+    step("A forged packet too big, over IPv6")
+    for link in LINKS:
+        faults.cut(link, "ipv4")
+    s.expect("the session goes on over IPv6", lambda: both_attached() and over_ipv6(), within=30)
+    forge_too_big(active_link(), 1280)
+    s.expect("the kernel took it", lambda: kernel_believes(1280), within=5)
+    leaks.none("after the forged message")
+    s.expect("IPv6 still passes inside", pings("client", SERVER6))
+    s.expect(f"the tunnel's MTU is still {mtu}", CLIENT.show()["interface"]["mtu"] == mtu)
+    for link in LINKS:
+        faults.heal(link)
+    planned_jump("wan1")
+    s.expect("back over IPv4", lambda: both_attached() and not over_ipv6(), within=10)
 
     step("MTU 576 on each path")
     for link in LINKS:
