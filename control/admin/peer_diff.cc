@@ -26,6 +26,14 @@ PeerUpdate update_of(PeerId id, const ConfiguredPeer& running, size_t place,
 
 }  // namespace
 
+std::vector<ConfiguredPeer> take_peers(LoadedGateway& loaded) {
+  std::vector<ConfiguredPeer> peers;
+  peers.reserve(loaded.profile.peers.size());
+  for (size_t i = 0; i < loaded.profile.peers.size(); ++i)
+    peers.push_back({std::move(loaded.profile.peers[i]), std::move(loaded.preshared[i])});
+  return peers;
+}
+
 PeerDiff diff_peers(std::span<const std::optional<ConfiguredPeer>> running,
                     std::span<const ConfiguredPeer> fresh) {
   std::map<PublicKey, size_t> places;

@@ -10,6 +10,7 @@
 #include "common/noise.h"
 #include "common/profile.h"
 #include "common/types.h"
+#include "control/admin/profile_file.h"
 
 namespace jvpn::admin {
 
@@ -18,6 +19,9 @@ struct ConfiguredPeer {
   PeerProfile profile;
   std::optional<PresharedKey> preshared;
 };
+
+/// Takes the peers out of what was loaded.
+std::vector<ConfiguredPeer> take_peers(LoadedGateway& loaded);
 
 /// A peer that stays, and what of it differs.
 struct PeerUpdate {

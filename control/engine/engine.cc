@@ -77,12 +77,8 @@ void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
   impl_->leave(peer);
 }
 
-bool SessionEngine::dials(PeerId peer) const {
-  return impl_->table.knows(peer) && impl_->table.peer(peer).dial != nullptr;
-}
-
 std::optional<DialView> SessionEngine::dialling(PeerId peer) const {
-  if (!dials(peer)) return std::nullopt;
+  if (!impl_->table.knows(peer) || !impl_->table.peer(peer).dial) return std::nullopt;
   const Dial& call = *impl_->table.peer(peer).dial;
   return DialView{call.path, call.unanswered, call.unopened};
 }
@@ -233,10 +229,6 @@ void SessionEngine::shutdown(Millis now) {
 }
 
 // ---- What is shown.
-
-void SessionEngine::for_each_session(const std::function<void(const SessionView&)>& visit) const {
-  for (uint32_t i = 0; i < impl_->table.size(); ++i) impl_->visit_peer(PeerId{i}, visit);
-}
 
 std::optional<PeerId> SessionEngine::visit_sessions(
     PeerId from, const std::function<void(const SessionView&)>& visit) const {

@@ -79,10 +79,9 @@ class SessionEngine {
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told
   /// otherwise.
   void dial(Millis now, PeerId peer, const Path& path);
-  /// Initiator: dial() was called and still counts. An operator at the peer ends it for good;
-  /// another holder of our key, who replaces us, delays the next attempt.
-  bool dials(PeerId peer) const;
-  /// Initiator: how dialling fares; nullopt when dial() wasn't called.
+  /// Initiator: how dialling fares; nullopt when dial() wasn't called, or doesn't count any more:
+  /// an operator at the peer ends it for good. (Another holder of our key, who replaces us, only
+  /// delays the next attempt.)
   std::optional<DialView> dialling(PeerId peer) const;
   /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
   /// among them. Replaces those told before, takes effect at once. Also for a session to come.
@@ -151,9 +150,8 @@ class SessionEngine {
   /// Whether control messages for `index` can be opened: it names a session's keys.
   bool receives_on(ReceiverIndex index);
 
-  void for_each_session(const std::function<void(const SessionView&)>& visit) const;
-  /// Those of the peers from `from` on, as many as fit a slice. Returns where to go on; nullopt:
-  /// that was all.
+  /// Shows sessions: those of the peers from `from` on, as many as fit a slice. Returns where to go
+  /// on; nullopt: that was all.
   std::optional<PeerId> visit_sessions(PeerId from,
                                        const std::function<void(const SessionView&)>& visit) const;
   void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
@@ -168,5 +166,11 @@ class SessionEngine {
   explicit SessionEngine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Shows all sessions at once, as few as a client has.
+inline void for_each_session(const SessionEngine& engine,
+                             const std::function<void(const SessionView&)>& visit) {
+  for (std::optional<PeerId> from{PeerId{0}}; from;) from = engine.visit_sessions(*from, visit);
+}
 
 }  // namespace jvpn::engine

@@ -47,14 +47,6 @@ GatewayProfile without_peers(GatewayProfile profile) {
   return profile;
 }
 
-std::vector<admin::ConfiguredPeer> peers_of(admin::LoadedGateway& loaded) {
-  std::vector<admin::ConfiguredPeer> peers;
-  peers.reserve(loaded.profile.peers.size());
-  for (size_t i = 0; i < loaded.profile.peers.size(); ++i)
-    peers.push_back({std::move(loaded.profile.peers[i]), std::move(loaded.preshared[i])});
-  return peers;
-}
-
 std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
   std::vector<rte_ring*> rings;
   for (const WorkerRings* worker : view.rings) {
@@ -389,7 +381,7 @@ nlohmann::json ControlLoop::apply(Millis now, admin::LoadedGateway fresh) {
   if (other_key && std::ranges::find(waiting, admin::kOwnKey) == waiting.end())
     waiting.emplace_back(admin::kOwnKey);
   nlohmann::json answer = reloaded_.accept(*engine_, now, profile.policy, std::move(waiting));
-  answer["reloaded"]["peers"] = peers.apply(now, peers_of(fresh));
+  answer["reloaded"]["peers"] = peers.apply(now, admin::take_peers(fresh));
   return answer;
 }
 

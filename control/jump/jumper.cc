@@ -8,12 +8,6 @@ namespace {
 constexpr Millis kLeastRepeat{100};
 constexpr uint64_t kPatience = 4;  // repetitions for each candidate in the first round
 
-/// A session that has no transport to live on must jump; one that wants to, may.
-bool must_jump(const Session& session) {
-  return session.state() == State::kRecovering ||
-         (session.state() == State::kDegraded && !session.has_transport());
-}
-
 /// Two round trips: the longest exchange takes so many.
 Millis repeat_after(const Candidate* candidate) {
   const uint64_t rtt_us = candidate == nullptr ? 0 : candidate->rtt.rtt_us().value_or(0);
@@ -34,7 +28,7 @@ void Jumper::set_candidates(Millis now, PeerId id, std::span<const Path> paths) 
   if (session == nullptr || !session->initiates()) return;
   JumpState& jumping = session->initiator->jumping;
   const bool gone = jumping.jump && candidates_.at(*session, jumping.jump->path) == nullptr;
-  if (must_jump(*session) && (news || gone)) jumping.jump.reset();
+  if (session->must_jump() && (news || gone)) jumping.jump.reset();
   if (news) {
     jumping.pause = now;
     prober_.probe_at_once(now, *session);
@@ -83,18 +77,11 @@ void Jumper::note_candidates(Millis now, Session& session) {
   lifecycle_.note(now, session, {.trigger = Trigger::kCandidates, .can_switch = can_switch});
 }
 
-SwitchKind Jumper::kind_of_next(const Session& session) {
-  if (!session.record().has_transport) return SwitchKind::kRecovery;
-  const std::optional<JumpWish>& wish = session.initiator->jumping.wish;
-  const bool rebind = wish && wish->cause == wire::ReattachCause::kRebind;
-  return rebind ? SwitchKind::kRebind : SwitchKind::kWished;
-}
-
 Millis Jumper::policy_allows(const Session& session) const {
   const SessionRecord& record = session.record();
   const Policy& policy = context_.policy_of(session);
   const JumpState& jumping = session.initiator->jumping;
-  const SwitchKind kind = kind_of_next(session);
+  const SwitchKind kind = session.next_switch();
   Millis start = std::max(jumping.pause, switch_rate_allows(record, policy, kind));
   if (record.state == State::kDegraded)
     start = std::max(start, record.entered + policy.switching.switch_cooldown);
@@ -104,7 +91,7 @@ Millis Jumper::policy_allows(const Session& session) const {
 /// From when on a jump may begin; kNever when none is wanted.
 Millis Jumper::may_start(const Session& session) const {
   const SessionRecord& record = session.record();
-  if (!must_jump(session) && (!session.wants_jump() || !record.has_transport)) return kNever;
+  if (!session.must_jump() && (!session.wants_jump() || !record.has_transport)) return kNever;
   return policy_allows(session);
 }
 
@@ -126,13 +113,13 @@ bool Jumper::serve(Millis now, Session& session) {
   if (missed) {  // a commit of ours whose acknowledgement never came: ask where the session is
     jumping.wish = JumpWish{session.path, wire::ReattachCause::kRebind};
   }
-  if (!must_jump(session) && !jumping.wish) {
+  if (!session.must_jump() && !jumping.wish) {
     jumping.jump.reset();
     return true;
   }
   if (jumping.jump && now >= jumping.jump->gives_up) {
     give_up(now, session);
-    if (!must_jump(session)) {
+    if (!session.must_jump()) {
       jumping.wish.reset();
       return true;
     }
@@ -145,7 +132,7 @@ bool Jumper::serve(Millis now, Session& session) {
 }
 
 Finding Jumper::switch_allowed(Millis now, const Session& session) const {
-  return judge_switch(session.record(), kind_of_next(session), context_.policy_of(session), now);
+  return judge_switch(session.record(), session.next_switch(), context_.policy_of(session), now);
 }
 
 /// A jump has to wait. A wish may, and that is told once; a session that recovers and has used up
@@ -177,11 +164,10 @@ void Jumper::deny(Millis now, const Session& session, const Path& to) {
 /// Nobody answered over this candidate.
 void Jumper::give_up(Millis now, Session& session) {
   JumpState& jumping = session.initiator->jumping;
-  const Path path = jumping.jump->path;
-  jumping.jump.reset();
+  const Path path = std::exchange(jumping.jump, nullptr)->path;
   reporter_.emit_unanswered(now, session, path);
   if (session.binding.ahead) bindings_.withdraw_tx(session);
-  if (!must_jump(session)) return;
+  if (!session.must_jump()) return;
   if (Candidate* const candidate = candidates_.at(session, path)) Candidates::note_loss(*candidate);
 }
 
@@ -197,7 +183,7 @@ void Jumper::start(Millis now, Session& session) {
   if (jumping.wish && !dead) jump->cause = jumping.wish->cause;
   if (dead) jumping.wish.reset();  // tried first, then it is a candidate like any
   Candidate* const candidate = candidates_.at(session, jump->path);
-  const bool counts = candidate != nullptr && must_jump(session);
+  const bool counts = candidate != nullptr && session.must_jump();
   const unsigned round = counts ? std::min(candidate->tried++, 1U) : 0;
   const Millis patience{(kPatience * repeat_after(candidate).value) << round};
   const Millis longest = context_.policy_of(session).switching.recovery_attempt;

@@ -60,7 +60,6 @@ class Jumper : public Part {
  private:
   Millis may_start(const Session& session) const;
   void note_candidates(Millis now, Session& session);
-  static SwitchKind kind_of_next(const Session& session);
   Finding switch_allowed(Millis now, const Session& session) const;
   bool hold_back(Millis now, Session& session);
   void give_up(Millis now, Session& session);

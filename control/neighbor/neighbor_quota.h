@@ -13,7 +13,7 @@
 namespace jvpn::neighbor {
 
 /// Why an entry is there.
-enum class Origin : uint8_t {
+enum class EntryOrigin : uint8_t {
   kWatched,  ///< a session or a route goes by it: as many as those, no quota
   kFrame,    ///< a frame of ours was to leave, say an answer to a handshake
   kInner,    ///< a packet out of the tunnel was to reach it

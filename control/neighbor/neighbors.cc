@@ -65,7 +65,7 @@ Neighbors::Entry* Neighbors::find(const NeighborKey& key) {
 
 /// The entry, made and asked for if there was none; nullptr when there is no room. Those that are
 /// watched are as many as sessions and routes at most: they find room, whoever fills the table.
-Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, Origin origin) {
+Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, EntryOrigin origin) {
   if (Entry* entry = find(key)) return entry;
   if (key.port >= ports_.size() || !make_room(key.port, origin)) {
     ++counters_.table_full;
@@ -79,9 +79,9 @@ Neighbors::Entry* Neighbors::find_or_ask(Millis now, const NeighborKey& key, Ori
   return &entry;
 }
 
-bool Neighbors::make_room(uint16_t port, Origin origin) {
+bool Neighbors::make_room(uint16_t port, EntryOrigin origin) {
   const NeighborQuota& taken = quota(port, origin);
-  if (origin == Origin::kWatched || taken.entries() < limits_.entries) return true;
+  if (origin == EntryOrigin::kWatched || taken.entries() < limits_.entries) return true;
   const std::optional<IpAddress> oldest = taken.oldest_unresolved();
   if (!oldest) return false;
   const auto at = entries_.find({port, *oldest});
@@ -99,7 +99,7 @@ void Neighbors::forget(std::map<NeighborKey, Entry>::iterator at) {
 }
 
 /// Counts the entry for another reason than before.
-void Neighbors::move(const NeighborKey& key, Entry& entry, Origin origin) {
+void Neighbors::move(const NeighborKey& key, Entry& entry, EntryOrigin origin) {
   if (entry.state == State::kStatic || entry.origin == origin) return;
   quota(key.port, entry.origin).remove(entry.number);
   entry.origin = origin;
@@ -108,17 +108,17 @@ void Neighbors::move(const NeighborKey& key, Entry& entry, Origin origin) {
 }
 
 std::optional<EtherAddress> Neighbors::watch(Millis now, const NeighborKey& key) {
-  Entry* entry = find_or_ask(now, key, Origin::kWatched);
+  Entry* entry = find_or_ask(now, key, EntryOrigin::kWatched);
   if (entry == nullptr) return std::nullopt;
   ++entry->watchers;
-  move(key, *entry, Origin::kWatched);
+  move(key, *entry, EntryOrigin::kWatched);
   return resolved(key);
 }
 
 void Neighbors::unwatch(const NeighborKey& key) {
   Entry* entry = find(key);
   JVPN_ASSERT(entry != nullptr && entry->watchers > 0, "watch() came first, and keeps the entry");
-  if (--entry->watchers == 0) move(key, *entry, Origin::kFrame);
+  if (--entry->watchers == 0) move(key, *entry, EntryOrigin::kFrame);
 }
 
 std::optional<EtherAddress> Neighbors::resolved(const NeighborKey& key) const {
@@ -136,7 +136,7 @@ void Neighbors::send_inner(Millis now, const NeighborKey& key, rte_mbuf* packet)
 }
 
 void Neighbors::wait(Millis now, const NeighborKey& key, const Waiting& waiting) {
-  Entry* entry = find_or_ask(now, key, waiting.inner ? Origin::kInner : Origin::kFrame);
+  Entry* entry = find_or_ask(now, key, waiting.inner ? EntryOrigin::kInner : EntryOrigin::kFrame);
   if (entry != nullptr && entry->known()) {
     entry->used = true;
     send_now(key.port, entry->mac, waiting);

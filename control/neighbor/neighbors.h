@@ -115,7 +115,7 @@ class Neighbors {
     Millis undoubted_until;
     Millis due;
     std::vector<Waiting> waiting;
-    Origin origin = Origin::kWatched;
+    EntryOrigin origin = EntryOrigin::kWatched;
     uint64_t number = 0;  ///< rises from entry to entry
     bool known() const { return state != State::kIncomplete && state != State::kFailed; }
     /// Its holder was silent, and everybody has been asked.
@@ -123,10 +123,10 @@ class Neighbors {
   };
 
   Entry* find(const NeighborKey& key);
-  Entry* find_or_ask(Millis now, const NeighborKey& key, Origin origin);
-  NeighborQuota& quota(uint16_t port, Origin origin) { return quotas_[{port, origin}]; }
-  void move(const NeighborKey& key, Entry& entry, Origin origin);
-  bool make_room(uint16_t port, Origin origin);
+  Entry* find_or_ask(Millis now, const NeighborKey& key, EntryOrigin origin);
+  NeighborQuota& quota(uint16_t port, EntryOrigin origin) { return quotas_[{port, origin}]; }
+  void move(const NeighborKey& key, Entry& entry, EntryOrigin origin);
+  bool make_room(uint16_t port, EntryOrigin origin);
   void forget(std::map<NeighborKey, Entry>::iterator at);
   void doubt(Millis now, const NeighborKey& key, Entry& entry);
   void drop_waiting(Entry& entry, bool tell);
@@ -148,7 +148,7 @@ class Neighbors {
   Changed changed_;
   Unreachable unreachable_;
   std::map<NeighborKey, Entry> entries_;
-  std::map<std::pair<uint16_t, Origin>, NeighborQuota> quotas_;
+  std::map<std::pair<uint16_t, EntryOrigin>, NeighborQuota> quotas_;
   uint64_t made_ = 0;
   size_t waiting_ = 0;
   Millis deadline_{UINT64_MAX};

@@ -234,6 +234,17 @@ class Session {
   bool jumping() const { return initiator != nullptr && initiator->jumping.jump != nullptr; }
   /// Initiator: it shall jump.
   bool wants_jump() const { return initiator != nullptr && initiator->jumping.wish.has_value(); }
+  /// It has no transport to live on.
+  bool must_jump() const {
+    return state() == State::kRecovering || (state() == State::kDegraded && !has_transport());
+  }
+  /// Initiator: what its next switch would be.
+  SwitchKind next_switch() const {
+    if (!has_transport()) return SwitchKind::kRecovery;
+    const bool rebind =
+        wants_jump() && initiator->jumping.wish->cause == wire::ReattachCause::kRebind;
+    return rebind ? SwitchKind::kRebind : SwitchKind::kWished;
+  }
   /// Round trip on the bound path; 0 while none was measured.
   uint32_t rtt_us() const { return quality.path.rtt.rtt_us().value_or(0); }
 

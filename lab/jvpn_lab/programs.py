@@ -69,7 +69,7 @@ class Program:
         return processes.logged(self.name, f"^{{.*{pattern}")
 
     def switches(self) -> int:
-        return self.told('"TRANSPORT_SWITCH"')
+        return self.told('"TRANSPORT_SWITCH".*"TRANSPORT_SWITCH_OK"')
 
     def runs(self) -> bool:
         return processes.runs(self.name)

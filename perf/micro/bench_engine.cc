@@ -124,7 +124,7 @@ void session_setup(benchmark::State& state) {
     pair.dial();
   }
   uint64_t attached = 0;
-  pair.gateway.engine->for_each_session([&](const engine::SessionView&) { ++attached; });
+  for_each_session(*pair.gateway.engine, [&](const engine::SessionView&) { ++attached; });
   if (attached != 1) state.SkipWithError("no session came of it");
   state.SetItemsProcessed(state.iterations());
 }

@@ -20,7 +20,8 @@ def degradations() -> int:
 
 def most_switches(end: Program) -> int:
     """That the program has told of within any one minute."""
-    times = [event["ts_ms"] for event in events(end.name) if event["event"] == "TRANSPORT_SWITCH"]
+    times = [event["ts_ms"] for event in events(end.name) if event["reason"] == "TRANSPORT_SWITCH_OK"
+             and event["event"] == "TRANSPORT_SWITCH"]
     return max((sum(start <= time < start + 60_000 for time in times) for start in times), default=0)
 
 

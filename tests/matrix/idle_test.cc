@@ -19,7 +19,7 @@ std::string drops_of(Count count) {
 
 uint64_t rekeys_of(const SessionEngine& engine) {
   uint64_t rekeys = 0;
-  engine.for_each_session([&](const SessionView& view) { rekeys += view.rekeys; });
+  for_each_session(engine, [&](const SessionView& view) { rekeys += view.rekeys; });
   return rekeys;
 }
 

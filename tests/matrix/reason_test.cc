@@ -63,7 +63,7 @@ TEST(Reasons, refused_by_workers) {
   ASSERT_NE(data, rig.sent.end());
   const Datagram again = *data;
   for (int i = 0; i < 7; ++i) {
-    for (const Datagram* each : {&forged, &lost, &again}) rig.inject(*each);
+    for (const Datagram& each : {forged, lost, again}) rig.inject(each);
   }
   rig.run_for(Millis{2'000});
   const auto expect = [&](Reason reason, const char* check) {

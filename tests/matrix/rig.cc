@@ -27,7 +27,7 @@ IpAddress v4_at(const Bytes& frame, size_t at) {
 
 Snapshot snapshot_of(SessionEngine& engine, PeerId peer) {
   Snapshot found;
-  engine.for_each_session([&](const SessionView& view) {
+  for_each_session(engine, [&](const SessionView& view) {
     if (view.peer != peer || view.state == State::kBirth) return;
     found = {view.state, view.version,         view.binding_version,
              view.id,    to_string(view.path), view.switches};

@@ -27,8 +27,8 @@ void stall(Rig& rig, Millis heard_for) {
 
 Millis heard_at(Rig& rig) {
   Millis at;
-  rig.gateway().engine().for_each_session(
-      [&](const SessionView& view) { at = view.last_authentic; });
+  for_each_session(rig.gateway().engine(),
+                   [&](const SessionView& view) { at = view.last_authentic; });
   return at;
 }
 

@@ -260,7 +260,7 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   EXPECT_EQ(words[1], 0U);
 }
 
-// Each record has the schedule expanded from the key; there is one for each next hop and each key.
+// Each record has the schedule expanded from the key.
 TEST_F(PublisherTest, NoSendingKeyOutlivesItsRecord) {
   std::vector<const TxRecord*> gone;
   std::vector<Bytes> schedules;
@@ -270,11 +270,11 @@ TEST_F(PublisherTest, NoSendingKeyOutlivesItsRecord) {
     const auto* key = reinterpret_cast<const uint8_t*>(&gone.back()->traffic_key);
     schedules.emplace_back(key, key + sizeof gone.back()->traffic_key);
   };
-  publisher_->install_tx(tx(), kHop);
+  publisher_->install_tx(tx(), &hop_);
   note();
-  publisher_->set_next_hop(kPeer, kOtherHop);
+  publisher_->install_tx(tx(), nullptr);
   note();
-  publisher_->install_tx(tx(0xB2), kHop);
+  publisher_->install_tx(tx(0xB2), &hop_);
   note();
   EXPECT_EQ(schedules[0], schedules[1]);
   EXPECT_NE(schedules[1], schedules[2]);

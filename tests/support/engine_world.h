@@ -196,7 +196,7 @@ class Node : public SessionHost {
 
   std::vector<SessionView> sessions() const {
     std::vector<SessionView> views;
-    engine->for_each_session([&](const SessionView& view) { views.push_back(view); });
+    for_each_session(*engine, [&](const SessionView& view) { views.push_back(view); });
     return views;
   }
   /// The only session; a failure when there is another number of them.

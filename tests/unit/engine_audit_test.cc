@@ -36,10 +36,12 @@ const Fault kFaults[] = {
     {"the next hop's address is an old one",
      [](Published& published) { published.tx->next_hop_known = false; }, Detail::kStaleRecord},
     {"nothing is sent", [](Published& published) { published.tx.reset(); }, Detail::kStaleRecord},
-    {"an index is missing", [](Published& published) { published.rx.pop_back(); },
+    {"no index takes packets", [](Published& published) { published.rx.clear(); },
      Detail::kStaleRecord},
-    {"an index has another's lanes",
-     [](Published& published) { published.rx.back().first_lane.value += 100; },
+    {"the indices have other lanes",
+     [](Published& published) {
+       for (PublishedRx& rx : published.rx) rx.first_lane.value += 100;
+     },
      Detail::kStaleRecord},
 };
 

@@ -58,7 +58,8 @@ TEST(IndexAllocator, SlotsAreChosenAtRandom) {
   std::set<uint32_t> distances;
   uint32_t before = 0;
   for (int i = 0; i < 500; ++i) {
-    const uint32_t slot = indices.allocate(PeerId{0}, random())->value & 0xFFFFF;
+    const uint32_t slot =
+        indices.allocate(PeerId{0}, static_cast<uint32_t>(random()))->value & 0xFFFFF;
     distances.insert(slot - before);
     before = slot;
   }

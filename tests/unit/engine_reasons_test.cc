@@ -91,7 +91,7 @@ TEST(EngineReasons, AClientThatUsedUpItsSwitchesGoesWhereThePolicySays) {
       switches_per_minute(1)(node, config);
       if (ends) config.policy.switching.on_rate_exceeded = OnRateExceeded::kTerminate;
     });
-    world.jump(1);
+    world.lose(0);
     world.run_for(Millis{2'000});
     world.expect_on(1);
     world.lose(1);

@@ -25,8 +25,8 @@ struct Crowd : World {
   }
   size_t in_state(State state) const {
     size_t count = 0;
-    engine_of_gateway().for_each_session(
-        [&](const SessionView& view) { count += view.state == state ? 1 : 0; });
+    for_each_session(engine_of_gateway(),
+                     [&](const SessionView& view) { count += view.state == state ? 1 : 0; });
     return count;
   }
   const SessionEngine& engine_of_gateway() const { return const_cast<Crowd*>(this)->engine(1); }

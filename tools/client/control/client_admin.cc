@@ -97,8 +97,8 @@ nlohmann::json ClientAdmin::order_jump(const Path& from, const Path& to) {
 
 std::optional<uint64_t> ClientAdmin::switches() const {
   std::optional<uint64_t> committed;
-  parts_.engine.for_each_session(
-      [&](const engine::SessionView& session) { committed = session.switches; });
+  for_each_session(parts_.engine,
+                   [&](const engine::SessionView& session) { committed = session.switches; });
   return committed;
 }
 

@@ -35,7 +35,7 @@ void SessionKeeper::follow(Millis now) {
 bool SessionKeeper::session_lives() const {
   bool lives = parts_.data_path.path().has_value();
   if (lives) return true;
-  parts_.engine.for_each_session([&](const engine::SessionView& session) {
+  for_each_session(parts_.engine, [&](const engine::SessionView& session) {
     lives = lives || (session.state != session::State::kBirth &&
                       session.state != session::State::kTerminated);
   });
@@ -50,7 +50,7 @@ void SessionKeeper::on_session_begun(Millis now) {
 }
 
 void SessionKeeper::on_session_ended(Millis now) {
-  given_up_ = !parts_.engine.dials(kGateway);
+  given_up_ = !parts_.engine.dialling(kGateway);
   if (given_up_)
     spdlog::error("the gateway ended the session for good ({}); restart to dial it again",
                   last_end());
@@ -92,7 +92,7 @@ std::optional<Path> SessionKeeper::committed_path() const {
   const std::optional<Path>& path = parts_.data_path.path();
   if (!path || path == logged_) return path;
   bool committed = false;
-  parts_.engine.for_each_session([&](const engine::SessionView& session) {
+  for_each_session(parts_.engine, [&](const engine::SessionView& session) {
     committed =
         committed || (session.path == *path && session.state != session::State::kRecovering);
   });
