@@ -33,7 +33,7 @@ struct PublishedTx {
   ReceiverIndex peer_index;
   LaneId first_lane;
   Path path;
-  bool next_hop_known = true;  ///< frames go to the link-layer address that was last learnt, or nowhere
+  bool next_hop_known = true;  ///< frames go to the link-layer address last learnt, or nowhere
 };
 
 /// An index of a peer, as packets are opened under it now.

@@ -20,6 +20,7 @@ struct Finding {
 };
 
 /// Whether policy allows such a switch now: cooldown, also of DEGRADED, and the budget of its kind.
-Finding judge_switch(const SessionRecord& record, SwitchKind kind, const Policy& policy, Millis now);
+Finding judge_switch(const SessionRecord& record, SwitchKind kind, const Policy& policy,
+                     Millis now);
 
 }  // namespace jvpn::session
