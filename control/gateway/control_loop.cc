@@ -39,8 +39,9 @@ constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandsh
 constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
 constexpr Millis kFlushLimit{200};
-constexpr Millis kAdminEager{20};    ///< after a page that isn't the last
-constexpr Millis kAdminInterval{5};  ///< between looks at the socket while busy
+constexpr Millis kFinishLimit{5'000};  ///< to tell all peers, should workers take nothing any more
+constexpr Millis kAdminEager{20};      ///< after a page that isn't the last
+constexpr Millis kAdminInterval{5};    ///< between looks at the socket while busy
 
 GatewayProfile without_peers(GatewayProfile profile) {
   profile.peers.clear();
@@ -283,7 +284,7 @@ void ControlLoop::flush() {
 void ControlLoop::finish() {
   const Millis begun = clock_.now();
   engine_->shutdown(begun);
-  while (engine_->next_deadline() == Millis{0}) {
+  while (engine_->next_deadline() == Millis{0} && clock_.now() - begun < kFinishLimit) {
     flush();
     engine_->advance(clock_.now());
     reclaimer_->reclaim();
