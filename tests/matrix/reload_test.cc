@@ -233,8 +233,8 @@ TEST_F(ReloadPeers, IdsAreUsedAgainWhenAllWereGivenOut) {
     peers()[0].public_key[0] ^= round;
     peers()[0].inner_addresses = {{address("10.0.9.9"), 32}};
     ASSERT_EQ(reload()["reloaded"]["peers"], counts(1, 1, 0));
-    rig.run_for(Millis{500},
-                Millis{50});  // a reading takes the gateway time, which clients must not miss
+    // A reading takes the gateway time, which clients must not miss.
+    rig.run_for(Millis{500}, Millis{50});
   }
   EXPECT_EQ(rig.at_gateway(1), other);
   EXPECT_TRUE(rig.serves(1));
