@@ -116,12 +116,12 @@ struct alignas(kCacheLine) TxRecord {
 };
 
 /// Fetches the lines that every packet of a session reads besides its key, and of a key that is far
-/// away what prefetch_early() does; nullptr is fine.
+/// away what prefetch_early() does; nullptr is fine. Not the lanes: which one a packet needs is
+/// known from the record, and the others belong to other workers.
 inline void prefetch_record(const RxRecord* record, bool far) {
   if (record == nullptr) [[unlikely]]
     return;
   rte_prefetch0(&record->index);
-  rte_prefetch0(record + 1);  // where the first lane stands, if the publisher made the record
   if (far) prefetch_early(record->traffic_key);
 }
 inline void prefetch_record(const TxRecord* record, bool far) {

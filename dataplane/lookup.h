@@ -56,11 +56,17 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
   }
   JVPN_DEBUG_ASSERT(record->lanes != nullptr, "a published record has its lanes");
   data.lane = record->lanes + place;
-  JVPN_DEBUG_ASSERT(data.lane->window.words().first != nullptr, "a published lane has its words");
-  const uint64_t sequence = wire::sequence_of(counter);
-  if (!data.lane->window.is_latest(sequence)) [[unlikely]]
-    rte_prefetch0(data.lane->window.place_of(sequence));
+  rte_prefetch0(data.lane);
   return true;
+}
+
+/// Those without a record or lane are dropped. Each lane is fetched here and read a pass later.
+inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
+  DataPacket* kept = burst.begin();
+  for (DataPacket& data : burst)
+    if (find_lane(worker, data)) [[likely]]
+      keep(kept, data);
+  burst.truncate(kept);
 }
 
 inline Drop drop_of(ReplayVerdict verdict) {
@@ -76,6 +82,8 @@ inline Drop drop_of(ReplayVerdict verdict) {
   const uint32_t owner = lane->owner.load(std::memory_order_relaxed);
   if (owner == worker.number) [[likely]] {
     const uint64_t sequence = wire::sequence_of(counter_of(data.message));
+    if (!lane->window.is_latest(sequence)) [[unlikely]]
+      rte_prefetch0(lane->window.place_of(sequence));
     const ReplayVerdict verdict = lane->window.check(sequence);
     if (verdict == ReplayVerdict::kFresh) [[likely]]
       return true;

@@ -53,10 +53,11 @@ inline AeadOp op_of(const DataPacket& data) {
 
 /// Stage replay: what is ours to open; the keys of the first `ahead` of them are fetched.
 inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead) {
+  lookup::find_lanes(worker, burst);
   DataPacket* kept = burst.begin();
   const DataPacket* keys = kept + ahead;
   for (DataPacket& data : burst) {
-    if (!lookup::find_lane(worker, data) || !lookup::is_ours(worker, data)) [[unlikely]]
+    if (!lookup::is_ours(worker, data)) [[unlikely]]
       continue;
     if (kept < keys) prefetch(op_of(data));
     keep(kept, data);
@@ -278,8 +279,8 @@ inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& op
 
 /// The same for messages that another worker opened.
 inline void take_opened(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
-  for (DataPacket& data : burst)
-    if (lookup::find_lane(worker, data)) opened.accepted += open::accept(worker, data, opened);
+  lookup::find_lanes(worker, burst);
+  for (const DataPacket& data : burst) opened.accepted += open::accept(worker, data, opened);
   lap(worker, Stage::kOpen);
 }
 
