@@ -28,6 +28,25 @@ Result<std::vector<Ring>> make_rings(size_t count, uint32_t frames) {
   return rings;
 }
 
+uint16_t receive_burst(void* ring, rte_mbuf** packets, uint16_t count) {
+  return static_cast<uint16_t>(rte_ring_sc_dequeue_burst(
+      static_cast<rte_ring*>(ring), reinterpret_cast<void**>(packets), count, nullptr));
+}
+uint16_t send_burst(void* ring, rte_mbuf** packets, uint16_t count) {
+  return static_cast<uint16_t>(rte_ring_sp_enqueue_burst(
+      static_cast<rte_ring*>(ring), reinterpret_cast<void**>(packets), count, nullptr));
+}
+
+/// DPDK's driver of rings counts what all queues carry in the same lines. A NIC's queues share
+/// none, so workers take from the rings and give to them without that driver. The port is started.
+void pass_by_driver(uint16_t port, PortRings& rings) {
+  auto& calls = rte_eth_fp_ops[port];
+  calls.rx_pkt_burst = receive_burst;
+  calls.rxq.data = reinterpret_cast<void**>(rings.rx_queues.data());
+  calls.tx_pkt_burst = send_burst;
+  calls.txq.data = reinterpret_cast<void**>(rings.tx_queues.data());
+}
+
 }  // namespace
 
 std::vector<Punted> take_all(rte_ring* ring) {
@@ -74,19 +93,18 @@ Result<PortRings> make_ring_port(PortProfile& port, size_t number, size_t worker
   if (!rx) return rx.error();
   auto tx = make_rings(workers, frames);
   if (!tx) return tx.error();
-  std::vector<rte_ring*> rx_queues;
-  std::vector<rte_ring*> tx_queues;
+  PortRings rings{*std::move(rx), *std::move(tx)};
   for (size_t queue = 0; queue < workers; ++queue) {
-    rx_queues.push_back((*rx)[worker_of_queue(number, queue, workers)].get());
-    tx_queues.push_back((*tx)[queue].get());
+    rings.rx_queues.push_back(rings.rx[worker_of_queue(number, queue, workers)].get());
+    rings.tx_queues.push_back(rings.tx[queue].get());
   }
   port.name = unique_dpdk_name(port.name);
   port.vdev = "net_ring_" + port.name;
   const auto queues = static_cast<unsigned>(workers);
-  if (rte_eth_from_rings(port.name.c_str(), rx_queues.data(), queues, tx_queues.data(), queues, 0) <
-      0)
+  if (rte_eth_from_rings(port.name.c_str(), rings.rx_queues.data(), queues, rings.tx_queues.data(),
+                         queues, 0) < 0)
     return Error{"DPDK can't make a port of rings: " + port.name};
-  return PortRings{*std::move(rx), *std::move(tx)};
+  return rings;
 }
 
 Result<RingGateway> RingGateway::create(GatewayProfile profile, const MacKey& mac1, Tables tables,
@@ -101,6 +119,8 @@ Result<RingGateway> RingGateway::create(GatewayProfile profile, const MacKey& ma
   auto dataplane = Dataplane::create(profile, mac1, std::move(tables));
   if (!dataplane) return dataplane.error();
   gateway.dataplane_ = *std::move(dataplane);
+  for (const PortInfo& port : gateway.dataplane_->ports())
+    pass_by_driver(port.dpdk_id, gateway.rings_[port.number]);
   gateway.profile_ = std::move(profile);
   return gateway;
 }

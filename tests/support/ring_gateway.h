@@ -52,6 +52,8 @@ inline constexpr uint16_t kLan = 1;
 struct PortRings {
   std::vector<Ring> rx;
   std::vector<Ring> tx;
+  std::vector<rte_ring*> rx_queues{};  ///< the same by queue
+  std::vector<rte_ring*> tx_queues{};
 };
 
 /// Gives port `number` of a gateway a device of rings that hold `frames` each, and a unique name.
