@@ -64,7 +64,7 @@ std::vector<BenchCell> load_cells(const JumpLoadOptions& options) {
   std::vector<BenchCell> cells;
   for (const Direction direction : kWays)
     for (const bool jumps : {true, false})
-      cells.push_back({0, direction, {static_cast<uint16_t>(options.bytes)}, true, jumps});
+      cells.push_back({0, direction, {static_cast<uint16_t>(options.bytes)}, Team::kAll, jumps});
   return cells;
 }
 

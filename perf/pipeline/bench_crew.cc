@@ -36,6 +36,18 @@ Result<std::unique_ptr<BenchCrew>> BenchCrew::measure(
   return crew;
 }
 
+Result<void> BenchCrew::serve(const std::vector<std::unique_ptr<BenchRig>>& rigs,
+                              std::vector<BenchCell> cells, Options options) {
+  BenchCrew crew(rigs, std::move(cells), std::move(options));
+  auto done = crew.make_slices();
+  if (!done) return done;
+  while (crew.options_.link->await(crew.phase_)) {
+    crew.launch({});
+    if (!crew.options_.link->send(crew.seats_.front().slices)) break;
+  }
+  return crew.check();
+}
+
 Json BenchCrew::json_of(const Run& run) {
   Json stages;
   for (size_t stage = 0; stage < kStages; ++stage) {
@@ -58,7 +70,7 @@ Json BenchCrew::cells() const {
     cells.push_back({{"rig", kind.rig},
                      {"direction", to_string(kind.direction)},
                      {"sizes", kind.sizes},
-                     {"workers", kind.all_workers ? workers_ : 1},
+                     {"workers", crew_of(cell)},
                      {"tsc_hz", static_cast<double>(rte_get_tsc_hz())},
                      {"drops", rigs_[kind.rig]->gateway().all_drops()},
                      {"runs", std::move(runs)}});
@@ -104,8 +116,8 @@ Result<void> BenchCrew::make_slices() {
     libraries.push_back(*std::move(own));
   }
   for (size_t cell = 0; cell < cells_.size(); ++cell) {
-    const unsigned crew = cells_[cell].all_workers ? workers_ : 1;
-    for (uint16_t worker = 0; worker < crew; ++worker) {
+    if (elsewhere(cell)) continue;
+    for (uint16_t worker = 0; worker < crew_of(cell); ++worker) {
       auto slices =
           PacketSlices::create(*rigs_[cells_[cell].rig], cells_[cell], options_.bench, worker,
                                libraries[worker], random_(), worker == 0 ? options_.time : nullptr);
@@ -119,7 +131,8 @@ Result<void> BenchCrew::make_slices() {
 Result<void> BenchCrew::run(const std::function<void()>& turn) {
   std::vector<size_t> order(cells_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  for (const size_t cell : order) warm(cell, turn);
+  for (const size_t cell : order)
+    if (auto done = warm(cell, turn); !done) return done;
   const ProgressLine line;
   const auto total = static_cast<size_t>(std::max(options_.bench.seconds, 1.0));
   const auto begun = BenchClock::now();
@@ -130,7 +143,7 @@ Result<void> BenchCrew::run(const std::function<void()>& turn) {
       std::ranges::shuffle(order, random_);
       for (const size_t cell : order) {
         if (interrupted()) break;
-        run_phase(cell, turn);
+        if (auto done = run_phase(cell, turn); !done) return done;
         keep(runs_[cell][run]);
       }
       line.show(std::min(static_cast<size_t>(ms_since(begun) / 1'000), total), total, "measuring");
@@ -141,28 +154,50 @@ Result<void> BenchCrew::run(const std::function<void()>& turn) {
 
 /// Until nearly every session has had a packet: what a worker learns by a flow's first one is
 /// known.
-void BenchCrew::warm(size_t cell, const std::function<void()>& turn) {
+Result<void> BenchCrew::warm(size_t cell, const std::function<void()>& turn) {
   constexpr size_t kPacketsPerSession = 3;
   const BenchCell& here = cells_[cell];
   const bool known = std::any_of(
       cells_.begin(), cells_.begin() + static_cast<ptrdiff_t>(cell), [&](const BenchCell& before) {
-        return before.rig == here.rig && before.direction == here.direction;
+        return before.rig == here.rig && before.direction == here.direction &&
+               here.team != Team::kProcesses;
       });
   const size_t wanted = known ? 1 : kPacketsPerSession * rigs_[here.rig]->sessions().shape().count;
-  for (size_t packets = 0; packets < wanted && !interrupted();) packets += run_phase(cell, turn);
+  for (size_t done = 0; done < wanted && !interrupted();) {
+    if (auto run = run_phase(cell, turn); !run) return run;
+    done += (options_.warm_up + size_t{phase_.pairs}) * packets();
+  }
+  return {};
 }
 
-/// Packets that each worker had.
-size_t BenchCrew::run_phase(size_t cell, const std::function<void()>& turn) {
+Result<void> BenchCrew::run_phase(size_t cell, const std::function<void()>& turn) {
   const double pair_ms = pair_ms_[cell];
   const double fit = pair_ms > 0 ? options_.phase_ms / pair_ms : 1;
   phase_ = {cell, static_cast<unsigned>(std::max(fit, 1.0)), random_()};
+  if (elsewhere(cell)) return ask_processes();
+  launch(turn);
+  return {};
+}
+
+Result<void> BenchCrew::ask_processes() {
+  const auto begun = BenchClock::now();
+  if (auto done = options_.processes->begin(phase_); !done) return done;
+  for (Seat& seat : seats_) {
+    seat.slices.resize(phase_.pairs);
+    if (auto done = options_.processes->collect(seat.worker, seat.slices); !done) return done;
+  }
+  pair_ms_[phase_.cell] = ms_since(begun) / (phase_.pairs + options_.warm_up);
+  return {};
+}
+
+/// The phase, on the lcores of its workers.
+void BenchCrew::launch(const std::function<void()>& turn) {
   const auto sit = [](void* seat) {
     static_cast<Seat*>(seat)->crew->work(*static_cast<Seat*>(seat));
     return 0;
   };
   const uint32_t over = over_.load(std::memory_order_relaxed);
-  const size_t crew = slices_[cell].size();
+  const size_t crew = slices_[phase_.cell].size();
   // The first last: nobody is missing when it begins.
   for (size_t worker = crew; worker-- > 0;)
     JVPN_ASSERT(rte_eal_remote_launch(sit, &seats_[worker], lcore_of_worker(worker)) == 0,
@@ -170,14 +205,13 @@ size_t BenchCrew::run_phase(size_t cell, const std::function<void()>& turn) {
   if (!turn) over_.wait(over, std::memory_order_acquire);
   while (over_.load(std::memory_order_acquire) == over) turn();
   rte_eal_mp_wait_lcore();
-  return (options_.warm_up + size_t{phase_.pairs}) * slices_[cell].front()->packets();
 }
 
 void BenchCrew::keep(Run& run) const {
-  const size_t crew = slices_[phase_.cell].size();
+  const size_t crew = crew_of(phase_.cell);
   run.phases.push_back(run.pipeline.size());
   for (size_t slice = 0; slice < phase_.pairs; ++slice) {
-    Slice sum;
+    BenchSlice sum;
     for (size_t worker = 0; worker < crew; ++worker) {
       sum.pipeline += seats_[worker].slices[slice].pipeline / static_cast<double>(crew);
       sum.raw += seats_[worker].slices[slice].raw / static_cast<double>(crew);
@@ -185,7 +219,7 @@ void BenchCrew::keep(Run& run) const {
     run.pipeline.push_back(sum.pipeline);
     run.raw.push_back(sum.raw);
   }
-  run.packets += crew * phase_.pairs * slices_[phase_.cell].front()->packets();
+  run.packets += crew * phase_.pairs * packets();
   run.stages.push_back(stages_);
 }
 
@@ -211,11 +245,12 @@ void BenchCrew::work(Seat& seat) {
 /// The workers' orders of slices are the same: they start together, each kind with its like.
 void BenchCrew::do_pairs(Seat& seat, PacketSlices& slices) {
   SpinBarrier* barrier = slices_[phase_.cell].size() > 1 ? &barrier_ : nullptr;
+  if (serves()) barrier = options_.link->barrier;
   std::mt19937_64 coin(phase_.seed);
   seat.slices.clear();
   for (unsigned pair = 0; pair < options_.warm_up + phase_.pairs; ++pair) {
     slices.plan();
-    Slice sample;
+    BenchSlice sample;
     const bool raw_first = coin() % 2 == 0;
     if (options_.raw && raw_first) sample.raw = slices.raw(barrier);
     sample.pipeline = slices.pipeline(barrier);

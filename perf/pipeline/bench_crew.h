@@ -17,6 +17,7 @@
 
 #include "common/result.h"
 #include "perf/harness/command.h"
+#include "perf/pipeline/bench_processes.h"
 #include "perf/pipeline/bench_rig.h"
 #include "perf/pipeline/packet_slices.h"
 #include "perf/pipeline/pipeline_options.h"
@@ -33,6 +34,8 @@ class BenchCrew {
     WorkerTime* time = nullptr;  ///< of worker 0's pipeline slices
     /// Worker 0's lcore, before each phase's slices; may poll the rig's worker 0.
     std::function<void(const BenchCell&)> before{};
+    BenchProcesses* processes = nullptr;  ///< for cells of Team::kProcesses
+    const BenchLink* link = nullptr;      ///< of a process that serve()s
   };
   /// Measures the cells; all rigs have the same number of workers and outlive what is returned.
   /// Calls `turn` on this thread again and again while lcores are at work; without, it sleeps.
@@ -41,26 +44,21 @@ class BenchCrew {
       const std::vector<std::unique_ptr<BenchRig>>& rigs, std::vector<BenchCell> cells,
       Options options, const std::function<void()>& turn = {});
 
+  /// In a process that another one started: measures what that one asks for, until it is done. The
+  /// rig has one worker. Fails as measure() does.
+  static Result<void> serve(const std::vector<std::unique_ptr<BenchRig>>& rigs,
+                            std::vector<BenchCell> cells, Options options);
+
   /// Of each cell what it was and the samples of its runs, as perf/pipeline/cells.py reads them.
   Json cells() const;
   /// The cells and, as facts, what was asked for, the pages behind it, and the caller's own.
   Measured measured(const BenchPages& pages, const Json& facts) const;
 
  private:
-  struct Phase {
-    size_t cell = 0;
-    unsigned pairs = 1;
-    uint64_t seed = 0;
-  };
-  /// Neighbouring slices over the same packets, in TSC cycles per packet.
-  struct Slice {
-    double pipeline = 0;
-    double raw = 0;
-  };
   struct Seat {
     BenchCrew* crew;
     uint16_t worker;
-    std::vector<Slice> slices{};  ///< of this phase
+    std::vector<BenchSlice> slices{};  ///< of this phase
   };
   struct Run {
     std::vector<double> pipeline;  ///< of each slice; of several workers, their mean
@@ -74,8 +72,16 @@ class BenchCrew {
             Options options);
   Result<void> make_slices();
   Result<void> run(const std::function<void()>& turn);
-  void warm(size_t cell, const std::function<void()>& turn);
-  size_t run_phase(size_t cell, const std::function<void()>& turn);
+  Result<void> warm(size_t cell, const std::function<void()>& turn);
+  Result<void> run_phase(size_t cell, const std::function<void()>& turn);
+  Result<void> ask_processes();
+  void launch(const std::function<void()>& turn);
+  bool elsewhere(size_t cell) const { return cells_[cell].team == Team::kProcesses && !serves(); }
+  bool serves() const { return options_.link != nullptr; }
+  /// Who works at a cell.
+  uint16_t crew_of(size_t cell) const { return cells_[cell].team == Team::kFirst ? 1 : workers_; }
+  /// That each of them has in a slice.
+  size_t packets() const { return size_t{options_.bench.batch} * options_.bench.batches; }
   void keep(Run& run) const;
   static Json json_of(const Run& run);
   void work(Seat& seat);
@@ -92,7 +98,7 @@ class BenchCrew {
   std::vector<std::vector<Run>> runs_;                              ///< by cell
   std::vector<double> pair_ms_;                                     ///< by cell: how long one takes
   std::mt19937_64 random_;
-  Phase phase_;
+  BenchPhase phase_;
   std::array<double, kStages> stages_{};  ///< of this phase
   std::atomic<uint32_t> over_{0};         ///< phases; writer: worker 0's lcore
 };

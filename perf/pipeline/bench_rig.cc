@@ -117,7 +117,7 @@ Result<void> BenchRig::make_raw_keys() {
 }
 
 Result<Bench> start_bench(const std::vector<BenchRig::Options>& rigs, bool small_pages,
-                          size_t more_megabytes) {
+                          size_t more_megabytes, uint32_t first_cpu) {
   size_t megabytes = more_megabytes;
   for (const BenchRig::Options& rig : rigs) megabytes += BenchRig::megabytes(rig);
   Bench bench{choose_pages(megabytes, small_pages), {}};
@@ -125,7 +125,7 @@ Result<Bench> start_bench(const std::vector<BenchRig::Options>& rigs, bool small
                        .hugepages = bench.pages.huge};
   const uint32_t cpus = std::max(std::thread::hardware_concurrency(), 1U);
   for (uint32_t worker = 0; worker < rigs.front().workers; ++worker)
-    eal.workers.push_back((worker + 1) % cpus);
+    eal.workers.push_back((worker + first_cpu) % cpus);
   static auto started = test::start_eal(eal);  // until the process ends
   if (!started) return started.error();
   ProgressLine progress;

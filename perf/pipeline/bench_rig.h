@@ -61,9 +61,10 @@ struct Bench {
   std::vector<std::unique_ptr<BenchRig>> rigs;
 };
 /// Once in a process: starts DPDK without devices or files, the calling thread being lcore 0 on CPU
-/// 0, lcore_of_worker() on the CPUs from 1 on, round and round; then makes the rigs. `small_pages`:
-/// not on 2 MB pages, even if there are any. `more_megabytes` of memory are for the caller.
+/// 0, lcore_of_worker() on the CPUs from `first_cpu` on, round and round; then makes the rigs.
+/// `small_pages`: not on 2 MB pages, even if there are any. `more_megabytes` of memory are for the
+/// caller.
 Result<Bench> start_bench(const std::vector<BenchRig::Options>& rigs, bool small_pages,
-                          size_t more_megabytes = 0);
+                          size_t more_megabytes = 0, uint32_t first_cpu = 1);
 
 }  // namespace jvpn::perf

@@ -13,6 +13,8 @@ _SHOWN = 0.05  # cycles per packet under which a stage is not in play
 _REFERENCE = 1000  # sessions that others are compared with
 _INTERRUPTED = 2  # a slice that took so many times the usual was interrupted by something else
 
+_LEAST_OF_PROCESSES = 0.95  # workers of one process carry so much of what as many processes do
+
 Run = namedtuple("Run", "cycles raw overhead ratio")  # medians over the slices of one run
 
 
@@ -43,13 +45,14 @@ def figures_of(cell):
             "stages": {name: cycles for name, cycles in stages.items() if cycles > _SHOWN}}
 
 
-def scaling(alone, together, workers):
-    """Throughput of all workers ÷ that of one, run by run; raw's own, and the ratio of the two."""
-    both = list(zip(_runs(alone), _runs(together)))
-    gain = [workers * one.cycles / every.cycles for one, every in both]
-    raw_gain = [workers * one.raw / every.raw for one, every in both]
-    return {"workers": workers, **spread("gain", gain), **spread("raw_gain", raw_gain),
-            **spread("gain_over_raw_gain", [ours / raw for ours, raw in zip(gain, raw_gain)])}
+def scaling(alone, together, processes, workers):
+    """Throughput of all workers ÷ that of one, and ÷ that of as many processes, run by run."""
+    every = _runs(together)
+    of_processes = [apart.cycles / run.cycles for apart, run in zip(_runs(processes), every)]
+    return {"workers": workers,
+            **spread("gain", [workers * one.cycles / run.cycles for one, run in zip(_runs(alone), every)]),
+            **spread("of_processes", of_processes), "least_of_processes": _LEAST_OF_PROCESSES,
+            "scales": median(of_processes) >= _LEAST_OF_PROCESSES}
 
 
 def _phase_cycles(run):
@@ -118,20 +121,21 @@ def cell_table(cells):
 
 
 def pipeline(measured):
-    """Cells: for each direction all workers, and (if there are several) the first of them alone."""
+    """Cells: for each direction all workers and, if there are several, the first of them alone and as many processes."""
     cells, directions = measured["cells"], {}
     facts = {"size": size_of(cells[0]), **measured["facts"]}
     several = facts["workers"] > 1
-    for at in range(0, len(cells), 2 if several else 1):
+    for at in range(0, len(cells), 3 if several else 1):
         figures = directions[cells[at]["direction"]] = figures_of(cells[at])
         if several:
-            figures["scaling"] = scaling(cells[at + 1], cells[at], facts["workers"])
+            figures["scaling"] = scaling(cells[at + 1], cells[at], cells[at + 2], facts["workers"])
     text = ("{suite}, inner packets of {size} bytes, {sessions} sessions at random, workers: {workers}, lanes a session: "
             "{lanes}\n\n").format(**facts) + cell_table(directions.items()) + "\n"
     for name, figures in directions.items():
         if several:
-            text += name + (": {workers} workers carry {gain:.2f} times what one does; raw IPsec-MB {raw_gain:.2f} times; "
-                            "{gain_over_raw_gain:.3f} of it\n").format(**figures["scaling"])
+            text += name + (": {workers} workers carry {gain:.2f} times what one does, and {of_processes:.3f} "
+                            "({of_processes_min:.3f}-{of_processes_max:.3f}) of what {workers} processes do; at least "
+                            "{least_of_processes} is meant\n").format(**figures["scaling"])
     text += f"drops      {cells[0]['drops']}\n"
     return join_directions(directions, facts), text + _FOOT.format(**facts)
 

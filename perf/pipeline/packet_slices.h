@@ -57,13 +57,20 @@ struct alignas(64) WorkerTime {
   }
 };
 
+/// Whose packets a cell's are.
+enum class Team : uint8_t {
+  kAll,        ///< all workers of this process
+  kFirst,      ///< worker 0 alone
+  kProcesses,  ///< of other processes, as many as this one has workers, the one worker of each
+};
+
 /// A kind of traffic to be measured.
 struct BenchCell {
   size_t rig = 0;
   Direction direction = Direction::kSeal;
   std::vector<uint16_t> sizes;  ///< of inner packets, in equal shares
-  bool all_workers = true;      ///< false: worker 0 alone
-  bool updates = false;         ///< for the crew's hook
+  Team team = Team::kAll;
+  bool updates = false;  ///< for the crew's hook
 };
 
 class PacketSlices {

@@ -13,7 +13,7 @@ std::vector<BenchCell> publish_cells(const PublishOptions& options) {
   std::vector<BenchCell> cells;
   for (const Direction direction : directions_of(options.direction))
     for (const bool updates : {true, false})
-      cells.push_back({0, direction, sizes_of(options.size), true, updates});
+      cells.push_back({0, direction, sizes_of(options.size), Team::kAll, updates});
   return cells;
 }
 

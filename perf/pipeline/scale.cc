@@ -12,8 +12,7 @@ std::vector<BenchCell> scale_cells(const ScaleOptions& options) {
   std::vector<BenchCell> cells;
   for (size_t rig = 0; rig < options.sessions.size(); ++rig)
     for (const std::string& size : options.sizes)
-      for (const Direction direction : kBoth)
-        cells.push_back({rig, direction, sizes_of(size), true});
+      for (const Direction direction : kBoth) cells.push_back({rig, direction, sizes_of(size)});
   return cells;
 }
 

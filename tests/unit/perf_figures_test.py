@@ -72,12 +72,13 @@ class Cells(unittest.TestCase):
         figures = cells.figures_of(cell_of(run_of()))
         self.assertEqual((figures["mpps"], figures["ratio_max"], figures["stages"]), (0, 0, {}))
 
-    def test_scaling_is_the_gain_over_raws_gain(self):
-        scaling = cells.scaling(cell_of(run_of((100, 50)), run_of((100, 50))),
-                                cell_of(run_of((125, 80)), run_of((100, 50))), 2)
-        for key, expected in {"workers": 2, "gain_min": 1.6, "gain_max": 2, "raw_gain_min": 1.25,
-                              "gain_over_raw_gain_max": 1.28, "gain_over_raw_gain_min": 1}.items():
+    def test_workers_are_judged_by_as_many_processes(self):
+        alone = cell_of(run_of((100, 50)), run_of((100, 50)))
+        together = cell_of(run_of((125, 80)), run_of((100, 50)))
+        scaling = cells.scaling(alone, together, cell_of(run_of((120, 80)), run_of((96, 50))), 2)
+        for key, expected in {"workers": 2, "gain_min": 1.6, "gain_max": 2, "of_processes": 0.96, "scales": True}.items():
             self.assertAlmostEqual(scaling[key], expected, msg=key)
+        self.assertFalse(cells.scaling(alone, together, alone, 2)["scales"])  # 0.9
 
     def test_loss_is_of_phases_of_the_same_round(self):
         loaded = run_of((125, 1), (125, 1), (999, 1), (100, 1), phases=(0, 3))
@@ -108,12 +109,12 @@ class Views(unittest.TestCase):
 
     def test_several_directions_stand_in_objects(self):
         facts = FACTS | {"sessions": 5, "workers": 2, "lanes": 2}
-        both = [some_cell(direction=way, sizes=[64, 570]) for way in ("seal", "seal", "open", "open")]
+        both = [some_cell(direction=way, sizes=[64, 570]) for way in ["seal"] * 3 + ["open"] * 3]
         figures, table = cells.pipeline({"cells": both, "facts": facts})
         self.assertEqual((figures["open"]["cycles_per_packet"], figures["size"]), (110, "imix"))
         self.assertNotIn("cycles_per_packet", figures)
         self.assertEqual(figures["seal"]["scaling"]["gain"], 2)
-        self.assertIn("open: 2 workers carry 2.00 times", table)
+        self.assertIn("open: 2 workers carry 2.00 times what one does, and 1.000", table)
 
     def test_of_two_directions_the_worse_loss_stands_on_top(self):
         facts = FACTS | {"sessions": 5, "updates_per_s": 99.7, "publish_us": 1.25}

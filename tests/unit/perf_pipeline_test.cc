@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "perf/harness/hugepages.h"
+#include "perf/pipeline/bench_processes.h"
 #include "perf/pipeline/pipeline_options.h"
 #include "tests/support/rooms.h"
 #include "tests/unit/parsed_options.h"
@@ -82,6 +83,44 @@ TEST(PipelineSizes, ImixIsSevenFourOne) {
   EXPECT_EQ(sizes_of("imix").size(), 12U);
   EXPECT_EQ(directions_of("both"), (std::vector{Direction::kSeal, Direction::kOpen}));
   EXPECT_EQ(directions_of("open"), std::vector{Direction::kOpen});
+}
+
+// ---- Processes to compare with.
+
+TEST(BenchProcesses, EachMeasuresWhatAllAreAskedFor) {
+  const auto body = [](const BenchLink& link) -> Result<void> {
+    BenchPhase phase;
+    while (link.await(phase)) {
+      link.barrier->meet();
+      const double mine = 100.0 * link.number + static_cast<double>(phase.cell);
+      if (!link.send(std::vector<BenchSlice>(phase.pairs, {mine, 1}))) break;
+    }
+    return {};
+  };
+  const auto processes = BenchProcesses::start(2, body);
+  ASSERT_TRUE(processes) << processes.error().message;
+  for (size_t cell = 0; cell < 3; ++cell) {
+    ASSERT_TRUE((*processes)->begin({.cell = cell, .pairs = 2, .seed = 1}));
+    for (uint16_t process = 0; process < 2; ++process) {
+      std::vector<BenchSlice> samples(2);
+      ASSERT_TRUE((*processes)->collect(process, samples));
+      EXPECT_EQ(samples[1].pipeline, 100.0 * process + static_cast<double>(cell));
+    }
+  }
+  EXPECT_TRUE((*processes)->end());
+}
+
+TEST(BenchProcesses, FailWithOneThatFails) {
+  const auto unready = BenchProcesses::start(
+      2, [](const BenchLink&) -> Result<void> { return Error{"expected in this test"}; });
+  EXPECT_FALSE(unready);
+  const auto late = BenchProcesses::start(1, [](const BenchLink& link) -> Result<void> {
+    BenchPhase phase;
+    link.await(phase);
+    return Error{"expected in this test"};
+  });
+  ASSERT_TRUE(late);
+  EXPECT_FALSE((*late)->end());
 }
 
 // ---- Hugepages, in a folder that looks like the kernel's.
