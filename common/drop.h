@@ -28,7 +28,7 @@ enum class Drop : uint8_t {
   kNoRoute,
   kNoBinding,
   kKeyExhausted,
-  kOwnershipExpired,
+  kSessionExpired,
   // replay, open, source and route
   kBadTag,
   kLaneUnknown,
@@ -73,7 +73,8 @@ inline constexpr std::array<DropInfo, kDropCount> kDropInfo{{
     {"no_route", "inner destination belongs to no peer and no inside network"},
     {"no_binding", "the peer has no session with an active transport"},
     {"key_exhausted", "the lane used up its packets under this key"},
-    {"ownership_expired", "this node may no longer speak for the session"},
+    {"session_expired",
+     "the session or its keys ended, or this node may not speak for it any more"},
     {"bad_tag", "authentication tag is wrong"},
     {"lane_unknown", "lane was not announced, or was retired"},
     {"replay_duplicate", "counter seen before"},

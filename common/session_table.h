@@ -6,6 +6,7 @@
 // its own, each with the one writer that its comment names.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -50,8 +51,28 @@ struct alignas(kCacheLine) RxLane {
 static_assert(sizeof(RxLane) == kCacheLine);
 static_assert(sizeof(RxLane) + sizeof(LaneWords) == 1'088, "as common/limits.h says");
 
-/// One receiver index of ours: a key generation on a binding. Immutable, but for `source`
-/// and what `lanes` names.
+/// After it a record moves no packet, whatever control does: the end of its session, of its keys or
+/// of our ownership, whichever comes first. Of the TSC.
+inline constexpr uint64_t kNoDeadline = UINT64_MAX;
+
+/// The TSC in steps of some ten milliseconds, as RxRecord keeps a deadline in the line that every
+/// packet reads. It wraps around; what is compared lies within years.
+class CoarseDeadline {
+ public:
+  CoarseDeadline() = default;
+  explicit CoarseDeadline(uint64_t deadline_tsc)
+      : at_(deadline_tsc == kNoDeadline ? 0 : std::max(coarse(deadline_tsc), 1U)) {}
+  static uint32_t coarse(uint64_t tsc) { return static_cast<uint32_t>(tsc >> kShift); }
+  /// `now`: coarse().
+  bool passed(uint32_t now) const { return static_cast<int32_t>(now - at_) >= 0 && at_ != 0; }
+
+ private:
+  static constexpr unsigned kShift = 26;
+  uint32_t at_ = 0;  ///< 0: none
+};
+
+/// One receiver index of ours: a key generation on a binding. Immutable, but for `source`,
+/// `deadline` and what `lanes` names.
 struct alignas(kCacheLine) RxRecord {
   // One line, for control messages and what is handed off.
   RawKey control_key{};  ///< expanded when a control message comes
@@ -63,6 +84,7 @@ struct alignas(kCacheLine) RxRecord {
   PeerId peer;
   LaneId first_lane;
   uint16_t lane_count = 0;
+  mutable std::atomic<CoarseDeadline> deadline{};  ///< writer: control
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
   mutable std::atomic<uint64_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
@@ -91,13 +113,14 @@ struct alignas(kCacheLine) SharedHop {
 };
 
 /// All that sending to a peer needs, versioned by (binding_version, revision). Immutable, but for
-/// what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
+/// `deadline_tsc` and what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
 struct alignas(kCacheLine) TxRecord {
   AeadKey traffic_key;
   // One line.
   BindingVersion binding_version;
   uint64_t revision = 0;
-  uint64_t ownership_deadline_tsc = UINT64_MAX;  ///< workers send nothing after it
+  /// Workers send nothing after it. Writer: control, relaxed.
+  mutable std::atomic<uint64_t> deadline_tsc{kNoDeadline};
   TxLane* lanes = nullptr;  ///< worker w sends on lanes[w + workers × k], k < lanes_per_worker
   ReceiverIndex peer_index;
   LaneId first_lane;

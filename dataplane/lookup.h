@@ -1,7 +1,8 @@
 // Stages lookup and replay. Worker core; whole bursts, each load prefetched one pass earlier.
 //   1. lookup: receiver index → slot → record.
-//   2. replay: all 32 bits of the index are compared, and the lane must be announced under this
-//      record; its owner is us, nobody, or another worker (handoff).
+//   2. replay: all 32 bits of the index are compared, session and keys must not have ended, and the
+//      lane must be announced under this record; its owner is us, nobody, or another worker
+//      (handoff).
 //   3. replay: the lane's window, before the cost of opening; only the lane's owner may read it.
 // Used by the stages source and route:
 //   4. Inner packets whose route isn't in the worker's cache: from the table in bulk per family.
@@ -41,11 +42,16 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
   lap(worker, Stage::kLookup);
 }
 
-/// False: dropped for want of a record or lane.
-[[gnu::always_inline]] inline bool find_lane(WorkerContext& worker, DataPacket& data) {
+/// False: dropped for want of a living record, or of a lane. `now` is coarse.
+[[gnu::always_inline]] inline bool find_lane(WorkerContext& worker, DataPacket& data,
+                                             uint32_t now) {
   const RxRecord* record = data.record;
   if (record == nullptr || record->index.value != receiver_of(data.message)) [[unlikely]] {
     drop(worker, data.packet, Drop::kUnknownIndex);
+    return false;
+  }
+  if (record->deadline.load(std::memory_order_relaxed).passed(now)) [[unlikely]] {
+    drop(worker, data.packet, Drop::kSessionExpired);
     return false;
   }
   const uint64_t counter = counter_of(data.message);
@@ -62,9 +68,10 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
 
 /// Those without a record or lane are dropped. Each lane is fetched here and read a pass later.
 inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
+  const uint32_t now = CoarseDeadline::coarse(worker.now_tsc);
   DataPacket* kept = burst.begin();
   for (DataPacket& data : burst)
-    if (find_lane(worker, data)) [[likely]]
+    if (find_lane(worker, data, now)) [[likely]]
       keep(kept, data);
   burst.truncate(kept);
 }

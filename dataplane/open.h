@@ -300,6 +300,9 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   const RxRecord* record = worker.sessions.rx(receiver);
   if (record == nullptr || record->index.value != receiver)
     return drop(worker, packet, Drop::kUnknownIndex);
+  if (record->deadline.load(std::memory_order_relaxed)
+          .passed(CoarseDeadline::coarse(worker.now_tsc)))
+    return drop(worker, packet, Drop::kSessionExpired);
 
   AeadKey key;
   worker.aead.expand(record->traffic_key.suite, record->control_key, key);

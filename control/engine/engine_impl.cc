@@ -131,6 +131,7 @@ bool SessionEngine::Impl::apply_policy(Millis now, PeerId id) {
   } else if (session->responder->reattach) {
     jump::set_rates(now, config.policy, *session->responder->reattach);
   }
+  parts.bindings.extend(*session);
   return true;
 }
 

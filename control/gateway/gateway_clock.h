@@ -5,6 +5,7 @@
 
 #include <rte_cycles.h>
 
+#include "common/session_table.h"
 #include "common/types.h"
 #include "control/session/system_sources.h"
 
@@ -18,6 +19,14 @@ class GatewayClock {
   /// When a worker read the TSC as `tsc`; 0 for 0.
   virtual Millis at_tsc(uint64_t tsc) const = 0;
   Millis now() const { return Millis{now_us() / 1'000}; }
+  /// What the TSC will be then; kNoDeadline where it doesn't reach. Now, for what is past.
+  uint64_t tsc_at(Millis time) const {
+    const uint64_t cycles_per_ms = rte_get_tsc_hz() / 1'000;
+    const uint64_t present = rte_rdtsc();
+    const uint64_t ahead = (time - now()).value;
+    if (cycles_per_ms == 0 || ahead > (kNoDeadline - present) / cycles_per_ms) return kNoDeadline;
+    return present + ahead * cycles_per_ms;
+  }
 };
 
 /// CLOCK_BOOTTIME and the machine's TSC.

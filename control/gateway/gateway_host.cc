@@ -48,7 +48,7 @@ void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
 }
 
 void GatewayHost::install_rx(const session::RxInstall& install) {
-  note(install.peer, publisher_.install_rx(install));
+  note(install.peer, publisher_.install_rx(install, clock_.tsc_at(install.until)));
 }
 
 /// The control loop has the engine end the session: without a record it carries nothing.
@@ -66,8 +66,16 @@ void GatewayHost::install_tx(const session::TxInstall& install) {
   if (!key) spdlog::warn("no route to {}", to_string(install.path.remote));
   const SharedHop* hop = key ? hops_.join(clock_.now(), *key) : nullptr;
   if (key && hop == nullptr) return note(install.peer, publish::Refusal::kNoMemory);
-  note(install.peer, publisher_.install_tx(install, hop));
+  note(install.peer, publisher_.install_tx(install, hop, clock_.tsc_at(install.until)));
   go_by(install.peer, key);
+}
+
+void GatewayHost::extend(const session::Extend& extend) {
+  const uint64_t deadline_tsc = clock_.tsc_at(extend.until);
+  if (extend.index == ReceiverIndex{})
+    publisher_.extend_tx(extend.peer, deadline_tsc);
+  else
+    publisher_.extend_rx(extend.index, deadline_tsc);
 }
 
 void GatewayHost::withdraw_tx(PeerId peer) {

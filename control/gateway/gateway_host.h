@@ -36,6 +36,7 @@ class GatewayHost final : public session::SessionHost {
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
   void install_tx(const session::TxInstall& install);
   void withdraw_tx(PeerId peer);
+  void extend(const session::Extend& extend);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
   session::Published published(PeerId peer) override;

@@ -122,7 +122,7 @@ Refusal Publisher::refused(Refusal why) {
   return why;
 }
 
-Refusal Publisher::install_rx(const session::RxInstall& install) {
+Refusal Publisher::install_rx(const session::RxInstall& install, uint64_t deadline_tsc) {
   if (install.lanes == 0 || install.lanes > kMaxLanes || install.peer.value >= table_.peers())
     return refused(Refusal::kContradiction);
   RxRecord* record = take_rx(install);
@@ -133,6 +133,7 @@ Refusal Publisher::install_rx(const session::RxInstall& install) {
   record->serial = install.serial;
   record->peer = install.peer;
   record->first_lane = install.first_lane;
+  record->deadline.store(CoarseDeadline(deadline_tsc), std::memory_order_relaxed);
   record->control_key = install.control_key;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
@@ -142,14 +143,13 @@ Refusal Publisher::install_rx(const session::RxInstall& install) {
 }
 
 void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
-  const RxRecord* record = table_.rx(index.value);
-  if (record == nullptr || record->index != index) return;
-  record->source.store(source_tag(remote), std::memory_order_relaxed);
+  if (const RxRecord* record = installed(index))
+    record->source.store(source_tag(remote), std::memory_order_relaxed);
 }
 
 void Publisher::retire_rx(ReceiverIndex index) {
-  const RxRecord* record = table_.rx(index.value);
-  if (record == nullptr || record->index != index) return;
+  const RxRecord* record = installed(index);
+  if (record == nullptr) return;
   const RxRecord* hidden = table_.store_rx(index, nullptr);
   JVPN_ASSERT(hidden == record, "nobody else writes the table");
   Peer& peer = peer_of(record->peer);
@@ -185,7 +185,8 @@ void Publisher::release(TxReserve& reserve) {
   reserve = {};
 }
 
-Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop* next_hop) {
+Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop* next_hop,
+                             uint64_t deadline_tsc) {
   if (install.peer.value >= table_.peers()) return refused(Refusal::kContradiction);
   Peer& peer = peer_of(install.peer);
   TxKey::Choice choice{.refused = Refusal::kContradiction};
@@ -197,6 +198,7 @@ Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop
     why = refused(why == Refusal::kNone ? Refusal::kNoMemory : why);
     drop_record(install.peer, peer);
   } else {
+    record->deadline_tsc.store(deadline_tsc, std::memory_order_relaxed);
     record->next_hop = next_hop != nullptr ? next_hop : &nowhere_;
     table_.store_tx(install.peer, record);
     const TxRecord* replaced = std::exchange(peer.record, record);
@@ -231,6 +233,17 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   write_tunnel_header({port.mac, install.path.local, install.path.remote}, *record);
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   return record;
+}
+
+void Publisher::extend_rx(ReceiverIndex index, uint64_t deadline_tsc) {
+  if (const RxRecord* record = installed(index))
+    record->deadline.store(CoarseDeadline(deadline_tsc), std::memory_order_relaxed);
+}
+
+void Publisher::extend_tx(PeerId id, uint64_t deadline_tsc) {
+  const auto at = peers_.find(id.value);
+  if (at == peers_.end() || at->second.record == nullptr) return;
+  at->second.record->deadline_tsc.store(deadline_tsc, std::memory_order_relaxed);
 }
 
 void Publisher::withdraw_tx(PeerId id) {
@@ -277,9 +290,9 @@ Seen Publisher::seen(PeerId id) const {
 }
 
 LaneTotals Publisher::lane_totals(ReceiverIndex index) const {
-  const RxRecord* record = table_.rx(index.value);
+  const RxRecord* record = installed(index);
   LaneTotals totals;
-  if (record == nullptr || record->index != index) return totals;
+  if (record == nullptr) return totals;
   for (size_t i = 0; i < record->lane_count; ++i) {
     // Packets first: a lane's worker may move on meanwhile, and what has come was expected.
     const RxLane& lane = record->lanes[i];

@@ -58,7 +58,8 @@ class Publisher {
   /// Sets memory aside for the peer's next install_tx(), fresh lanes included; once more is fine.
   bool reserve_tx(PeerId peer, uint16_t lanes);
 
-  Refusal install_rx(const session::RxInstall& install);
+  /// Both installs take deadlines by the TSC; their own are by another clock.
+  Refusal install_rx(const session::RxInstall& install, uint64_t deadline_tsc = kNoDeadline);
   /// Data on an installed index is expected from there; workers tell when it isn't.
   void bind_rx(ReceiverIndex index, const Endpoint& remote);
   void retire_rx(ReceiverIndex index);
@@ -68,8 +69,13 @@ class Publisher {
   /// traffic key a lane keeps its TxLane, so that no counter can repeat; an install that would go
   /// back to lanes below those of the highest binding version is refused: they are gone. A refused
   /// install takes the send side away.
-  Refusal install_tx(const session::TxInstall& install, const SharedHop* next_hop);
+  Refusal install_tx(const session::TxInstall& install, const SharedHop* next_hop,
+                     uint64_t deadline_tsc = kNoDeadline);
   void withdraw_tx(PeerId peer);
+
+  /// What is installed holds until another time.
+  void extend_rx(ReceiverIndex index, uint64_t deadline_tsc);
+  void extend_tx(PeerId peer, uint64_t deadline_tsc);
 
   /// Since the peer last had neither a receive nor a send side.
   TrafficTotals totals(PeerId peer) const;
@@ -99,6 +105,10 @@ class Publisher {
   Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const PortInfo> ports,
             unsigned workers, Aead aead);
   Peer& peer_of(PeerId id);
+  const RxRecord* installed(ReceiverIndex index) const {
+    const RxRecord* record = table_.rx(index.value);
+    return record != nullptr && record->index == index ? record : nullptr;
+  }
   unsigned tx_lanes(uint16_t lanes) const;
   void release(TxReserve& reserve);
   Refusal refused(Refusal why);

@@ -15,6 +15,10 @@ LaneId first_lane(uint16_t number, uint16_t lanes) {
   return LaneId{static_cast<uint16_t>(number * lanes)};
 }
 
+Millis keys_end(const KeyGeneration& generation) {
+  return generation.created + Millis{kKeyRefuseAfterMs};
+}
+
 }  // namespace
 
 std::optional<ReceiverIndex> Bindings::allocate_index(PeerId id) {
@@ -202,6 +206,7 @@ void Bindings::install_index(const Session& session, const KeyGeneration& genera
   install.control_key = generation.keys.receive.control.bytes();
   install.first_lane = first_lane(number, generation.peer_lanes);
   install.lanes = generation.peer_lanes;
+  install.until = end_of(session, generation);
   context_.effects.install_rx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
   wipe(install.control_key.data(), install.control_key.size());
@@ -248,8 +253,29 @@ void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, 
   const uint16_t probed = session.path_mtu;
   install.inner_mtu = told == 0 || probed == 0 ? std::max(told, probed) : std::min(told, probed);
   install.path = path;
+  install.until = end_of(session, generation);
   context_.effects.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
+}
+
+/// Of its keys or of the session, whichever comes first.
+Millis Bindings::end_of(const Session& session, const KeyGeneration& generation) const {
+  return std::min(keys_end(generation),
+                  session_ends(session.record(), context_.policy_of(session)));
+}
+
+void Bindings::extend(const Session& session) {
+  for (const auto* each : {&session.next, &session.current, &session.previous}) {
+    if (*each == nullptr) continue;
+    const KeyGeneration& generation = **each;
+    const Millis until = end_of(session, generation);
+    context_.effects.extend(session.peer, generation.local, until);
+    for (const SpareBinding& spare : generation.spares)
+      if (spare.installed()) context_.effects.extend(session.peer, spare.local, until);
+    const bool sends = session.binding.tx_installed || session.binding.ahead;
+    if (each == &session.current && sends)
+      context_.effects.extend(session.peer, ReceiverIndex{}, until);
+  }
 }
 
 void Bindings::withdraw_tx(Session& session) {

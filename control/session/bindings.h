@@ -78,6 +78,9 @@ class Bindings {
   void install_tx(Session& session);
   /// Initiator without a transport: data follows the request by this spare, before its commit.
   void install_tx_ahead(Session& session, const SpareBinding& spare);
+  /// The policy may have moved the end of the session: what is installed holds until then, unless
+  /// its keys end sooner.
+  void extend(const Session& session);
   /// Nothing is sent to the peer any more; what wants to go is dropped by name.
   void withdraw_tx(Session& session);
 
@@ -100,6 +103,7 @@ class Bindings {
   void issue(PeerId id, uint16_t lanes, size_t count, SpareSet& spares, uint16_t& last_number);
   void install_index(const Session& session, const KeyGeneration& generation, ReceiverIndex index,
                      uint16_t number);
+  Millis end_of(const Session& session, const KeyGeneration& generation) const;
   void send_by(Session& session, ReceiverIndex remote, uint16_t number, const Path& path);
 
   Context& context_;

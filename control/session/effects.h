@@ -30,6 +30,7 @@ struct RxInstall {
   RawKey control_key{};
   LaneId first_lane;
   uint16_t lanes = 1;
+  Millis until = kNever;  ///< nothing is opened after it
 };
 
 /// Send side of a session: the whole of it, replacing what was there.
@@ -46,6 +47,14 @@ struct TxInstall {
   uint64_t packets_per_lane = 0;  ///< hard quota of each lane under this key
   uint16_t inner_mtu = 0;         ///< as peer and probes told; 0: the path decides
   Path path;
+  Millis until = kNever;  ///< nothing is sent after it
+};
+
+/// The policy moved the time until which something installed holds.
+struct Extend {
+  PeerId peer;
+  ReceiverIndex index;  ///< 0: the send side
+  Millis until;
 };
 
 /// Data on an installed index is expected from `remote`; a host that can tell reports when it comes
@@ -77,8 +86,8 @@ struct Configure {
   wire::ResponsePayload answer;
 };
 
-using Effect =
-    std::variant<Send, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw, Configure, Event>;
+using Effect = std::variant<Send, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw, Extend,
+                            Configure, Event>;
 
 /// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
 template <typename T>
@@ -109,6 +118,9 @@ class Effects {
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
   void install_tx(const TxInstall& install) { list_.emplace_back(install); }
   void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
+  void extend(PeerId peer, ReceiverIndex index, Millis until) {
+    list_.emplace_back(Extend{peer, index, until});
+  }
   void configure(PeerId peer, const wire::ResponsePayload& answer) {
     list_.emplace_back(Configure{peer, answer});
   }
@@ -120,8 +132,8 @@ class Effects {
     return std::span(bytes_).subspan(send.offset, send.bytes);
   }
 
-  /// Calls `host`'s method of the same name for each effect, in order; a host without a bind_rx()
-  /// can't tell where data comes from.
+  /// Calls `host`'s method of the same name for each effect, in order. A host without a bind_rx()
+  /// can't tell where data comes from; one without an extend() moves data on its control thread.
   template <typename Host>
   void carry_out(Host& host) const {
     for (const Effect& effect : list_) {
@@ -166,6 +178,10 @@ class Effects {
   template <typename Host>
   void carry_out(Host& host, const TxWithdraw& withdraw) const {
     host.withdraw_tx(withdraw.peer);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const Extend& extend) const {
+    if constexpr (requires { host.extend(extend); }) host.extend(extend);
   }
   template <typename Host>
   void carry_out(Host& host, const Configure& configure) const {

@@ -170,6 +170,9 @@ Millis next_deadline(const SessionRecord& record, const Policy& policy);
 /// The earliest time at which a kTick could end the session.
 Millis end_deadline(const SessionRecord& record, const Policy& policy);
 
+/// `max_lifetime_ms` after its birth.
+Millis session_ends(const SessionRecord& record, const Policy& policy);
+
 /// The record of a session that begins now, in BIRTH, with keys that may be used until then.
 SessionRecord new_record(Millis now, Millis keys_expire);
 

@@ -33,10 +33,6 @@ constexpr Millis saturating_multiply(Millis span, uint64_t times) {
 
 // ---- Deadlines.
 
-Millis session_ends(const SessionRecord& record, const Policy& policy) {
-  return saturating_add(record.born, policy.session.max_lifetime);
-}
-
 Millis transport_loss_ends(const SessionRecord& record, const Policy& policy) {
   const Millis ttl = policy.session.transport_loss_ttl;
   if (!record.has_transport) return saturating_add(record.transport_lost, ttl);
@@ -316,6 +312,10 @@ constexpr RowList list_rows() {
 constexpr RowList kRowList = list_rows();
 
 }  // namespace
+
+Millis session_ends(const SessionRecord& record, const Policy& policy) {
+  return saturating_add(record.born, policy.session.max_lifetime);
+}
 
 std::span<const Row> state_table() {
   return kTable;

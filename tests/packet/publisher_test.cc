@@ -75,6 +75,22 @@ class PublisherTest : public testing::Test {
   SharedHop hop_;
 };
 
+TEST_F(PublisherTest, DeadlinesStandInTheRecordsAndMove) {
+  const auto soon = CoarseDeadline::coarse(uint64_t{1} << 40);
+  publisher_->install_rx(rx(), uint64_t{1} << 40);
+  publisher_->install_tx(tx(), &hop_, 1'000);
+  EXPECT_TRUE(table_->rx(kIndex.value)->deadline.load().passed(soon));
+  EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 1'000U);
+  publisher_->extend_rx(kIndex, uint64_t{1} << 41);
+  publisher_->extend_tx(kPeer, 2'000);
+  EXPECT_FALSE(table_->rx(kIndex.value)->deadline.load().passed(soon));
+  EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
+  publisher_->extend_rx(ReceiverIndex{kIndex.value ^ 0x80000000}, uint64_t{1} << 40);  // nothing of theirs is installed
+  publisher_->extend_tx(PeerId{kPeer.value + 1}, 1'000);
+  EXPECT_FALSE(table_->rx(kIndex.value)->deadline.load().passed(soon));
+  EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
+}
+
 TEST_F(PublisherTest, InstallsReceiveSide) {
   publisher_->install_rx(rx());
   const RxRecord* record = table_->rx(kIndex.value);

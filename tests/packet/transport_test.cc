@@ -344,10 +344,10 @@ TEST(Transport, sending_stops_by_name) {
   EXPECT_EQ(lab.sent(kWan).size(), 2U);
   EXPECT_EQ(lab.drops(Drop::kKeyExhausted), 3U);
 
-  session.tx().ownership_deadline_tsc = 1;
+  session.tx().deadline_tsc = 1;
   lab.receive(kLan, frame);
   lab.poll();
-  EXPECT_EQ(lab.drops(Drop::kOwnershipExpired), 1U);
+  EXPECT_EQ(lab.drops(Drop::kSessionExpired), 1U);
 
   lab.sessions().store_tx(session.spec().peer, nullptr);
   lab.receive(kLan, frame);

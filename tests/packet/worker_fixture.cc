@@ -220,7 +220,8 @@ std::optional<TestSession::Opened> TestSession::open_at_peer(const Bytes& frame)
 }
 
 std::unique_ptr<TxRecord> TestSession::next_revision() const {
-  auto next = std::make_unique<TxRecord>(*tx_);
+  auto next = std::make_unique<TxRecord>();
+  std::memcpy(static_cast<void*>(next.get()), tx_.get(), sizeof(TxRecord));
   ++next->revision;
   return next;
 }

@@ -44,6 +44,23 @@ TEST_F(BindingsPart, RebindingDrainsTheOldIndexAndVoidsSparesBelow) {
   EXPECT_EQ(latest<TxInstall>().first_lane, LaneId{2});
 }
 
+TEST_F(BindingsPart, InstallsHoldUntilKeysOrSessionEnd) {
+  Bindings bindings(context);
+  Session& session = attached(false);
+  const Millis keys_end = session.current->created + Millis{kKeyRefuseAfterMs};
+  bindings.install_tx(session);
+  bindings.install_rx(session, *session.current);
+  EXPECT_EQ(latest<TxInstall>().until, keys_end);
+  EXPECT_EQ(latest<RxInstall>().until, keys_end);
+  config.policy.session.max_lifetime = Millis{kKeyRefuseAfterMs / 2};
+  const Millis end = session_ends(session.record(), config.policy);
+  bindings.extend(session);
+  EXPECT_EQ(latest<Extend>().until, end);
+  EXPECT_EQ(latest<Extend>().index, ReceiverIndex{}) << "the send side comes last";
+  bindings.install_tx(session);
+  EXPECT_EQ(latest<TxInstall>().until, end);
+}
+
 TEST_F(BindingsPart, LanesInstalledAgainKeepTheirQuota) {
   Bindings bindings(context);
   Session& session = attached(true);
