@@ -17,6 +17,7 @@
 #include <rte_prefetch.h>
 
 #include "common/aead.h"
+#include "common/control_filter.h"
 #include "common/ip.h"
 #include "common/limits.h"
 #include "common/replay_window.h"
@@ -71,14 +72,19 @@ class CoarseDeadline {
   uint32_t at_ = 0;  ///< 0: none
 };
 
+/// What control messages of one receiver index need. `key` is immutable; writers of the rest: the
+/// workers that such messages come to.
+struct alignas(kCacheLine) RxControl {
+  RawKey key{};  ///< expanded when a message comes
+  CycleBudget opened;
+  CycleBudget replays_told;
+  SeenCounters seen;
+};
+
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`,
-/// `deadline` and what `lanes` names.
+/// `deadline` and what `lanes` and `control` name.
 struct alignas(kCacheLine) RxRecord {
-  // One line, for control messages and what is handed off.
-  RawKey control_key{};  ///< expanded when a control message comes
-  uint64_t serial = 0;   ///< of the install: tells the index from its next use
-  alignas(kCacheLine) AeadKey
-      traffic_key;  ///< its ends are what short packets read: the lines below are beside one
+  AeadKey traffic_key;  ///< its ends are what short packets read: the lines below are beside one
   // One line, read for every packet; its lanes' first line is the next.
   ReceiverIndex index;  ///< compared with all 32 bits of the packet's
   PeerId peer;
@@ -88,6 +94,8 @@ struct alignas(kCacheLine) RxRecord {
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
   mutable std::atomic<uint64_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
+  uint64_t serial = 0;      ///< of the install: tells the index from its next use
+  RxControl* control = nullptr;
 };
 
 /// Sending counter of one lane. Writer: the one worker that the lane belongs to.
@@ -113,7 +121,8 @@ struct alignas(kCacheLine) SharedHop {
 };
 
 /// All that sending to a peer needs, versioned by (binding_version, revision). Immutable, but for
-/// `deadline_tsc` and what `lanes` names; TxLanes outlive revisions of one key generation, so no counter repeats.
+/// `deadline_tsc` and what `lanes` names; TxLanes outlive revisions of one key generation, so no
+/// counter repeats.
 struct alignas(kCacheLine) TxRecord {
   AeadKey traffic_key;
   // One line.
@@ -155,9 +164,9 @@ inline void prefetch_record(const TxRecord* record, bool far) {
   if (far) prefetch_early(record->traffic_key);
 }
 
-static_assert(sizeof(RxRecord) == sizeof(AeadKey) + 2 * kCacheLine);
-static_assert(offsetof(RxRecord, traffic_key) == kCacheLine);
-static_assert(offsetof(RxRecord, index) == sizeof(AeadKey) + kCacheLine);
+static_assert(sizeof(RxControl) == 2 * kCacheLine);
+static_assert(sizeof(RxRecord) == sizeof(AeadKey) + kCacheLine);
+static_assert(offsetof(RxRecord, index) == sizeof(AeadKey));
 static_assert(offsetof(TxRecord, binding_version) == sizeof(AeadKey));
 static_assert(offsetof(TxRecord, header) == sizeof(AeadKey) + kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);

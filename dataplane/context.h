@@ -15,6 +15,7 @@
 #include "common/assert.h"
 #include "common/exchange.h"
 #include "common/ip_header.h"
+#include "common/limits.h"
 #include "common/message_mac.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
@@ -47,6 +48,7 @@ struct WorkerContext {
   TxBuffers tx;
   uint64_t now_tsc = 0;                        ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
+  uint64_t tsc_per_control = rte_get_tsc_hz() / kControlPerSecond;  ///< between two of one index
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
   OversizeLimit oversize{sessions.peers(), rte_get_tsc_hz()};
   /// Many sessions: their slots, records and keys don't come from the core's caches.

@@ -8,7 +8,8 @@
 //   4. source: check the inner packet: sound header, and a source that routes to this very peer.
 //   5. route: it goes on at once, unless its routes have to be looked up.
 // Steps 2 to 5 are fused with the cipher (open_burst()): they run while it works at the next
-// packet. Session-control messages are opened one by one and go to control with their note.
+// packet. Session-control messages meet their index's window and budget, are opened one by one, and
+// go to control with their note.
 #pragma once
 
 #include <algorithm>
@@ -292,6 +293,21 @@ inline void finish(WorkerContext& worker, open::Opened& opened) {
   finish(worker, opened.outgoing);
 }
 
+/// Whether a control message may cost the cipher and a place in the ring. Of those seen before one
+/// a second passes: control refuses it, and tells of the replay.
+inline bool admit_control(WorkerContext& worker, rte_mbuf* packet, RxControl& control,
+                          uint64_t counter) {
+  const ReplayVerdict verdict = control.seen.check(wire::sequence_of(counter));
+  const bool fresh = verdict == ReplayVerdict::kFresh;
+  if (!fresh && !control.replays_told.take(worker.now_tsc, worker.tsc_per_signal, 1)) {
+    drop(worker, packet, lookup::drop_of(verdict));
+    return false;
+  }
+  if (control.opened.take(worker.now_tsc, worker.tsc_per_control, kControlBurst)) return true;
+  drop(worker, packet, Drop::kControlRate);
+  return false;
+}
+
 /// Opens one session-control message in place and hands it to control. `message` stands in the
 /// packet's data, which goes on to start at Ethernet: control reads the outer addresses there.
 inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* packet,
@@ -303,20 +319,23 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   if (record->deadline.load(std::memory_order_relaxed)
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);
+  const uint64_t counter = lookup::counter_of(message);
+  if (!admit_control(worker, packet, *record->control, counter)) return;
 
   AeadKey key;
-  worker.aead.expand(record->traffic_key.suite, record->control_key, key);
+  worker.aead.expand(record->traffic_key.suite, record->control->key, key);
   AeadOp op = open::op_of(key, message, bytes);
   worker.aead.open({&op, 1});
   wipe(&key, sizeof key);
   if (!op.ok) return drop(worker, packet, Drop::kBadTag);
+  record->control->seen.add(wire::sequence_of(counter));
 
   PacketNote& note = note_of(packet);
   note = PacketNote{};
   note.receiver = receiver;
   note.peer = record->peer;
   note.serial = record->serial;
-  note.counter = lookup::counter_of(message);
+  note.counter = counter;
   JVPN_DEBUG_ASSERT(op.data + op.length <= rte_pktmbuf_mtod(packet, uint8_t*) + packet->data_len,
                     "the plaintext lies in the packet's data");
   note.payload_offset = static_cast<uint16_t>(op.data - rte_pktmbuf_mtod(packet, uint8_t*));

@@ -15,7 +15,7 @@ namespace jvpn::publish {
 namespace {
 
 size_t bytes_with_lanes(uint16_t lanes) {
-  return sizeof(RxRecord) + lanes * sizeof(RxLane);
+  return sizeof(RxRecord) + lanes * sizeof(RxLane) + sizeof(RxControl);
 }
 LaneWords* words_of(const RxRecord& record) {
   return reinterpret_cast<LaneWords*>(record.lanes->window.words().first);
@@ -76,6 +76,7 @@ RxRecord* Publisher::make_rx(uint16_t lanes) {
   record->lane_count = lanes;
   record->lanes = reinterpret_cast<RxLane*>(record + 1);
   std::uninitialized_value_construct_n(record->lanes, lanes);
+  record->control = new (record->lanes + lanes) RxControl;
   for (uint16_t i = 0; i < lanes; ++i) record->lanes[i].keep_window_in(words[i]);
   return record;
 }
@@ -134,7 +135,7 @@ Refusal Publisher::install_rx(const session::RxInstall& install, uint64_t deadli
   record->peer = install.peer;
   record->first_lane = install.first_lane;
   record->deadline.store(CoarseDeadline(deadline_tsc), std::memory_order_relaxed);
-  record->control_key = install.control_key;
+  record->control->key = install.control_key;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
   const RxRecord* replaced = table_.store_rx(install.index, record);
@@ -186,7 +187,7 @@ void Publisher::release(TxReserve& reserve) {
 }
 
 Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop* next_hop,
-                             uint64_t deadline_tsc) {
+                              uint64_t deadline_tsc) {
   if (install.peer.value >= table_.peers()) return refused(Refusal::kContradiction);
   Peer& peer = peer_of(install.peer);
   TxKey::Choice choice{.refused = Refusal::kContradiction};

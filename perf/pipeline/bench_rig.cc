@@ -54,7 +54,8 @@ GatewayProfile profile_of(const BenchRig::Options& options) {
 
 size_t BenchRig::megabytes(const Options& options) {
   const BenchSessions::Shape& sessions = options.sessions;
-  const size_t session = sizeof(RxRecord) + sizeof(TxRecord) + sizeof(AeadKey) + kBytesOfRoute +
+  const size_t session = sizeof(RxRecord) + sizeof(RxControl) + sizeof(TxRecord) + sizeof(AeadKey) +
+                         kBytesOfRoute +
                          sessions.lanes * (sizeof(RxLane) + sizeof(LaneWords) + sizeof(TxLane));
   const size_t slots = std::bit_ceil(size_t{sessions.count} * kIndicesPerSession) * sizeof(void*);
   const size_t bytes =

@@ -75,7 +75,7 @@ class Forger {
     const uint64_t counter = wire::make_counter(record->first_lane, counter_++);
     const wire::TransportHeader header{wire::MessageType::kControl, {}, index.value, counter};
     const Bytes message =
-        openssl_message(header, record->traffic_key.suite, record->control_key, plaintext);
+        openssl_message(header, record->traffic_key.suite, record->control->key, plaintext);
     return rig_.datagram_up(path, message, client_);
   }
 

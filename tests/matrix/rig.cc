@@ -274,7 +274,7 @@ void Rig::classify(Datagram& datagram) {
     for (auto& each : gateways_) {
       const RxRecord* record = each->sessions().rx(header.receiver);
       if (record == nullptr || record->index.value != header.receiver || plain) continue;
-      plain = openssl_open(record->traffic_key.suite, record->control_key, nonce, sealed);
+      plain = openssl_open(record->traffic_key.suite, record->control->key, nonce, sealed);
     }
   } else {
     plain = clients_[datagram.client]->open(datagram.bytes);

@@ -85,7 +85,8 @@ TEST_F(PublisherTest, DeadlinesStandInTheRecordsAndMove) {
   publisher_->extend_tx(kPeer, 2'000);
   EXPECT_FALSE(table_->rx(kIndex.value)->deadline.load().passed(soon));
   EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
-  publisher_->extend_rx(ReceiverIndex{kIndex.value ^ 0x80000000}, uint64_t{1} << 40);  // nothing of theirs is installed
+  publisher_->extend_rx(ReceiverIndex{kIndex.value ^ 0x80000000},
+                        uint64_t{1} << 40);  // nothing of theirs is installed
   publisher_->extend_tx(PeerId{kPeer.value + 1}, 1'000);
   EXPECT_FALSE(table_->rx(kIndex.value)->deadline.load().passed(soon));
   EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
@@ -261,7 +262,7 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   EXPECT_EQ(reclaimer_->pending(), 1U);
   EXPECT_EQ(words[1], 1U);
   EXPECT_EQ(record->index, kIndex);
-  EXPECT_EQ(record->control_key[0], 0xC1);
+  EXPECT_EQ(record->control->key[0], 0xC1);
   const size_t before = publisher_->bytes_in_use();
   quiesce();
   EXPECT_EQ(reclaimer_->pending(), 0U);

@@ -72,5 +72,65 @@ TEST(SessionGuard, ACoarseDeadlineHoldsWhileItsClockWraps) {
   }
 }
 
+// ---- Control messages.
+
+TEST(SessionGuard, AReplayedControlMessageCostsNoCipherAndNoPlaceInTheRing) {
+  constexpr uint64_t kReplays = 10'000;
+  Lab lab;
+  TestSession session(lab, {});
+  const Bytes captured = session.control_at_peer(payload_of(8), 7);
+  Bytes forged = captured;
+  forged.back() ^= 1;  // the cipher would say so
+  lab.receive(kWan, captured);
+  lab.receive(kWan, captured);
+  lab.poll();
+  ASSERT_EQ(lab.punted(PuntClass::kControl).size(), 2U) << "control hears of a replay";
+  const uint64_t begun = rte_rdtsc();
+  for (uint64_t sent = 0; sent < kReplays; ++sent) {
+    lab.receive(kWan, sent % 2 == 0 ? captured : forged);
+    lab.poll();
+  }
+  const uint64_t seconds = (rte_rdtsc() - begun) / rte_get_tsc_hz() + 1;
+  EXPECT_LE(lab.punted(PuntClass::kControl).size() + lab.drops(Drop::kBadTag), seconds);
+  EXPECT_GE(lab.drops(Drop::kReplayDuplicate), kReplays - seconds) << lab.drop_text();
+  lab.receive(kWan, session.control_at_peer(payload_of(8), 8));
+  lab.poll();
+  EXPECT_EQ(lab.punted(PuntClass::kControl).size(), 1U) << "a new one passes";
+}
+
+TEST(SessionGuard, ControlMessagesOfOneIndexAreBounded) {
+  constexpr uint64_t kSent = 400;
+  Lab lab;
+  TestSession loud(lab, {});
+  TestSession other(lab, {.peer = PeerId{2}});
+  for (uint64_t counter = 0; counter < kSent; ++counter)
+    lab.receive(kWan, loud.control_at_peer(payload_of(8), counter));
+  lab.receive(kWan, other.control_at_peer(payload_of(8), 0));
+  const uint64_t begun = rte_rdtsc();
+  while (lab.poll() != 0) {
+  }
+  const uint64_t refilled = (rte_rdtsc() - begun) / (rte_get_tsc_hz() / kControlPerSecond) + 1;
+  const auto punted = lab.punted(PuntClass::kControl);
+  EXPECT_LE(punted.size(), kControlBurst + refilled + 1);
+  EXPECT_EQ(lab.drops(Drop::kControlRate), kSent + 1 - punted.size()) << lab.drop_text();
+  ASSERT_FALSE(punted.empty());
+  EXPECT_EQ(punted.back().note.receiver, other.rx().index.value) << "nobody else suffers";
+}
+
+TEST(ControlFilter, KnowsWhatWasSeen) {
+  SeenCounters seen;
+  EXPECT_EQ(seen.check(0), ReplayVerdict::kFresh);
+  for (const uint64_t each : {uint64_t{0}, uint64_t{5}, uint64_t{300}, uint64_t{299}}) {
+    EXPECT_EQ(seen.check(each), ReplayVerdict::kFresh) << each;
+    seen.add(each);
+    EXPECT_EQ(seen.check(each), ReplayVerdict::kDuplicate) << each;
+  }
+  EXPECT_EQ(seen.check(0), ReplayVerdict::kTooOld) << "300 stands in its place";
+  for (uint64_t back = 2; back <= SeenCounters::kReach; ++back)
+    EXPECT_EQ(seen.check(300 - back), ReplayVerdict::kFresh) << back;
+  seen.add(uint64_t{1} << 30);
+  EXPECT_EQ(seen.check((uint64_t{1} << 30) - 1), ReplayVerdict::kFresh);
+}
+
 }  // namespace
 }  // namespace jvpn::test

@@ -148,7 +148,8 @@ void TestSession::make_keys() {
     for (uint8_t& byte : *key) byte = static_cast<uint8_t>(random());
   lab_.aead().expand(spec_.suite, inbound_, rx_->traffic_key);
   lab_.aead().expand(spec_.suite, outbound_, tx_->traffic_key);
-  rx_->control_key = control_;
+  rx_control_.key = control_;
+  rx_->control = &rx_control_;
 }
 
 void TestSession::publish() {
