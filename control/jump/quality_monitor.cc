@@ -39,8 +39,12 @@ bool QualityMonitor::serve(Millis now, Session& session) {
   return true;
 }
 
-void QualityMonitor::on_rebound(Millis now, Session& session, const Path&) {
+void QualityMonitor::on_rebound(Millis now, Session& session, const Path& old_path) {
+  const bool same_route =
+      old_path.interface == session.path.interface && old_path.local == session.path.local;
+  const RttMeter before = session.quality.path.rtt;
   session.quality.path = {};
+  if (same_route) session.quality.path.rtt = before;
   session.quality.due = now;
   session.quality.reported_loss = false;
   if (!session.initiates()) return;

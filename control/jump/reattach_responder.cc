@@ -9,13 +9,21 @@ namespace jvpn::jump {
 namespace {
 
 constexpr Millis kDoubtEvery{1'000};
-constexpr Millis kLeastPatience{50};
+constexpr Millis kLeastPatience{20};
 constexpr Millis kPatience{100};  // while no round trip was measured
 
 /// The request's path is the bound one: what differs is the source that it is seen from.
 bool is_rebind(const Session& session, const Path& from, wire::ReattachCause cause) {
   return cause == wire::ReattachCause::kRebind && from.interface == session.path.interface &&
          from.local == session.path.local;
+}
+
+/// By when a source that is there has answered, as RFC 6298 counts it.
+Millis patience_of(const Session& session) {
+  const RttMeter& rtt = session.quality.path.rtt;
+  if (!rtt.rtt_us()) return kPatience;
+  const uint64_t spread_us = 4 * uint64_t{rtt.jitter_us().value_or(*rtt.rtt_us() / 2)};
+  return std::max(kLeastPatience, Millis{(*rtt.rtt_us() + spread_us) / 1'000});
 }
 
 }  // namespace
@@ -327,9 +335,7 @@ void ReattachResponder::on_other_source(Millis now, Session& session, const Path
   const Millis allowed =
       switch_rate_allows(session.record(), context_.policy_of(session), SwitchKind::kRebind);
   if (doubt || now < std::max(session.responder->next_doubt, allowed)) return;
-  const Millis answer{2 * uint64_t{session.rtt_us()} / 1'000};
-  const Millis patience = session.rtt_us() == 0 ? kPatience : std::max(kLeastPatience, answer);
-  doubt = SourceDoubt{from, now + patience};
+  doubt = SourceDoubt{from, now + patience_of(session)};
   session.responder->next_doubt = now + kDoubtEvery;
   liveness_.send_heartbeat(now, session);
 }
@@ -357,7 +363,9 @@ bool ReattachResponder::serve(Millis now, Session& session) {
 }
 
 void ReattachResponder::on_rebound(Millis, Session& session, const Path&) {
-  if (!session.initiates()) session.responder->doubt.reset();
+  if (session.initiates()) return;
+  session.responder->doubt.reset();
+  session.responder->next_doubt = Millis{};  // rebinds have a budget of their own
 }
 
 }  // namespace jvpn::jump

@@ -26,9 +26,11 @@ Millis Liveness::due(const Session& session) const {
   if (!session.confirmed) return session.heartbeat_sent + kConfirmRepeat;
   const Policy& policy = context_.policy_of(session);
   const Millis interval = scaled_by_idle(policy.volatility.heartbeat_interval, record, policy);
-  const bool measures = measures_round_trips(policy) ||
-                        (session.initiates() &&
-                         (record.state == State::kVolatile || record.state == State::kDegraded));
+  // The responder knows one by the time it has to ask whether the bound source is still there.
+  const bool measures =
+      measures_round_trips(policy) ||
+      (session.initiates() ? record.state == State::kVolatile || record.state == State::kDegraded
+                           : !session.quality.path.rtt.rtt_us());
   const Millis heard = record.last_authentic;
   if (session.heartbeat_sent > heard) {
     const Millis answer{2 * uint64_t{session.rtt_us()} / 1'000};

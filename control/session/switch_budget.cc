@@ -7,7 +7,7 @@
 namespace jvpn::session {
 namespace {
 
-constexpr Millis kRebindWait{1'000};  // after the first rebind
+constexpr Millis kRebindWait{250};  // after the first rebind
 
 // Each that came within a minute before the latest doubles the wait for the next.
 Millis rebind_allowed(const SessionRecord& record) {

@@ -114,7 +114,7 @@ TEST_F(PublisherTest, TellsWhatWorkersFind) {
   const TxRecord* const ours = table_->tx(kPeer);
   EXPECT_EQ(publisher_->seen(kPeer).tx, ours);
   ASSERT_EQ(publisher_->seen(kPeer).rx.size(), 1U);
-  const TxRecord planted = *ours;
+  const TxRecord planted{};
   table_->store_tx(kPeer, &planted);
   EXPECT_EQ(publisher_->seen(kPeer).tx, &planted);
   table_->store_tx(kPeer, ours);

@@ -21,6 +21,17 @@ TEST_F(LivenessPart, AuthenticTrafficSuppressesHeartbeats) {
   EXPECT_TRUE(effects.empty());
 }
 
+TEST_F(LivenessPart, AResponderMeasuresARoundTripUnderTraffic) {
+  Session& session = attached(false);
+  const Millis interval = config.policy.volatility.heartbeat_interval;
+  const Millis traffic = now + Millis{interval.value / 2};
+  environment.progress[session.current->local.value].last_rx = traffic;
+  liveness.note_data(traffic, session);
+  EXPECT_EQ(liveness.due(session), session.heartbeat_sent + interval);
+  session.quality.path.rtt.add(1'000);
+  EXPECT_EQ(liveness.due(session), traffic + interval);
+}
+
 TEST_F(LivenessPart, DataUnderKeysOfAPathThatWasLeftProvesNothing) {
   Session& session = attached(true);
   session.current->left = true;

@@ -53,6 +53,8 @@ TEST_F(QualityMonitorPart, ANewPathStartsAfresh) {
   Session& session = attached(true);
   quality.note_round_trip(session, 7'000);
   quality.on_rebound(now, session, test::path_over(1));
+  EXPECT_EQ(session.quality.path.rtt.rtt_us(), 7'000U) << "a NAT changed, not the route";
+  quality.on_rebound(now, session, test::path_over(2));
   EXPECT_EQ(session.quality.path.rtt.rtt_us(), std::nullopt);
 }
 

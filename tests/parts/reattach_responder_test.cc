@@ -69,6 +69,24 @@ TEST_F(ReattachResponderPart, AnAnswerFromElsewhereIsRefused) {
   EXPECT_EQ(latest<Event>().reason, Reason::kAuthFail);
 }
 
+TEST_F(ReattachResponderPart, TheBoundSourceHasARoundTripToAnswer) {
+  const auto patience = [&](std::vector<uint32_t> round_trips_us) {
+    Path other = session.path;
+    other.remote.port = static_cast<uint16_t>(other.remote.port + 1);
+    session.responder->doubt.reset();
+    session.responder->next_doubt = Millis{};
+    session.quality.path.rtt = {};
+    for (const uint32_t each : round_trips_us) session.quality.path.rtt.add(each);
+    responder.on_other_source(now, session, other);
+    return responder.due(session) - now;
+  };
+  EXPECT_EQ(patience({}), Millis{100});
+  EXPECT_EQ(patience({200}), Millis{20});
+  EXPECT_EQ(patience({40'000}), Millis{120}) << "of one, half of it is its jitter";
+  EXPECT_EQ(patience({40'000, 40'000}), Millis{40});
+  EXPECT_EQ(patience({40'000, 56'000}), Millis{58}) << "42 and four times 4";
+}
+
 TEST_F(ReattachResponderPart, TheFirstCheckThatFailsDecides) {
   struct Case {
     const char* name;
