@@ -79,8 +79,15 @@ def to_flow(policy):
     return yaml.safe_dump(policy, default_flow_style=True, sort_keys=False, width=math.inf).strip()[1:-1]
 
 
+# The wait after a rebind doubles with each that came within a minute before (docs/PROTOCOL.md): 250 ms and four
+# doublings are less than a fifth of a minute.
+_REBINDS_PER_MIN = 5
+
+
 def jumps_per_min(options, policy):
     """That the policy and the state machine's memory allow, less a margin."""
+    if options["fault"] == "nat-rebind":
+        return _REBINDS_PER_MIN
     switches = min(policy["switching"]["max_switches_per_min"], options["max_switches_per_min"])
     # Silence leads through VOLATILE, and too many such flaps a minute would mean DEGRADED.
     flaps = options["max_flaps_per_min"] if _waits_for_silence(options["fault"]) else switches

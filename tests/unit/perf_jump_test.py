@@ -74,7 +74,8 @@ class Policy(unittest.TestCase):
     def test_rate_follows_the_policy_and_the_fault(self):
         for fault, policy, dead_ms, low, high in [
                 ("link-down", "", 2000, 55, 64), ("blackhole", "", 300, 20, 31),  # each passes through VOLATILE
-                ("blackhole", "switching: {max_switches_per_min: 8}, volatility: {transport_dead_ms: 700}", 700, 5, 8)]:
+                ("blackhole", "switching: {max_switches_per_min: 8}, volatility: {transport_dead_ms: 700}", 700, 5, 8),
+                ("nat-rebind", "volatility: {transport_dead_ms: 500}", 500, 4, 7)]:
             asked = options(fault=fault, policy=policy)
             made = figures.lab_policy(asked)
             self.assertEqual(made["volatility"]["transport_dead_ms"], dead_ms)
