@@ -1,6 +1,7 @@
 // What control messages of one receiver index meet before they cost a worker a cipher, and control
 // a place in its ring. Any worker may take part, at once: everything is relaxed, and two that race
-// let one message more pass. Control has the last word on each counter.
+// let one message more pass. Control has the last word on each counter. Only authentic messages
+// change any of it: nobody else can use up what a peer has.
 #pragma once
 
 #include <algorithm>
@@ -52,14 +53,18 @@ class SeenCounters {
 class CycleBudget {
  public:
   /// `cycles` is what one costs; so many of them may be owed.
-  bool take(uint64_t now_tsc, uint64_t cycles, uint64_t burst) {
-    const uint64_t paid = std::max(paid_.load(std::memory_order_relaxed), now_tsc);
-    if (paid - now_tsc + cycles > cycles * burst) return false;
-    paid_.store(paid + cycles, std::memory_order_relaxed);
-    return true;
+  bool has(uint64_t now_tsc, uint64_t cycles, uint64_t burst) const {
+    return paid(now_tsc) - now_tsc + cycles <= cycles * burst;
+  }
+  void take(uint64_t now_tsc, uint64_t cycles) {
+    paid_.store(paid(now_tsc) + cycles, std::memory_order_relaxed);
   }
 
  private:
+  uint64_t paid(uint64_t now_tsc) const {
+    return std::max(paid_.load(std::memory_order_relaxed), now_tsc);
+  }
+
   std::atomic<uint64_t> paid_{0};  ///< TSC
 };
 

@@ -77,7 +77,6 @@ class CoarseDeadline {
 struct alignas(kCacheLine) RxControl {
   RawKey key{};  ///< expanded when a message comes
   CycleBudget opened;
-  CycleBudget replays_told;
   SeenCounters seen;
 };
 

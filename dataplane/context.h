@@ -28,6 +28,16 @@
 
 namespace jvpn {
 
+/// Until when control need not hear of another replayed control message; indices may share a place.
+class ReplaysTold {
+ public:
+  uint64_t& quiet_until(ReceiverIndex index) { return quiet_until_[index.value % kPlaces]; }
+
+ private:
+  static constexpr size_t kPlaces = 256;
+  std::array<uint64_t, kPlaces> quiet_until_{};  ///< TSC
+};
+
 struct WorkerContext {
   static constexpr uint32_t kManyPeers = 8'192;
   static constexpr size_t kSlotAhead = 2;  ///< packets
@@ -50,6 +60,7 @@ struct WorkerContext {
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
   uint64_t tsc_per_control = rte_get_tsc_hz() / kControlPerSecond;  ///< between two of one index
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
+  ReplaysTold replays_told{};
   OversizeLimit oversize{sessions.peers(), rte_get_tsc_hz()};
   /// Many sessions: their slots, records and keys don't come from the core's caches.
   const bool sessions_are_far = sessions.peers() >= kManyPeers;

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include <rte_prefetch.h>
 #include <rte_ring_elem.h>
@@ -293,19 +294,27 @@ inline void finish(WorkerContext& worker, open::Opened& opened) {
   finish(worker, opened.outgoing);
 }
 
-/// Whether a control message may cost the cipher and a place in the ring. Of those seen before one
-/// a second passes: control refuses it, and tells of the replay.
-inline bool admit_control(WorkerContext& worker, rte_mbuf* packet, RxControl& control,
-                          uint64_t counter) {
-  const ReplayVerdict verdict = control.seen.check(wire::sequence_of(counter));
-  const bool fresh = verdict == ReplayVerdict::kFresh;
-  if (!fresh && !control.replays_told.take(worker.now_tsc, worker.tsc_per_signal, 1)) {
-    drop(worker, packet, lookup::drop_of(verdict));
-    return false;
+/// Whether a control message may cost the cipher and a place in the ring; else why not. Of those
+/// seen before one a second passes: control refuses it, and tells of the replay.
+inline std::optional<Drop> control_refusal(WorkerContext& worker, const RxControl& control,
+                                           ReceiverIndex index, ReplayVerdict verdict) {
+  if (verdict != ReplayVerdict::kFresh && worker.now_tsc < worker.replays_told.quiet_until(index))
+    return lookup::drop_of(verdict);
+  if (!control.opened.has(worker.now_tsc, worker.tsc_per_control, kControlBurst))
+    return Drop::kControlRate;
+  return std::nullopt;
+}
+
+/// An authentic control message: it counts. One that was seen before changes nothing of its
+/// session.
+inline void note_control(WorkerContext& worker, RxControl& control, ReceiverIndex index,
+                         uint64_t sequence, ReplayVerdict verdict) {
+  if (verdict != ReplayVerdict::kFresh) {
+    worker.replays_told.quiet_until(index) = worker.now_tsc + worker.tsc_per_signal;
+    return;
   }
-  if (control.opened.take(worker.now_tsc, worker.tsc_per_control, kControlBurst)) return true;
-  drop(worker, packet, Drop::kControlRate);
-  return false;
+  control.seen.add(sequence);
+  control.opened.take(worker.now_tsc, worker.tsc_per_control);
 }
 
 /// Opens one session-control message in place and hands it to control. `message` stands in the
@@ -320,15 +329,19 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);
   const uint64_t counter = lookup::counter_of(message);
-  if (!admit_control(worker, packet, *record->control, counter)) return;
+  const uint64_t sequence = wire::sequence_of(counter);
+  RxControl& control = *record->control;
+  const ReplayVerdict verdict = control.seen.check(sequence);
+  if (const auto why = control_refusal(worker, control, record->index, verdict))
+    return drop(worker, packet, *why);
 
   AeadKey key;
-  worker.aead.expand(record->traffic_key.suite, record->control->key, key);
+  worker.aead.expand(record->traffic_key.suite, control.key, key);
   AeadOp op = open::op_of(key, message, bytes);
   worker.aead.open({&op, 1});
   wipe(&key, sizeof key);
   if (!op.ok) return drop(worker, packet, Drop::kBadTag);
-  record->control->seen.add(wire::sequence_of(counter));
+  note_control(worker, control, record->index, sequence, verdict);
 
   PacketNote& note = note_of(packet);
   note = PacketNote{};

@@ -220,6 +220,21 @@ std::optional<TestSession::Opened> TestSession::open_at_peer(const Bytes& frame)
                 wire::sequence_of(header.counter)};
 }
 
+Bytes TestSession::state() const {
+  Bytes all;
+  const auto add = [&](const void* from, size_t bytes) {
+    const auto* const first = static_cast<const uint8_t*>(from);
+    all.insert(all.end(), first, first + bytes);
+  };
+  add(rx_.get(), sizeof *rx_);
+  add(&rx_control_, sizeof rx_control_);
+  add(rx_lanes_.data(), rx_lanes_.size() * sizeof(RxLane));
+  add(rx_words_.data(), rx_words_.size() * sizeof(LaneWords));
+  add(tx_.get(), sizeof *tx_);
+  add(tx_lanes_.data(), tx_lanes_.size() * sizeof(TxLane));
+  return all;
+}
+
 std::unique_ptr<TxRecord> TestSession::next_revision() const {
   auto next = std::make_unique<TxRecord>();
   std::memcpy(static_cast<void*>(next.get()), tx_.get(), sizeof(TxRecord));

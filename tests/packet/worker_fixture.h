@@ -115,6 +115,8 @@ class TestSession {
   SharedHop& hop() { return hop_; }
   RxLane& rx_lane(size_t n) { return rx_lanes_[n]; }
   TxLane& tx_lane(size_t n) { return tx_lanes_[n]; }
+  /// All bytes of both records and of what they name.
+  Bytes state() const;
   /// A copy of the TxRecord with the next revision, same lanes; not published yet.
   std::unique_ptr<TxRecord> next_revision() const;
 
