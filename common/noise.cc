@@ -254,11 +254,12 @@ bool NoiseHandshake::read_message1(std::span<const uint8_t> message, std::span<u
 }
 
 bool NoiseHandshake::write_message2(const PresharedKey& psk, std::span<const uint8_t> payload,
-                                    std::span<uint8_t> out) {
+                                    std::span<uint8_t> out, std::span<const uint8_t> header) {
   const size_t size = payload.size() + kNoiseMessage2Overhead;
   if (stage_ != Stage::kWriteMessage2 || size > kMaxMessageBytes || out.size() < size) return false;
   DhKey ephemeral(ephemeral_);
   Symmetric next = symmetric_;
+  if (!header.empty()) next.mix_hash(header);
   std::ranges::copy(ephemeral.public_key(), out.begin());
   next.mix_ephemeral(ephemeral.public_key());
   if (!next.mix_dh(ephemeral, remote_ephemeral_)) return false;  // ee
@@ -270,13 +271,14 @@ bool NoiseHandshake::write_message2(const PresharedKey& psk, std::span<const uin
 }
 
 bool NoiseHandshake::read_message2(const PresharedKey& psk, std::span<const uint8_t> message,
-                                   std::span<uint8_t> payload) {
+                                   std::span<uint8_t> payload, std::span<const uint8_t> header) {
   if (stage_ != Stage::kReadMessage2 || message.size() > kMaxMessageBytes ||
       message.size() < kNoiseMessage2Overhead ||
       payload.size() < message.size() - kNoiseMessage2Overhead)
     return false;
   Symmetric next = symmetric_;
   PublicKey ephemeral;
+  if (!header.empty()) next.mix_hash(header);
   std::copy_n(message.begin(), kDhBytes, ephemeral.begin());
   next.mix_ephemeral(ephemeral);
   if (!next.mix_dh(ephemeral_, ephemeral)) return false;  // ee
@@ -289,12 +291,12 @@ bool NoiseHandshake::read_message2(const PresharedKey& psk, std::span<const uint
 
 std::optional<NoiseKeys> NoiseHandshake::split() {
   if (stage_ != Stage::kSplit) return std::nullopt;
-  auto keys = noise_hkdf<2>(symmetric_.chaining_key, {});
+  auto keys = noise_hkdf<3>(symmetric_.chaining_key, {});
   symmetric_ = Symmetric{};
   local_static_.clear();
   ephemeral_.clear();
   stage_ = Stage::kDone;
-  return NoiseKeys{std::move(keys[0]), std::move(keys[1])};
+  return NoiseKeys{std::move(keys[0]), std::move(keys[1]), std::move(keys[2])};
 }
 
 }  // namespace jvpn

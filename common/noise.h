@@ -34,10 +34,11 @@ struct StaticMemory {
 
 enum class NoiseCipher : uint8_t { kAesGcm, kChaChaPoly };
 
-/// Traffic secrets of a finished handshake (Noise Split()).
+/// Secrets of a finished handshake (Noise Split()).
 struct NoiseKeys {
   Secret<32> initiator_to_responder;
   Secret<32> responder_to_initiator;
+  Secret<32> chain;  ///< third output of Split()'s HKDF: what follows this handshake builds on it
 };
 
 inline constexpr size_t kNoiseMessage1Overhead =
@@ -67,13 +68,15 @@ class NoiseHandshake {
   /// Responder: opens message 1 into `payload` (message size - overhead). Then `remote_static()` is
   /// known and authentic. A failed read leaves the state as it was.
   [[nodiscard]] bool read_message1(std::span<const uint8_t> message, std::span<uint8_t> payload);
-  /// Responder: `<- e, ee, se, psk`. A peer without a preshared key uses 32 zero bytes.
+  /// Responder: `<- e, ee, se, psk`. A peer without a preshared key uses 32 zero bytes. `header`:
+  /// clear bytes that go with the message, mixed into the hash before it; none: nothing is mixed.
   [[nodiscard]] bool write_message2(const PresharedKey& psk, std::span<const uint8_t> payload,
-                                    std::span<uint8_t> out);
+                                    std::span<uint8_t> out, std::span<const uint8_t> header = {});
   /// Initiator: opens message 2. A failed read leaves the state as it was, so that a forged answer
   /// can't spoil the true one.
   [[nodiscard]] bool read_message2(const PresharedKey& psk, std::span<const uint8_t> message,
-                                   std::span<uint8_t> payload);
+                                   std::span<uint8_t> payload,
+                                   std::span<const uint8_t> header = {});
 
   const PublicKey& remote_static() const { return remote_static_; }
   /// Keys after message 2, once; nullopt before and afterwards. Wipes the handshake state.

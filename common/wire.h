@@ -14,7 +14,8 @@ namespace jvpn::wire {
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire structs are read in place");
 
 inline constexpr uint16_t kDefaultPort = 51'900;
-inline constexpr std::string_view kPrologue = "JVP/1";
+inline constexpr std::string_view kPrologue = "JVP/1";             ///< of a handshake
+inline constexpr std::string_view kRekeyPrologue = "JVP/1 rekey";  ///< of a rekey
 inline constexpr uint8_t kVersion = 1;
 
 enum class MessageType : uint8_t {
@@ -336,7 +337,7 @@ struct RekeyPayload {
   uint8_t suite;
   uint16_t lanes;
   uint32_t reserved;
-  Timestamp timestamp;
+  uint64_t number;  ///< of the call, strictly rising in a session
 };
 
 struct RekeyInitiation {

@@ -164,7 +164,7 @@ void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
       input && !parts_.context.admit(now, session, *input)) {
     return;
   }
-  const bool known = dispatch_liveness(now, session, header.type, plaintext) ||
+  const bool known = dispatch_liveness(now, session, at, header.type, plaintext) ||
                      dispatch_paths(now, session, at, header.type, plaintext);
   if (known) return;
   ++counters.control_unknown_type;
@@ -188,8 +188,8 @@ bool PacketDispatch::deliver(Millis now, Session& session, std::span<const uint8
 }
 
 /// Signs of life, quality, keys, the end. False: none of them.
-bool PacketDispatch::dispatch_liveness(Millis now, Session& session, wire::ControlType type,
-                                       std::span<const uint8_t> plaintext) {
+bool PacketDispatch::dispatch_liveness(Millis now, Session& session, const Arrival& at,
+                                       wire::ControlType type, std::span<const uint8_t> plaintext) {
   const auto take = [&]<typename Part, typename Message>(
                         Part& part, void (Part::*receive)(Millis, Session&, const Message&)) {
     return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
@@ -206,7 +206,10 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, wire::Contr
             if (rtt_us) parts_.quality.note_round_trip(session, *rtt_us);
           });
     case wire::ControlType::kRekeyInitiation:
-      return take(parts_.rekeyer, &protocol::Rekeyer::on_rekey_initiation);
+      return deliver<wire::RekeyInitiation>(
+          now, session, plaintext, false, [&](const wire::RekeyInitiation& message) {
+            parts_.rekeyer.on_rekey_initiation(now, session, at, message);
+          });
     case wire::ControlType::kRekeyResponse:
       return take(parts_.rekeyer, &protocol::Rekeyer::on_rekey_response);
     case wire::ControlType::kTerminate:

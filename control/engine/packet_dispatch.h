@@ -31,7 +31,7 @@ class PacketDispatch {
   bool confirm_keys(Millis now, Keyed& at);
   void dispatch(Millis now, Session& session, const Arrival& at,
                 std::span<const uint8_t> plaintext);
-  bool dispatch_liveness(Millis now, Session& session, wire::ControlType type,
+  bool dispatch_liveness(Millis now, Session& session, const Arrival& at, wire::ControlType type,
                          std::span<const uint8_t> plaintext);
   bool is_current(const Session& session, const Arrival& at);
   bool dispatch_paths(Millis now, Session& session, const Arrival& at, wire::ControlType type,

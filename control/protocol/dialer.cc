@@ -110,7 +110,8 @@ void Dialer::send_initiation(Millis now, PeerId id) {
   const SecretKey ephemeral = random_secret(context_.environment);
   wire::Initiation message;
   call.noise = write_initiation(
-      call_to(context_, self_, id, context_.config.suites.front(), *index, ephemeral), message);
+      call_to(context_, self_, id, context_.config.suites.front(), *index, ephemeral),
+      draw_timestamp(context_, id), message);
   if (!call.noise) return stop_attempt(call);
   if (now >= call.cookie_until) call.cookie.reset();
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};

@@ -1,16 +1,15 @@
 #include "control/protocol/handshake_messages.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
+#include <vector>
 
 #include "common/limits.h"
 #include "control/session/control_message.h"
 
 namespace jvpn::protocol {
 namespace {
-
-std::span<const uint8_t> prologue() {
-  return {reinterpret_cast<const uint8_t*>(wire::kPrologue.data()), wire::kPrologue.size()};
-}
 
 NoiseCipher cipher_of(Suite suite) {
   return suite == Suite::kChaCha20Poly1305 ? NoiseCipher::kChaChaPoly : NoiseCipher::kAesGcm;
@@ -47,37 +46,61 @@ bool payload_valid(const Payload& payload, Suite suite) {
          lanes_valid(payload.lanes);
 }
 
+/// The clear bytes before the Noise message.
+template <typename Message>
+std::span<const uint8_t> head_of(const Message& message) {
+  return bytes_of(message).first(offsetof(Message, noise));
+}
+
+using Prologue = std::vector<uint8_t>;
+
+Prologue joined(std::initializer_list<std::span<const uint8_t>> parts) {
+  Prologue all;
+  for (const auto part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+std::span<const uint8_t> text(std::string_view label) {
+  return {reinterpret_cast<const uint8_t*>(label.data()), label.size()};
+}
+
+Prologue prologue_of(const wire::Initiation& message) {
+  return joined({text(wire::kPrologue), head_of(message)});
+}
+
+Prologue prologue_of(const wire::RekeyInitiation& message, const RekeyBasis& basis) {
+  return joined({text(wire::kRekeyPrologue), basis.session.bytes, bytes_of(basis.generation),
+                 head_of(message)});
+}
+
 template <typename Payload>
 Payload request_payload(const Call& call) {
   Payload payload{};
   payload.version = wire::kVersion;
   payload.suite = static_cast<uint8_t>(call.suite);
   payload.lanes = call.lanes;
-  payload.timestamp = call.timestamp;
   return payload;
 }
 
 template <typename Payload, typename Message>
-std::optional<NoiseHandshake> write_request(const Call& call, Message& out) {
+std::optional<NoiseHandshake> write_request(const Call& call, const Prologue& prologue,
+                                            const Payload& payload, Message& out) {
   NoiseHandshake noise =
-      NoiseHandshake::initiator(cipher_of(call.suite), prologue(), call.self.secret, call.responder,
+      NoiseHandshake::initiator(cipher_of(call.suite), prologue, call.self.secret, call.responder,
                                 &call.ephemeral, &call.self.public_key, call.self.memory);
-  out.sender = call.sender.value;
-  const auto payload = request_payload<Payload>(call);
   if (!noise.write_message1(bytes_of(payload), out.noise)) return std::nullopt;
   return noise;
 }
 
 template <typename Payload, typename Message>
-std::optional<InitiationState> read_request(const Identity& self, const SecretKey& ephemeral,
-                                            Suite suite, const Message& message) {
-  NoiseHandshake noise = NoiseHandshake::responder(cipher_of(suite), prologue(), self.secret,
+std::optional<RequestState> read_request(const Identity& self, const SecretKey& ephemeral,
+                                         Suite suite, const Prologue& prologue,
+                                         const Message& message, Payload& payload) {
+  NoiseHandshake noise = NoiseHandshake::responder(cipher_of(suite), prologue, self.secret,
                                                    &ephemeral, &self.public_key, self.memory);
-  Payload payload;
   if (!noise.read_message1(message.noise, bytes_of(payload))) return std::nullopt;
   if (!payload_valid(payload, suite) || message.sender == 0) return std::nullopt;
-  return InitiationState{std::move(noise), suite, ReceiverIndex{message.sender}, payload.lanes,
-                         payload.timestamp};
+  return RequestState{std::move(noise), suite, ReceiverIndex{message.sender}, payload.lanes};
 }
 
 }  // namespace
@@ -99,11 +122,15 @@ wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timesta
   return next;
 }
 
-std::optional<NoiseHandshake> write_initiation(const Call& call, wire::Initiation& out) {
+std::optional<NoiseHandshake> write_initiation(const Call& call, const wire::Timestamp& timestamp,
+                                               wire::Initiation& out) {
   out = {};
   out.type = wire::MessageType::kInitiation;
+  out.sender = call.sender.value;
   out.suite = static_cast<uint8_t>(call.suite);
-  return write_request<wire::InitiationPayload>(call, out);
+  auto payload = request_payload<wire::InitiationPayload>(call);
+  payload.timestamp = timestamp;
+  return write_request(call, prologue_of(out), payload, out);
 }
 
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram) {
@@ -118,16 +145,19 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
                                                const wire::Initiation& message) {
   const std::optional<Suite> suite = suite_of(message.suite);
   if (!suite) return std::nullopt;
-  return read_request<wire::InitiationPayload>(self, ephemeral, *suite, message);
+  wire::InitiationPayload payload;
+  auto read = read_request(self, ephemeral, *suite, prologue_of(message), message, payload);
+  if (!read) return std::nullopt;
+  return InitiationState{*std::move(read), payload.timestamp};
 }
 
-bool write_response(InitiationState& initiation, const PresharedKey& psk, ReceiverIndex sender,
+bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,
                     const wire::ResponsePayload& payload, wire::Response& out) {
   out = {};
   out.type = wire::MessageType::kResponse;
   out.sender = sender.value;
   out.receiver = initiation.sender.value;
-  return initiation.noise.write_message2(psk, bytes_of(payload), out.noise);
+  return initiation.noise.write_message2(psk, bytes_of(payload), out.noise, head_of(out));
 }
 
 std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram) {
@@ -137,44 +167,60 @@ std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram) 
 std::optional<wire::ResponsePayload> read_response(NoiseHandshake& noise, const PresharedKey& psk,
                                                    Suite suite, const wire::Response& message) {
   wire::ResponsePayload payload;
-  if (!noise.read_message2(psk, message.noise, bytes_of(payload))) return std::nullopt;
+  if (!noise.read_message2(psk, message.noise, bytes_of(payload), head_of(message)))
+    return std::nullopt;
   if (!payload_valid(payload, suite) || message.sender == 0) return std::nullopt;
   if (payload.session_id == SessionId{}.bytes || payload.binding_version == 0) return std::nullopt;
   return payload;
 }
 
-std::optional<NoiseHandshake> write_rekey(const Call& call, wire::RekeyInitiation& out) {
+PresharedKey RekeyBasis::mixed(const PresharedKey& psk) const {
+  PresharedKey out;
+  hmac_blake2s_into(chain.span(), text(wire::kRekeyPrologue), psk.span(), out.span());
+  return out;
+}
+
+std::optional<NoiseHandshake> write_rekey(const Call& call, const RekeyBasis& basis,
+                                          uint64_t number, wire::RekeyInitiation& out) {
   out = {};
   out.header = control_header(wire::ControlType::kRekeyInitiation, wire::kCritical);
-  return write_request<wire::RekeyPayload>(call, out);
+  out.sender = call.sender.value;
+  auto payload = request_payload<wire::RekeyPayload>(call);
+  payload.number = number;
+  return write_request(call, prologue_of(out, basis), payload, out);
 }
 
-std::optional<InitiationState> read_rekey(const Identity& self, const SecretKey& ephemeral,
-                                          Suite suite, const wire::RekeyInitiation& message) {
-  return read_request<wire::RekeyPayload>(self, ephemeral, suite, message);
+std::optional<RekeyRequestState> read_rekey(const Identity& self, const SecretKey& ephemeral,
+                                            Suite suite, const RekeyBasis& basis,
+                                            const wire::RekeyInitiation& message) {
+  wire::RekeyPayload payload;
+  auto read = read_request(self, ephemeral, suite, prologue_of(message, basis), message, payload);
+  if (!read) return std::nullopt;
+  return RekeyRequestState{*std::move(read), payload.number};
 }
 
-bool write_rekey_response(InitiationState& initiation, const PresharedKey& psk,
-                          ReceiverIndex sender, uint16_t lanes, Millis clock,
-                          const wire::SpareIndices& spares, wire::RekeyResponse& out) {
+bool write_rekey_response(RequestState& request, const PresharedKey& psk, ReceiverIndex sender,
+                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          wire::RekeyResponse& out) {
   out = {};
   out.header = control_header(wire::ControlType::kRekeyResponse, wire::kCritical);
   out.sender = sender.value;
-  out.receiver = initiation.sender.value;
+  out.receiver = request.sender.value;
   wire::RekeyResponsePayload payload{};
   payload.version = wire::kVersion;
-  payload.suite = static_cast<uint8_t>(initiation.suite);
+  payload.suite = static_cast<uint8_t>(request.suite);
   payload.lanes = lanes;
   payload.clock_ms = clock.value;
   payload.spares = spares;
-  return initiation.noise.write_message2(psk, bytes_of(payload), out.noise);
+  return request.noise.write_message2(psk, bytes_of(payload), out.noise, head_of(out));
 }
 
 std::optional<wire::RekeyResponsePayload> read_rekey_response(NoiseHandshake& noise,
                                                               const PresharedKey& psk, Suite suite,
                                                               const wire::RekeyResponse& message) {
   wire::RekeyResponsePayload payload;
-  if (!noise.read_message2(psk, message.noise, bytes_of(payload))) return std::nullopt;
+  if (!noise.read_message2(psk, message.noise, bytes_of(payload), head_of(message)))
+    return std::nullopt;
   if (!payload_valid(payload, suite) || message.sender == 0) return std::nullopt;
   return payload;
 }

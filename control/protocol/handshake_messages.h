@@ -28,28 +28,34 @@ std::optional<Suite> suite_of(uint8_t number);
 /// clock does.
 wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timestamp& latest);
 
-/// An initiator's half of a handshake: who it is, whom it calls, and this attempt's fresh parts.
+/// An initiator's half of a handshake or rekey: who it is, whom it calls, and this attempt's fresh
+/// parts.
 struct Call {
   const Identity& self;
   const PublicKey& responder;
   Suite suite{};
   ReceiverIndex sender;
   uint16_t lanes = 1;
-  wire::Timestamp timestamp{};
   const SecretKey& ephemeral;
 };
 
 /// A responder's half after reading an initiation, in a handshake or a rekey.
-struct InitiationState {
+struct RequestState {
   NoiseHandshake noise;
   Suite suite{};
   ReceiverIndex sender;
   uint16_t lanes = 1;
+};
+struct InitiationState : RequestState {
   wire::Timestamp timestamp{};
+};
+struct RekeyRequestState : RequestState {
+  uint64_t number = 0;
 };
 
 /// Writes an initiation but for its MACs. nullopt: the responder's key is weak.
-std::optional<NoiseHandshake> write_initiation(const Call& call, wire::Initiation& out);
+std::optional<NoiseHandshake> write_initiation(const Call& call, const wire::Timestamp& timestamp,
+                                               wire::Initiation& out);
 /// The message when its size, reserved bytes and suite number are right; no public-key work yet.
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram);
 /// Opens a parsed initiation. nullopt: not authentic, or payload and clear fields disagree.
@@ -58,7 +64,7 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
                                                const wire::Initiation& message);
 
 /// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
-bool write_response(InitiationState& initiation, const PresharedKey& psk, ReceiverIndex sender,
+bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,
                     const wire::ResponsePayload& payload, wire::Response& out);
 std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram);
 /// Opens a parsed response to `noise`, which offered `suite`. nullopt: not authentic, or not an
@@ -66,13 +72,26 @@ std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram);
 std::optional<wire::ResponsePayload> read_response(NoiseHandshake& noise, const PresharedKey& psk,
                                                    Suite suite, const wire::Response& message);
 
-/// The same two steps inside control messages.
-std::optional<NoiseHandshake> write_rekey(const Call& call, wire::RekeyInitiation& out);
-std::optional<InitiationState> read_rekey(const Identity& self, const SecretKey& ephemeral,
-                                          Suite suite, const wire::RekeyInitiation& message);
-bool write_rekey_response(InitiationState& initiation, const PresharedKey& psk,
-                          ReceiverIndex sender, uint16_t lanes, Millis clock,
-                          const wire::SpareIndices& spares, wire::RekeyResponse& out);
+/// What a rekey continues. It is part of the rekey's transcript, so that the messages are good in
+/// this session and after these keys alone.
+struct RekeyBasis {
+  const SessionId& session;
+  uint64_t generation = 0;  ///< number of the keys that the rekey goes under
+  const Secret<32>& chain;  ///< of those keys
+
+  /// Takes the preshared key's place: the new keys depend on the old ones, too.
+  PresharedKey mixed(const PresharedKey& psk) const;
+};
+
+/// The same two steps inside control messages. `psk`: RekeyBasis::mixed().
+std::optional<NoiseHandshake> write_rekey(const Call& call, const RekeyBasis& basis,
+                                          uint64_t number, wire::RekeyInitiation& out);
+std::optional<RekeyRequestState> read_rekey(const Identity& self, const SecretKey& ephemeral,
+                                            Suite suite, const RekeyBasis& basis,
+                                            const wire::RekeyInitiation& message);
+bool write_rekey_response(RequestState& request, const PresharedKey& psk, ReceiverIndex sender,
+                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          wire::RekeyResponse& out);
 std::optional<wire::RekeyResponsePayload> read_rekey_response(NoiseHandshake& noise,
                                                               const PresharedKey& psk, Suite suite,
                                                               const wire::RekeyResponse& message);

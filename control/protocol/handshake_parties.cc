@@ -2,17 +2,14 @@
 
 namespace jvpn::protocol {
 
-Call call_to(Context& context, const Identity& self, PeerId id, Suite suite, ReceiverIndex sender,
-             const SecretKey& ephemeral) {
+Call call_to(const Context& context, const Identity& self, PeerId id, Suite suite,
+             ReceiverIndex sender, const SecretKey& ephemeral) {
+  return {self, context.configured(id).public_key, suite, sender, context.config.lanes, ephemeral};
+}
+
+wire::Timestamp draw_timestamp(Context& context, PeerId id) {
   PeerState& peer = context.table.peer(id);
-  peer.latest_sent = next_timestamp(context.environment.timestamp(), peer.latest_sent);
-  return {self,
-          context.configured(id).public_key,
-          suite,
-          sender,
-          context.config.lanes,
-          peer.latest_sent,
-          ephemeral};
+  return peer.latest_sent = next_timestamp(context.environment.timestamp(), peer.latest_sent);
 }
 
 void refuse_handshake(Context& context, Reporter& reporter, Millis now, const Path& from,

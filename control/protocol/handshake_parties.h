@@ -9,10 +9,11 @@
 
 namespace jvpn::protocol {
 
-/// What a new initiation or rekey to a peer says; draws its timestamp. Everything passed outlives
-/// the call.
-Call call_to(Context& context, const Identity& self, PeerId id, Suite suite, ReceiverIndex sender,
-             const SecretKey& ephemeral);
+/// What a new initiation or rekey to a peer says. Everything passed outlives the call.
+Call call_to(const Context& context, const Identity& self, PeerId id, Suite suite,
+             ReceiverIndex sender, const SecretKey& ephemeral);
+/// The timestamp of the next initiation to a peer.
+wire::Timestamp draw_timestamp(Context& context, PeerId id);
 
 /// Counts a handshake message that is refused, and reports it (sampled).
 void refuse_handshake(Context& context, Reporter& reporter, Millis now, const Path& from,

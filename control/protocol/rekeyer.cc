@@ -15,6 +15,11 @@ bool may_rekey(const Session& session) {
   return session.has_transport() && !session.jumping();
 }
 
+/// A rekey under the session's current keys.
+RekeyBasis basis_of(const Session& session) {
+  return {session.id, session.current->number, session.current->chain};
+}
+
 }  // namespace
 
 bool Rekeyer::serve(Millis now, Session& session) {
@@ -57,38 +62,41 @@ void Rekeyer::ask(Millis now, Session& session) {
   const SecretKey ephemeral = random_secret(context_.environment);
   wire::RekeyInitiation message;
   auto noise = write_rekey(call_to(context_, self_, session.peer, session.suite, *index, ephemeral),
-                           message);
+                           basis_of(session), ++rekey.number, message);
   if (!noise) return bindings_.release_index(*index);
   rekey.attempt = std::make_unique<RekeyAttempt>(RekeyAttempt{std::move(*noise), *index});
   channel_.send(session, message);
 }
 
-void Rekeyer::on_rekey_initiation(Millis now, Session& session,
+void Rekeyer::on_rekey_initiation(Millis now, Session& session, const Arrival& at,
                                   const wire::RekeyInitiation& message) {
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
   if (!session.has_transport()) return;  // late, from the path that died
-  PeerState& peer = context_.table.peer_of(session);
+  if (&at.generation != session.current.get()) {
+    ++context_.counters.control_stale;  // the keys that it asks to replace were replaced
+    return;
+  }
   const SecretKey ephemeral = random_secret(context_.environment);
-  auto initiation = read_rekey(self_, ephemeral, session.suite, message);
+  auto request = read_rekey(self_, ephemeral, session.suite, basis_of(session), message);
   const PublicKey& expected = context_.configured(session.peer).public_key;
-  if (!initiation || initiation->noise.remote_static() != expected) {
+  if (!request || request->noise.remote_static() != expected) {
     return lifecycle_.end_by_violation(now, session);
   }
-  if (initiation->timestamp <= peer.latest_received) {
+  uint64_t& latest = session.responder->latest_rekey;
+  if (request->number <= latest) {
     ++context_.counters.control_stale;  // overtaken by a later one
     return;
   }
   // The initiator never used the keys of a call that it repeats.
   bindings_.retire(session.next);
-  const std::optional<ReceiverIndex> index =
-      bindings_.allocate_index(session.peer, initiation->lanes);
+  const std::optional<ReceiverIndex> index = bindings_.allocate_index(session.peer, request->lanes);
   if (!index) return refuse(now, session);
   if (!bindings_.reserve_tx(session.peer)) {
     bindings_.release_index(*index);
     return refuse(now, session);
   }
-  peer.latest_received = initiation->timestamp;
-  if (!answer(now, session, *initiation, *index)) bindings_.release_index(*index);
+  latest = request->number;
+  if (!answer(now, session, *request, *index)) bindings_.release_index(*index);
 }
 
 /// The present keys go on, for as long as they may.
@@ -98,20 +106,19 @@ void Rekeyer::refuse(Millis now, const Session& session) {
 }
 
 /// Installs the next keys, then tells the initiator of them. False: no keys came of it.
-bool Rekeyer::answer(Millis now, Session& session, InitiationState& initiation,
-                     ReceiverIndex index) {
+bool Rekeyer::answer(Millis now, Session& session, RequestState& request, ReceiverIndex index) {
   IssuedSpares issued = bindings_.issue_spares(
-      session.peer, initiation.lanes, bindings_.spares_wanted(context_.policy_of(session)));
+      session.peer, request.lanes, bindings_.spares_wanted(context_.policy_of(session)));
   wire::RekeyResponse response;
-  const bool written =
-      write_rekey_response(initiation, context_.psk_of(session.peer), index, context_.config.lanes,
-                           now, issued.spares.offered(), response);
-  const std::optional<NoiseKeys> keys = initiation.noise.split();
+  const PresharedKey psk = basis_of(session).mixed(context_.psk_of(session.peer));
+  const bool written = write_rekey_response(request, psk, index, context_.config.lanes, now,
+                                            issued.spares.offered(), response);
+  const std::optional<NoiseKeys> keys = request.noise.split();
   if (!written || !keys) {
     bindings_.release_spares(issued);
     return false;
   }
-  session.next = make_generation(now, *keys, false, index, initiation.sender, initiation.lanes);
+  session.next = make_generation(now, *keys, false, index, request.sender, request.lanes);
   session.next->spares = std::move(issued.spares);
   session.next->last_number = issued.last_number;
   bindings_.install_rx(session, *session.next);
@@ -127,8 +134,8 @@ void Rekeyer::on_rekey_response(Millis now, Session& session, const wire::RekeyR
     ++context_.counters.control_stale;  // answers a call that was repeated since
     return;
   }
-  const auto payload = read_rekey_response(rekey.attempt->noise, context_.psk_of(session.peer),
-                                           session.suite, message);
+  const PresharedKey psk = basis_of(session).mixed(context_.psk_of(session.peer));
+  const auto payload = read_rekey_response(rekey.attempt->noise, psk, session.suite, message);
   const std::optional<NoiseKeys> keys = rekey.attempt->noise.split();
   if (!payload || !keys) return lifecycle_.end_by_violation(now, session);
   const bool room = bindings_.reserve_rx(session.peer, rekey.attempt->local, payload->lanes) &&

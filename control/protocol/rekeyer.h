@@ -31,13 +31,14 @@ class Rekeyer : public Part {
 
   /// An authentic message came under these keys of an attached session: the peer has them.
   void confirm(Millis now, Session& session, const KeyGeneration& generation);
-  void on_rekey_initiation(Millis now, Session& session, const wire::RekeyInitiation& message);
+  void on_rekey_initiation(Millis now, Session& session, const Arrival& at,
+                           const wire::RekeyInitiation& message);
   void on_rekey_response(Millis now, Session& session, const wire::RekeyResponse& message);
 
  private:
   bool key_nearly_used(const Session& session);
   void ask(Millis now, Session& session);
-  bool answer(Millis now, Session& session, InitiationState& initiation, ReceiverIndex index);
+  bool answer(Millis now, Session& session, RequestState& request, ReceiverIndex index);
   void refuse(Millis now, const Session& session);
   void adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration> fresh,
              Millis previous_until);

@@ -35,6 +35,7 @@ std::unique_ptr<KeyGeneration> make_generation(Millis now, const NoiseKeys& keys
                                                uint16_t peer_lanes) {
   auto generation = std::make_unique<KeyGeneration>();
   generation->keys = derive_session_keys(keys, initiator);
+  generation->chain = keys.chain;
   generation->local = local;
   generation->remote = remote;
   generation->peer_lanes = peer_lanes;

@@ -89,6 +89,7 @@ class SpareSet {
 /// because expanding them for the rare control message is cheaper than keeping them expanded.
 struct KeyGeneration {
   SessionKeys keys;
+  Secret<32> chain;          ///< a rekey mixes it into the keys that follow
   ControlLane control;       ///< of the active binding
   uint64_t number = 1;       ///< 1 for the handshake's, one more with each rekey
   ReceiverIndex local;       ///< this end receives on it, on the active binding

@@ -69,7 +69,7 @@ struct Candidate {
 /// Everything of one configured peer.
 struct PeerState {
   bool configured = false;  ///< written by PeerTable; an id without a peer has nothing else
-  wire::Timestamp latest_received{};  ///< of its initiations and rekeys; outlives sessions
+  wire::Timestamp latest_received{};  ///< of its initiations; outlives sessions
   wire::Timestamp latest_sent{};
   std::unique_ptr<Session> session;  ///< the one that carries data
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH

@@ -36,7 +36,8 @@ struct RekeyAttempt {
 /// Written by protocol::Rekeyer.
 struct RekeyState {
   std::unique_ptr<RekeyAttempt> attempt;
-  Millis due;  ///< when to ask, or ask again
+  uint64_t number = 0;  ///< of the latest call
+  Millis due;           ///< when to ask, or ask again
   uint64_t rx_packets_before_key = 0;
 };
 
@@ -178,6 +179,7 @@ struct SourceDoubt {
 
 struct ResponderSide {
   std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
+  uint64_t latest_rekey = 0;                 ///< number of the latest call; by protocol::Rekeyer
   uint64_t commit_pending = 0;               ///< ticket of the commit under way; 0: none
   std::vector<WaitingMessage> waiting;       ///< until that is decided
   Millis hinted_at;  ///< when the initiator was last asked to jump; by jump::QualityMonitor

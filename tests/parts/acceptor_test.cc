@@ -12,9 +12,9 @@ class AcceptorPart : public test::HandshakeRig {
     const Identity peer{remote_secret, public_key_of(remote_secret), {}};
     const SecretKey ephemeral = secret_of(static_cast<uint8_t>(timestamp + 100));
     wire::Initiation message;
-    EXPECT_TRUE(write_initiation({peer, self.public_key, Suite::kAes128Gcm, ReceiverIndex{0x99}, 1,
-                                  wire::Timestamp{timestamp}, ephemeral},
-                                 message));
+    EXPECT_TRUE(write_initiation(
+        {peer, self.public_key, Suite::kAes128Gcm, ReceiverIndex{0x99}, 1, ephemeral},
+        wire::Timestamp{timestamp}, message));
     return message;
   }
   std::optional<PeerId> hand_over(const wire::Initiation& message,

@@ -4,15 +4,112 @@
 namespace jvpn {
 namespace {
 
-using HandshakeMessages = test::PartRig;
-
-TEST_F(HandshakeMessages, TimestampsOfCallsRiseThoughTheClockStands) {
+SecretKey secret_of(uint8_t byte) {
   SecretKey secret;
-  const Identity self{secret, PublicKey{1}, {}};
-  const Call first = call_to(context, self, kPeer, Suite::kAes128Gcm, ReceiverIndex{1}, secret);
-  const Call second = call_to(context, self, kPeer, Suite::kAes128Gcm, ReceiverIndex{2}, secret);
-  EXPECT_GT(second.timestamp, first.timestamp);
-  EXPECT_EQ(second.responder, config.peers[0].public_key);
+  secret.bytes().fill(byte);
+  return secret;
+}
+Identity identity_of(uint8_t byte) {
+  return {secret_of(byte), public_key_of(secret_of(byte)), {}};
+}
+
+/// Both ends of a handshake and of a rekey that follows it.
+class HandshakeMessages : public test::PartRig {
+ protected:
+  Call call(ReceiverIndex sender) const {
+    return {initiator, responder.public_key, Suite::kAes128Gcm, sender, 1, ephemeral};
+  }
+  std::optional<NoiseHandshake> initiate() {
+    return write_initiation(call(ReceiverIndex{7}), wire::Timestamp{1}, initiation);
+  }
+  auto read_initiation_again() const { return read_initiation(responder, ephemeral, initiation); }
+  RekeyBasis basis(uint64_t generation) const { return {id, generation, chain}; }
+  std::optional<NoiseHandshake> ask_rekey() {
+    return write_rekey(call(ReceiverIndex{8}), basis(1), 1, rekey);
+  }
+  auto read_rekey_after(const RekeyBasis& of) const {
+    return read_rekey(responder, ephemeral, Suite::kAes128Gcm, of, rekey);
+  }
+  std::optional<NoiseHandshake> answered_rekey() {
+    auto noise = ask_rekey();
+    auto request = read_rekey_after(basis(1));
+    EXPECT_TRUE(request && write_rekey_response(*request, basis(1).mixed(psk), ReceiverIndex{9}, 1,
+                                                now, {}, rekey_answer));
+    return noise;
+  }
+  bool opens(NoiseHandshake& noise, const PresharedKey& key) const {
+    return read_rekey_response(noise, key, Suite::kAes128Gcm, rekey_answer).has_value();
+  }
+
+  const Identity initiator = identity_of(5);
+  const Identity responder = identity_of(6);
+  const SecretKey ephemeral = secret_of(7);
+  const SessionId id{{1, 2, 3}};
+  const Secret<32> chain = secret_of(8);
+  const PresharedKey psk = secret_of(9);
+  wire::Initiation initiation;
+  wire::RekeyInitiation rekey;
+  wire::RekeyResponse rekey_answer;
+};
+
+TEST_F(HandshakeMessages, TimestampsOfInitiationsRiseThoughTheClockStands) {
+  const wire::Timestamp first = draw_timestamp(context, kPeer);
+  EXPECT_GT(draw_timestamp(context, kPeer), first);
+}
+
+TEST_F(HandshakeMessages, AnInitiationsClearFieldsAreAuthentic) {
+  ASSERT_TRUE(initiate());
+  EXPECT_TRUE(read_initiation_again());
+  initiation.sender ^= 1;
+  EXPECT_FALSE(read_initiation_again()) << "the answer would go to another index";
+  initiation.sender ^= 1;
+  initiation.suite = 2;
+  EXPECT_FALSE(read_initiation_again());
+}
+
+TEST_F(HandshakeMessages, AResponsesClearFieldsAreAuthentic) {
+  auto noise = initiate();
+  auto request = read_initiation_again();
+  ASSERT_TRUE(noise && request);
+  wire::ResponsePayload payload{};
+  payload.version = wire::kVersion;
+  payload.suite = 1;
+  payload.lanes = 1;
+  payload.session_id = id.bytes;
+  payload.binding_version = 1;
+  wire::Response response;
+  ASSERT_TRUE(write_response(*request, psk, ReceiverIndex{9}, payload, response));
+  const auto opens_with = [&](uint32_t sender, uint32_t receiver) {
+    wire::Response changed = response;
+    changed.sender = sender;
+    changed.receiver = receiver;
+    return read_response(*noise, psk, Suite::kAes128Gcm, changed).has_value();
+  };
+  EXPECT_FALSE(opens_with(10, 7)) << "what is sent would go to another index";
+  EXPECT_FALSE(opens_with(9, 8));
+  EXPECT_TRUE(opens_with(9, 7)) << "forged answers don't spoil the true one";
+}
+
+TEST_F(HandshakeMessages, ARekeyIsGoodInItsSessionAndAfterItsKeysAlone) {
+  ASSERT_TRUE(ask_rekey());
+  EXPECT_TRUE(read_rekey_after(basis(1)));
+  EXPECT_FALSE(read_rekey_after(basis(2)));
+  const SessionId other{{9}};
+  EXPECT_FALSE(read_rekey_after({other, 1, chain}));
+  rekey.sender ^= 1;
+  EXPECT_FALSE(read_rekey_after(basis(1)));
+}
+
+TEST_F(HandshakeMessages, ARekeysKeysDependOnTheOldOnes) {
+  auto noise = answered_rekey();
+  ASSERT_TRUE(noise);
+  EXPECT_FALSE(opens(*noise, psk));
+  const Secret<32> other = secret_of(1);
+  EXPECT_FALSE(opens(*noise, RekeyBasis{id, 1, other}.mixed(psk)));
+  rekey_answer.sender ^= 1;
+  EXPECT_FALSE(opens(*noise, basis(1).mixed(psk)));
+  rekey_answer.sender ^= 1;
+  EXPECT_TRUE(opens(*noise, basis(1).mixed(psk)));
 }
 
 TEST_F(HandshakeMessages, ARefusalIsCountedAndReported) {
