@@ -95,8 +95,15 @@ Result<Aead> Aead::create(const IpsecMb& library) {
   return Aead(*std::move(manager));
 }
 
+void Aead::expand(Suite suite, const RawKey& key, AeadKey& out) {
+  expand(suite, std::span(key).first<kAeadKeyBytes>(), out);
+  std::ranges::copy(iv_of(key), out.iv);
+}
+
 void Aead::expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, AeadKey& out) {
   out.suite = suite;
+  std::fill(std::begin(out.unused), std::end(out.unused), uint8_t{0});
+  std::fill(std::begin(out.iv), std::end(out.iv), uint8_t{0});
   switch (suite) {
     case Suite::kAes128Gcm:
       IMB_AES128_GCM_PRE(manager_.get(), key.data(), &out.gcm);

@@ -26,7 +26,10 @@ inline constexpr size_t kAeadKeyBytes = 32;    ///< raw key storage; AES-128 use
 inline constexpr size_t kAeadNonceBytes = 12;  ///< RFC 5116: 96 bits for every suite
 inline constexpr size_t kAeadTagBytes = 16;
 
-using RawKey = std::array<uint8_t, kAeadKeyBytes>;
+inline constexpr size_t kRawKeyBytes = kAeadKeyBytes + kAeadNonceBytes;
+
+/// A transport key as it is derived: the key, then the secret IV of its nonces.
+using RawKey = std::array<uint8_t, kRawKeyBytes>;
 using Nonce = std::array<uint8_t, kAeadNonceBytes>;
 using AeadTag = std::array<uint8_t, kAeadTagBytes>;
 
@@ -46,17 +49,20 @@ struct alignas(64) AeadKey {
     uint8_t chacha[64];
   };
   Suite suite;  ///< in a line that every GCM packet reads anyhow
+  uint8_t unused[3];
+  uint8_t iv[kAeadNonceBytes];  ///< of transport messages, XORed into their nonces
 };
 static_assert(sizeof(AeadKey) == 1'024);
+static_assert(offsetof(AeadKey, iv) + kAeadNonceBytes == sizeof(AeadKey));
 
-/// One packet of a burst, worked on in place.
+/// One transport message of a burst, worked on in place.
 struct AeadOp {
   const AeadKey* key = nullptr;
-  uint8_t* data =
-      nullptr;  ///< seal: plaintext of `length`, then room for the tag; open: ciphertext + tag
-  const uint8_t* nonce = nullptr;  ///< kAeadNonceBytes of them
-  uint32_t length = 0;             ///< bytes of plaintext (= of ciphertext, without the tag)
-  bool ok = false;  ///< open: the tag was right. On false the data holds nothing usable.
+  /// Right behind the message's header. Seal: plaintext of `length`, then room for the tag; open:
+  /// ciphertext and tag.
+  uint8_t* data = nullptr;
+  uint32_t length = 0;  ///< bytes of plaintext (= of ciphertext, without the tag)
+  bool ok = false;      ///< open: the tag was right. On false the data holds nothing usable.
 };
 
 /// Fetches what sealing or opening `op` will read: the payload's start, round keys (the longer
@@ -105,7 +111,9 @@ class Aead {
   /// Fails when the CPU has none of the instruction sets that IPsec-MB needs.
   static Result<Aead> create(const IpsecMb& library = {});
 
-  /// Expands `key` (its first key_bytes(suite) bytes) into `out`.
+  /// Expands `key` (its first key_bytes(suite) bytes) into `out`, and keeps its IV there.
+  void expand(Suite suite, const RawKey& key, AeadKey& out);
+  /// The same for a key without an IV: zeros stand in its place.
   void expand(Suite suite, std::span<const uint8_t, kAeadKeyBytes> key, AeadKey& out);
 
   /// Seals each packet in place without associated data; writes the tag behind the ciphertext.
@@ -149,6 +157,22 @@ class Aead {
   size_t ahead_ = kDefaultAhead;
 };
 
+/// A nonce where the cipher reads it. 16 bytes are written at once: the cipher's load of 12 waits
+/// for no second store.
+struct alignas(16) NonceSlot {
+  uint8_t bytes[4 + kAeadNonceBytes];
+
+  const uint8_t* nonce() const { return bytes + 4; }
+  /// Of the transport message whose header ends at `data`: receiver and counter, XORed with the
+  /// key's IV (as RFC 8446, §5.3).
+  void set(const AeadKey& key, const uint8_t* data) {
+    const auto* last = reinterpret_cast<const __m128i*>(&key + 1) - 1;
+    const auto* header = reinterpret_cast<const __m128i*>(data) - 1;
+    _mm_store_si128(reinterpret_cast<__m128i*>(bytes),
+                    _mm_xor_si128(_mm_load_si128(last), _mm_loadu_si128(header)));
+  }
+};
+
 /// A burst sealed or opened packet by packet, so that the caller's other work can stand in between:
 /// it costs less there, for the cipher mostly waits for itself. Up to kMaxBurst packets. Whoever
 /// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before.
@@ -161,19 +185,25 @@ class AeadRun {
         gcm256_(kSeals ? aead.manager_->gcm256_enc : aead.manager_->gcm256_dec) {}
   AeadRun(const AeadRun&) = delete;
   AeadRun& operator=(const AeadRun&) = delete;
-  ~AeadRun() { wipe(&context_, sizeof context_); }
+  ~AeadRun() {
+    wipe(&context_, sizeof context_);
+    wipe(nonces_.data(), std::min(waiting_ + 1, kMaxBurst) * sizeof(NonceSlot));
+  }
 
   /// Seals or opens the packet, unless it has to wait for finish(): then waits() from now on.
   /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
-  /// the data. Key, nonce and `tag` stay in place until then.
+  /// the data. Key and `tag` stay in place until then.
   [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
+    NonceSlot& slot = nonces_[waiting_];
+    slot.set(*op.key, op.data);
     if (op.key->suite == Suite::kChaCha20Poly1305) [[unlikely]] {
-      waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, op.nonce,
+      ++waiting_;
+      waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, slot.nonce(),
                                   op.data, op.length, tag);
       return;
     }
     const GcmCall call = op.key->suite == Suite::kAes128Gcm ? gcm128_ : gcm256_;
-    call(&op.key->gcm, &context_, op.data, op.data, op.length, op.nonce, nullptr, 0, tag,
+    call(&op.key->gcm, &context_, op.data, op.data, op.length, slot.nonce(), nullptr, 0, tag,
          kAeadTagBytes);
   }
   /// Some packets are not done: of ChaCha20-Poly1305, where IPsec-MB works on several at once.
@@ -189,20 +219,25 @@ class AeadRun {
   const GcmCall gcm128_;
   const GcmCall gcm256_;
   bool waits_ = false;
+  size_t waiting_ = 0;  ///< packets whose nonces stay in place until finish()
+  std::array<NonceSlot, kMaxBurst> nonces_;
   gcm_context_data context_;
 };
 
-/// Nonce of JVP/1 transport messages: receiver index ‖ counter, both little-endian.
-inline Nonce transport_nonce(ReceiverIndex receiver, uint64_t counter) {
+using KeyIv = std::span<const uint8_t, kAeadNonceBytes>;
+
+inline KeyIv iv_of(const RawKey& key) {
+  return std::span(key).last<kAeadNonceBytes>();
+}
+
+/// Nonce of a JVP/1 transport message, for seal_one() and open_one(): receiver index ‖ counter,
+/// both little-endian, XORed with the key's IV.
+inline Nonce transport_nonce(KeyIv iv, ReceiverIndex receiver, uint64_t counter) {
   Nonce nonce;
   __builtin_memcpy(nonce.data(), &receiver.value, 4);
   __builtin_memcpy(nonce.data() + 4, &counter, 8);
+  for (size_t i = 0; i < nonce.size(); ++i) nonce[i] = static_cast<uint8_t>(nonce[i] ^ iv[i]);
   return nonce;
-}
-
-/// An op on a JVP/1 transport message, whose header ends with the nonce, right before `data`.
-inline AeadOp transport_op(const AeadKey& key, uint8_t* data, uint32_t length) {
-  return {&key, data, data - kAeadNonceBytes, length, false};
 }
 
 }  // namespace jvpn

@@ -32,18 +32,22 @@ class SeenCounters {
     const uint64_t before = word.load(std::memory_order_relaxed);
     const int32_t behind = behind_of(before, sequence);
     if (behind > 0) return;
-    const uint64_t kept = behind == 0 ? before : uint64_t{block(sequence)} << 32;
+    const uint64_t kept = behind == 0 ? before : uint64_t{block(sequence)} << kBlock;
     word.store(kept | bit(sequence), std::memory_order_relaxed);
   }
 
  private:
-  static constexpr uint64_t kBlock = 32;  ///< counters of a word, whose upper half numbers them
-  static constexpr size_t kWords = kReach / kBlock + 1;
+  /// Counters of a word, whose other bits number them: as many as make one line of words enough.
+  static constexpr uint64_t kBlock = 37;
+  static constexpr uint64_t kNumberBits = 64 - kBlock;
+  static constexpr size_t kWords = (kReach + kBlock - 1) / kBlock + 1;
   static uint32_t block(uint64_t sequence) { return static_cast<uint32_t>(sequence / kBlock); }
   static uint64_t bit(uint64_t sequence) { return uint64_t{1} << (sequence % kBlock); }
   static size_t place(uint64_t sequence) { return sequence / kBlock % kWords; }
   static int32_t behind_of(uint64_t word, uint64_t sequence) {
-    return static_cast<int32_t>(static_cast<uint32_t>(word >> 32) - block(sequence));
+    constexpr unsigned kUnused = 32 - kNumberBits;
+    const uint32_t difference = static_cast<uint32_t>(word >> kBlock) - block(sequence);
+    return static_cast<int32_t>(difference << kUnused) >> kUnused;
   }
 
   std::array<std::atomic<uint64_t>, kWords> words_{};

@@ -25,8 +25,12 @@ inline constexpr uint32_t kMaxNextHops = uint32_t{1} << 16;
 /// Receiver indices alive at once: of all generations, their spares, and those that drain.
 inline constexpr uint32_t kIndicesPerSession = 16;
 
-inline constexpr uint64_t kGcmKeyPackets = uint64_t{1}
-                                           << 29;  ///< hard quota of a key, over all lanes
+/// Hard quota of a GCM key over all lanes, in the cipher's blocks: 2^29 packets of 2 KiB, or fewer
+/// that are longer (RFC 9001, B.1.1, bounds their product).
+inline constexpr uint64_t kGcmKeyBlocks = uint64_t{1} << 36;
+constexpr uint64_t gcm_blocks(uint64_t packets, uint64_t bytes) {
+  return packets + bytes / 16;
+}
 inline constexpr uint32_t kKeyRefuseAfterMs = 180'000;
 inline constexpr uint32_t kHandshakeTimeoutMs = 5'000;  ///< BIRTH to key confirmation
 inline constexpr uint32_t kRetryMs = 1'000;             ///< handshake and rekey retransmission

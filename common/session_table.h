@@ -100,8 +100,8 @@ struct alignas(kCacheLine) RxRecord {
 /// Sending counter of one lane. Writer: the one worker that the lane belongs to.
 struct alignas(kCacheLine) TxLane {
   std::atomic<uint64_t> next_sequence{0};  ///< only its worker writes; relaxed
-  uint64_t quota = 0;              ///< sequence at which the key is used up; set at creation
-  std::atomic<uint64_t> bytes{0};  ///< inner bytes; relaxed
+  uint64_t quota = 0;                      ///< blocks that the key may still take; set at creation
+  std::atomic<uint64_t> bytes{0};          ///< inner bytes; relaxed
 };
 
 /// Ethernet + IPv6 + UDP + transport header: the longest header template.

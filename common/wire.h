@@ -47,7 +47,8 @@ struct Preamble {
   uint8_t reserved[3];  ///< zero, or the message is dropped
 };
 
-/// Data and control: header, ciphertext, 16-byte tag. The header enters the AEAD as its nonce.
+/// Data and control: header, ciphertext, 16-byte tag. Receiver and counter enter the AEAD as its
+/// nonce, XORed with the key's IV.
 struct TransportHeader {
   MessageType type;
   uint8_t reserved[3];

@@ -39,8 +39,8 @@ inline constexpr unsigned kQuietShift = 20;  ///< of the TSC, to a lane's own cl
 
 inline AeadOp op_of(const AeadKey& key, uint8_t* message, uint32_t bytes) {
   JVPN_DEBUG_ASSERT(bytes >= wire::kTransportOverhead, "a message has its header and tag");
-  return transport_op(key, message + sizeof(wire::TransportHeader),
-                      bytes - static_cast<uint32_t>(wire::kTransportOverhead));
+  return {&key, message + sizeof(wire::TransportHeader),
+          bytes - static_cast<uint32_t>(wire::kTransportOverhead)};
 }
 inline AeadOp op_of(const DataPacket& data) {
   return op_of(data.record->traffic_key, data.message, data.bytes);

@@ -4,7 +4,8 @@
 //   2. number: admit what has a binding, whose session, keys and ownership have not ended, a size
 //   within the tunnel's
 //      MTU, a next hop whose address is known, and room for the headers.
-//   3. number: one of this worker's lanes by the packet's flow; its next sequence, below the quota.
+//   3. number: one of this worker's lanes by the packet's flow; its next sequence, within the
+//      quota.
 //   4. number: write the outer headers: template by vector stores, then the next hop's address,
 //      lengths, checksum and counter. Fused with steps 2 and 3: one pass has the packet's first
 //      lines in hand.
@@ -35,7 +36,7 @@ namespace jvpn {
 namespace seal {
 
 inline AeadOp op_of(const TunnelPacket& out) {
-  return transport_op(out.record->traffic_key, out.inner.ip, out.inner.bytes);
+  return {&out.record->traffic_key, out.inner.ip, out.inner.bytes};
 }
 
 inline void load_record(const WorkerContext& worker, TunnelPacket& out) {
@@ -151,12 +152,13 @@ inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, 
   JVPN_DEBUG_ASSERT(record.lanes != nullptr, "a published record has its lanes");
   TxLane& lane = record.lanes[place];
   const uint64_t sequence = lane.next_sequence.load(std::memory_order_relaxed);
-  if (sequence >= lane.quota) [[unlikely]] {
+  const uint64_t inner_total = lane.bytes.load(std::memory_order_relaxed) + inner_bytes;
+  if (gcm_blocks(sequence + 1, inner_total) > lane.quota) [[unlikely]] {
     drop(worker, packet, Drop::kKeyExhausted);
     return false;
   }
   lane.next_sequence.store(sequence + 1, std::memory_order_relaxed);
-  WorkerCounters::add(lane.bytes, inner_bytes);
+  lane.bytes.store(inner_total, std::memory_order_relaxed);
   const LaneId id{static_cast<uint16_t>(record.first_lane.value + place)};
   const uint64_t counter = wire::make_counter(id, sequence);
   JVPN_DEBUG_ASSERT(worker.tx.has_port(record.port), "a binding is on a port that there is");

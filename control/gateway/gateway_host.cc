@@ -101,6 +101,7 @@ session::Activity GatewayHost::activity(PeerId peer) {
   activity.tx_bytes = totals.tx_bytes;
   activity.last_rx = clock_.at_tsc(totals.last_rx_tsc);
   activity.tx_generation_packets = totals.tx_generation_packets;
+  activity.tx_generation_bytes = totals.tx_generation_bytes;
   return activity;
 }
 

@@ -34,20 +34,24 @@ Millis Rekeyer::due(const Session& session) const {
   return may ? session.initiator->rekey.due : kNever;
 }
 
-/// Packets of either direction under a GCM key; looked at whenever the session is served. One busy
+/// What either direction did under a GCM key; looked at whenever the session is served. One busy
 /// flow uses one lane, so half of what a single lane may carry is the latest moment.
 bool Rekeyer::key_nearly_used(const Session& session) {
   if (session.suite == Suite::kChaCha20Poly1305) return false;
   const Activity activity = context_.environment.activity(session.peer);
-  const uint64_t before =
-      std::min(session.initiator->rekey.rx_packets_before_key, activity.rx_packets);
-  const uint64_t received = activity.rx_packets - before;
-  const auto latest = [&](uint16_t lanes) {
-    return std::min(context_.config.rekey_after_packets,
-                    kGcmKeyPackets / std::max<uint16_t>(lanes, 1) / 2);
+  const RekeyState& before = session.initiator->rekey;
+  const auto since = [](uint64_t total, uint64_t earlier) {
+    return total - std::min(total, earlier);
   };
-  return activity.tx_generation_packets >= latest(context_.config.lanes) ||
-         received >= latest(session.current->peer_lanes);
+  const auto nearly_used = [&](uint64_t packets, uint64_t bytes, uint16_t lanes) {
+    return packets >= context_.config.rekey_after_packets ||
+           gcm_blocks(packets, bytes) >= kGcmKeyBlocks / std::max<uint16_t>(lanes, 1) / 2;
+  };
+  return nearly_used(activity.tx_generation_packets, activity.tx_generation_bytes,
+                     context_.config.lanes) ||
+         nearly_used(since(activity.rx_packets, before.rx_packets_before_key),
+                     since(activity.rx_bytes, before.rx_bytes_before_key),
+                     session.current->peer_lanes);
 }
 
 void Rekeyer::ask(Millis now, Session& session) {
@@ -171,7 +175,9 @@ void Rekeyer::adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration>
   if (session.initiates()) {
     RekeyState& rekey = session.initiator->rekey;
     rekey.due = now + context_.config.rekey_after;
-    rekey.rx_packets_before_key = context_.environment.activity(session.peer).rx_packets;
+    const Activity activity = context_.environment.activity(session.peer);
+    rekey.rx_packets_before_key = activity.rx_packets;
+    rekey.rx_bytes_before_key = activity.rx_bytes;
   }
   lifecycle_.announce_new_keys(now, session);
   if (session.has_transport()) bindings_.install_tx(session);

@@ -18,6 +18,7 @@ struct TrafficTotals {
   uint64_t tx_bytes = 0;
   uint64_t last_rx_tsc = 0;            ///< 0: none yet
   uint64_t tx_generation_packets = 0;  ///< under the present key
+  uint64_t tx_generation_bytes = 0;    ///< of those
 };
 
 /// Of some lanes of one kind.

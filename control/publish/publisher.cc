@@ -269,10 +269,12 @@ TrafficTotals Publisher::totals(PeerId id) const {
   TrafficTotals sum = peer.retired;
   for (const RxRecord* record : peer.rx) add_rx(sum, count(record->lanes, record->lane_count));
   sum.tx_generation_packets = peer.tx.packets_before();
+  sum.tx_generation_bytes = peer.tx.bytes_before();
   for (const TxLanes& each : peer.tx.lanes()) {
     const LaneCounts sent = count(each.lanes, each.count);
     add_tx(sum, sent);
     sum.tx_generation_packets += sent.packets;
+    sum.tx_generation_bytes += sent.bytes;
   }
   return sum;
 }

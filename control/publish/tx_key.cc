@@ -32,14 +32,14 @@ TxKey::Choice TxKey::choose(const session::TxInstall& install, unsigned wanted, 
 
 /// Forgets the lanes that this install leaves behind: those of another key, or below its own.
 void TxKey::begin(const session::TxInstall& install, std::vector<TxLanes>& given_up) {
-  const Secret<kAeadKeyBytes> key{std::span<const uint8_t, kAeadKeyBytes>(install.traffic_key)};
+  const Secret<kRawKeyBytes> key{std::span<const uint8_t, kRawKeyBytes>(install.traffic_key)};
   if (lanes_.empty() || suite_ != install.suite || key_ != key) {
     given_up = std::exchange(lanes_, {});
     key_ = key;
     suite_ = install.suite;
     version_ = install.binding_version;
     floor_ = install.first_lane;
-    packets_before_ = 0;
+    packets_before_ = bytes_before_ = 0;
   }
   if (install.first_lane < floor_ || install.binding_version <= version_) return;
   version_ = install.binding_version;
@@ -48,7 +48,11 @@ void TxKey::begin(const session::TxInstall& install, std::vector<TxLanes>& given
                                   [&](const TxLanes& each) { return each.first >= floor_; });
   given_up.assign(low, lanes_.end());
   lanes_.erase(low, lanes_.end());
-  for (const TxLanes& each : given_up) packets_before_ += count(each.lanes, each.count).packets;
+  for (const TxLanes& each : given_up) {
+    const LaneCounts sent = count(each.lanes, each.count);
+    packets_before_ += sent.packets;
+    bytes_before_ += sent.bytes;
+  }
 }
 
 Refusal TxKey::add(const session::TxInstall& install, unsigned wanted, Slab& slab,
@@ -57,7 +61,7 @@ Refusal TxKey::add(const session::TxInstall& install, unsigned wanted, Slab& sla
   const bool fits = reserved.lanes != nullptr && reserved.count == wanted;
   TxLane* lanes = fits ? std::exchange(reserved.lanes, nullptr) : slab.make<TxLane>(wanted);
   if (lanes == nullptr) return Refusal::kNoMemory;
-  for (unsigned i = 0; i < wanted; ++i) lanes[i].quota = install.packets_per_lane;
+  for (unsigned i = 0; i < wanted; ++i) lanes[i].quota = install.blocks_per_lane;
   lanes_.push_back({lanes, install.first_lane, static_cast<uint16_t>(wanted)});
   return Refusal::kNone;
 }

@@ -43,17 +43,19 @@ class TxKey {
   std::span<const TxLanes> lanes() const { return lanes_; }
   /// Sent on lanes already given up.
   uint64_t packets_before() const { return packets_before_; }
+  uint64_t bytes_before() const { return bytes_before_; }
 
  private:
   void begin(const session::TxInstall& install, std::vector<TxLanes>& given_up);
   Refusal add(const session::TxInstall& install, unsigned wanted, Slab& slab, TxLanes& reserved);
 
-  Secret<kAeadKeyBytes> key_;
+  Secret<kRawKeyBytes> key_;
   Suite suite_{};
   BindingVersion version_;  ///< the highest installed
   LaneId floor_;            ///< its first lane
   std::vector<TxLanes> lanes_;
   uint64_t packets_before_ = 0;
+  uint64_t bytes_before_ = 0;
 };
 
 }  // namespace jvpn::publish

@@ -241,14 +241,15 @@ void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, 
   install.lanes = lanes;
   BindingState& binding = session.binding;
   if (const std::pair of{generation.number, number}; binding.quota == 0 || binding.quota_of != of) {
+    const Activity sent = context_.environment.activity(session.peer);
     const uint64_t used =
-        number == 0 ? 0 : context_.environment.activity(session.peer).tx_generation_packets;
+        number == 0 ? 0 : gcm_blocks(sent.tx_generation_packets, sent.tx_generation_bytes);
     binding.quota = session.suite == Suite::kChaCha20Poly1305
                         ? wire::kSequenceMask
-                        : (kGcmKeyPackets - std::min(used, kGcmKeyPackets)) / lanes;
+                        : (kGcmKeyBlocks - std::min(used, kGcmKeyBlocks)) / lanes;
     binding.quota_of = of;
   }
-  install.packets_per_lane = binding.quota;
+  install.blocks_per_lane = binding.quota;
   const uint16_t told = session.peer_mtu;
   const uint16_t probed = session.path_mtu;
   install.inner_mtu = told == 0 || probed == 0 ? std::max(told, probed) : std::min(told, probed);

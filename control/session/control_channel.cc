@@ -30,10 +30,12 @@ void ControlChannel::seal_and_send(const Session& session, KeyGeneration& genera
   std::ranges::copy(plaintext, body.begin());
   AeadKey key;
   context_.aead.expand(session.suite, generation.keys.send.control.bytes(), key);
+  Nonce nonce = transport_nonce(key.iv, route.remote, header.counter);
   context_.aead.seal_one(
-      key, transport_nonce(route.remote, header.counter), {}, body,
+      key, nonce, {}, body,
       std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
+  wipe(nonce.data(), nonce.size());  // with the header it would tell the IV
   context_.effects.send(route.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }
 
@@ -48,10 +50,12 @@ std::optional<std::span<uint8_t>> ControlChannel::open(std::span<uint8_t> messag
   const auto body = message.subspan(sizeof header, message.size() - wire::kTransportOverhead);
   AeadKey key;
   context_.aead.expand(at.session->suite, at.generation->keys.receive.control.bytes(), key);
+  Nonce nonce = transport_nonce(key.iv, ReceiverIndex{header.receiver}, header.counter);
   const bool ok = context_.aead.open_one(
-      key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
+      key, nonce, {}, body,
       std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   wipe(&key, sizeof key);
+  wipe(nonce.data(), nonce.size());
   if (!ok) return std::nullopt;
   return body;
 }

@@ -44,8 +44,8 @@ struct TxInstall {
   RawKey traffic_key{};
   LaneId first_lane;
   uint16_t lanes = 1;
-  uint64_t packets_per_lane = 0;  ///< hard quota of each lane under this key
-  uint16_t inner_mtu = 0;         ///< as peer and probes told; 0: the path decides
+  uint64_t blocks_per_lane = 0;  ///< hard quota of each lane under this key (gcm_blocks())
+  uint16_t inner_mtu = 0;        ///< as peer and probes told; 0: the path decides
   Path path;
   Millis until = kNever;  ///< nothing is sent after it
 };

@@ -25,6 +25,7 @@ struct Activity {
   uint64_t tx_bytes = 0;
   Millis last_rx;                      ///< latest authentic data; 0: none yet
   uint64_t tx_generation_packets = 0;  ///< sent under the current key, for rekeying
+  uint64_t tx_generation_bytes = 0;    ///< of those
 };
 
 /// The send side of a peer, as packets are sealed by it now.

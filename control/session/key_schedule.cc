@@ -1,16 +1,28 @@
 #include "control/session/key_schedule.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace jvpn::session {
 namespace {
 
-Secret<kAeadKeyBytes> labelled(const Secret<32>& key, std::string_view label) {
+Secret<kHashBytes> expanded(const Secret<32>& key, std::string_view label) {
   return hkdf_label(key.span(), {reinterpret_cast<const uint8_t*>(label.data()), label.size()});
 }
 
-DirectionKeys direction_keys(const Secret<32>& key) {
-  return {labelled(key, "JVP/1 traffic"), labelled(key, "JVP/1 control")};
+Secret<kRawKeyBytes> labelled(const Secret<32>& from, std::string_view label,
+                              std::string_view iv_label) {
+  const Secret<kHashBytes> key = expanded(from, label);
+  const Secret<kHashBytes> iv = expanded(from, iv_label);
+  Secret<kRawKeyBytes> out;
+  const auto rest = std::ranges::copy(key.bytes(), out.bytes().begin()).out;
+  std::copy_n(iv.bytes().begin(), kAeadNonceBytes, rest);
+  return out;
+}
+
+DirectionKeys direction_keys(const Secret<32>& from) {
+  return {labelled(from, "JVP/1 traffic", "JVP/1 traffic iv"),
+          labelled(from, "JVP/1 control", "JVP/1 control iv")};
 }
 
 }  // namespace

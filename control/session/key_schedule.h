@@ -9,8 +9,8 @@ namespace jvpn::session {
 
 /// Keys of one direction. Data and control have counters of their own, hence keys of their own.
 struct DirectionKeys {
-  Secret<kAeadKeyBytes> traffic;
-  Secret<kAeadKeyBytes> control;
+  Secret<kRawKeyBytes> traffic;
+  Secret<kRawKeyBytes> control;
 };
 
 /// Keys of one generation, from this end's view.
@@ -19,7 +19,8 @@ struct SessionKeys {
   DirectionKeys receive;
 };
 
-/// HKDF-Expand of each Noise key with the labels "JVP/1 traffic" and "JVP/1 control".
+/// HKDF-Expand of each Noise key with the labels "JVP/1 traffic" and "JVP/1 control"; with " iv"
+/// behind them, for each key's IV.
 SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator);
 
 }  // namespace jvpn::session

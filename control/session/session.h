@@ -39,6 +39,7 @@ struct RekeyState {
   uint64_t number = 0;  ///< of the latest call
   Millis due;           ///< when to ask, or ask again
   uint64_t rx_packets_before_key = 0;
+  uint64_t rx_bytes_before_key = 0;
 };
 
 /// Written by protocol::Idleness.

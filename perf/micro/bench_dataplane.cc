@@ -209,7 +209,7 @@ session::TxInstall update_of(uint32_t session, uint64_t version) {
   install.key_generation = 1;
   install.peer_index = ReceiverIndex{session + 1};
   install.suite = Suite::kAes128Gcm;
-  install.packets_per_lane = kGcmKeyPackets;
+  install.blocks_per_lane = kGcmKeyBlocks;
   const TunnelEnds ends = ends_of(true);
   install.path = {0, ends.local, ends.remote};
   return install;

@@ -1,5 +1,6 @@
 #include "perf/pipeline/bench_sessions.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -35,7 +36,7 @@ RawKey key_of(uint32_t session) {
   RawKey key;
   for (size_t at = 0; at < key.size(); at += sizeof(uint64_t)) {
     const uint64_t word = mix(uint64_t{session} << 8 | at);
-    std::memcpy(key.data() + at, &word, sizeof word);
+    std::memcpy(key.data() + at, &word, std::min(sizeof word, key.size() - at));
   }
   return key;
 }
@@ -113,7 +114,7 @@ void BenchSessions::install_tx(uint32_t session, const BenchBinding& binding, ui
   tx.traffic_key = key_of(session);
   tx.first_lane = LaneId{binding.number};
   tx.lanes = shape_.lanes;
-  tx.packets_per_lane = kEndlessQuota;
+  tx.blocks_per_lane = kEndlessQuota;
   tx.path = {test::kWan, gateway_outer(), outer_of(session, port)};
   publisher_->install_tx(tx, &hop_);
 }

@@ -49,7 +49,6 @@ PacketSlices::PacketSlices(BenchRig& rig, const BenchCell& cell, const BenchOpti
       plan_(size_t{batch_} * batches_),
       packets_(batch_),
       ops_(batch_),
-      nonces_(batch_),
       lap_cycles_(cycles_of_lap()) {
   for (size_t i = 0; i < plan_.size(); ++i)
     plan_[i].template_index = static_cast<uint16_t>(i % templates_.size());
@@ -87,8 +86,7 @@ bool PacketSlices::prepare(std::span<const Planned> batch) {
     const FrameTemplates& frames = templates_[batch[i].template_index];
     if (cell_.direction == Direction::kSeal) {
       uint8_t* ip = frames.write_to_peer(packets_[i], session, batch[i].flow);
-      nonces_[i] = transport_nonce(binding.index, counter);
-      ops_[i] = {nullptr, ip, nonces_[i].data(), frames.inner_bytes(), false};
+      ops_[i] = {nullptr, ip, frames.inner_bytes()};
     } else {
       ops_[i] = seal_message(
           session,
@@ -104,7 +102,7 @@ bool PacketSlices::prepare(std::span<const Planned> batch) {
 AeadOp PacketSlices::seal_message(uint32_t session, uint8_t* plain, unsigned bytes) {
   AeadKey key;
   aead_.expand(rig_.sessions().shape().suite, key_of(session), key);
-  AeadOp op = transport_op(key, plain, bytes);
+  AeadOp op{&key, plain, bytes};
   aead_.seal({&op, 1});
   return op;
 }

@@ -125,7 +125,6 @@ class PacketSlices {
   std::vector<Planned> plan_;
   std::vector<rte_mbuf*> packets_;
   std::vector<AeadOp> ops_;
-  std::vector<Nonce> nonces_;  ///< of packets to be sealed
   StageClock* stages_ = nullptr;
   double lap_cycles_;
   uint64_t lost_ = 0;

@@ -60,6 +60,9 @@ class RawAead {
     lines(key + powers, key + sizeof(AeadKey));
   }
 
+  /// Whatever stands before the payload: making a nonce is the product's work, not the floor's.
+  static const uint8_t* nonce_of(const AeadOp& op) { return op.data - kAeadNonceBytes; }
+
   /// `tag_of(op)`: where its tag goes.
   template <typename TagOf>
   static void run_gcm(GcmCall call, std::span<const AeadOp> ops, TagOf tag_of) {
@@ -68,8 +71,8 @@ class RawAead {
     for (size_t i = 0; i < ops.size(); ++i) {
       if (i + kAhead < ops.size()) fetch(ops[i + kAhead]);
       const AeadOp& op = ops[i];
-      call(&op.key->gcm, &context, op.data, op.data, op.length, op.nonce, nullptr, 0, tag_of(op),
-           kAeadTagBytes);
+      call(&op.key->gcm, &context, op.data, op.data, op.length, nonce_of(op), nullptr, 0,
+           tag_of(op), kAeadTagBytes);
     }
   }
 
@@ -91,7 +94,7 @@ class RawAead {
       job->src = job->dst = op.data;
       job->cipher_start_src_offset_in_bytes = job->hash_start_src_offset_in_bytes = 0;
       job->msg_len_to_cipher_in_bytes = job->msg_len_to_hash_in_bytes = op.length;
-      job->iv = op.nonce;
+      job->iv = nonce_of(op);
       job->iv_len_in_bytes = kAeadNonceBytes;
       job->u.CHACHA20_POLY1305.aad = nullptr;
       job->u.CHACHA20_POLY1305.aad_len_in_bytes = 0;

@@ -87,8 +87,9 @@ std::optional<Bytes> ClientNode::open(std::span<const uint8_t> datagram) const {
   __builtin_memcpy(&header, datagram.data(), sizeof header);
   if (header.type != wire::MessageType::kControl) return std::nullopt;
   const Bytes sealed(datagram.begin() + sizeof header, datagram.end());
-  const Nonce nonce = transport_nonce(ReceiverIndex{header.receiver}, header.counter);
   for (const auto& [index, install] : rx_) {
+    const Nonce nonce =
+        transport_nonce(iv_of(install.control_key), ReceiverIndex{header.receiver}, header.counter);
     if (auto plain = openssl_open(suite_, install.control_key, nonce, sealed)) return plain;
   }
   return std::nullopt;

@@ -270,11 +270,12 @@ void Rig::classify(Datagram& datagram) {
   if (datagram.up) {
     const wire::TransportHeader header = datagram.header();
     const Bytes sealed(datagram.bytes.begin() + sizeof header, datagram.bytes.end());
-    const Nonce nonce = transport_nonce(ReceiverIndex{header.receiver}, header.counter);
     for (auto& each : gateways_) {
       const RxRecord* record = each->sessions().rx(header.receiver);
       if (record == nullptr || record->index.value != header.receiver || plain) continue;
-      plain = openssl_open(record->traffic_key.suite, record->control->key, nonce, sealed);
+      const RawKey& key = record->control->key;
+      const Nonce nonce = transport_nonce(iv_of(key), record->index, header.counter);
+      plain = openssl_open(record->traffic_key.suite, key, nonce, sealed);
     }
   } else {
     plain = clients_[datagram.client]->open(datagram.bytes);

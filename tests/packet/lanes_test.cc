@@ -182,7 +182,7 @@ class Jumps {
     first_lane_ = static_cast<uint16_t>(first_lane_ + kLanes);
     for (uint32_t peer = 0; peer < kSessions; ++peer) {
       lanes_.push_back(std::make_unique<std::array<TxLane, kLanes>>());
-      for (TxLane& lane : *lanes_.back()) lane.quota = kPacketsPerWorker;
+      for (TxLane& lane : *lanes_.back()) lane.quota = UINT64_MAX;
       auto record = sessions_[peer]->next_revision();
       record->binding_version = BindingVersion{first_lane_};
       record->first_lane = LaneId{first_lane_};

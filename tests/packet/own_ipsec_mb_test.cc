@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "common/aead.h"
+#include "common/wire.h"
 #include "tests/support/must.h"
 
 namespace jvpn::test {
@@ -22,9 +23,8 @@ std::vector<uint8_t> sealed_by(const IpsecMb& library, Suite suite) {
   std::iota(raw.begin(), raw.end(), uint8_t{1});
   AeadKey key;
   aead.expand(suite, raw, key);
-  std::vector<uint8_t> packet(100 + kAeadTagBytes);
-  const Nonce nonce = transport_nonce(ReceiverIndex{7}, 9);
-  AeadOp op{&key, packet.data(), nonce.data(), 100, false};
+  std::vector<uint8_t> packet(sizeof(wire::TransportHeader) + 100 + kAeadTagBytes);
+  AeadOp op{&key, packet.data() + sizeof(wire::TransportHeader), 100};
   aead.seal({&op, 1});
   return packet;
 }

@@ -62,7 +62,7 @@ class PublisherTest : public testing::Test {
     install.suite = Suite::kAes128Gcm;
     install.traffic_key.fill(key);
     install.lanes = 4;
-    install.packets_per_lane = 1'000;
+    install.blocks_per_lane = 1'000;
     install.path = {0, *Endpoint::parse("192.0.2.1:51900"), *Endpoint::parse("192.0.2.2:40000")};
     return install;
   }

@@ -336,12 +336,16 @@ TEST(Transport, peers_reach_each_other_through_the_gateway) {
 }
 
 TEST(Transport, sending_stops_by_name) {
+  constexpr size_t kShort = 58;
+  constexpr size_t kLong = 1'028;
   Lab lab;
-  TestSession session(lab, {.quota = 2});
-  const Bytes frame = lan_frame(from_host(session, Family::kIpv4, 30));
+  TestSession session(lab, {.quota = gcm_blocks(4, kLong + 3 * kShort)});
+  const Bytes frame = lan_frame(from_host(session, Family::kIpv4, kShort - 28));
+  const Bytes large = lan_frame(from_host(session, Family::kIpv4, kLong - 28));
+  for (int i = 0; i < 2; ++i) lab.receive(kLan, large);  // the second one's blocks are too many
   for (int i = 0; i < 5; ++i) lab.receive(kLan, frame);
   lab.poll();
-  EXPECT_EQ(lab.sent(kWan).size(), 2U);
+  EXPECT_EQ(lab.sent(kWan).size(), 4U);
   EXPECT_EQ(lab.drops(Drop::kKeyExhausted), 3U);
 
   session.tx().deadline_tsc = 1;

@@ -212,7 +212,7 @@ std::optional<TestSession::Opened> TestSession::open_at_peer(const Bytes& frame)
   EXPECT_EQ(header.type, wire::MessageType::kData);
   EXPECT_EQ(header.receiver, tx_->peer_index.value);
   const Bytes sealed(datagram.begin() + 8 + sizeof header, datagram.end());
-  const Nonce nonce = transport_nonce(tx_->peer_index, header.counter);
+  const Nonce nonce = transport_nonce(iv_of(outbound_), tx_->peer_index, header.counter);
   auto inner = openssl_open(spec_.suite, outbound_, nonce, sealed);
   if (!inner) return std::nullopt;
   EXPECT_EQ(openssl_seal(spec_.suite, outbound_, nonce, *inner), sealed);

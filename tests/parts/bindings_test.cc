@@ -65,15 +65,16 @@ TEST_F(BindingsPart, LanesInstalledAgainKeepTheirQuota) {
   Bindings bindings(context);
   Session& session = attached(true);
   session.current->binding = 2;  // after a jump, the key's first half was used before
-  environment.traffic.tx_generation_packets = uint64_t{1} << 28;
+  environment.traffic.tx_generation_packets = kGcmKeyBlocks / 4;
+  environment.traffic.tx_generation_bytes = 16 * (kGcmKeyBlocks / 4);
   bindings.install_tx(session);
-  const uint64_t quota = latest<TxInstall>().packets_per_lane;
-  EXPECT_EQ(quota, uint64_t{1} << 28);
+  const uint64_t quota = latest<TxInstall>().blocks_per_lane;
+  EXPECT_EQ(quota, kGcmKeyBlocks / 2);
   environment.traffic.tx_generation_packets += 1'000'000;  // by these lanes
   session.path_mtu = 1'240;
   bindings.install_tx(session);
   EXPECT_EQ(latest<TxInstall>().inner_mtu, 1'240);
-  EXPECT_EQ(latest<TxInstall>().packets_per_lane, quota);
+  EXPECT_EQ(latest<TxInstall>().blocks_per_lane, quota);
 }
 
 TEST_F(BindingsPart, ReleasedKeysLeaveNoIndexBehind) {

@@ -41,6 +41,30 @@ TEST_F(RekeyerPart, AGcmKeyIsReplacedBeforeItIsUsedUp) {
   EXPECT_NE(session.initiator->rekey.attempt, nullptr);
 }
 
+TEST_F(RekeyerPart, FewLargePacketsUseAGcmKeyUp) {
+  Session& session = attached(true);
+  session.initiator->rekey.due = kNever;
+  environment.traffic.tx_generation_packets = config.rekey_after_packets / 2;
+  environment.traffic.tx_generation_bytes = environment.traffic.tx_generation_packets * 1'400;
+  rekeyer.serve(now, session);
+  EXPECT_EQ(session.initiator->rekey.attempt, nullptr);
+  environment.traffic.tx_generation_bytes = environment.traffic.tx_generation_packets * 9'000;
+  rekeyer.serve(now, session);
+  EXPECT_NE(session.initiator->rekey.attempt, nullptr);
+}
+
+TEST_F(RekeyerPart, LargePacketsReceivedCountSinceTheKeysBegan) {
+  Session& session = attached(true);
+  session.initiator->rekey.due = kNever;
+  session.initiator->rekey.rx_bytes_before_key = 8 * kGcmKeyBlocks;
+  environment.traffic.rx_bytes = 15 * kGcmKeyBlocks;
+  rekeyer.serve(now, session);
+  EXPECT_EQ(session.initiator->rekey.attempt, nullptr);
+  environment.traffic.rx_bytes = 16 * kGcmKeyBlocks;
+  rekeyer.serve(now, session);
+  EXPECT_NE(session.initiator->rekey.attempt, nullptr);
+}
+
 TEST_F(RekeyerPart, ConfirmedNextKeysAreAdoptedAndTheOldOnesLinger) {
   Session& session = attached(false);
   NoiseKeys keys;

@@ -102,7 +102,7 @@ class Node : public SessionHost {
     witness("install_tx", to_string(install.path) + " " + std::to_string(install.peer_index.value) +
                               " " + std::to_string(install.first_lane.value) + " " +
                               std::to_string(install.binding_version.value) + " " +
-                              std::to_string(install.packets_per_lane) + " " +
+                              std::to_string(install.blocks_per_lane) + " " +
                               std::to_string(install.key_generation));
     EXPECT_EQ(promised_tx_.erase(install.peer.value), 1U) << "no memory was promised for it";
     const auto before = tx.find(install.peer.value);

@@ -50,7 +50,7 @@ inline Bytes openssl_message(const wire::TransportHeader& header, Suite suite, c
                              const Bytes& plain) {
   Bytes message(sizeof header);
   __builtin_memcpy(message.data(), &header, sizeof header);
-  const Nonce nonce = transport_nonce(ReceiverIndex{header.receiver}, header.counter);
+  const Nonce nonce = transport_nonce(iv_of(key), ReceiverIndex{header.receiver}, header.counter);
   append(message, openssl_seal(suite, key, nonce, plain));
   return message;
 }

@@ -122,7 +122,7 @@ class PartRig : public testing::Test {
     AeadKey key;
     aead.expand(session.suite, session.current->keys.send.control.bytes(), key);
     const bool opened = aead.open_one(
-        key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
+        key, transport_nonce(key.iv, ReceiverIndex{header.receiver}, header.counter), {}, body,
         std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
     EXPECT_TRUE(opened);
     return wire::ControlType{body[1]};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <random>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/wire.h"
 #include "tests/support/openssl_aead.h"
 #include "tests/support/seed.h"
 
@@ -23,15 +25,17 @@ struct Packet {
   Suite suite{};
   RawKey raw_key{};
   AeadKey key;
-  Nonce nonce{};
+  wire::TransportHeader header{};
   Bytes plaintext;
-  Bytes buffer;  // exactly plaintext and tag, so that sanitizers see any byte beyond
+  Bytes buffer;  // exactly header, plaintext and tag, so that sanitizers see any byte beyond
 
   AeadOp op() {
-    return {.key = &key,
-            .data = buffer.data(),
-            .nonce = nonce.data(),
-            .length = static_cast<uint32_t>(plaintext.size())};
+    return {.key = &key, .data = data(), .length = static_cast<uint32_t>(plaintext.size())};
+  }
+  uint8_t* data() { return buffer.data() + sizeof header; }
+  Bytes body() const { return {buffer.begin() + sizeof header, buffer.end()}; }
+  Nonce nonce() const {
+    return transport_nonce(iv_of(raw_key), ReceiverIndex{header.receiver}, header.counter);
   }
 };
 
@@ -56,12 +60,13 @@ class AeadTest : public testing::Test {
     Packet p;
     p.suite = suite;
     fill(p.raw_key);
-    fill(p.nonce);
+    fill({reinterpret_cast<uint8_t*>(&p.header), sizeof p.header});
     p.plaintext.resize(length);
     fill(p.plaintext);
     aead_->expand(suite, p.raw_key, p.key);
-    p.buffer = p.plaintext;
-    p.buffer.resize(length + kAeadTagBytes);
+    p.buffer.resize(sizeof p.header + length + kAeadTagBytes);
+    std::memcpy(p.buffer.data(), &p.header, sizeof p.header);
+    std::ranges::copy(p.plaintext, p.data());
     return p;
   }
 
@@ -96,11 +101,11 @@ TEST_F(AeadTest, EveryLengthMatchesOpenSsl) {
       Packet p = packet(suite, length);
       AeadOp op = p.op();
       aead_->seal({&op, 1});
-      ASSERT_EQ(p.buffer, test::openssl_seal(suite, p.raw_key, p.nonce, p.plaintext))
+      ASSERT_EQ(p.body(), test::openssl_seal(suite, p.raw_key, p.nonce(), p.plaintext))
           << "suite " << int(suite) << ", length " << length;
       aead_->open({&op, 1});
       ASSERT_TRUE(op.ok);
-      ASSERT_TRUE(std::ranges::equal(p.plaintext, std::span(p.buffer).first(length)));
+      ASSERT_TRUE(std::ranges::equal(p.plaintext, std::span(p.data(), length)));
     }
   }
 }
@@ -111,13 +116,13 @@ TEST_F(AeadTest, MixedBurstsMatchOpenSsl) {
     std::vector<AeadOp> burst = ops(packets);
     aead_->seal(burst);
     for (const Packet& p : packets)
-      ASSERT_EQ(p.buffer, test::openssl_seal(p.suite, p.raw_key, p.nonce, p.plaintext))
+      ASSERT_EQ(p.body(), test::openssl_seal(p.suite, p.raw_key, p.nonce(), p.plaintext))
           << "burst of " << count << ", suite " << int(p.suite);
     aead_->open(burst);
     for (size_t i = 0; i < count; ++i) {
       ASSERT_TRUE(burst[i].ok) << "burst of " << count << ", packet " << i;
-      ASSERT_TRUE(std::ranges::equal(packets[i].plaintext,
-                                     std::span(packets[i].buffer).first(burst[i].length)));
+      ASSERT_TRUE(
+          std::ranges::equal(packets[i].plaintext, std::span(burst[i].data, burst[i].length)));
     }
   }
 }
@@ -130,12 +135,13 @@ TEST_F(AeadTest, BurstRefusesExactlyTheTampered) {
   for (size_t i = 0; i < packets.size(); ++i) {
     tampered[i] = random_() % 2 == 0;
     if (!tampered[i]) continue;
-    const size_t byte = random_() % packets[i].buffer.size();
+    const size_t nonce_at = sizeof(wire::TransportHeader) - kAeadNonceBytes;
+    const size_t byte = nonce_at + random_() % (packets[i].buffer.size() - nonce_at);
     packets[i].buffer[byte] ^= static_cast<uint8_t>(1U << (random_() % 8));
   }
   aead_->open(burst);
   for (size_t i = 0; i < packets.size(); ++i) {
-    const auto body = std::span(packets[i].buffer).first(burst[i].length);
+    const std::span body(burst[i].data, burst[i].length);
     EXPECT_EQ(burst[i].ok, !tampered[i]) << "packet " << i;
     if (burst[i].ok)
       EXPECT_TRUE(std::ranges::equal(body, packets[i].plaintext));
@@ -152,7 +158,7 @@ TEST_F(AeadTest, EveryTagBitCounts) {
     const Bytes sealed = p.buffer;
     for (size_t bit = 0; bit < 8 * kAeadTagBytes; ++bit) {
       p.buffer = sealed;
-      p.buffer[40 + bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
+      p.data()[40 + bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
       op = p.op();
       aead_->open({&op, 1});
       ASSERT_FALSE(op.ok) << "suite " << int(suite) << ", bit " << bit;
@@ -166,7 +172,7 @@ TEST_F(AeadTest, RefusesWrongNonceAndKey) {
     AeadOp op = p.op();
     aead_->seal({&op, 1});
     const Bytes sealed = p.buffer;
-    p.nonce[11] ^= 1;
+    p.buffer[sizeof p.header - 1] ^= 1;
     aead_->open({&op, 1});
     EXPECT_FALSE(op.ok);
     p.buffer = sealed;
@@ -185,22 +191,28 @@ TEST_F(AeadTest, OneMessageWithAssociatedData) {
     fill(aad);
     Bytes data = p.plaintext;
     std::array<uint8_t, kAeadTagBytes> tag;
-    aead_->seal_one(p.key, p.nonce, aad, data, tag);
+    aead_->seal_one(p.key, p.nonce(), aad, data, tag);
     Bytes sealed = data;
     sealed.insert(sealed.end(), tag.begin(), tag.end());
-    ASSERT_EQ(sealed, test::openssl_seal(p.suite, p.raw_key, p.nonce, p.plaintext, aad));
+    ASSERT_EQ(sealed, test::openssl_seal(p.suite, p.raw_key, p.nonce(), p.plaintext, aad));
     Bytes opened = data;
-    ASSERT_TRUE(aead_->open_one(p.key, p.nonce, aad, opened, tag));
+    ASSERT_TRUE(aead_->open_one(p.key, p.nonce(), aad, opened, tag));
     ASSERT_EQ(opened, p.plaintext);
     aad.push_back(0);
-    ASSERT_FALSE(aead_->open_one(p.key, p.nonce, aad, data, tag));
+    ASSERT_FALSE(aead_->open_one(p.key, p.nonce(), aad, data, tag));
     ASSERT_EQ(data, Bytes(data.size())) << "wiped";
   }
 }
 
 TEST(TransportNonce, ReceiverThenCounterLittleEndian) {
-  const Nonce nonce = transport_nonce(ReceiverIndex{0x04030201}, 0x0c0b0a0908070605);
+  const Nonce nonce = transport_nonce(Nonce{}, ReceiverIndex{0x04030201}, 0x0c0b0a0908070605);
   EXPECT_EQ(nonce, (Nonce{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+}
+
+TEST(TransportNonce, TheKeysIvHidesIt) {
+  const Nonce iv{0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xC0};
+  const Nonce nonce = transport_nonce(iv, ReceiverIndex{0x04030201}, 0x0c0b0a0908070605);
+  EXPECT_EQ(nonce, (Nonce{0x11, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xCC}));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TxInstall tx_install(uint8_t key = 1) {
   install.peer_index = kIndex;
   install.suite = Suite::kAes128Gcm;
   install.traffic_key = raw_key(key);
-  install.packets_per_lane = 1'000;
+  install.blocks_per_lane = 100'000;
   install.inner_mtu = 1'420;
   return install;
 }
@@ -132,7 +132,7 @@ TEST_F(DataPathTest, ReplaysAreDeliveredOnce) {
 
 TEST_F(DataPathTest, ReorderedWithinTheWindowOnly) {
   TxInstall many = tx_install();
-  many.packets_per_lane = UINT64_MAX;
+  many.blocks_per_lane = UINT64_MAX;
   near->install_tx(many);
   std::vector<Bytes> messages;
   const Bytes packet = make_packet(udp(true, 1));
@@ -243,9 +243,10 @@ TEST_F(DataPathTest, CountersNeverRepeatUnderOneKey) {
 TEST_F(DataPathTest, QuotaEndsEachLaneThenTheKey) {
   TxInstall install = tx_install();
   install.lanes = 2;
-  install.packets_per_lane = 3;
+  const Bytes packet = make_packet(udp(true, 1));
+  install.blocks_per_lane = gcm_blocks(3, 3 * packet.size());
   near->install_tx(install);
-  const std::vector<Bytes> packets(8, make_packet(udp(true, 1)));
+  const std::vector<Bytes> packets(8, packet);
   const auto messages = seal(packets);
   ASSERT_EQ(messages.size(), 6U);
   EXPECT_EQ(counter_of(messages[2]), 2U);

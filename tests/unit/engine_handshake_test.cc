@@ -57,8 +57,8 @@ TEST_P(EngineHandshakeOfEachSuite, QuotaOfALaneFollowsTheSuite) {
   world.connect();
   const TxInstall& tx = world.node(0).tx.at(0);
   EXPECT_EQ(tx.lanes, 4);
-  EXPECT_EQ(tx.packets_per_lane,
-            GetParam() == Suite::kChaCha20Poly1305 ? wire::kSequenceMask : kGcmKeyPackets / 4);
+  EXPECT_EQ(tx.blocks_per_lane,
+            GetParam() == Suite::kChaCha20Poly1305 ? wire::kSequenceMask : kGcmKeyBlocks / 4);
   EXPECT_EQ(world.node(1).rx.begin()->second.lanes, 4);
 }
 

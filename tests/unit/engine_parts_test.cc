@@ -1,6 +1,7 @@
 // The engine's small parts on their own: index allocation, rate limit, policy snapshot, timestamps.
 #include <random>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -139,6 +140,13 @@ TEST(KeySchedule, BothEndsAgreeAndNoKeyServesTwice) {
   const std::set<RawKey> keys = {a.send.traffic.bytes(), a.send.control.bytes(),
                                  a.receive.traffic.bytes(), a.receive.control.bytes()};
   EXPECT_EQ(keys.size(), 4U);
+  std::set<std::vector<uint8_t>> ivs;
+  for (const RawKey& key : keys) {
+    const KeyIv iv = iv_of(key);
+    ivs.emplace(iv.begin(), iv.end());
+  }
+  EXPECT_EQ(ivs.size(), 4U) << "each key has an IV of its own";
+  EXPECT_FALSE(ivs.contains(std::vector<uint8_t>(kAeadNonceBytes)));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "common/aead.h"
+#include "common/wire.h"
 #include "tests/support/rooms.h"
 #include "tests/vectors/vector_file.h"
 
@@ -32,10 +33,10 @@ class AeadCaseRunner {
     aead_.seal_one(key, array_of<kAeadNonceBytes>(c.nonce), c.aad, data, tag);
     if (data != c.ciphertext || !std::ranges::equal(tag, c.tag)) return false;
     if (!c.aad.empty()) return true;
-    Bytes packet = joined(c.plaintext, Bytes(kAeadTagBytes));
-    AeadOp op = operation(key, c, packet);
+    Bytes message = message_of(c, c.plaintext, Bytes(kAeadTagBytes));
+    AeadOp op = operation(key, message);
     aead_.seal({&op, 1});
-    return packet == joined(c.ciphertext, c.tag);
+    return message == message_of(c, c.ciphertext, c.tag);
   }
 
   /// Ciphertext and tag open to exactly the plaintext.
@@ -45,6 +46,8 @@ class AeadCaseRunner {
   bool refuses(const AeadCase& c) { return open_by_every_call(c, false); }
 
  private:
+  static constexpr size_t kHeader = sizeof(wire::TransportHeader);
+
   static Bytes joined(Bytes head, const Bytes& tail) {
     head.insert(head.end(), tail.begin(), tail.end());
     return head;
@@ -56,11 +59,13 @@ class AeadCaseRunner {
     return key;
   }
 
-  static AeadOp operation(const AeadKey& key, const AeadCase& c, Bytes& packet) {
-    return {.key = &key,
-            .data = packet.data(),
-            .nonce = c.nonce.data(),
-            .length = static_cast<uint32_t>(packet.size() - kAeadTagBytes)};
+  /// Without an IV the nonce is what a transport message's header ends with.
+  static Bytes message_of(const AeadCase& c, const Bytes& body, const Bytes& tag) {
+    return joined(joined(joined(Bytes(kHeader - kAeadNonceBytes), c.nonce), body), tag);
+  }
+  static AeadOp operation(const AeadKey& key, Bytes& message) {
+    return {&key, message.data() + kHeader,
+            static_cast<uint32_t>(message.size() - wire::kTransportOverhead)};
   }
 
   bool open_by_every_call(const AeadCase& c, bool expected) {
@@ -70,11 +75,11 @@ class AeadCaseRunner {
                                        array_of<kAeadTagBytes>(c.tag));
     if (opened != expected || (opened && data != c.plaintext)) return false;
     if (!c.aad.empty()) return true;
-    Bytes packet = joined(c.ciphertext, c.tag);
-    AeadOp op = operation(key, c, packet);
+    Bytes message = message_of(c, c.ciphertext, c.tag);
+    AeadOp op = operation(key, message);
     aead_.open({&op, 1});
-    packet.resize(op.length);
-    return op.ok == expected && (!op.ok || packet == c.plaintext);
+    message.resize(kHeader + op.length);
+    return op.ok == expected && (!op.ok || message == message_of(c, c.plaintext, {}));
   }
 
   Aead& aead_;

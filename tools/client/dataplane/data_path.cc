@@ -79,18 +79,18 @@ void DataPath::install_tx(const session::TxInstall& install) {
     aead_.expand(install.suite, install.traffic_key, tx_key_);
     tx_raw_key_ = install.traffic_key;
     tx_lanes_.clear();
-    activity_.tx_generation_packets = 0;
+    activity_.tx_generation_packets = activity_.tx_generation_bytes = 0;
   }
   tx_generation_ = install.key_generation;
   for (uint16_t i = 0; i < install.lanes; ++i) {
     const LaneId id{static_cast<uint16_t>(install.first_lane.value + i)};
     const bool known = std::any_of(tx_lanes_.begin(), tx_lanes_.end(),
                                    [id](const TxLane& lane) { return lane.id == id; });
-    if (!known) tx_lanes_.push_back({id, 0});
+    if (!known) tx_lanes_.push_back({id});
   }
   first_lane_ = install.first_lane;
   lane_count_ = install.lanes;
-  packets_per_lane_ = install.packets_per_lane;
+  blocks_per_lane_ = install.blocks_per_lane;
   binding_version_ = install.binding_version;
   peer_index_ = install.peer_index;
   inner_mtu_ = install.inner_mtu;
@@ -135,11 +135,16 @@ bool DataPath::admit(std::span<const uint8_t> packet, size_t largest) {
   return !drop;
 }
 
+/// For one more packet.
+bool DataPath::has_quota(const TxLane& lane, size_t bytes) const {
+  return gcm_blocks(lane.next_sequence + 1, lane.bytes + bytes) <= blocks_per_lane_;
+}
+
 // Lanes serve one after the other: one thread needs no more than one at a time.
-DataPath::TxLane* DataPath::lane_with_quota() {
+DataPath::TxLane* DataPath::lane_with_quota(size_t bytes) {
   for (TxLane& lane : tx_lanes_) {
     const int offset = lane.id.value - first_lane_.value;
-    if (offset >= 0 && offset < lane_count_ && lane.next_sequence < packets_per_lane_) return &lane;
+    if (offset >= 0 && offset < lane_count_ && has_quota(lane, bytes)) return &lane;
   }
   return nullptr;
 }
@@ -149,16 +154,17 @@ void DataPath::seal(SealBatch& batch) {
   ops_.resize(packets.size());
   size_t sealed = 0;
   for (TxLane* lane = nullptr; sealed < packets.size() && path_; ++sealed) {
-    if (lane == nullptr || lane->next_sequence >= packets_per_lane_) lane = lane_with_quota();
-    if (lane == nullptr) break;
     const auto packet = packets[sealed];
+    const size_t inner_bytes = packet.size() - wire::kTransportOverhead;
+    if (lane == nullptr || !has_quota(*lane, inner_bytes)) lane = lane_with_quota(inner_bytes);
+    if (lane == nullptr) break;
     const uint64_t counter = wire::make_counter(lane->id, lane->next_sequence++);
     const wire::TransportHeader header{wire::MessageType::kData, {}, peer_index_.value, counter};
     __builtin_memcpy(packet.data(), &header, sizeof header);
-    const size_t inner_bytes = packet.size() - wire::kTransportOverhead;
-    ops_[sealed] =
-        transport_op(tx_key_, packet.data() + sizeof header, static_cast<uint32_t>(inner_bytes));
+    ops_[sealed] = {&tx_key_, packet.data() + sizeof header, static_cast<uint32_t>(inner_bytes)};
+    lane->bytes += inner_bytes;
     activity_.tx_bytes += inner_bytes;
+    activity_.tx_generation_bytes += inner_bytes;
   }
   if (sealed < packets.size())
     counters_.drop(path_ ? Drop::kKeyExhausted : Drop::kNoBinding, packets.size() - sealed);
@@ -186,8 +192,8 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;
   if (verdict == ReplayVerdict::kTooOld) return Drop::kReplayTooOld;
 
-  ops_.push_back(transport_op(record->key, message.data() + sizeof header,
-                              static_cast<uint32_t>(message.size() - wire::kTransportOverhead)));
+  ops_.push_back({&record->key, message.data() + sizeof header,
+                  static_cast<uint32_t>(message.size() - wire::kTransportOverhead)});
   opening_.push_back({record, &window, sequence});
   return std::nullopt;
 }

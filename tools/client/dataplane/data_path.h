@@ -92,6 +92,7 @@ class DataPath {
   struct TxLane {
     LaneId id;
     uint64_t next_sequence = 0;
+    uint64_t bytes = 0;
   };
   /// A message whose header was found right, between the stages of open().
   struct Opening {
@@ -103,7 +104,8 @@ class DataPath {
   DataPath(Aead aead, std::vector<Prefix> allowed_ips, uint32_t slot_bits);
   bool allowed(const IpAddress& address, IpAddress& last_allowed) const;
   bool same_key(const session::TxInstall& install) const;
-  TxLane* lane_with_quota();
+  bool has_quota(const TxLane& lane, size_t bytes) const;
+  TxLane* lane_with_quota(size_t bytes);
   std::optional<Drop> prepare_open(std::span<uint8_t> message);
   std::optional<Drop> accept_opened(const AeadOp& op, const Opening& opening, Millis now);
 
@@ -122,7 +124,7 @@ class DataPath {
   std::vector<TxLane> tx_lanes_;  ///< all lanes used under this key, the retired ones too
   LaneId first_lane_;
   uint16_t lane_count_ = 0;
-  uint64_t packets_per_lane_ = 0;
+  uint64_t blocks_per_lane_ = 0;
   uint16_t inner_mtu_ = 0;
   std::optional<Path> path_;
 
