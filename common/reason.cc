@@ -99,6 +99,7 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kNotConfirmed, "not_confirmed"},
     DetailText{Detail::kNoRoom, "no_room"},
     DetailText{Detail::kThrottled, "throttled"},
+    DetailText{Detail::kUnknownField, "unknown_field"},
     DetailText{Detail::kStaleVersion, "stale_version"},
     DetailText{Detail::kFutureVersion, "future_version"},
     DetailText{Detail::kStaleTime, "stale_time"},

@@ -114,6 +114,7 @@ enum class Detail : uint16_t {
   kNotConfirmed = 20,  ///< answered again and again: the preshared keys differ, or answers get lost
   kNoRoom = 21,        ///< no memory or no receiver index was left; of POLICY_DENY, too
   kThrottled = 22,     ///< more came than is admitted, or than control can take
+  kUnknownField = 23,  ///< it has a critical field that this version doesn't know
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one

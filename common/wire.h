@@ -1,153 +1,16 @@
-// Every byte of JVP/1 on the wire (docs/PROTOCOL.md draws them). All integers little-endian.
+// Every byte of JVP/1 on the wire (docs/PROTOCOL.md draws them): control messages here, all else in
+// common/wire_handshake.h. All integers little-endian.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
-#include "common/aead.h"
-#include "common/noise.h"
+#include "common/wire_handshake.h"
 
 namespace jvpn::wire {
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire structs are read in place");
-
-inline constexpr uint16_t kDefaultPort = 51'900;
-inline constexpr std::string_view kPrologue = "JVP/1";             ///< of a handshake
-inline constexpr std::string_view kRekeyPrologue = "JVP/1 rekey";  ///< of a rekey
-inline constexpr uint8_t kVersion = 1;
-
-enum class MessageType : uint8_t {
-  kInitiation = 1,
-  kResponse = 2,
-  kCookieReply = 3,
-  kData = 4,
-  kControl = 5,
-};
-
-inline constexpr unsigned kLaneShift = 48;  ///< counter = lane (16) ‖ sequence (48)
-inline constexpr uint64_t kSequenceMask = (uint64_t{1} << kLaneShift) - 1;
-
-constexpr uint64_t make_counter(LaneId lane, uint64_t sequence) {
-  return (uint64_t{lane.value} << kLaneShift) | sequence;
-}
-constexpr LaneId lane_of(uint64_t counter) {
-  return LaneId{static_cast<uint16_t>(counter >> kLaneShift)};
-}
-constexpr uint64_t sequence_of(uint64_t counter) {
-  return counter & kSequenceMask;
-}
-
 #pragma pack(push, 1)
-
-/// First 4 bytes of every message.
-struct Preamble {
-  MessageType type;
-  uint8_t reserved[3];  ///< zero, or the message is dropped
-};
-
-/// Data and control: header, ciphertext, 16-byte tag. Receiver and counter enter the AEAD as its
-/// nonce, XORed with the key's IV.
-struct TransportHeader {
-  MessageType type;
-  uint8_t reserved[3];
-  uint32_t receiver;
-  uint64_t counter;
-};
-inline constexpr size_t kTransportOverhead = sizeof(TransportHeader) + kAeadTagBytes;
-static_assert(offsetof(TransportHeader, receiver) + kAeadNonceBytes == sizeof(TransportHeader));
-
-/// TAI64N (external TAI64 label of D. J. Bernstein), big-endian as there; compared as bytes.
-using Timestamp = std::array<uint8_t, 12>;
-
-/// Encrypted part of an initiation, fixed size. Zero padding makes the initiation at least as long
-/// as any answer to it.
-struct InitiationPayload {
-  uint8_t version;
-  uint8_t suite;   ///< repeats the clear field, under the handshake's protection
-  uint16_t lanes;  ///< lanes the initiator will send on, numbered from 0
-  uint32_t reserved;
-  Timestamp timestamp;  ///< strictly rising per peer
-  uint8_t padding[236];
-};
-
-struct Initiation {
-  MessageType type;
-  uint8_t reserved[3];
-  uint32_t sender;  ///< index that the initiator will receive on
-  uint8_t suite;    ///< chooses the Noise cipher: AESGCM for both AES suites, else ChaChaPoly
-  uint8_t reserved2[7];
-  uint8_t noise[kNoiseMessage1Overhead + sizeof(InitiationPayload)];
-  uint8_t mac1[16];
-  uint8_t mac2[16];
-};
-
-/// An inner interface address given to the initiator; family 0 ends the list.
-struct InnerAddress {
-  uint8_t family;  ///< 4 or 6
-  uint8_t prefix_length;
-  uint8_t reserved[2];
-  uint8_t address[16];
-};
-inline constexpr size_t kMaxInnerAddresses = 4;
-
-/// The responder's policy as far as the initiator must follow it; spans in milliseconds.
-struct PolicySnapshot {
-  uint32_t version;
-  uint32_t max_lifetime;
-  uint32_t transport_loss_ttl;
-  uint32_t idle_max;
-  uint32_t heartbeat_interval;
-  uint32_t heartbeat_volatile;
-  uint32_t transport_dead;
-  uint32_t stability_window;
-  uint32_t max_switches_per_min;
-  uint32_t switch_cooldown;
-  uint32_t max_recovery_window;
-  uint32_t max_recovery_attempts;
-  uint32_t recovery_attempt;
-  uint32_t drain;
-  uint32_t max_candidate_count;
-  uint32_t candidate_validation_ttl;
-};
-
-inline constexpr size_t kSpareIndices = 4;
-
-struct ResponsePayload {
-  uint8_t version;
-  uint8_t suite;
-  uint16_t lanes;  ///< lanes the responder will send on, numbered from 0
-  uint16_t mtu;    ///< largest inner packet that the responder sends and takes
-  uint16_t reserved;
-  std::array<uint8_t, 16> session_id;
-  uint64_t binding_version;
-  uint64_t clock_ms;  ///< responder's CLOCK_BOOTTIME
-  InnerAddress addresses[kMaxInnerAddresses];
-  PolicySnapshot policy;
-  uint32_t spare_indices[kSpareIndices];  ///< for paths to come, numbers 1 to 4; 0: none
-};
-
-struct Response {
-  MessageType type;
-  uint8_t reserved[3];
-  uint32_t sender;    ///< index that the responder will receive on
-  uint32_t receiver;  ///< the initiation's sender
-  uint8_t noise[kNoiseMessage2Overhead + sizeof(ResponsePayload)];
-  uint8_t mac1[16];
-  uint8_t mac2[16];
-};
-static_assert(sizeof(Response) <= sizeof(Initiation), "no answer outgrows its question");
-
-struct CookieReply {
-  MessageType type;
-  uint8_t reserved[3];
-  uint32_t receiver;
-  uint8_t nonce[24];
-  uint8_t cookie[16];  ///< ChaCha20-Poly1305 under BLAKE2s(label key ‖ nonce), AAD = mac1 answered
-  uint8_t tag[16];
-};
-static_assert(sizeof(CookieReply) <= sizeof(Initiation));
 
 enum class ControlType : uint8_t {
   kHeartbeat = 1,
@@ -391,8 +254,5 @@ struct Terminate {
 inline constexpr size_t kMaxControlPlaintext = 512;
 /// Of those that are, probes: a jumbo frame's worth.
 inline constexpr size_t kMaxPaddedPlaintext = 9'216;
-
-static_assert(sizeof(TransportHeader) == 16);
-static_assert(sizeof(Preamble) == 4);
 
 }  // namespace jvpn::wire

@@ -91,7 +91,8 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
     case wire::MessageType::kInitiation:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::Initiation));
     case wire::MessageType::kResponse:
-      return sized(Verdict::kHandshake, bytes == sizeof(wire::Response));
+      return sized(Verdict::kHandshake,
+                   bytes >= sizeof(wire::Response) && bytes <= sizeof(wire::Initiation));
     case wire::MessageType::kCookieReply:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::CookieReply));
   }

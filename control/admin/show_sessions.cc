@@ -100,6 +100,7 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
           {"control_replayed", counters.control_replayed},
           {"control_malformed", counters.control_malformed},
           {"control_unknown_type", counters.control_unknown_type},
+          {"control_unknown_field", counters.control_unknown_field},
           {"control_stale", counters.control_stale},
           {"transitions_refused", counters.transitions_refused},
           {"reattach_requests", counters.reattach_requests},

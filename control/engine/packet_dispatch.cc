@@ -24,6 +24,13 @@ std::optional<Input> input_of(wire::ControlType type) {
   }
 }
 
+/// Who doesn't understand the message must not go on.
+bool is_critical(std::span<const uint8_t> plaintext) {
+  wire::ControlHeader header;
+  __builtin_memcpy(&header, plaintext.data(), sizeof header);
+  return (header.flags & wire::kCritical) != 0;
+}
+
 }  // namespace
 
 // ---- The way in.
@@ -168,22 +175,29 @@ void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
                      dispatch_paths(now, session, at, header.type, plaintext);
   if (known) return;
   ++counters.control_unknown_type;
-  if ((header.flags & wire::kCritical) != 0) parts_.lifecycle.end_by_violation(now, session);
+  if (is_critical(plaintext)) parts_.lifecycle.end_by_violation(now, session);
 }
 
 template <typename Message, typename Receive>
 bool PacketDispatch::deliver(Millis now, Session& session, std::span<const uint8_t> plaintext,
-                             bool padded, Receive receive) {
-  const bool fits =
-      padded ? plaintext.size() >= sizeof(Message) : plaintext.size() == sizeof(Message);
-  if (fits) {
+                             Receive receive) {
+  EngineCounters& counters = parts_.context.counters;
+  const FieldsVerdict fields = plaintext.size() < sizeof(Message)
+                                   ? FieldsVerdict::kMalformed
+                                   : check_fields(plaintext.subspan(sizeof(Message)));
+  if (fields == FieldsVerdict::kTaken) {
     Message message;
     __builtin_memcpy(&message, plaintext.data(), sizeof message);
     receive(message);
     return true;
   }
-  ++parts_.context.counters.control_malformed;
-  parts_.lifecycle.end_by_violation(now, session);
+  if (fields == FieldsVerdict::kMalformed) {
+    ++counters.control_malformed;
+    parts_.lifecycle.end_by_violation(now, session);
+    return true;
+  }
+  ++counters.control_unknown_field;
+  if (is_critical(plaintext)) parts_.lifecycle.end_by_violation(now, session);
   return true;
 }
 
@@ -192,7 +206,7 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, const Arriv
                                        wire::ControlType type, std::span<const uint8_t> plaintext) {
   const auto take = [&]<typename Part, typename Message>(
                         Part& part, void (Part::*receive)(Millis, Session&, const Message&)) {
-    return deliver<Message>(now, session, plaintext, false, [&](const Message& message) {
+    return deliver<Message>(now, session, plaintext, [&](const Message& message) {
       (part.*receive)(now, session, message);
     });
   };
@@ -201,13 +215,13 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, const Arriv
       return take(parts_.liveness, &protocol::Liveness::on_heartbeat);
     case wire::ControlType::kHeartbeatAck:
       return deliver<wire::HeartbeatAck>(
-          now, session, plaintext, false, [&](const wire::HeartbeatAck& message) {
+          now, session, plaintext, [&](const wire::HeartbeatAck& message) {
             const auto rtt_us = parts_.liveness.on_heartbeat_ack(now, session, message);
             if (rtt_us) parts_.quality.note_round_trip(session, *rtt_us);
           });
     case wire::ControlType::kRekeyInitiation:
       return deliver<wire::RekeyInitiation>(
-          now, session, plaintext, false, [&](const wire::RekeyInitiation& message) {
+          now, session, plaintext, [&](const wire::RekeyInitiation& message) {
             parts_.rekeyer.on_rekey_initiation(now, session, at, message);
           });
     case wire::ControlType::kRekeyResponse:
@@ -240,13 +254,11 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
                                     wire::ControlType type, std::span<const uint8_t> plaintext) {
   const auto take = [&]<typename Part, typename Message>(
                         Part& part,
-                        void (Part::*receive)(Millis, Session&, const Arrival&, const Message&),
-                        bool padded = false) {
-    return deliver<Message>(now, session, plaintext, padded, [&](const Message& message) {
+                        void (Part::*receive)(Millis, Session&, const Arrival&, const Message&)) {
+    return deliver<Message>(now, session, plaintext, [&](const Message& message) {
       if (is_current(session, at)) (part.*receive)(now, session, at, message);
     });
   };
-  constexpr bool kPadded = true;
   switch (type) {
     case wire::ControlType::kReattachRequest:
       return take(parts_.responder, &jump::ReattachResponder::on_request);
@@ -259,17 +271,17 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
     case wire::ControlType::kReattachReject:
       return take(parts_.jumper, &jump::Jumper::on_reject);
     case wire::ControlType::kPathProbe:
-      return take(parts_.validator, &jump::PathValidator::on_path_probe, kPadded);
+      return take(parts_.validator, &jump::PathValidator::on_path_probe);
     case wire::ControlType::kPathChallenge:
-      return take(parts_.prober, &jump::Prober::on_path_challenge, kPadded);
+      return take(parts_.prober, &jump::Prober::on_path_challenge);
     case wire::ControlType::kPathResponse:
-      return take(parts_.validator, &jump::PathValidator::on_path_response, kPadded);
+      return take(parts_.validator, &jump::PathValidator::on_path_response);
     case wire::ControlType::kMtuProbe:
-      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_probe, kPadded);
+      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_probe);
     case wire::ControlType::kMtuAck:
-      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_ack, kPadded);
+      return take(parts_.path_mtu, &jump::PathMtu::on_mtu_ack);
     case wire::ControlType::kNewIndices:
-      return deliver<wire::NewIndices>(now, session, plaintext, false,
+      return deliver<wire::NewIndices>(now, session, plaintext,
                                        [&](const wire::NewIndices& message) {
                                          if (!is_current(session, at)) return;
                                          parts_.spares.on_new_indices(session, at, message);

@@ -38,11 +38,10 @@ class PacketDispatch {
                       std::span<const uint8_t> plaintext);
   void on_terminate(Millis now, Session& session, const wire::Terminate& message);
 
-  /// Hands the message to `receive` if its size is its type's; or else the session ends. `padded`:
-  /// more bytes may follow.
+  /// Hands the message to `receive` if what follows its fixed part needn't be understood. One that
+  /// is too short ends the session.
   template <typename Message, typename Receive>
-  bool deliver(Millis now, Session& session, std::span<const uint8_t> plaintext, bool padded,
-               Receive receive);
+  bool deliver(Millis now, Session& session, std::span<const uint8_t> plaintext, Receive receive);
 
   Parts& parts_;
 };

@@ -170,6 +170,11 @@ void GatewayHost::emit(const session::Event& event) {
           "{}: a handshake with a public key that no peer has; is the client's key in "
           "peers[].public_key?",
           from);
+    case Detail::kUnknownField:
+      return spdlog::warn(
+          "peer {}: a handshake from {} asks for what this version doesn't know; update this "
+          "gateway",
+          event.peer.value, from);
     default:
       return;
   }

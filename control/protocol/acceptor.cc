@@ -98,6 +98,10 @@ bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
     refuse(now, from, Reason::kSecReplayAttempt, Detail::kNone, id);
     return false;
   }
+  if (initiation.fields != FieldsVerdict::kTaken) {
+    refuse(now, from, Reason::kHandshakeFail, Detail::kUnknownField, id);
+    return false;
+  }
   if (context_.denies_new_sessions) {
     refuse(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
     return false;

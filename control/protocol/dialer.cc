@@ -132,44 +132,47 @@ Dial* Dialer::call_with(ReceiverIndex index, std::optional<PeerId>& id) {
 std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
                                           std::span<const uint8_t> datagram,
                                           std::optional<MacVerdict> known) {
-  const std::optional<wire::Response> message = parse_response(datagram);
+  const std::optional<ResponseView> message = parse_response(datagram);
   if (!message || cookies_.check(from, datagram, known) == MacVerdict::kBad) {
     refuse(now, from, message ? Detail::kAuthentication : Detail::kNone);
     return std::nullopt;
   }
   std::optional<PeerId> id;
-  Dial* const call = call_with(ReceiverIndex{message->receiver}, id);
+  Dial* const call = call_with(message->receiver, id);
   if (call == nullptr) return std::nullopt;
-  const auto payload =
+  const auto answer =
       read_response(*call->noise, context_.psk_of(*id), context_.config.suites.front(), *message);
-  if (!payload) {
+  if (!answer) {
     ++call->unopened;
     refuse(now, from, Detail::kAuthentication, *id);
+    return std::nullopt;
+  }
+  if (answer->fields != FieldsVerdict::kTaken) {
+    refuse(now, from, Detail::kUnknownField, *id);
     return std::nullopt;
   }
   const std::optional<NoiseKeys> keys = call->noise->split();
   if (!keys) return std::nullopt;
   const bool room =
-      bindings_.reserve_rx(*id, call->local, payload->lanes) && bindings_.reserve_tx(*id);
+      bindings_.reserve_rx(*id, call->local, answer->payload.lanes) && bindings_.reserve_tx(*id);
   if (!room) {
     stop_attempt(*call);  // the next one may find some
     refuse_handshake(context_, reporter_, now, from, Reason::kHandshakeFail, Detail::kNoRoom, *id);
     return id;
   }
-  attach(now, *id, *keys, *message, *payload);
+  attach(now, *id, *keys, message->sender, answer->payload);
   return id;
 }
 
 std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseKeys& keys,
-                                             const wire::Response& message,
+                                             ReceiverIndex remote,
                                              const wire::ResponsePayload& payload) const {
   const Dial& call = *context_.table.peer(id).dial;
   auto session = std::make_unique<Session>(id, call.path, context_.config.suites.front(),
                                            new_record(now, now + Millis{kKeyRefuseAfterMs}));
   session->id.bytes = payload.session_id;
   session->peer_mtu = payload.mtu;
-  session->current =
-      make_generation(now, keys, true, call.local, ReceiverIndex{message.sender}, payload.lanes);
+  session->current = make_generation(now, keys, true, call.local, remote, payload.lanes);
   session->initiator = std::make_unique<InitiatorSide>();
   InitiatorSide& side = *session->initiator;
   side.told_policy = payload.policy;
@@ -187,10 +190,10 @@ std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseK
 }
 
 /// The responder is authentic and fresh: the new session takes over from whatever was there.
-void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,
+void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,
                     const wire::ResponsePayload& payload) {
   PeerState& peer = context_.table.peer(id);
-  std::unique_ptr<Session> fresh = new_session(now, id, keys, message, payload);
+  std::unique_ptr<Session> fresh = new_session(now, id, keys, remote, payload);
   peer.dial->local = ReceiverIndex{};  // the session's from here on
   peer.dial->unanswered = peer.dial->unopened = 0;
   stop(peer);

@@ -54,10 +54,10 @@ class Dialer : public Part {
   Dial& wish(PeerId id, const Path& path);
   void send_initiation(Millis now, PeerId id);
   Dial* call_with(ReceiverIndex index, std::optional<PeerId>& id);
-  void attach(Millis now, PeerId id, const NoiseKeys& keys, const wire::Response& message,
+  void attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,
               const wire::ResponsePayload& payload);
   std::unique_ptr<Session> new_session(Millis now, PeerId id, const NoiseKeys& keys,
-                                       const wire::Response& message,
+                                       ReceiverIndex remote,
                                        const wire::ResponsePayload& payload) const;
   void refuse(Millis now, const Path& from, Detail detail, PeerId id = kNoPeer);
 

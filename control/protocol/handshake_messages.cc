@@ -148,7 +148,7 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
   wire::InitiationPayload payload;
   auto read = read_request(self, ephemeral, *suite, prologue_of(message), message, payload);
   if (!read) return std::nullopt;
-  return InitiationState{*std::move(read), payload.timestamp};
+  return InitiationState{*std::move(read), payload.timestamp, check_fields(payload.fields)};
 }
 
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,
@@ -160,18 +160,31 @@ bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverI
   return initiation.noise.write_message2(psk, bytes_of(payload), out.noise, head_of(out));
 }
 
-std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram) {
-  return parse<wire::Response>(datagram, wire::MessageType::kResponse);
+std::optional<ResponseView> parse_response(std::span<const uint8_t> datagram) {
+  if (datagram.size() < sizeof(wire::Response) || datagram.size() > sizeof(wire::Initiation))
+    return std::nullopt;
+  const auto message =
+      parse<wire::Response>(datagram.first(sizeof(wire::Response)), wire::MessageType::kResponse);
+  if (!message) return std::nullopt;
+  constexpr size_t kHead = offsetof(wire::Response, noise);
+  constexpr size_t kMacs = sizeof message->mac1 + sizeof message->mac2;
+  return ResponseView{ReceiverIndex{message->sender}, ReceiverIndex{message->receiver},
+                      datagram.first(kHead),
+                      datagram.subspan(kHead, datagram.size() - kHead - kMacs)};
 }
 
-std::optional<wire::ResponsePayload> read_response(NoiseHandshake& noise, const PresharedKey& psk,
-                                                   Suite suite, const wire::Response& message) {
-  wire::ResponsePayload payload;
-  if (!noise.read_message2(psk, message.noise, bytes_of(payload), head_of(message)))
-    return std::nullopt;
-  if (!payload_valid(payload, suite) || message.sender == 0) return std::nullopt;
+std::optional<Answer> read_response(NoiseHandshake& noise, const PresharedKey& psk, Suite suite,
+                                    const ResponseView& message) {
+  std::array<uint8_t, sizeof(wire::Initiation)> plain;
+  if (!noise.read_message2(psk, message.noise, plain, message.head)) return std::nullopt;
+  Answer answer;
+  wire::ResponsePayload& payload = answer.payload;
+  __builtin_memcpy(&payload, plain.data(), sizeof payload);
+  const size_t bytes = message.noise.size() - kNoiseMessage2Overhead;
+  answer.fields = check_fields(std::span(plain).subspan(sizeof payload, bytes - sizeof payload));
+  if (!payload_valid(payload, suite) || message.sender == ReceiverIndex{}) return std::nullopt;
   if (payload.session_id == SessionId{}.bytes || payload.binding_version == 0) return std::nullopt;
-  return payload;
+  return answer;
 }
 
 PresharedKey RekeyBasis::mixed(const PresharedKey& psk) const {

@@ -10,6 +10,7 @@
 #include "common/noise.h"
 #include "common/types.h"
 #include "common/wire.h"
+#include "control/session/message_fields.h"
 #include "control/session/vocabulary.h"
 
 namespace jvpn::protocol {
@@ -48,6 +49,21 @@ struct RequestState {
 };
 struct InitiationState : RequestState {
   wire::Timestamp timestamp{};
+  FieldsVerdict fields{};
+};
+
+/// What a responder answers with.
+struct Answer {
+  wire::ResponsePayload payload;
+  FieldsVerdict fields{};
+};
+
+/// A response's parts in the datagram, which outlives it.
+struct ResponseView {
+  ReceiverIndex sender;
+  ReceiverIndex receiver;
+  std::span<const uint8_t> head;   ///< clear bytes before the Noise message
+  std::span<const uint8_t> noise;  ///< the Noise message
 };
 struct RekeyRequestState : RequestState {
   uint64_t number = 0;
@@ -66,11 +82,11 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
 /// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,
                     const wire::ResponsePayload& payload, wire::Response& out);
-std::optional<wire::Response> parse_response(std::span<const uint8_t> datagram);
+std::optional<ResponseView> parse_response(std::span<const uint8_t> datagram);
 /// Opens a parsed response to `noise`, which offered `suite`. nullopt: not authentic, or not an
 /// answer to what was asked; `noise` can then still take the true answer if the former.
-std::optional<wire::ResponsePayload> read_response(NoiseHandshake& noise, const PresharedKey& psk,
-                                                   Suite suite, const wire::Response& message);
+std::optional<Answer> read_response(NoiseHandshake& noise, const PresharedKey& psk, Suite suite,
+                                    const ResponseView& message);
 
 /// What a rekey continues. It is part of the rekey's transcript, so that the messages are good in
 /// this session and after these keys alone.

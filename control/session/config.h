@@ -49,6 +49,7 @@ struct EngineCounters {
   uint64_t control_replayed = 0;
   uint64_t control_malformed = 0;
   uint64_t control_unknown_type = 0;
+  uint64_t control_unknown_field = 0;  ///< messages with a critical field that we don't know
   uint64_t control_stale = 0;
   uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
   uint64_t reattach_requests = 0;    ///< authentic ones

@@ -17,6 +17,25 @@ class AcceptorPart : public test::HandshakeRig {
         wire::Timestamp{timestamp}, message));
     return message;
   }
+  /// The same, with a field of two bytes behind the payload's fixed part.
+  wire::Initiation initiation_with_field(uint8_t timestamp, uint16_t type) {
+    wire::Initiation message = initiation(timestamp);
+    wire::InitiationPayload payload{};
+    payload.version = wire::kVersion;
+    payload.suite = message.suite;
+    payload.lanes = 1;
+    payload.timestamp = wire::Timestamp{timestamp};
+    const wire::Field field{type, 2};
+    __builtin_memcpy(payload.fields, &field, sizeof field);
+    const auto* head = reinterpret_cast<const uint8_t*>(&message);
+    std::vector<uint8_t> prologue(wire::kPrologue.begin(), wire::kPrologue.end());
+    prologue.insert(prologue.end(), head, head + offsetof(wire::Initiation, noise));
+    NoiseHandshake noise =
+        NoiseHandshake::initiator(NoiseCipher::kAesGcm, prologue, remote_secret, self.public_key);
+    EXPECT_TRUE(noise.write_message1({reinterpret_cast<const uint8_t*>(&payload), sizeof payload},
+                                     message.noise));
+    return message;
+  }
   std::optional<PeerId> hand_over(const wire::Initiation& message,
                                   MacVerdict verdict = MacVerdict::kMac1) {
     return acceptor.on_initiation(now, test::path_over(1),
@@ -94,6 +113,13 @@ TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
   EXPECT_EQ(counters.handshakes_throttled, 2U) << "one was told a cookie";
   EXPECT_EQ(latest<Event>().reason, Reason::kSecAbuseControlPlane);
   EXPECT_EQ(latest<Event>().detail, Detail::kThrottled);
+}
+
+TEST_F(AcceptorPart, UnknownFieldsAreSkippedAndCriticalOnesRefusedByName) {
+  EXPECT_EQ(hand_over(initiation_with_field(1, 0x0123)), kPeer);
+  EXPECT_EQ(hand_over(initiation_with_field(2, 0x8123)), std::nullopt);
+  EXPECT_EQ(latest<Event>().reason, Reason::kHandshakeFail);
+  EXPECT_EQ(latest<Event>().detail, Detail::kUnknownField);
 }
 
 TEST_F(AcceptorPart, ADeniedPeerIsRefusedByName) {

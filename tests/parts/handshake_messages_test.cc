@@ -13,6 +13,11 @@ Identity identity_of(uint8_t byte) {
   return {secret_of(byte), public_key_of(secret_of(byte)), {}};
 }
 
+template <typename T>
+std::span<const uint8_t> bytes_of(const T& value) {
+  return {reinterpret_cast<const uint8_t*>(&value), sizeof value};
+}
+
 /// Both ends of a handshake and of a rekey that follows it.
 class HandshakeMessages : public test::PartRig {
  protected:
@@ -23,6 +28,15 @@ class HandshakeMessages : public test::PartRig {
     return write_initiation(call(ReceiverIndex{7}), wire::Timestamp{1}, initiation);
   }
   auto read_initiation_again() const { return read_initiation(responder, ephemeral, initiation); }
+  wire::ResponsePayload response_payload() const {
+    wire::ResponsePayload payload{};
+    payload.version = wire::kVersion;
+    payload.suite = 1;
+    payload.lanes = 1;
+    payload.session_id = id.bytes;
+    payload.binding_version = 1;
+    return payload;
+  }
   RekeyBasis basis(uint64_t generation) const { return {id, generation, chain}; }
   std::optional<NoiseHandshake> ask_rekey() {
     return write_rekey(call(ReceiverIndex{8}), basis(1), 1, rekey);
@@ -71,23 +85,46 @@ TEST_F(HandshakeMessages, AResponsesClearFieldsAreAuthentic) {
   auto noise = initiate();
   auto request = read_initiation_again();
   ASSERT_TRUE(noise && request);
-  wire::ResponsePayload payload{};
-  payload.version = wire::kVersion;
-  payload.suite = 1;
-  payload.lanes = 1;
-  payload.session_id = id.bytes;
-  payload.binding_version = 1;
+  const wire::ResponsePayload payload = response_payload();
   wire::Response response;
   ASSERT_TRUE(write_response(*request, psk, ReceiverIndex{9}, payload, response));
   const auto opens_with = [&](uint32_t sender, uint32_t receiver) {
     wire::Response changed = response;
     changed.sender = sender;
     changed.receiver = receiver;
-    return read_response(*noise, psk, Suite::kAes128Gcm, changed).has_value();
+    const auto parsed = parse_response(bytes_of(changed));
+    return parsed && read_response(*noise, psk, Suite::kAes128Gcm, *parsed).has_value();
   };
   EXPECT_FALSE(opens_with(10, 7)) << "what is sent would go to another index";
   EXPECT_FALSE(opens_with(9, 8));
   EXPECT_TRUE(opens_with(9, 7)) << "forged answers don't spoil the true one";
+}
+
+TEST_F(HandshakeMessages, AResponseMayGrow) {
+  for (const uint16_t type : {uint16_t{0x0123}, uint16_t{0x8123}}) {
+    auto noise = initiate();
+    auto request = read_initiation_again();
+    ASSERT_TRUE(noise && request);
+    const wire::ResponsePayload payload = response_payload();
+    const wire::Field field{type, 0};
+    std::vector<uint8_t> longer(bytes_of(payload).begin(), bytes_of(payload).end());
+    longer.insert(longer.end(), bytes_of(field).begin(), bytes_of(field).end());
+    wire::Response head{};
+    head.type = wire::MessageType::kResponse;
+    head.sender = 9;
+    head.receiver = 7;
+    constexpr size_t kNoise = offsetof(wire::Response, noise);
+    std::vector<uint8_t> message(sizeof head + sizeof field);
+    std::copy_n(bytes_of(head).begin(), kNoise, message.begin());
+    ASSERT_TRUE(request->noise.write_message2(psk, longer, std::span(message).subspan(kNoise),
+                                              std::span(message).first(kNoise)));
+    const auto parsed = parse_response(message);
+    ASSERT_TRUE(parsed);
+    const auto answer = read_response(*noise, psk, Suite::kAes128Gcm, *parsed);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->payload.session_id, id.bytes);
+    EXPECT_EQ(answer->fields, type == 0x0123 ? FieldsVerdict::kTaken : FieldsVerdict::kCritical);
+  }
 }
 
 TEST_F(HandshakeMessages, ARekeyIsGoodInItsSessionAndAfterItsKeysAlone) {

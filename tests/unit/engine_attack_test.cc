@@ -29,6 +29,16 @@ Bytes control(ControlType type, size_t bytes, uint8_t flags = 0, uint8_t version
   return message;
 }
 
+/// A HEARTBEAT with a field that claims `claimed` bytes behind its head and has `bytes`.
+Bytes with_field(uint16_t type, uint16_t claimed, int bytes, uint8_t flags = 0) {
+  constexpr size_t kMessage = sizeof(wire::Heartbeat);
+  Bytes message = control(ControlType::kHeartbeat, kMessage + sizeof(wire::Field), flags);
+  const wire::Field field{type, claimed};
+  __builtin_memcpy(message.data() + kMessage, &field, sizeof field);
+  message.resize(message.size() + static_cast<size_t>(bytes), 0xfe);
+  return message;
+}
+
 /// What the program would notice: sessions, installs, and what was said about changes.
 std::string visible_state(const test::Node& node) {
   std::string text;
@@ -44,7 +54,7 @@ std::string visible_state(const test::Node& node) {
          std::to_string(node.events_of(EventKind::kStateChange).size());
 }
 
-enum class Outcome : uint8_t { kIgnored, kStale, kMalformed, kUnknown, kFatal };
+enum class Outcome : uint8_t { kTaken, kStale, kMalformed, kUnknown, kUnknownField, kFatal };
 
 struct ControlCase {
   const char* name;
@@ -59,7 +69,15 @@ const ControlCase kControlCases[] = {
     {"version 0", 1, control(ControlType::kHeartbeat, 24, 0, 0), Outcome::kMalformed},
     {"version 2", 1, control(ControlType::kHeartbeat, 24, 0, 2), Outcome::kMalformed},
     {"short HEARTBEAT", 1, control(ControlType::kHeartbeat, 23), Outcome::kFatal},
-    {"long HEARTBEAT", 1, control(ControlType::kHeartbeat, 25), Outcome::kFatal},
+    {"HEARTBEAT with half a field", 1, with_field(0x0123, 3, -2), Outcome::kFatal},
+    {"HEARTBEAT with padding", 1, control(ControlType::kHeartbeat, 24 + 9), Outcome::kTaken},
+    {"HEARTBEAT with an unknown field", 1, with_field(0x0123, 3, 3), Outcome::kTaken},
+    {"HEARTBEAT with a field cut short", 1, with_field(0x0123, 3, 2), Outcome::kFatal},
+    {"HEARTBEAT with a field of type 0", 1, with_field(0, 3, 3), Outcome::kFatal},
+    {"HEARTBEAT with an unknown critical field", 1, with_field(0x8123, 3, 3),
+     Outcome::kUnknownField},
+    {"critical HEARTBEAT with an unknown critical field", 1,
+     with_field(0x8123, 3, 3, wire::kCritical), Outcome::kFatal},
     {"short HEARTBEAT_ACK", 1, control(ControlType::kHeartbeatAck, 31), Outcome::kFatal},
     {"short TERMINATE", 0, control(ControlType::kTerminate, 8), Outcome::kFatal},
     {"short REKEY_RESPONSE", 0,
@@ -109,6 +127,8 @@ TEST(EngineAttack, ControlMessagesThatAreNotWellFormed) {
                 each.outcome == Outcome::kMalformed);
       EXPECT_EQ(after.control_unknown_type - before.control_unknown_type,
                 each.outcome == Outcome::kUnknown);
+      EXPECT_EQ(after.control_unknown_field - before.control_unknown_field,
+                each.outcome == Outcome::kUnknownField);
       EXPECT_EQ(node.changes().size(), 1U);
     }
     world.run_for(Millis{4'000});  // the peer was told; the dialler comes back
