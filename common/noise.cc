@@ -289,6 +289,12 @@ bool NoiseHandshake::read_message2(const PresharedKey& psk, std::span<const uint
   return true;
 }
 
+std::optional<Secret<kHashBytes>> NoiseHandshake::secret_of_message1(
+    std::span<const uint8_t> label) const {
+  if (stage_ != Stage::kWriteMessage2 && stage_ != Stage::kReadMessage2) return std::nullopt;
+  return hkdf_label(symmetric_.chaining_key.span(), label);
+}
+
 std::optional<NoiseKeys> NoiseHandshake::split() {
   if (stage_ != Stage::kSplit) return std::nullopt;
   auto keys = noise_hkdf<3>(symmetric_.chaining_key, {});

@@ -79,6 +79,9 @@ class NoiseHandshake {
                                    std::span<const uint8_t> header = {});
 
   const PublicKey& remote_static() const { return remote_static_; }
+  /// Between the messages: a secret that only the two ends have, from the chaining key after
+  /// message 1. nullopt before and afterwards.
+  std::optional<Secret<kHashBytes>> secret_of_message1(std::span<const uint8_t> label) const;
   /// Keys after message 2, once; nullopt before and afterwards. Wipes the handshake state.
   std::optional<NoiseKeys> split();
 

@@ -25,6 +25,7 @@ enum class MessageType : uint8_t {
   kCookieReply = 3,
   kData = 4,
   kControl = 5,
+  kRetry = 6,
 };
 
 inline constexpr unsigned kLaneShift = 48;  ///< counter = lane (16) ‖ sequence (48)
@@ -71,6 +72,9 @@ inline constexpr uint16_t kCriticalField =
 /// TAI64N (external TAI64 label of D. J. Bernstein), big-endian as there; compared as bytes.
 using Timestamp = std::array<uint8_t, 12>;
 
+/// Proves that an initiation was made after a retry.
+using Freshness = std::array<uint8_t, 16>;
+
 /// Encrypted part of an initiation, fixed size. The room for fields makes the initiation at least
 /// as long as any answer to it.
 struct InitiationPayload {
@@ -78,8 +82,9 @@ struct InitiationPayload {
   uint8_t suite;   ///< repeats the clear field, under the handshake's protection
   uint16_t lanes;  ///< lanes the initiator will send on, numbered from 0
   uint32_t reserved;
-  Timestamp timestamp;  ///< strictly rising per peer
-  uint8_t fields[236];
+  Timestamp timestamp;  ///< strictly rising per peer, unless the clock ran backwards
+  Freshness freshness;  ///< of the latest retry; zero: none came
+  uint8_t fields[220];
 };
 
 struct Initiation {
@@ -160,6 +165,16 @@ struct CookieReply {
   uint8_t tag[16];
 };
 static_assert(sizeof(CookieReply) <= sizeof(Initiation));
+
+/// To an authentic initiator whose timestamp is old: its next initiation has to carry `freshness`.
+struct Retry {
+  MessageType type;
+  uint8_t reserved[3];
+  uint32_t receiver;
+  Freshness freshness;
+  uint8_t tag[16];  ///< under a secret of the two, which only this initiation's ends have
+};
+static_assert(sizeof(Retry) <= sizeof(Initiation));
 
 #pragma pack(pop)
 

@@ -24,7 +24,7 @@ inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxPad
 enum class Verdict : uint8_t {
   kData,       ///< JVP data message
   kControl,    ///< JVP control message
-  kHandshake,  ///< initiation, response or cookie reply, of the right size
+  kHandshake,  ///< initiation, response, cookie reply or retry, of the right size
   kInner,      ///< inside packet to be routed
   kFrame,      ///< for control: ARP, ND, ICMP, or anything to an inside port's own address
   kDrop,
@@ -95,6 +95,8 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
                    bytes >= sizeof(wire::Response) && bytes <= sizeof(wire::Initiation));
     case wire::MessageType::kCookieReply:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::CookieReply));
+    case wire::MessageType::kRetry:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::Retry));
   }
   return dropped(Drop::kMessageType);
 }

@@ -78,8 +78,10 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
     worker.route_cache->prefetch_v6(ip + 24);
 }
 
-bool is_cookie_reply(const uint8_t* message) {
-  return message[0] == static_cast<uint8_t>(wire::MessageType::kCookieReply);
+/// Cookie replies and retries have none.
+bool has_macs(const uint8_t* message) {
+  const wire::MessageType type{message[0]};
+  return type == wire::MessageType::kInitiation || type == wire::MessageType::kResponse;
 }
 
 }  // namespace
@@ -230,7 +232,7 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
                             uint32_t bytes) {
   const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
   auto ring = PuntClass::kHandshake;
-  if (!is_cookie_reply(message)) {
+  if (has_macs(message)) {
     const MacVerdict verdict =
         judge(context_, source_endpoint(ethernet, message), {message, bytes});
     if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);

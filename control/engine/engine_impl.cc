@@ -172,6 +172,8 @@ Result<void> SessionEngine::Impl::add_peer(PeerId id, EnginePeer peer) {
   if (id.value >= config.peers.size()) config.peers.resize(size_t{id.value} + 1);
   timers.grow(static_cast<uint32_t>(config.peers.size()));
   table.add(id, peer.public_key);
+  // It may have been a peer before, and its initiations recorded.
+  table.peer(id).least_timestamp = context.environment.timestamp();
   config.peers[id.value] = std::move(peer);
   return {};
 }

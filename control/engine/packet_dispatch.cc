@@ -47,6 +47,9 @@ void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const u
     case wire::MessageType::kCookieReply:
       parts.dialer.on_cookie_reply(now, from, datagram);
       break;
+    case wire::MessageType::kRetry:
+      parts.dialer.on_retry(now, from, datagram);
+      break;
     default:
       protocol::refuse_handshake(impl_->context, parts.reporter, now, from,
                                  Reason::kSecAbuseControlPlane, Detail::kNone);

@@ -36,6 +36,8 @@ Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Rep
       bindings_(bindings),
       lifecycle_(lifecycle),
       dialer_(dialer),
+      started_(context.environment.timestamp()),
+      retry_secret_(random_secret(context.environment)),
       handshakes_(context.config.handshakes_per_s, now),
       verified_handshakes_(std::max(context.config.handshakes_per_s, 1U), now) {}
 
@@ -92,10 +94,31 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
   return id;
 }
 
+/// What a retry tells the peer until its next initiation is taken. Nothing is kept for it, and
+/// however often old initiations come, it stays the same: they can't void what was told before.
+wire::Freshness Acceptor::freshness_of(PeerId id) const {
+  const auto hash = [&] {
+    Secret<kHashBytes> out;
+    hmac_blake2s_into(retry_secret_.span(), context_.configured(id).public_key,
+                      context_.table.peer(id).least_timestamp, out.span());
+    return out;
+  }();
+  wire::Freshness freshness;
+  std::copy_n(hash.bytes().begin(), freshness.size(), freshness.begin());
+  return freshness;
+}
+
+bool Acceptor::is_fresh(PeerId id, const Proof& proof) const {
+  if (equal_constant_time(proof.freshness, freshness_of(id))) return true;
+  return proof.timestamp >= std::max(started_, context_.table.peer(id).least_timestamp);
+}
+
 bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
                           const InitiationState& initiation) {
-  if (initiation.timestamp <= context_.table.peer(id).latest_received) {
+  if (!is_fresh(id, initiation.proof)) {
     refuse(now, from, Reason::kSecReplayAttempt, Detail::kNone, id);
+    const wire::Retry retry = write_retry(initiation, freshness_of(id));
+    context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
     return false;
   }
   if (initiation.fields != FieldsVerdict::kTaken) {
@@ -133,7 +156,8 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
     bindings_.release_index(*index);
     return refuse(now, from, Reason::kHandshakeFail, Detail::kNoRoom, id);
   }
-  peer.latest_received = initiation.timestamp;
+  peer.least_timestamp =
+      next_timestamp({}, std::max(peer.least_timestamp, initiation.proof.timestamp));
   auto session = std::make_unique<Session>(id, from, initiation.suite,
                                            new_record(now, now + Millis{kKeyRefuseAfterMs}));
   session->responder = std::make_unique<ResponderSide>();

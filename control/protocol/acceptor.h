@@ -1,6 +1,7 @@
 // The responder's side of a handshake, cheapest check first:
 //   1. size, reserved bytes, suite    2. mac1    3. rate, else a cookie for whoever has shown none
-//   4. X25519 and tags    5. a configured peer    6. a timestamp never seen
+//   4. X25519 and tags    5. a configured peer    6. a timestamp never seen, or else what a retry
+//      told: an old one is answered by that, and makes nothing
 // Only then is there a record, in BIRTH; the peer's session stays as it is until the new keys are
 // confirmed by an authentic control message. Control thread only.
 #pragma once
@@ -32,6 +33,8 @@ class Acceptor {
   std::optional<PeerId> admit(Millis now, const Path& from, const wire::Initiation& message);
   bool admissible(Millis now, const Path& from, PeerId id, const InitiationState& initiation);
   bool dials_itself(Millis now, PeerId id) const;
+  bool is_fresh(PeerId id, const Proof& proof) const;
+  wire::Freshness freshness_of(PeerId id) const;
   void answer(Millis now, const Path& from, PeerId id, InitiationState& initiation);
   wire::ResponsePayload response_payload(Millis now, const Session& session,
                                          const SpareSet& spares) const;
@@ -49,6 +52,8 @@ class Acceptor {
   Bindings& bindings_;
   Lifecycle& lifecycle_;
   Dialer& dialer_;
+  const wire::Timestamp started_;  ///< initiations from before may be anybody's recordings
+  Secret<kHashBytes> retry_secret_;
   TokenBucket handshakes_;           ///< from any source
   TokenBucket verified_handshakes_;  ///< from sources that showed a cookie
 };

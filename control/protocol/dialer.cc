@@ -1,6 +1,7 @@
 #include "control/protocol/dialer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/assert.h"
 #include "common/limits.h"
@@ -111,7 +112,7 @@ void Dialer::send_initiation(Millis now, PeerId id) {
   wire::Initiation message;
   call.noise = write_initiation(
       call_to(context_, self_, id, context_.config.suites.front(), *index, ephemeral),
-      draw_timestamp(context_, id), message);
+      {draw_timestamp(context_, id), call.freshness}, message);
   if (!call.noise) return stop_attempt(call);
   if (now >= call.cookie_until) call.cookie.reset();
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
@@ -195,6 +196,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   PeerState& peer = context_.table.peer(id);
   std::unique_ptr<Session> fresh = new_session(now, id, keys, remote, payload);
   peer.dial->local = ReceiverIndex{};  // the session's from here on
+  peer.dial->freshness = {};
   peer.dial->unanswered = peer.dial->unopened = 0;
   stop(peer);
   if (peer.pending) {
@@ -229,6 +231,20 @@ void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8
   if (!cookie) return refuse(now, from, Detail::kAuthentication, *id);
   call->cookie = *cookie;
   call->cookie_until = now + Millis{kCookieSecretMs};
+}
+
+/// Our timestamps are old to the responder: our clock ran backwards, or it started later than this
+/// initiation was made. What it gave is carried at once; should that not help either, by the
+/// attempts to come.
+void Dialer::on_retry(Millis now, const Path& from, std::span<const uint8_t> datagram) {
+  const std::optional<wire::Retry> message = parse_retry(datagram);
+  if (!message) return refuse(now, from, Detail::kNone);
+  std::optional<PeerId> id;
+  Dial* const call = call_with(ReceiverIndex{message->receiver}, id);
+  if (call == nullptr) return;
+  if (!is_authentic(*call->noise, *message)) return refuse(now, from, Detail::kAuthentication, *id);
+  if (std::exchange(call->freshness, message->freshness) == message->freshness) return;
+  send_initiation(now, *id);
 }
 
 Millis Dialer::due(const Session& session) const {

@@ -45,6 +45,7 @@ class Dialer : public Part {
   std::optional<PeerId> on_response(Millis now, const Path& from, std::span<const uint8_t> datagram,
                                     std::optional<MacVerdict> known);
   void on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
+  void on_retry(Millis now, const Path& from, std::span<const uint8_t> datagram);
 
   /// Dials again beside the session while it isn't confirmed: the responder may have lost it.
   bool serve(Millis now, Session& session) override;

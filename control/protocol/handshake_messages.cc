@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/assert.h"
 #include "common/limits.h"
 #include "control/session/control_message.h"
 
@@ -33,6 +34,21 @@ std::optional<Message> parse(std::span<const uint8_t> datagram, wire::MessageTyp
   const uint8_t reserved = message.reserved[0] | message.reserved[1] | message.reserved[2];
   if (message.type != type || reserved != 0) return std::nullopt;
   return message;
+}
+
+/// Of a retry that answers the initiation of `noise`. nullopt: it has been answered otherwise.
+std::optional<std::array<uint8_t, sizeof wire::Retry::tag>> tag_of(const NoiseHandshake& noise,
+                                                                   const wire::Retry& message) {
+  constexpr std::string_view kLabel = "JVP/1 retry";
+  const auto key =
+      noise.secret_of_message1({reinterpret_cast<const uint8_t*>(kLabel.data()), kLabel.size()});
+  if (!key) return std::nullopt;
+  Secret<kHashBytes> mac;
+  hmac_blake2s_into(key->span(), bytes_of(message).first(offsetof(wire::Retry, tag)), {},
+                    mac.span());
+  std::array<uint8_t, sizeof wire::Retry::tag> tag;
+  std::copy_n(mac.bytes().begin(), tag.size(), tag.begin());
+  return tag;
 }
 
 bool lanes_valid(uint16_t lanes) {
@@ -122,14 +138,15 @@ wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timesta
   return next;
 }
 
-std::optional<NoiseHandshake> write_initiation(const Call& call, const wire::Timestamp& timestamp,
+std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
                                                wire::Initiation& out) {
   out = {};
   out.type = wire::MessageType::kInitiation;
   out.sender = call.sender.value;
   out.suite = static_cast<uint8_t>(call.suite);
   auto payload = request_payload<wire::InitiationPayload>(call);
-  payload.timestamp = timestamp;
+  payload.timestamp = proof.timestamp;
+  payload.freshness = proof.freshness;
   return write_request(call, prologue_of(out), payload, out);
 }
 
@@ -148,7 +165,28 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
   wire::InitiationPayload payload;
   auto read = read_request(self, ephemeral, *suite, prologue_of(message), message, payload);
   if (!read) return std::nullopt;
-  return InitiationState{*std::move(read), payload.timestamp, check_fields(payload.fields)};
+  return InitiationState{
+      *std::move(read), {payload.timestamp, payload.freshness}, check_fields(payload.fields)};
+}
+
+wire::Retry write_retry(const InitiationState& initiation, const wire::Freshness& freshness) {
+  wire::Retry message{};
+  message.type = wire::MessageType::kRetry;
+  message.receiver = initiation.sender.value;
+  message.freshness = freshness;
+  const auto tag = tag_of(initiation.noise, message);
+  JVPN_ASSERT(tag.has_value(), "an initiation that was read is not answered yet");
+  std::ranges::copy(*tag, message.tag);
+  return message;
+}
+
+std::optional<wire::Retry> parse_retry(std::span<const uint8_t> datagram) {
+  return parse<wire::Retry>(datagram, wire::MessageType::kRetry);
+}
+
+bool is_authentic(const NoiseHandshake& noise, const wire::Retry& message) {
+  const auto tag = tag_of(noise, message);
+  return tag && equal_constant_time(*tag, message.tag);
 }
 
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,

@@ -40,6 +40,12 @@ struct Call {
   const SecretKey& ephemeral;
 };
 
+/// What shows that an initiation is not an old one.
+struct Proof {
+  wire::Timestamp timestamp{};
+  wire::Freshness freshness{};  ///< zero: no retry came
+};
+
 /// A responder's half after reading an initiation, in a handshake or a rekey.
 struct RequestState {
   NoiseHandshake noise;
@@ -48,7 +54,7 @@ struct RequestState {
   uint16_t lanes = 1;
 };
 struct InitiationState : RequestState {
-  wire::Timestamp timestamp{};
+  Proof proof;
   FieldsVerdict fields{};
 };
 
@@ -70,7 +76,7 @@ struct RekeyRequestState : RequestState {
 };
 
 /// Writes an initiation but for its MACs. nullopt: the responder's key is weak.
-std::optional<NoiseHandshake> write_initiation(const Call& call, const wire::Timestamp& timestamp,
+std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
                                                wire::Initiation& out);
 /// The message when its size, reserved bytes and suite number are right; no public-key work yet.
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram);
@@ -78,6 +84,13 @@ std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagr
 /// Whose it is: `noise.remote_static()`.
 std::optional<InitiationState> read_initiation(const Identity& self, const SecretKey& ephemeral,
                                                const wire::Initiation& message);
+
+/// Answers an initiation that was read, in place of a response.
+wire::Retry write_retry(const InitiationState& initiation, const wire::Freshness& freshness);
+/// The message when its size and reserved bytes are right.
+std::optional<wire::Retry> parse_retry(std::span<const uint8_t> datagram);
+/// Is it the answer to the initiation that `noise` wrote?
+bool is_authentic(const NoiseHandshake& noise, const wire::Retry& message);
 
 /// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,

@@ -32,7 +32,8 @@ struct Dial {
   uint32_t unopened = 0;                ///< answers since then that our keys don't open
   Millis not_before;                    ///< no attempt begins earlier
   unsigned takeovers = 0;               ///< by another holder of our key, in a row
-  Mac mac1{};  ///< of the latest initiation, which a cookie reply must name
+  Mac mac1{};                   ///< of the latest initiation, which a cookie reply must name
+  wire::Freshness freshness{};  ///< of the latest retry
   std::optional<Mac> cookie;
   Millis cookie_until;
 
@@ -69,7 +70,8 @@ struct Candidate {
 /// Everything of one configured peer.
 struct PeerState {
   bool configured = false;  ///< written by PeerTable; an id without a peer has nothing else
-  wire::Timestamp latest_received{};  ///< of its initiations; outlives sessions
+  /// Its initiations below are old; rises with each that is taken. Written by protocol::Acceptor.
+  wire::Timestamp least_timestamp{};
   wire::Timestamp latest_sent{};
   std::unique_ptr<Session> session;  ///< the one that carries data
   std::unique_ptr<Session> pending;  ///< responder: in BIRTH

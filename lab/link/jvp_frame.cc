@@ -110,7 +110,7 @@ bool is(MessageKind kind, const JvpFrame& frame) {
     case MessageKind::kAny:
       return true;
     case MessageKind::kHandshake:
-      return frame.type < wire::MessageType::kData;
+      return frame.type < wire::MessageType::kData || frame.type == wire::MessageType::kRetry;
     case MessageKind::kData:
       return frame.type == wire::MessageType::kData;
     case MessageKind::kControl:

@@ -67,7 +67,7 @@ class Node final : public EngineNode {
     ++sessions;
   }
   void random(std::span<uint8_t> bytes) override { session::fill_random(bytes); }
-  wire::Timestamp timestamp() override { return test::timestamp_at(Millis{1'000 * ++stamps_}); }
+  wire::Timestamp timestamp() override { return session::tai64n_now(); }
 
   uint64_t sessions = 0;  ///< that got a send side
 
@@ -75,7 +75,6 @@ class Node final : public EngineNode {
   Aead& aead_;
   AeadKey rx_key_;
   AeadKey tx_key_;
-  uint64_t stamps_ = 0;
 };
 
 /// OpenSSL with everything at hand, as `openssl speed ecdhx25519` has it.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/engine/engine.h"
+#include "control/session/system_sources.h"
 #include "tests/matrix/event_book.h"
 #include "tests/support/packet_builder.h"
 #include "tests/support/rooms.h"
@@ -67,7 +68,8 @@ class ClientNode final : public SilentHost {
   Published published(PeerId) override { return data_path_->published(); }
   RxProgress rx_progress(ReceiverIndex index) override { return data_path_->rx_progress(index); }
   void emit(const Event& event) override;
-  wire::Timestamp timestamp() override { return timestamp_at(now_); }
+  /// The gateway's host has the same clock.
+  wire::Timestamp timestamp() override { return session::tai64n_now(); }
 
  private:
   void take_inner(std::span<const uint8_t> packet);

@@ -191,7 +191,7 @@ TEST_F(Classify, jvp_messages) {
       kWan, data_v4(),
       {
           {"type 0", set_byte(kJvpV4, 0), Drop::kMessageType},
-          {"type 6", set_byte(kJvpV4, 6), Drop::kMessageType},
+          {"type 7", set_byte(kJvpV4, 7), Drop::kMessageType},
           {"type 255", set_byte(kJvpV4, 255), Drop::kMessageType},
           {"reserved byte 1", set_byte(kJvpV4 + 1, 1), Drop::kReserved},
           {"reserved byte 2", set_byte(kJvpV4 + 2, 0x80), Drop::kReserved},
@@ -225,8 +225,11 @@ TEST_F(Classify, jvp_messages) {
            Drop::kMessageLength},
           {"response without MACs", typed(MessageType::kResponse, sizeof(wire::Response)),
            Drop::kBadMac},
+          {"response long", typed(MessageType::kResponse, sizeof(wire::Initiation) + 1),
+           Drop::kMessageLength},
           {"cookie reply long", typed(MessageType::kCookieReply, sizeof(wire::CookieReply) + 1),
            Drop::kMessageLength},
+          {"retry long", typed(MessageType::kRetry, sizeof(wire::Retry) + 1), Drop::kMessageLength},
       });
 }
 

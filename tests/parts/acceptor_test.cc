@@ -7,14 +7,20 @@ namespace {
 
 class AcceptorPart : public test::HandshakeRig {
  protected:
+  /// So long after this end's start.
+  wire::Timestamp at(uint8_t number) const {
+    wire::Timestamp timestamp = environment.stamp;
+    timestamp.back() = number;
+    return timestamp;
+  }
   /// An initiation of the configured peer, as a worker hands it over.
-  wire::Initiation initiation(uint8_t timestamp) {
+  wire::Initiation initiation(uint8_t timestamp, const wire::Freshness& freshness = {}) {
     const Identity peer{remote_secret, public_key_of(remote_secret), {}};
     const SecretKey ephemeral = secret_of(static_cast<uint8_t>(timestamp + 100));
     wire::Initiation message;
     EXPECT_TRUE(write_initiation(
         {peer, self.public_key, Suite::kAes128Gcm, ReceiverIndex{0x99}, 1, ephemeral},
-        wire::Timestamp{timestamp}, message));
+        {at(timestamp), freshness}, message));
     return message;
   }
   /// The same, with a field of two bytes behind the payload's fixed part.
@@ -24,7 +30,7 @@ class AcceptorPart : public test::HandshakeRig {
     payload.version = wire::kVersion;
     payload.suite = message.suite;
     payload.lanes = 1;
-    payload.timestamp = wire::Timestamp{timestamp};
+    payload.timestamp = at(timestamp);
     const wire::Field field{type, 2};
     __builtin_memcpy(payload.fields, &field, sizeof field);
     const auto* head = reinterpret_cast<const uint8_t*>(&message);
@@ -98,6 +104,40 @@ TEST_F(AcceptorPart, AReplayedInitiationMakesNoRecord) {
   EXPECT_EQ(hand_over(initiation(1)), std::nullopt);
   EXPECT_EQ(table.peer(kPeer).pending, nullptr);
   EXPECT_EQ(counters.handshakes_refused, 2U);
+}
+
+TEST_F(AcceptorPart, WhoseClockRanBackwardsIsToldWhatToCarry) {
+  hand_over(initiation(9));
+  EXPECT_TRUE(acceptor.confirm(now, table.peer(kPeer)));
+  const SessionId first = table.peer(kPeer).session->id;
+  EXPECT_EQ(hand_over(initiation(3)), std::nullopt);
+  const auto retry = sent<wire::Retry>();
+  EXPECT_EQ(retry.receiver, 0x99U);
+  // Recordings of others neither void it nor get it accepted.
+  EXPECT_EQ(hand_over(initiation(2)), std::nullopt);
+  EXPECT_EQ(sent<wire::Retry>().freshness, retry.freshness);
+  const wire::Initiation fresh = initiation(4, retry.freshness);
+  EXPECT_EQ(hand_over(fresh), kPeer);
+  EXPECT_TRUE(acceptor.confirm(now, table.peer(kPeer)));
+  EXPECT_NE(table.peer(kPeer).session->id, first);
+  // It is good once: recorded, it makes nothing.
+  EXPECT_EQ(hand_over(fresh), std::nullopt);
+  EXPECT_EQ(table.peer(kPeer).pending, nullptr);
+  EXPECT_NE(sent<wire::Retry>().freshness, retry.freshness);
+}
+
+TEST_F(AcceptorPart, AfterAStartWhatWasRecordedBeforeMakesNothing) {
+  const wire::Initiation recorded = initiation(5);
+  environment.stamp = at(6);
+  Acceptor restarted(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  const auto give = [&](const wire::Initiation& message) {
+    return restarted.on_initiation(now, test::path_over(1),
+                                   {reinterpret_cast<const uint8_t*>(&message), sizeof message},
+                                   MacVerdict::kMac1);
+  };
+  EXPECT_EQ(give(recorded), std::nullopt);
+  EXPECT_EQ(table.peer(kPeer).pending, nullptr);
+  EXPECT_EQ(give(initiation(4, sent<wire::Retry>().freshness)), kPeer) << "a clock that is behind";
 }
 
 TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {

@@ -25,7 +25,7 @@ class HandshakeMessages : public test::PartRig {
     return {initiator, responder.public_key, Suite::kAes128Gcm, sender, 1, ephemeral};
   }
   std::optional<NoiseHandshake> initiate() {
-    return write_initiation(call(ReceiverIndex{7}), wire::Timestamp{1}, initiation);
+    return write_initiation(call(ReceiverIndex{7}), {wire::Timestamp{1}, {}}, initiation);
   }
   auto read_initiation_again() const { return read_initiation(responder, ephemeral, initiation); }
   wire::ResponsePayload response_payload() const {
@@ -125,6 +125,25 @@ TEST_F(HandshakeMessages, AResponseMayGrow) {
     EXPECT_EQ(answer->payload.session_id, id.bytes);
     EXPECT_EQ(answer->fields, type == 0x0123 ? FieldsVerdict::kTaken : FieldsVerdict::kCritical);
   }
+}
+
+TEST_F(HandshakeMessages, ARetryAnswersOneInitiation) {
+  auto noise = initiate();
+  auto read = read_initiation_again();
+  ASSERT_TRUE(noise && read);
+  wire::Retry retry = write_retry(*read, wire::Freshness{1, 2, 3});
+  EXPECT_TRUE(is_authentic(*noise, retry));
+  retry.freshness[0] ^= 1;
+  EXPECT_FALSE(is_authentic(*noise, retry));
+  retry.freshness[0] ^= 1;
+  retry.receiver ^= 1;
+  EXPECT_FALSE(is_authentic(*noise, retry));
+  retry.receiver ^= 1;
+  auto another = write_initiation(
+      {initiator, responder.public_key, Suite::kAes128Gcm, ReceiverIndex{7}, 1, chain}, {},
+      initiation);
+  ASSERT_TRUE(another);
+  EXPECT_FALSE(is_authentic(*another, retry));
 }
 
 TEST_F(HandshakeMessages, ARekeyIsGoodInItsSessionAndAfterItsKeysAlone) {

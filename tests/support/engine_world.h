@@ -251,6 +251,7 @@ class Node : public SessionHost {
   std::map<uint32_t, TxInstall> tx;
   std::vector<Event> events;
   std::vector<wire::ResponsePayload> answers;
+  Millis clock_behind;  ///< of handshake timestamps
   size_t most_rx = 0;
   std::function<bool(uint64_t)> fails;  ///< whether the host has no memory for the n-th reservation
   uint64_t reservations = 0;
@@ -464,8 +465,9 @@ inline void Node::send(const Path& path, std::span<const uint8_t> datagram) {
 }
 
 inline wire::Timestamp Node::timestamp() {
-  const uint64_t seconds = (uint64_t{1} << 62) + 1'700'000'010 + world_.now.value / 1000;
-  const uint64_t nanoseconds = world_.now.value % 1000 * 1'000'000;
+  const uint64_t now = (world_.now - clock_behind).value;
+  const uint64_t seconds = (uint64_t{1} << 62) + 1'700'000'010 + now / 1000;
+  const uint64_t nanoseconds = now % 1000 * 1'000'000;
   wire::Timestamp stamp{};
   for (size_t i = 0; i < 8; ++i) stamp[i] = static_cast<uint8_t>(seconds >> (56 - 8 * i));
   for (size_t i = 0; i < 4; ++i) stamp[8 + i] = static_cast<uint8_t>(nanoseconds >> (24 - 8 * i));

@@ -59,17 +59,6 @@ class SilentHost : public session::SessionHost {
   std::unordered_map<uint32_t, uint32_t> owner_;                ///< of an index
 };
 
-/// TAI64N by a clock that read 14 November 2023 at time 0.
-inline wire::Timestamp timestamp_at(Millis now) {
-  constexpr uint64_t kStart = (uint64_t{1} << 62) + 1'700'000'010;
-  const uint64_t seconds = __builtin_bswap64(kStart + now.value / 1'000);
-  const auto nanoseconds = __builtin_bswap32(static_cast<uint32_t>(now.value % 1'000 * 1'000'000));
-  wire::Timestamp stamp;
-  __builtin_memcpy(stamp.data(), &seconds, sizeof seconds);
-  __builtin_memcpy(stamp.data() + sizeof seconds, &nanoseconds, sizeof nanoseconds);
-  return stamp;
-}
-
 /// Gives an engine what came on a path: a handshake, or a control message, which is opened in
 /// place. False: it did not open.
 inline bool give(engine::SessionEngine& engine, Millis now, const Path& from,

@@ -171,6 +171,22 @@ TEST(EngineHandshake, ReplayedInitiationChangesNothing) {
   EXPECT_EQ(world.node(1).generations(), 0U);
 }
 
+TEST(EngineHandshake, AClockThatRanBackwardsLocksNobodyOut) {
+  World world;
+  world.connect();
+  world.engine(0).terminate(world.now, kPeer, Detail::kOperator);
+  world.run_for(Millis{kHandshakeTimeoutMs + 1'000});
+  world.node(0).clock_behind = Millis{3'600'000};
+  auto restarted =
+      SessionEngine::create(World::config_from(1, nullptr, 2, 0), world.node(0), world.now);
+  ASSERT_TRUE(restarted.ok());
+  world.node(0).engine = *std::move(restarted);
+  world.connect();
+  expect_one_session(world);
+  EXPECT_EQ(world.node(1).session().state, State::kAttached);
+  EXPECT_EQ(count_sent(world, 1, MessageType::kRetry), 1U);
+}
+
 TEST(EngineHandshake, CookieIsDemandedUnderLoadAndThenEnough) {
   World world(1, [](size_t node, EngineConfig& config) {
     if (node == 1) config.handshakes_per_s = 0;

@@ -17,6 +17,7 @@ void MessageSwitch::on_message(const Path& from, std::span<uint8_t> message) {
   switch (preamble.type) {
     case wire::MessageType::kResponse:
     case wire::MessageType::kCookieReply:
+    case wire::MessageType::kRetry:
       return engine_.on_handshake(session::boottime_now(), from, message, std::nullopt);
     case wire::MessageType::kControl:
       return on_control(from, message);
