@@ -39,7 +39,7 @@ Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Rep
       started_(context.environment.timestamp()),
       retry_secret_(random_secret(context.environment)),
       handshakes_(context.config.handshakes_per_s, now),
-      verified_handshakes_(std::max(context.config.handshakes_per_s, 1U), now) {}
+      holders_(context, now) {}
 
 void Acceptor::refuse(Millis now, const Path& from, Reason reason, Detail detail, PeerId id) {
   refuse_handshake(context_, reporter_, now, from, reason, detail, id);
@@ -67,12 +67,17 @@ std::optional<PeerId> Acceptor::on_initiation(Millis now, const Path& from,
            bad ? Detail::kAuthentication : Detail::kPolicyRefused);
     return std::nullopt;
   }
+  const bool verified = verdict == MacVerdict::kVerified;
+  if (verified && holders_.repeats(*message)) {
+    throttle(now, from, kNoPeer);
+    return std::nullopt;
+  }
   if (handshakes_.take(now)) return admit(now, from, *message);
-  if (verdict != MacVerdict::kVerified) {
+  if (!verified) {
     cookies_.send_reply(now, from, *message);
     return std::nullopt;
   }
-  if (verified_handshakes_.take(now)) return admit(now, from, *message);
+  if (holders_.admit(now, from.remote.address)) return admit(now, from, *message);
   throttle(now, from, kNoPeer);
   return std::nullopt;
 }

@@ -1,5 +1,6 @@
 // The responder's side of a handshake, cheapest check first:
-//   1. size, reserved bytes, suite    2. mac1    3. rate, else a cookie for whoever has shown none
+//   1. size, reserved bytes, suite    2. mac1    3. rate, else a cookie for whoever has shown none,
+//      and for whoever has, the holders' rate
 //   4. X25519 and tags    5. a configured peer    6. a timestamp never seen, or else what a retry
 //      told: an old one is answered by that, and makes nothing
 // Only then is there a record, in BIRTH; the peer's session stays as it is until the new keys are
@@ -7,6 +8,7 @@
 #pragma once
 
 #include "common/token_bucket.h"
+#include "control/protocol/cookie_holders.h"
 #include "control/protocol/cookies.h"
 #include "control/protocol/dialer.h"
 #include "control/session/lifecycle.h"
@@ -54,8 +56,8 @@ class Acceptor {
   Dialer& dialer_;
   const wire::Timestamp started_;  ///< initiations from before may be anybody's recordings
   Secret<kHashBytes> retry_secret_;
-  TokenBucket handshakes_;           ///< from any source
-  TokenBucket verified_handshakes_;  ///< from sources that showed a cookie
+  TokenBucket handshakes_;  ///< from any source
+  CookieHolders holders_;
 };
 
 }  // namespace jvpn::protocol

@@ -134,13 +134,17 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
                                           std::span<const uint8_t> datagram,
                                           std::optional<MacVerdict> known) {
   const std::optional<ResponseView> message = parse_response(datagram);
-  if (!message || cookies_.check(from, datagram, known) == MacVerdict::kBad) {
-    refuse(now, from, message ? Detail::kAuthentication : Detail::kNone);
+  if (!message) {
+    refuse(now, from, Detail::kNone);
     return std::nullopt;
   }
   std::optional<PeerId> id;
   Dial* const call = call_with(message->receiver, id);
   if (call == nullptr) return std::nullopt;
+  if (cookies_.check(from, datagram, known) == MacVerdict::kBad) {
+    refuse(now, from, Detail::kAuthentication, *id);
+    return std::nullopt;
+  }
   const auto answer =
       read_response(*call->noise, context_.psk_of(*id), context_.config.suites.front(), *message);
   if (!answer) {

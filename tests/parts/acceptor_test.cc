@@ -162,6 +162,24 @@ TEST_F(AcceptorPart, UnknownFieldsAreSkippedAndCriticalOnesRefusedByName) {
   EXPECT_EQ(latest<Event>().detail, Detail::kUnknownField);
 }
 
+TEST_F(AcceptorPart, AHolderThatRepeatsItsInitiationKeepsNobodyOut) {
+  config.handshakes_per_s = 10;
+  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  const auto give = [&](const wire::Initiation& message, uint8_t network) {
+    return busy.on_initiation(now, test::path_over(network),
+                              {reinterpret_cast<const uint8_t*>(&message), sizeof message},
+                              MacVerdict::kVerified);
+  };
+  wire::Initiation held = initiation(1);
+  held.mac2[0] = 1;
+  EXPECT_EQ(give(held, 1), kPeer);
+  for (int i = 0; i < 5'000; ++i) EXPECT_EQ(give(held, 1), std::nullopt);
+  EXPECT_EQ(counters.handshakes_throttled, 5'000U);
+  EXPECT_EQ(latest<Event>().reason, Reason::kSecAbuseControlPlane);
+  EXPECT_EQ(latest<Event>().detail, Detail::kThrottled);
+  EXPECT_EQ(give(initiation(2), 2), kPeer);
+}
+
 TEST_F(AcceptorPart, ADeniedPeerIsRefusedByName) {
   context.denies_new_sessions = true;
   EXPECT_EQ(hand_over(initiation(4)), std::nullopt);

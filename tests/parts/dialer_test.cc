@@ -58,15 +58,37 @@ TEST_F(DialerPart, NobodyDialsWhileSessionsAreDenied) {
   EXPECT_EQ(dialer.dial_due(kPeer), kNever);
 }
 
-TEST_F(DialerPart, AResponseNobodyWaitsForIsCounted) {
-  wire::Response response{};
-  response.type = wire::MessageType::kResponse;
-  response.receiver = 77;
-  dialer.on_response(now, test::path_over(1),
-                     {reinterpret_cast<const uint8_t*>(&response), sizeof response},
-                     MacVerdict::kMac1);
-  EXPECT_EQ(counters.handshakes_refused, 1U);
+/// Answers that nobody waits for are counted before anything is computed: no MAC is looked at, so
+/// there is nothing to tell of.
+TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
+  const auto give = [&](auto answer, wire::MessageType type, auto receive) {
+    answer.type = type;
+    answer.receiver = 77;
+    receive(std::span{reinterpret_cast<const uint8_t*>(&answer), sizeof answer});
+  };
+  const Path from = test::path_over(1);
+  give(wire::Response{}, wire::MessageType::kResponse,
+       [&](auto bytes) { dialer.on_response(now, from, bytes, std::nullopt); });
+  give(wire::CookieReply{}, wire::MessageType::kCookieReply,
+       [&](auto bytes) { dialer.on_cookie_reply(now, from, bytes); });
+  give(wire::Retry{}, wire::MessageType::kRetry,
+       [&](auto bytes) { dialer.on_retry(now, from, bytes); });
+  EXPECT_EQ(counters.handshakes_refused, 3U);
+  EXPECT_TRUE(effects.empty());
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
+}
+
+TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  wire::Retry retry{};
+  retry.type = wire::MessageType::kRetry;
+  retry.receiver = sent<wire::Initiation>().sender;
+  retry.freshness.fill(1);
+  effects.clear();
+  dialer.on_retry(now, test::path_over(1),
+                  {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
+  EXPECT_EQ(count<Send>(), 0U);
+  EXPECT_EQ(table.peer(kPeer).dial->freshness, wire::Freshness{});
 }
 
 }  // namespace
