@@ -72,10 +72,11 @@ class CoarseDeadline {
   uint32_t at_ = 0;  ///< 0: none
 };
 
-/// What control messages of one receiver index need. `key` is immutable; writers of the rest: the
-/// workers that such messages come to.
+/// What control messages of one receiver index need. `key` and `mask` are immutable; writers of the
+/// rest: the workers that such messages come to.
 struct alignas(kCacheLine) RxControl {
-  RawKey key{};  ///< expanded when a message comes
+  RawKey key{};       ///< expanded when a message comes
+  uint64_t mask = 0;  ///< of the counters on the wire
   CycleBudget opened;
   SeenCounters seen;
 };
@@ -93,6 +94,7 @@ struct alignas(kCacheLine) RxRecord {
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
   mutable std::atomic<uint64_t> source{0};
   RxLane* lanes = nullptr;  ///< lane_count of them
+  uint64_t mask = 0;        ///< of the counters on the wire
   uint64_t serial = 0;      ///< of the install: tells the index from its next use
   RxControl* control = nullptr;
 };

@@ -8,7 +8,7 @@
 #include "common/ip_header.h"
 
 namespace jvpn {
-void write_tunnel_header(const TunnelEnds& ends, TxRecord& record) {
+void write_tunnel_header(const TunnelEnds& ends, uint64_t mask, TxRecord& record) {
   const bool v4 = ends.local.address.is_v4();
   record.outer = ends.local.address.family;
   const TunnelHeaderLayout& layout = tunnel_layout(record.outer);
@@ -27,7 +27,8 @@ void write_tunnel_header(const TunnelEnds& ends, TxRecord& record) {
   store_be16(record.header + layout.udp, ends.local.port);
   store_be16(record.header + layout.udp + 2, ends.remote.port);
 
-  const wire::TransportHeader transport{wire::MessageType::kData, {}, record.peer_index.value, 0};
+  const wire::TransportHeader transport{
+      wire::MessageType::kData, {}, record.peer_index.value, mask};
   __builtin_memcpy(record.header + layout.transport, &transport, sizeof transport);
 }
 

@@ -34,8 +34,8 @@ struct TunnelEnds {
 };
 
 /// Fills `outer`, `template_bytes`, `header` and `ipv4_checksum_base` from `ends` and the record's
-/// `peer_index`; the next hop's address is left to workers. IPv4 carries DF and no identification
-/// (RFC 6864: atomic datagrams).
-void write_tunnel_header(const TunnelEnds& ends, TxRecord& record);
+/// `peer_index`; `mask` stands where the counter, XORed with it, will. The next hop's address is
+/// left to workers. IPv4 carries DF and no identification (RFC 6864: atomic datagrams).
+void write_tunnel_header(const TunnelEnds& ends, uint64_t mask, TxRecord& record);
 
 }  // namespace jvpn

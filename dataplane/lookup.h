@@ -26,8 +26,12 @@ namespace lookup {
 inline uint32_t receiver_of(const uint8_t* message) {
   return load_u32(message + 4);
 }
-inline uint64_t counter_of(const uint8_t* message) {
-  return load_u64(message + 8);
+/// `mask`: of the receiver index, for messages of this kind.
+inline uint64_t counter_of(const uint8_t* message, uint64_t mask) {
+  return load_u64(message + 8) ^ mask;
+}
+inline uint64_t counter_of(const DataPacket& data) {
+  return counter_of(data.message, data.record->mask);
 }
 
 inline void load_record(const WorkerContext& worker, DataPacket& data) {
@@ -54,7 +58,7 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
     drop(worker, data.packet, Drop::kSessionExpired);
     return false;
   }
-  const uint64_t counter = counter_of(data.message);
+  const uint64_t counter = counter_of(data);
   const uint32_t place = wire::lane_of(counter).value - uint32_t{record->first_lane.value};
   if (place >= record->lane_count) [[unlikely]] {
     drop(worker, data.packet, Drop::kLaneUnknown);
@@ -88,7 +92,7 @@ inline Drop drop_of(ReplayVerdict verdict) {
       "find_lane() came first");
   const uint32_t owner = lane->owner.load(std::memory_order_relaxed);
   if (owner == worker.number) [[likely]] {
-    const uint64_t sequence = wire::sequence_of(counter_of(data.message));
+    const uint64_t sequence = wire::sequence_of(counter_of(data));
     if (!lane->window.is_latest(sequence)) [[unlikely]]
       rte_prefetch0(lane->window.place_of(sequence));
     const ReplayVerdict verdict = lane->window.check(sequence);

@@ -159,7 +159,7 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   }
   JVPN_DEBUG_ASSERT(lane.owner.load(std::memory_order_relaxed) == worker.number,
                     "only the lane's owner moves its window");
-  const uint64_t sequence = wire::sequence_of(lookup::counter_of(data.message));
+  const uint64_t sequence = wire::sequence_of(lookup::counter_of(data));
   const ReplayVerdict verdict = lane.window.accept(sequence);
   if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
     drop(worker, data.packet, lookup::drop_of(verdict));
@@ -328,9 +328,9 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   if (record->deadline.load(std::memory_order_relaxed)
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);
-  const uint64_t counter = lookup::counter_of(message);
-  const uint64_t sequence = wire::sequence_of(counter);
   RxControl& control = *record->control;
+  const uint64_t counter = lookup::counter_of(message, control.mask);
+  const uint64_t sequence = wire::sequence_of(counter);
   const ReplayVerdict verdict = control.seen.check(sequence);
   if (const auto why = control_refusal(worker, control, record->index, verdict))
     return drop(worker, packet, *why);

@@ -110,6 +110,7 @@ inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, 
   __builtin_memcpy(frame + kTunnelV4.ip + 2, &total, sizeof total);
   __builtin_memcpy(frame + kTunnelV4.ip + 10, &checksum, sizeof checksum);
   store_be16(frame + kTunnelV4.udp + 4, bytes - kTunnelV4.udp);
+  counter ^= load_u64(record.header + kTunnelV4.transport + 8);
   __builtin_memcpy(frame + kTunnelV4.transport + 8, &counter, sizeof counter);
 }
 
@@ -120,6 +121,7 @@ inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, 
   __builtin_memcpy(frame, &link, sizeof link);
   store_be16(frame + kTunnelV6.ip + 4, bytes - kTunnelV6.udp);
   store_be16(frame + kTunnelV6.udp + 4, bytes - kTunnelV6.udp);
+  counter ^= load_u64(record.header + kTunnelV6.transport + 8);
   __builtin_memcpy(frame + kTunnelV6.transport + 8, &counter, sizeof counter);
 }
 

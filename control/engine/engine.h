@@ -19,6 +19,7 @@
 #include "common/types.h"
 #include "common/wire.h"
 #include "control/session/config.h"
+#include "control/session/control_message.h"
 #include "control/session/effects.h"
 #include "control/session/peer_table.h"
 #include "control/session/state_machine.h"
@@ -146,7 +147,7 @@ class SessionEngine {
 
   /// Opens a control message with the keys of `index`, for hosts whose data path does not (the
   /// client). Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
-  std::optional<std::span<uint8_t>> open_control(std::span<uint8_t> message);
+  std::optional<session::OpenedControl> open_control(std::span<uint8_t> message);
   /// Whether control messages for `index` can be opened: it names a session's keys.
   bool receives_on(ReceiverIndex index);
 

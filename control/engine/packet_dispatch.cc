@@ -62,7 +62,7 @@ void SessionEngine::on_control(Millis now, const Path& from, ReceiverIndex index
   impl_->leave(impl_->dispatch.on_control(now, from, {index, serial}, counter, plaintext));
 }
 
-std::optional<std::span<uint8_t>> SessionEngine::open_control(std::span<uint8_t> message) {
+std::optional<OpenedControl> SessionEngine::open_control(std::span<uint8_t> message) {
   return impl_->parts.channel.open(message);
 }
 

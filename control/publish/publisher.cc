@@ -136,6 +136,8 @@ Refusal Publisher::install_rx(const session::RxInstall& install, uint64_t deadli
   record->first_lane = install.first_lane;
   record->deadline.store(CoarseDeadline(deadline_tsc), std::memory_order_relaxed);
   record->control->key = install.control_key;
+  record->control->mask = install.control_mask;
+  record->mask = install.data_mask;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
   const RxRecord* replaced = table_.store_rx(install.index, record);
@@ -231,7 +233,8 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   const unsigned overhead = outer_overhead(install.path.remote.address.family);
   const uint16_t fits = static_cast<uint16_t>(port.mtu > overhead ? port.mtu - overhead : 0);
   record->inner_mtu = install.inner_mtu == 0 ? fits : std::min(fits, install.inner_mtu);
-  write_tunnel_header({port.mac, install.path.local, install.path.remote}, *record);
+  write_tunnel_header({port.mac, install.path.local, install.path.remote}, install.data_mask,
+                      *record);
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
   return record;
 }

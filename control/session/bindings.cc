@@ -204,6 +204,11 @@ void Bindings::install_index(const Session& session, const KeyGeneration& genera
   install.suite = session.suite;
   install.traffic_key = generation.keys.receive.traffic.bytes();
   install.control_key = generation.keys.receive.control.bytes();
+  const auto mask = [&](wire::MessageType type) {
+    return counter_mask(context_.mac, generation.keys.receive, type, index);
+  };
+  install.data_mask = mask(wire::MessageType::kData);
+  install.control_mask = mask(wire::MessageType::kControl);
   install.first_lane = first_lane(number, generation.peer_lanes);
   install.lanes = generation.peer_lanes;
   install.until = end_of(session, generation);
@@ -237,6 +242,8 @@ void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, 
   install.peer_index = remote;
   install.suite = session.suite;
   install.traffic_key = generation.keys.send.traffic.bytes();
+  install.data_mask =
+      counter_mask(context_.mac, generation.keys.send, wire::MessageType::kData, remote);
   install.first_lane = first_lane(number, lanes);
   install.lanes = lanes;
   BindingState& binding = session.binding;

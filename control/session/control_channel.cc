@@ -24,7 +24,8 @@ void ControlChannel::seal_and_send(const Session& session, KeyGeneration& genera
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
   header.receiver = route.remote.value;
-  header.counter = wire::make_counter(number, lane.next_sequence++);
+  header.counter = wire::make_counter(number, lane.next_sequence++) ^
+                   counter_mask(context_.mac, generation.keys.send, header.type, route.remote);
   __builtin_memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
@@ -39,7 +40,7 @@ void ControlChannel::seal_and_send(const Session& session, KeyGeneration& genera
   context_.effects.send(route.path, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }
 
-std::optional<std::span<uint8_t>> ControlChannel::open(std::span<uint8_t> message) {
+std::optional<OpenedControl> ControlChannel::open(std::span<uint8_t> message) {
   wire::TransportHeader header;
   if (message.size() < wire::kTransportOverhead) return std::nullopt;
   __builtin_memcpy(&header, message.data(), sizeof header);
@@ -57,7 +58,9 @@ std::optional<std::span<uint8_t>> ControlChannel::open(std::span<uint8_t> messag
   wipe(&key, sizeof key);
   wipe(nonce.data(), nonce.size());
   if (!ok) return std::nullopt;
-  return body;
+  const uint64_t mask = counter_mask(context_.mac, at.generation->keys.receive, header.type,
+                                     ReceiverIndex{header.receiver});
+  return OpenedControl{body, header.counter ^ mask};
 }
 
 }  // namespace jvpn::session

@@ -47,7 +47,7 @@ class ControlChannel {
   void send_hint(const Session& session, const Path& to, wire::Hint hint);
 
   /// The plaintext, in place; nullopt when the index is unknown or the tag wrong.
-  std::optional<std::span<uint8_t>> open(std::span<uint8_t> message);
+  std::optional<OpenedControl> open(std::span<uint8_t> message);
 
  private:
   void seal_and_send(const Session& session, KeyGeneration& generation, const Route& route,

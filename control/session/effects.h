@@ -28,6 +28,8 @@ struct RxInstall {
   Suite suite{};
   RawKey traffic_key{};
   RawKey control_key{};
+  uint64_t data_mask = 0;  ///< counter_mask() of data messages
+  uint64_t control_mask = 0;
   LaneId first_lane;
   uint16_t lanes = 1;
   Millis until = kNever;  ///< nothing is opened after it
@@ -42,6 +44,7 @@ struct TxInstall {
   ReceiverIndex peer_index;
   Suite suite{};
   RawKey traffic_key{};
+  uint64_t data_mask = 0;  ///< counter_mask() of data messages
   LaneId first_lane;
   uint16_t lanes = 1;
   uint64_t blocks_per_lane = 0;  ///< hard quota of each lane under this key (gcm_blocks())

@@ -22,7 +22,8 @@ Secret<kRawKeyBytes> labelled(const Secret<32>& from, std::string_view label,
 
 DirectionKeys direction_keys(const Secret<32>& from) {
   return {labelled(from, "JVP/1 traffic", "JVP/1 traffic iv"),
-          labelled(from, "JVP/1 control", "JVP/1 control iv")};
+          labelled(from, "JVP/1 control", "JVP/1 control iv"),
+          Secret<16>(std::span(expanded(from, "JVP/1 counters").bytes()).first<16>())};
 }
 
 }  // namespace
@@ -32,6 +33,20 @@ SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator) {
   DirectionKeys back = direction_keys(noise.responder_to_initiator);
   if (initiator) return {std::move(forth), std::move(back)};
   return {std::move(back), std::move(forth)};
+}
+
+uint64_t counter_mask(MessageMac& mac, const DirectionKeys& keys, wire::MessageType type,
+                      ReceiverIndex index) {
+  std::array<uint8_t, 5> named{static_cast<uint8_t>(type)};
+  __builtin_memcpy(named.data() + 1, &index.value, sizeof index.value);
+  MacKey key;
+  mac.expand(keys.counters.span(), key);
+  Mac tag = mac.compute(key, named);
+  uint64_t mask;
+  __builtin_memcpy(&mask, tag.data(), sizeof mask);
+  wipe(&key, sizeof key);
+  wipe(tag.data(), tag.size());
+  return mask;
 }
 
 }  // namespace jvpn::session

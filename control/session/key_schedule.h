@@ -11,6 +11,7 @@ namespace jvpn::session {
 struct DirectionKeys {
   Secret<kRawKeyBytes> traffic;
   Secret<kRawKeyBytes> control;
+  Secret<16> counters;  ///< of counter_mask()
 };
 
 /// Keys of one generation, from this end's view.
@@ -20,7 +21,12 @@ struct SessionKeys {
 };
 
 /// HKDF-Expand of each Noise key with the labels "JVP/1 traffic" and "JVP/1 control"; with " iv"
-/// behind them, for each key's IV.
+/// behind them, for each key's IV; with "JVP/1 counters" for the masks.
 SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator);
+
+/// XORed into the counters of one kind of message under a receiver index, so that what a path shows
+/// tells nothing of another path's lane or beginning (docs/PROTOCOL.md, masks).
+uint64_t counter_mask(MessageMac& mac, const DirectionKeys& keys, wire::MessageType type,
+                      ReceiverIndex index);
 
 }  // namespace jvpn::session

@@ -180,7 +180,7 @@ TunnelEnds ends_of(bool v4) {
 void build_header(benchmark::State& state) {
   const bool v4 = state.range(0) == 4;
   auto record = std::make_unique<TxRecord>();
-  write_tunnel_header(ends_of(v4), *record);
+  write_tunnel_header(ends_of(v4), 0, *record);
   alignas(64) std::array<uint8_t, 2 * kCacheLine> frame{};
   constexpr uint64_t kLink = 0x0102'0304'0506'0708;
   uint64_t counter = 0;

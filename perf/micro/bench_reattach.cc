@@ -129,10 +129,10 @@ class World : perf::EngineWorld<Responder> {
     wire::TransportHeader header;
     std::memcpy(&header, bytes.data(), sizeof header);
     const uint64_t before = gateway.commits;
-    if (const auto plaintext = gateway.engine->open_control(bytes))
+    if (const auto opened = gateway.engine->open_control(bytes))
       time([&] {
-        gateway.engine->on_control(now, path, ReceiverIndex{header.receiver}, header.counter,
-                                   *plaintext);
+        gateway.engine->on_control(now, path, ReceiverIndex{header.receiver}, opened->counter,
+                                   opened->plaintext);
       });
     if (gateway.commits != before && what_ != What::kWhole) timed_ = false;
   }

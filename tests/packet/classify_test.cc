@@ -90,6 +90,15 @@ std::function<void(Bytes&)> set_byte(size_t at, unsigned value) {
   return [=](Bytes& frame) { frame[at] = static_cast<uint8_t>(value); };
 }
 
+/// Of a data message over IPv4.
+std::function<void(Bytes&)> set_lane(unsigned lane) {
+  const uint64_t counter = wire::make_counter(LaneId{static_cast<uint16_t>(lane)}, 0);
+  const uint64_t masked = counter ^ SessionSpec {}.mask;
+  return [=](Bytes& frame) {
+    std::memcpy(&frame[kJvpV4 + 14], reinterpret_cast<const uint8_t*>(&masked) + 6, 2);
+  };
+}
+
 std::function<void(Bytes&)> flip(size_t at) {
   return [=](Bytes& frame) { frame[at] ^= 0x01; };
 }
@@ -207,9 +216,9 @@ TEST_F(Classify, jvp_messages) {
           {"data: unknown index, low bits", flip(kJvpV4 + 4), Drop::kUnknownIndex},
           {"data: unknown index, high bits", flip(kJvpV4 + 7), Drop::kUnknownIndex},
           {"data: another session's index", set_byte(kJvpV4 + 4, 2), Drop::kBadTag},
-          {"data: lane not announced", set_byte(kJvpV4 + 14, 4), Drop::kLaneUnknown},
-          {"data: lane 65535", set_word(kJvpV4 + 14, 0xFFFF), Drop::kLaneUnknown},
-          {"data: lane changed", set_byte(kJvpV4 + 14, 1), Drop::kBadTag},
+          {"data: lane not announced", set_lane(4), Drop::kLaneUnknown},
+          {"data: lane 65535", set_lane(0xFFFF), Drop::kLaneUnknown},
+          {"data: lane changed", set_lane(1), Drop::kBadTag},
           {"data: counter changed", flip(kJvpV4 + 8), Drop::kBadTag},
           {"data: ciphertext changed", flip(kJvpV4 + 20), Drop::kBadTag},
           {"data: tag changed", [](Bytes& f) { f.back() ^= 0x80; }, Drop::kBadTag},

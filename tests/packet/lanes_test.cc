@@ -57,8 +57,9 @@ class Wire {
   void note_message(const uint8_t* message, uint16_t queue) {
     wire::TransportHeader header;
     std::memcpy(&header, message, sizeof header);
-    const uint16_t lane = wire::lane_of(header.counter).value;
-    const uint64_t sequence = wire::sequence_of(header.counter);
+    const uint64_t counter = header.counter ^ SessionSpec {}.mask;
+    const uint16_t lane = wire::lane_of(counter).value;
+    const uint64_t sequence = wire::sequence_of(counter);
     auto& seen = seen_[{header.receiver, lane}];
     if (seen.size() <= sequence) seen.resize(sequence + 1);
     repeats_ += seen[sequence];

@@ -111,7 +111,8 @@ class Unauthentic : public testing::Test {
         at_random(2) == 0 ? wire::MessageType::kData : wire::MessageType::kControl,
         {},
         sessions_[at_random(sessions_.size())]->rx().index.value,
-        wire::make_counter(LaneId{static_cast<uint16_t>(at_random(6))}, random_() >> 20)};
+        wire::make_counter(LaneId{static_cast<uint16_t>(at_random(6))}, random_() >> 20) ^
+            SessionSpec{}.mask};
     std::memcpy(message.data(), &header, sizeof header);
     return sessions_[0]->frame_at_peer(message);
   }

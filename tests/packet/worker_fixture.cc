@@ -122,6 +122,7 @@ TestSession::TestSession(Lab& lab, const SessionSpec& spec)
   rx_->peer = spec.peer;
   rx_->first_lane = LaneId{spec.rx_first_lane};
   rx_->lane_count = spec.rx_lanes;
+  rx_->mask = spec_.mask;
   rx_->lanes = rx_lanes_.data();
   for (size_t i = 0; i < rx_lanes_.size(); ++i) rx_lanes_[i].keep_window_in(rx_words_[i]);
   for (TxLane& lane : tx_lanes_) lane.quota = spec.quota;
@@ -133,7 +134,8 @@ TestSession::TestSession(Lab& lab, const SessionSpec& spec)
   tx_->port = kWan;
   hop_.set(kPeerMac, kPortMac);
   tx_->next_hop = &hop_;
-  write_tunnel_header({kPortMac, {outer(false), kListenPort}, {outer(true), kPeerPort}}, *tx_);
+  write_tunnel_header({kPortMac, {outer(false), kListenPort}, {outer(true), kPeerPort}}, spec_.mask,
+                      *tx_);
   publish();
 }
 
@@ -149,6 +151,7 @@ void TestSession::make_keys() {
   lab_.aead().expand(spec_.suite, inbound_, rx_->traffic_key);
   lab_.aead().expand(spec_.suite, outbound_, tx_->traffic_key);
   rx_control_.key = control_;
+  rx_control_.mask = spec_.mask;
   rx_->control = &rx_control_;
 }
 
@@ -180,13 +183,16 @@ Bytes TestSession::frame_at_peer(const Bytes& message) const {
 }
 
 Bytes TestSession::seal_at_peer(const Bytes& inner, uint16_t lane, uint64_t sequence) const {
-  const wire::TransportHeader header{
-      wire::MessageType::kData, {}, rx_->index.value, wire::make_counter(LaneId{lane}, sequence)};
+  const wire::TransportHeader header{wire::MessageType::kData,
+                                     {},
+                                     rx_->index.value,
+                                     wire::make_counter(LaneId{lane}, sequence) ^ spec_.mask};
   return frame_at_peer(openssl_message(header, spec_.suite, inbound_, inner));
 }
 
 Bytes TestSession::control_at_peer(const Bytes& plaintext, uint64_t counter) const {
-  const wire::TransportHeader header{wire::MessageType::kControl, {}, rx_->index.value, counter};
+  const wire::TransportHeader header{
+      wire::MessageType::kControl, {}, rx_->index.value, counter ^ spec_.mask};
   return frame_at_peer(openssl_message(header, spec_.suite, control_, plaintext));
 }
 
@@ -216,8 +222,8 @@ std::optional<TestSession::Opened> TestSession::open_at_peer(const Bytes& frame)
   auto inner = openssl_open(spec_.suite, outbound_, nonce, sealed);
   if (!inner) return std::nullopt;
   EXPECT_EQ(openssl_seal(spec_.suite, outbound_, nonce, *inner), sealed);
-  return Opened{*std::move(inner), wire::lane_of(header.counter).value,
-                wire::sequence_of(header.counter)};
+  const uint64_t counter = header.counter ^ spec_.mask;
+  return Opened{*std::move(inner), wire::lane_of(counter).value, wire::sequence_of(counter)};
 }
 
 Bytes TestSession::state() const {

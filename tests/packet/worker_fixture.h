@@ -79,6 +79,7 @@ struct SessionSpec {
   uint16_t lanes_per_worker = 1;
   uint16_t inner_mtu = 1420;
   uint64_t quota = UINT64_MAX;
+  uint64_t mask = 0x5A17'0C3D'96E2'B84F;  ///< of all counters
 };
 
 /// One session, published while it lives: both records, and the peer's end.

@@ -24,8 +24,8 @@ TEST_F(ControlChannelPart, WhatIsSealedOpensAtTheOtherEndAlone) {
   mirror(session);
   const auto opened = channel.open(datagram);
   ASSERT_TRUE(opened.has_value());
-  EXPECT_EQ(opened->size(), sizeof(wire::Heartbeat));
-  EXPECT_EQ((*opened)[1], static_cast<uint8_t>(wire::ControlType::kHeartbeat));
+  EXPECT_EQ(opened->plaintext.size(), sizeof(wire::Heartbeat));
+  EXPECT_EQ(opened->plaintext[1], static_cast<uint8_t>(wire::ControlType::kHeartbeat));
 }
 
 TEST_F(ControlChannelPart, EachBindingCountsForItself) {
@@ -38,7 +38,8 @@ TEST_F(ControlChannelPart, EachBindingCountsForItself) {
   const auto counter_of_latest = [&] {
     wire::TransportHeader header;
     __builtin_memcpy(&header, effects.datagram(latest<Send>()).data(), sizeof header);
-    return header.counter;
+    return header.counter ^ counter_mask(context.mac, session.current->keys.send, header.type,
+                                         ReceiverIndex{header.receiver});
   };
   const auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
   channel.send(session, heartbeat);

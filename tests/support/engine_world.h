@@ -350,16 +350,17 @@ class World {
           return;
         }
         __builtin_memcpy(&header, copy.data(), sizeof header);
-        const auto plaintext = receiver.engine->open_control(copy);
-        if (!plaintext) {
+        const auto found = receiver.engine->open_control(copy);
+        if (!found) {
           ++unopened;
           return;
         }
-        const Bytes opened(plaintext->begin(), plaintext->end());
+        const Bytes opened(found->plaintext.begin(), found->plaintext.end());
         if (opened.size() >= sizeof(wire::ControlHeader)) ++control_types[opened[1]];
-        return receiver.tell([at = now, from, header, opened](SessionEngine& engine) {
-          engine.on_control(at, from, ReceiverIndex{header.receiver}, header.counter, opened);
-        });
+        return receiver.tell(
+            [at = now, from, header, opened, counter = found->counter](SessionEngine& engine) {
+              engine.on_control(at, from, ReceiverIndex{header.receiver}, counter, opened);
+            });
       }
       default:
         return receiver.tell([at = now, from, bytes = datagram.bytes](SessionEngine& engine) {
@@ -481,7 +482,7 @@ inline void Node::send_data(PeerId peer) {
   header.type = wire::MessageType::kData;
   header.receiver = install.peer_index.value;
   const auto key = std::pair(install.traffic_key, install.first_lane.value);
-  header.counter = wire::make_counter(install.first_lane, sequences_[key]++);
+  header.counter = wire::make_counter(install.first_lane, sequences_[key]++) ^ install.data_mask;
   Bytes bytes(sizeof header + install.traffic_key.size());
   __builtin_memcpy(bytes.data(), &header, sizeof header);
   std::copy(install.traffic_key.begin(), install.traffic_key.end(), bytes.begin() + sizeof header);
@@ -494,8 +495,9 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   wire::TransportHeader header;
   __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
   const auto found = rx.find(header.receiver);
+  const uint64_t mask = found != rx.end() ? found->second.data_mask : 0;
   const auto lane_known = [&](const RxInstall& install) {
-    const int lane = wire::lane_of(header.counter).value - install.first_lane.value;
+    const int lane = wire::lane_of(header.counter ^ mask).value - install.first_lane.value;
     return lane >= 0 && lane < install.lanes;
   };
   const bool opens = found != rx.end() && lane_known(found->second) &&
@@ -509,7 +511,7 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   RxProgress& progress = progress_[header.receiver];
   ++progress.received;
   progress.last_rx = now;
-  progress.expected = std::max(progress.expected, wire::sequence_of(header.counter) + 1);
+  progress.expected = std::max(progress.expected, wire::sequence_of(header.counter ^ mask) + 1);
   Activity& activity = activity_[found->second.peer.value];
   ++activity.rx_packets;
   activity.last_rx = now;

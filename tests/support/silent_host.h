@@ -69,9 +69,9 @@ inline bool give(engine::SessionEngine& engine, Millis now, const Path& from,
   }
   wire::TransportHeader header;
   __builtin_memcpy(&header, datagram.data(), sizeof header);
-  const auto plaintext = engine.open_control(datagram);
-  if (!plaintext) return false;
-  engine.on_control(now, from, ReceiverIndex{header.receiver}, header.counter, *plaintext);
+  const auto opened = engine.open_control(datagram);
+  if (!opened) return false;
+  engine.on_control(now, from, ReceiverIndex{header.receiver}, opened->counter, opened->plaintext);
   return true;
 }
 

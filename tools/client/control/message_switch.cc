@@ -34,10 +34,10 @@ void MessageSwitch::on_control(const Path& from, std::span<uint8_t> message) {
   __builtin_memcpy(&header, message.data(), sizeof header);
   if (!engine_.receives_on(ReceiverIndex{header.receiver}))
     return counters_.drop(Drop::kUnknownIndex);
-  const auto plaintext = engine_.open_control(message);
-  if (!plaintext) return counters_.drop(Drop::kBadTag);
-  engine_.on_control(session::boottime_now(), from, ReceiverIndex{header.receiver}, header.counter,
-                     *plaintext);
+  const auto opened = engine_.open_control(message);
+  if (!opened) return counters_.drop(Drop::kBadTag);
+  engine_.on_control(session::boottime_now(), from, ReceiverIndex{header.receiver}, opened->counter,
+                     opened->plaintext);
 }
 
 }  // namespace jvpn::client::control

@@ -46,6 +46,7 @@ void DataPath::install_rx(const session::RxInstall& install) {
   }
   auto record = std::make_unique<RxRecord>();
   aead_.expand(install.suite, install.traffic_key, record->key);
+  record->mask = install.data_mask;
   record->raw_key = install.traffic_key;
   record->index = install.index;
   record->first_lane = install.first_lane;
@@ -93,6 +94,7 @@ void DataPath::install_tx(const session::TxInstall& install) {
   blocks_per_lane_ = install.blocks_per_lane;
   binding_version_ = install.binding_version;
   peer_index_ = install.peer_index;
+  tx_mask_ = install.data_mask;
   inner_mtu_ = install.inner_mtu;
   path_ = install.path;
 }
@@ -159,7 +161,8 @@ void DataPath::seal(SealBatch& batch) {
     if (lane == nullptr || !has_quota(*lane, inner_bytes)) lane = lane_with_quota(inner_bytes);
     if (lane == nullptr) break;
     const uint64_t counter = wire::make_counter(lane->id, lane->next_sequence++);
-    const wire::TransportHeader header{wire::MessageType::kData, {}, peer_index_.value, counter};
+    const wire::TransportHeader header{
+        wire::MessageType::kData, {}, peer_index_.value, counter ^ tx_mask_};
     __builtin_memcpy(packet.data(), &header, sizeof header);
     ops_[sealed] = {&tx_key_, packet.data() + sizeof header, static_cast<uint32_t>(inner_bytes)};
     lane->bytes += inner_bytes;
@@ -184,10 +187,11 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   RxRecord* const record = rx_[header.receiver & slot_mask_].get();
   if (record == nullptr || record->index.value != header.receiver) return Drop::kUnknownIndex;
 
-  const int lane = wire::lane_of(header.counter).value - record->first_lane.value;
+  const uint64_t counter = header.counter ^ record->mask;
+  const int lane = wire::lane_of(counter).value - record->first_lane.value;
   if (lane < 0 || static_cast<size_t>(lane) >= record->lanes.size()) return Drop::kLaneUnknown;
   auto& window = record->lanes[static_cast<size_t>(lane)];
-  const uint64_t sequence = wire::sequence_of(header.counter);
+  const uint64_t sequence = wire::sequence_of(counter);
   const ReplayVerdict verdict = window.check(sequence);
   if (verdict == ReplayVerdict::kDuplicate) return Drop::kReplayDuplicate;
   if (verdict == ReplayVerdict::kTooOld) return Drop::kReplayTooOld;

@@ -82,7 +82,8 @@ class DataPath {
   struct RxRecord {
     ~RxRecord();
     AeadKey key;
-    RawKey raw_key{};  ///< tells a repetition from another session that got the same index
+    uint64_t mask = 0;  ///< of the counters on the wire
+    RawKey raw_key{};   ///< tells a repetition from another session that got the same index
     ReceiverIndex index;
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
@@ -117,6 +118,7 @@ class DataPath {
   std::vector<std::unique_ptr<RxRecord>> rx_;
 
   AeadKey tx_key_{};
+  uint64_t tx_mask_ = 0;
   RawKey tx_raw_key_{};  ///< tells a new key from a revision of the same: only then lanes restart
   uint64_t tx_generation_ = 0;
   BindingVersion binding_version_;
