@@ -144,6 +144,7 @@ Result<void> AdminSocket::listen_on_path() {
 
 void AdminSocket::poll(Millis now) {
   accept_clients(now);
+  answered_ = false;
   if (source_ != nullptr) source_->drain();
   std::erase_if(clients_, [&](const std::unique_ptr<Client>& client) {
     if (serve(*client, now)) return false;
@@ -172,7 +173,8 @@ void AdminSocket::accept_clients(Millis now) {
 /// False: done with this client.
 bool AdminSocket::serve(Client& client, Millis now) {
   if (client.stream) return serve_stream(client);
-  if (client.reply.empty() && !client.later && !read_request(client)) return false;
+  const bool asks = client.reply.empty() && !client.later;
+  if (asks && !answered_ && !read_request(client)) return false;
   if (client.stream) return serve_stream(client);
   if (client.later && !ask_later(client)) {
     client.since = now;
@@ -225,6 +227,7 @@ bool AdminSocket::write_reply(Client& client) {
 }
 
 void AdminSocket::answer(Client& client, const std::string& line) {
+  answered_ = true;
   const auto request = nlohmann::json::parse(line, nullptr, false);
   if (!request.is_object()) {
     client.reply = error_line("expected one line with a JSON object");

@@ -78,8 +78,8 @@ class AdminSocket {
 
   /// A descriptor that is readable while poll() has work: for an epoll set.
   int descriptor() const { return epoll_; }
-  /// Takes new clients, reads, answers, feeds streams, and closes those that took longer than
-  /// kClientTimeout.
+  /// Takes new clients, reads, answers one of them, feeds streams, and closes those that took
+  /// longer than kClientTimeout. Whoever else has asked keeps descriptor() readable.
   void poll(Millis now);
   size_t clients() const { return clients_.size(); }
 
@@ -115,6 +115,7 @@ class AdminSocket {
   bool made_folder_ = false;
   std::vector<std::unique_ptr<Client>> clients_;
   size_t streams_ = 0;
+  bool answered_ = false;  ///< one, in this poll()
 };
 
 }  // namespace jvpn::admin

@@ -1,14 +1,16 @@
 #include "control/admin/peer_diff.h"
 
 #include <algorithm>
-#include <map>
-#include <tuple>
+#include <utility>
 
 namespace jvpn::admin {
 namespace {
 
 /// Order says nothing: each prefix is one route.
-bool same_prefixes(std::vector<Prefix> a, std::vector<Prefix> b) {
+bool same_prefixes(const std::vector<Prefix>& running, const std::vector<Prefix>& fresh) {
+  if (running == fresh) return true;
+  std::vector<Prefix> a = running;
+  std::vector<Prefix> b = fresh;
   std::ranges::sort(a);
   std::ranges::sort(b);
   return a == b;
@@ -31,30 +33,46 @@ std::vector<ConfiguredPeer> take_peers(LoadedGateway& loaded) {
   peers.reserve(loaded.profile.peers.size());
   for (size_t i = 0; i < loaded.profile.peers.size(); ++i)
     peers.push_back({std::move(loaded.profile.peers[i]), std::move(loaded.preshared[i])});
+  loaded.profile.peers.clear();
+  loaded.preshared.clear();
   return peers;
 }
 
-PeerDiff diff_peers(std::span<const std::optional<ConfiguredPeer>> running,
-                    std::span<const ConfiguredPeer> fresh) {
-  std::map<PublicKey, size_t> places;
-  for (size_t i = 0; i < fresh.size(); ++i) places.emplace(fresh[i].profile.public_key, i);
-
-  PeerDiff diff;
-  for (uint32_t id = 0; id < running.size(); ++id) {
-    if (!running[id]) continue;
-    const auto stays = places.extract(running[id]->profile.public_key);
-    if (stays.empty()) {
-      diff.removed.push_back(PeerId{id});
-      continue;
-    }
-    const size_t place = stays.mapped();
-    const PeerUpdate update = update_of(PeerId{id}, *running[id], place, fresh[place]);
-    if (update.name || update.preshared || update.allowed_ips || update.endpoints)
-      diff.changed.push_back(update);
+FreshPeers::FreshPeers(std::vector<ConfiguredPeer> peers) : peers_(std::move(peers)) {
+  places_.reserve(peers_.size());
+  for (size_t place = 0; place < peers_.size(); ++place) {
+    const PeerProfile& peer = peers_[place].profile;
+    places_.emplace(peer.public_key, place);
+    for (const Prefix& prefix : peer.allowed_ips) owners_.emplace_back(prefix, place);
   }
-  for (const auto& [key, place] : places) diff.added.push_back(place);
-  std::ranges::sort(diff.added);
-  return diff;
+  std::ranges::sort(owners_);
+}
+
+std::optional<size_t> FreshPeers::place_of(const PublicKey& key) const {
+  const auto at = places_.find(key);
+  return at == places_.end() ? std::nullopt : std::optional(at->second);
+}
+
+bool PeerComparison::go_on(std::span<const std::optional<ConfiguredPeer>> running) {
+  if (next_ == 0) diff_.removed.reserve(running.size());
+  if (next_ >= running.size()) {
+    for (size_t place = 0; place < stays_.size(); ++place)
+      if (!stays_[place]) diff_.added.push_back(place);
+    return false;
+  }
+  const PeerId id{next_++};
+  const std::optional<ConfiguredPeer>& peer = running[id.value];
+  if (!peer) return true;
+  const auto place = fresh_.place_of(peer->profile.public_key);
+  if (!place) {
+    diff_.removed.push_back(id);
+    return true;
+  }
+  stays_[*place] = true;
+  const PeerUpdate update = update_of(id, *peer, *place, fresh_.at(*place));
+  if (update.name || update.preshared || update.allowed_ips || update.endpoints)
+    diff_.changed.push_back(update);
+  return true;
 }
 
 }  // namespace jvpn::admin

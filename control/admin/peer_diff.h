@@ -2,9 +2,12 @@
 // applied here. A peer is its public key; a changed key is one peer gone and another come.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/noise.h"
@@ -22,6 +25,39 @@ struct ConfiguredPeer {
 
 /// Takes the peers out of what was loaded.
 std::vector<ConfiguredPeer> take_peers(LoadedGateway& loaded);
+
+/// The peers of a profile, found by key and by prefix. No two have one key. Made on any thread:
+/// it takes its time, as does the end of it.
+class FreshPeers {
+ public:
+  explicit FreshPeers(std::vector<ConfiguredPeer> peers);
+  size_t size() const { return peers_.size(); }
+  /// May be moved from.
+  ConfiguredPeer& at(size_t place) { return peers_[place]; }
+  const ConfiguredPeer& at(size_t place) const { return peers_[place]; }
+  std::optional<size_t> place_of(const PublicKey& key) const;
+  /// Whether `holds(place)` is true of a peer that is allowed the prefix.
+  template <typename Holds>
+  bool anybody_has(const Prefix& prefix, Holds holds) const {
+    const auto first = std::lower_bound(owners_.begin(), owners_.end(), Owner{prefix, 0});
+    for (auto each = first; each != owners_.end() && each->first == prefix; ++each)
+      if (holds(each->second)) return true;
+    return false;
+  }
+
+ private:
+  struct HashKey {
+    size_t operator()(const PublicKey& key) const {
+      size_t word;  // keys are configured, not chosen by whoever sends packets
+      __builtin_memcpy(&word, key.data(), sizeof word);
+      return word;
+    }
+  };
+  using Owner = std::pair<Prefix, size_t>;
+  std::vector<ConfiguredPeer> peers_;
+  std::unordered_map<PublicKey, size_t, HashKey> places_;
+  std::vector<Owner> owners_;  ///< in order
+};
 
 /// A peer that stays, and what of it differs.
 struct PeerUpdate {
@@ -41,8 +77,26 @@ struct PeerDiff {
   std::vector<size_t> added;  ///< places in the fresh profile
 };
 
-/// `running` by PeerId, with nothing at ids that are free. No two of a side have one key.
-PeerDiff diff_peers(std::span<const std::optional<ConfiguredPeer>> running,
-                    std::span<const ConfiguredPeer> fresh);
+/// Compares them one after the other. `running` by PeerId, with nothing at ids that are free; it
+/// doesn't change meanwhile.
+class PeerComparison {
+ public:
+  /// `fresh` outlives it.
+  explicit PeerComparison(const FreshPeers& fresh) : fresh_(fresh), stays_(fresh.size(), false) {
+    diff_.changed.reserve(fresh.size());  // growing would move them all
+    diff_.added.reserve(fresh.size());
+  }
+  /// The next of them. False: that was all, diff() is complete.
+  bool go_on(std::span<const std::optional<ConfiguredPeer>> running);
+  const PeerDiff& diff() const { return diff_; }
+  /// Runs already: not new in the fresh profile.
+  bool stays(size_t place) const { return stays_[place]; }
+
+ private:
+  const FreshPeers& fresh_;
+  std::vector<bool> stays_;  ///< by place
+  PeerDiff diff_;
+  uint32_t next_ = 0;
+};
 
 }  // namespace jvpn::admin

@@ -234,7 +234,7 @@ std::optional<PeerId> SessionEngine::visit_sessions(
     PeerId from, const std::function<void(const SessionView&)>& visit) const {
   size_t seen = 0;
   for (uint32_t i = from.value; i < impl_->table.size(); ++i) {
-    if (seen >= kServedAtOnce || i - from.value >= kLookedAtAtOnce) return PeerId{i};
+    if (seen >= kShownAtOnce || i - from.value >= kLookedAtAtOnce) return PeerId{i};
     seen += impl_->visit_peer(PeerId{i}, visit);
   }
   return std::nullopt;

@@ -14,7 +14,7 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       aead(std::move(own_aead)),
       mac(std::move(own_mac)),
       own_key(config.private_key),
-      table(config.peers.size(), config.slot_bits),
+      table(config.peers.size(), config.slot_bits, config.peer_room),
       self{config.private_key, own_key.public_key(), {&own_key, &table}},
       context{config,  table,    host,
               effects, counters, config.ownership != nullptr ? *config.ownership : own_memory,
@@ -26,7 +26,8 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
           },
           now),
       dispatch(parts),
-      timers(static_cast<uint32_t>(config.peers.size()), now) {
+      timers(std::max(static_cast<uint32_t>(config.peers.size()), config.peer_room), now) {
+  config.peers.reserve(config.peer_room);
   Secret<16> secret;
   host.random(secret.span());
   mac.expand(secret.span(), token_secret);

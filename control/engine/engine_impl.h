@@ -12,6 +12,7 @@ namespace jvpn::engine {
 /// What one call may do, so that none keeps the control thread for a millisecond: the rest is done
 /// by the next calls of advance().
 inline constexpr size_t kServedAtOnce = 32;  ///< sessions, by their timers or in a sweep
+inline constexpr size_t kShownAtOnce = 8;    ///< sessions of a page: each some 40 us as text
 inline constexpr size_t kLookedAtAtOnce =
     1'024;  ///< peers that a sweep, or a list of sessions, passes
 inline constexpr size_t kTimersAtOnce = 4'096;  ///< moved within the wheel

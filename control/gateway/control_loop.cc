@@ -20,7 +20,6 @@
 #include "control/admin/event_admin.h"
 #include "control/admin/show_sessions.h"
 #include "control/gateway/outer_header.h"
-#include "control/gateway/peer_reload.h"
 #include "control/gateway/show_gateway.h"
 
 namespace jvpn::gateway {
@@ -30,11 +29,19 @@ namespace {
 struct Budget {
   PuntClass from;
   unsigned packets;
+  Work counted;
 };
-constexpr std::array<Budget, kPuntClasses> kBudgets{{{PuntClass::kVerifiedHandshake, 16},
-                                                     {PuntClass::kControl, 64},
-                                                     {PuntClass::kSlowPath, 32},
-                                                     {PuntClass::kHandshake, 8}}};
+
+constexpr std::array<Budget, kPuntClasses> kBudgets{
+    {{PuntClass::kVerifiedHandshake, 16, Work::kHandshakes},
+     {PuntClass::kControl, 64, Work::kControl},
+     {PuntClass::kSlowPath, 32, Work::kSlowPath},
+     {PuntClass::kHandshake, 8, Work::kHandshakes}}};
+
+// One message may hold a key exchange, some 200 us: how many there are says nothing of how long
+// they take. Whoever began last within these may end later.
+constexpr uint64_t kClassUs = 125;  ///< for a class
+constexpr uint64_t kRingsUs = 400;  ///< for all of them, in one turn
 
 constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
@@ -117,6 +124,8 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
   auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();
+  reloads_ = std::make_unique<Reloads>(
+      profile_, own_key_, PeerReloadParts{peers_, *engine_, view_.routes, inside_, uplinks_});
   publish_cookies();
   if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
@@ -149,7 +158,7 @@ Result<void> ControlLoop::install_peer_routes() {
 void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_wanted) {
   neighbors_.announce();
   while (!stop.load(std::memory_order_relaxed)) {
-    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reader_.want();
+    if (reload_wanted.exchange(false, std::memory_order_relaxed)) reloads_->want();
     idle_turns_ = turn(clock_.now()) ? 0 : idle_turns_ + 1;
     rest();
   }
@@ -157,46 +166,81 @@ void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_w
 }
 
 bool ControlLoop::turn(Millis now) {
-  size_t packets = 0;
-  for (const Budget& budget : kBudgets) packets += poll_class(now, budget.from, budget.packets);
+  turns_.begin();
+  const size_t packets = poll_rings(now);
   take_signals(now);
+  turns_.lap(Work::kSignals);
   uplinks_.poll(now, *engine_);
+  turns_.lap(Work::kUplinks);
   const Millis judged = std::min(now, arrivals_.earliest());
   if (engine_->next_deadline() <= judged) engine_->advance(judged);
   for (const PeerId peer : host_.take_refused()) engine_->install_refused(now, peer);
+  turns_.lap(Work::kTimers);
   neighbors_.advance(now);
+  turns_.lap(Work::kNeighbors);
+  watch(now);
+  turns_.lap(Work::kWatches);
+  reclaimer_->reclaim();
+  turns_.lap(Work::kReclaim);
+  if (reloads_->poll(now)) admin_asked_ = true;
+  turns_.lap(Work::kReload);
+  serve_admin(now, packets > 0);
+  turns_.lap(Work::kAdmin);
+  turns_.end();
+  return packets > 0 || reloads_->applying();
+}
+
+/// What the workers count, and the cookies that they check.
+void ControlLoop::watch(Millis now) {
   macs_.poll(now, view_.counters);
   drops_.poll(
       now, engine_->policy().version, [this](Drop drop) { return count_drops(view_, drop); },
       [this](const session::Event& event) { events_.add(event); });
   publish_cookies();
-  reclaimer_->reclaim();
   merged_.poll(now, view_);
-  serve_reload(now);
-  serve_admin(now);
-  return packets > 0;
 }
 
+/// Every class within its budget. When the time is up, the others are the first of the next turn.
+size_t ControlLoop::poll_rings(Millis now) {
+  const uint64_t until = clock_.now_us() + kRingsUs;
+  size_t packets = 0;
+  for (size_t served = 0; served < kBudgets.size(); ++served) {
+    const Budget& budget = kBudgets[next_class_];
+    next_class_ = (next_class_ + 1) % kBudgets.size();
+    packets += budget.from == PuntClass::kControl ? poll_control(now, budget.packets)
+                                                  : poll_class(now, budget.from, budget.packets);
+    turns_.lap(budget.counted);
+    if (clock_.now_us() >= until) break;
+  }
+  return packets;
+}
+
+/// One worker's ring after the other, beginning where the time was up.
 size_t ControlLoop::poll_class(Millis now, PuntClass from, unsigned budget) {
-  if (from == PuntClass::kControl) return poll_control(now, budget);
+  const uint64_t until = clock_.now_us() + kClassUs;
   size_t total = 0;
-  std::array<void*, 64> packets;
-  for (const WorkerRings* worker : view_.rings) {
-    rte_ring* ring = worker->punt[static_cast<size_t>(from)];
-    const unsigned n = rte_ring_sc_dequeue_burst(
-        ring, packets.data(), std::min<unsigned>(budget, packets.size()), nullptr);
-    JVPN_ASSERT(n <= packets.size(), "a ring gives no more than was asked for");
-    for (unsigned i = 0; i < n; ++i) take(now, from, static_cast<rte_mbuf*>(packets[i]));
-    total += n;
+  for (size_t served = 0; served < view_.rings.size(); ++served) {
+    size_t& next = next_ring_[static_cast<size_t>(from)];
+    rte_ring* const ring = view_.rings[next]->punt[static_cast<size_t>(from)];
+    next = (next + 1) % view_.rings.size();
+    void* packet = nullptr;
+    for (unsigned taken = 0; taken < budget; ++taken) {
+      if (rte_ring_sc_dequeue(ring, &packet) != 0) break;
+      take(now, from, static_cast<rte_mbuf*>(packet));
+      ++total;
+      if (clock_.now_us() >= until) return total;
+    }
   }
   return total;
 }
 
 size_t ControlLoop::poll_control(Millis now, unsigned budget) {
+  const uint64_t until = clock_.now_us() + kClassUs;
   for (unsigned taken = 0; taken < budget; ++taken) {
     rte_mbuf* const packet = arrivals_.pop();
     if (packet == nullptr) return taken;
     take(std::min(now, arrivals_.of(packet)), PuntClass::kControl, packet);
+    if (clock_.now_us() >= until) return taken + 1;
   }
   return budget;
 }
@@ -260,9 +304,10 @@ void ControlLoop::publish_cookies() {
   });
 }
 
-void ControlLoop::serve_admin(Millis now) {
-  const bool eager = now < admin_eager_until_;
-  if (!eager && !admin_asked_ && now - admin_polled_ < kAdminInterval) return;
+/// While packets wait, now and then: who shows all sessions, page by page, holds up none of them.
+void ControlLoop::serve_admin(Millis now, bool busy) {
+  const bool wanted = !busy && (admin_asked_ || now < admin_eager_until_);
+  if (!wanted && now - admin_polled_ < kAdminInterval) return;
   admin_asked_ = false;
   admin_polled_ = now;
   admin_->poll(now);
@@ -300,7 +345,7 @@ admin::AdminSocket::Answer ControlLoop::answer(const nlohmann::json& request) {
   const std::string name =
       command != request.end() && command->is_string() ? command->get<std::string>() : "";
   if (name == "show") return show(request);
-  if (name == "reload") return answer_reload();
+  if (name == "reload") return reloads_->answer();
   if (name == "terminate") return terminate(request);
   return nlohmann::json{
       {"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
@@ -321,7 +366,7 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
   nlohmann::json all =
       admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
   all["denies_new_sessions"] = engine_->denies_new_sessions();
-  all["reload"] = reloaded_.show(now);
+  all["reload"] = reloads_->show(now);
   all["terminated"] = admin::show_terminated(*engine_, now);
   all["drops"] = show_drops(view_);
   all["ports"] = show_ports(view_);
@@ -334,56 +379,10 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
   control["neighbors"] = show_neighbors(neighbors_);
   control["slow_path"] = show_slow_path(slow_path_.counters());
   control["inject"] = show_injector(injector_.counters());
+  control["turns"] = show_turns(turns_);
   all["control"] = std::move(control);
   all["events"] = admin::show_events(events_.status());
   return all;
-}
-
-admin::AdminSocket::Answer ControlLoop::answer_reload() {
-  if (!reader_.can_read()) return nlohmann::json{{"error", "reload: there is no profile to read"}};
-  return [this, number = reader_.want()]() -> std::optional<nlohmann::json> {
-    if (reader_.given() < number) return std::nullopt;
-    return last_reload_;
-  };
-}
-
-void ControlLoop::serve_reload(Millis now) {
-  auto read = reader_.poll(now);
-  if (!read) return;
-  last_reload_ = reload(now, std::move(*read));
-  admin_asked_ = true;
-}
-
-/// Takes the policy and the peers of a profile that was read again.
-nlohmann::json ControlLoop::reload(Millis now, ProfileReader::Reading read) {
-  nlohmann::json answer = read.found ? apply(now, std::move(read.found).value())
-                                     : reloaded_.refuse(*engine_, now, read.found.error().message);
-  if (const auto error = answer.find("error"); error != answer.end()) {
-    spdlog::error("reload refused, no new session until a valid profile is loaded:\n{}",
-                  error->get<std::string>());
-    return answer;
-  }
-  answer["reloaded"]["read_ms"] = (now - read.begun).value;
-  answer["reloaded"]["applied_ms"] = (clock_.now() - now).value;
-  spdlog::info("reloaded: {}", answer["reloaded"].dump());
-  return answer;
-}
-
-/// All of it, or nothing.
-nlohmann::json ControlLoop::apply(Millis now, admin::LoadedGateway fresh) {
-  const GatewayProfile& profile = fresh.profile;
-  PeerReload peers({peers_, *engine_, view_.routes, inside_, uplinks_});
-  auto refusal =
-      admin::refuse_version(engine_->policy(), profile.policy, fresh.path, profile.policy_version);
-  if (!refusal) refusal = peers.refusal(profile, fresh.path, own_key_);
-  if (refusal) return reloaded_.refuse(*engine_, now, refusal->message);
-  std::vector<std::string> waiting = admin::keys_for_restart(profile_, profile);
-  const bool other_key = public_key_of(fresh.private_key) != own_key_;
-  if (other_key && std::ranges::find(waiting, admin::kOwnKey) == waiting.end())
-    waiting.emplace_back(admin::kOwnKey);
-  nlohmann::json answer = reloaded_.accept(*engine_, now, profile.policy, std::move(waiting));
-  answer["reloaded"]["peers"] = peers.apply(now, admin::take_peers(fresh));
-  return answer;
 }
 
 nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {

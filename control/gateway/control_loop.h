@@ -2,13 +2,14 @@
 // timers, the neighbour tables and the operator's socket.
 //
 // Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
-// so that none starves another) → timers → cookies → reclaim. An idle loop sleeps in epoll for at
-// most a millisecond.
+// of packets and of time, so that none starves another) → timers → cookies → reclaim → a slice of
+// a reload → the operator. An idle loop sleeps in epoll for at most a millisecond.
 //
 // After a stall of its own the loop is late, not the peers: control messages are handled as of
 // their arrival, and no timer runs past the arrival of one that still waits.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -22,8 +23,6 @@
 #include "common/result.h"
 #include "control/admin/admin_socket.h"
 #include "control/admin/event_admin.h"
-#include "control/admin/profile_file.h"
-#include "control/admin/reload.h"
 #include "control/engine/engine.h"
 #include "control/events/drop_watch.h"
 #include "control/events/event_log.h"
@@ -34,7 +33,8 @@
 #include "control/gateway/mac_watch.h"
 #include "control/gateway/merged_watch.h"
 #include "control/gateway/peer_book.h"
-#include "control/gateway/profile_reader.h"
+#include "control/gateway/reloads.h"
+#include "control/gateway/turn_watch.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
@@ -64,12 +64,14 @@ class ControlLoop {
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
   /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
   /// one there is nothing to reload. It runs on a thread of its own.
-  void on_reload(ProfileReader::Load load) { reader_.set_load(std::move(load)); }
+  void on_reload(ProfileReader::Load load) { reloads_->set_load(std::move(load)); }
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
   /// The sessions, for whoever turns the loop; on its thread.
   engine::SessionEngine& engine() { return *engine_; }
+  /// How long its turns take. Any thread.
+  TurnWatch& turns() { return turns_; }
 
  private:
   ControlLoop(const GatewayProfile& profile, const session::EngineConfig& config,
@@ -79,13 +81,15 @@ class ControlLoop {
   Result<void> start(session::EngineConfig config);
   Result<void> install_peer_routes();
   void take_signals(Millis now);
+  void watch(Millis now);
 
+  size_t poll_rings(Millis now);
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
   size_t poll_control(Millis now, unsigned budget);
   void take(Millis now, PuntClass from, rte_mbuf* packet);
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
-  void serve_admin(Millis now);
+  void serve_admin(Millis now, bool busy);
   void rest();
   void flush();
   void finish();
@@ -94,10 +98,6 @@ class ControlLoop {
   nlohmann::json show(const nlohmann::json& request);
   nlohmann::json show_gateway(Millis now);
   nlohmann::json terminate(const nlohmann::json& request);
-  admin::AdminSocket::Answer answer_reload();
-  void serve_reload(Millis now);
-  nlohmann::json reload(Millis now, ProfileReader::Reading read);
-  nlohmann::json apply(Millis now, admin::LoadedGateway fresh);
 
   const GatewayClock& clock_;
   DataplaneView view_;
@@ -119,11 +119,12 @@ class ControlLoop {
   MergedWatch merged_;
   Arrivals arrivals_;
   events::DropWatch drops_;
+  TurnWatch turns_;
   std::unique_ptr<engine::SessionEngine> engine_;
-  ProfileReader reader_;
-  nlohmann::json last_reload_;  ///< the answer for whoever waits for it
-  admin::ReloadOutcome reloaded_;
+  std::unique_ptr<Reloads> reloads_;
   std::unique_ptr<admin::AdminSocket> admin_;
+  size_t next_class_ = 0;                         ///< of kBudgets, the first of the next turn
+  std::array<size_t, kPuntClasses> next_ring_{};  ///< worker that each class begins with
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;

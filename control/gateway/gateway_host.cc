@@ -31,7 +31,9 @@ GatewayHost::GatewayHost(const GatewayClock& clock, std::span<const PortInfo> po
       neighbors_(neighbors),
       publisher_(publisher),
       events_(events),
-      hops_(ports, neighbors, reclaimer) {}
+      hops_(ports, neighbors, reclaimer) {
+  via_.reserve(publisher.room());
+}
 
 void GatewayHost::send(const Path& path, std::span<const uint8_t> datagram) {
   const auto next_hop = neighbors_.next_hop(path.interface, path.remote.address);

@@ -28,9 +28,12 @@ PeerBook::PeerBook(const GatewayProfile& profile, const session::EngineConfig& c
                    publish::Reclaimer& reclaimer)
     : count_(profile.peers.size()), capacity_(profile.limits.sessions), reclaimer_(reclaimer) {
   JVPN_ASSERT(profile.peers.size() == config.peers.size(), "the engine has the profile's peers");
-  peers_.reserve(profile.peers.size());
-  for (size_t i = 0; i < profile.peers.size(); ++i)
+  peers_.reserve(std::max<size_t>(capacity_, profile.peers.size()));  // none moves later
+  named_.reserve(capacity_);
+  for (size_t i = 0; i < profile.peers.size(); ++i) {
     peers_.emplace_back(admin::ConfiguredPeer{profile.peers[i], config.peers[i].preshared});
+    named_[profile.peers[i].name] = PeerId{static_cast<uint32_t>(i)};
+  }
 }
 
 const PeerProfile* PeerBook::find(PeerId id) const {
@@ -43,11 +46,15 @@ std::string PeerBook::name(PeerId id) const {
   return peer != nullptr ? peer->name : std::string();
 }
 
-std::optional<PeerId> PeerBook::named(std::string_view name) const {
-  const auto at = std::ranges::find_if(
-      peers_, [&](const auto& peer) { return peer && peer->profile.name == name; });
-  if (at == peers_.end()) return std::nullopt;
-  return PeerId{static_cast<uint32_t>(at - peers_.begin())};
+std::optional<PeerId> PeerBook::named(const std::string& name) const {
+  const auto at = named_.find(name);
+  return at == named_.end() ? std::nullopt : std::optional(at->second);
+}
+
+/// Unless the name is another's meanwhile.
+void PeerBook::forget_name(PeerId id) {
+  const auto at = named_.find(peers_[id.value]->profile.name);
+  if (at != named_.end() && at->second == id) named_.erase(at);
 }
 
 std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
@@ -55,24 +62,30 @@ std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
   if (room() == 0) return std::nullopt;
   ++count_;
   if (peers_.size() < capacity_) {
+    const PeerId fresh{static_cast<uint32_t>(peers_.size())};
+    named_[peer.profile.name] = fresh;
     peers_.emplace_back(std::move(peer));
-    return PeerId{static_cast<uint32_t>(peers_.size() - 1)};
+    return fresh;
   }
   if (free_->empty()) reclaimer_.flush();
   JVPN_ASSERT(!free_->empty(), "neither in use nor held back, so one is free");
   const PeerId id = free_->front();
   free_->pop_front();
+  named_[peer.profile.name] = id;
   peers_[id.value] = std::move(peer);
   return id;
 }
 
 void PeerBook::update(PeerId id, admin::ConfiguredPeer peer) {
   JVPN_ASSERT(find(id) != nullptr, "a peer that stays has its id");
+  forget_name(id);
+  named_[peer.profile.name] = id;
   peers_[id.value] = std::move(peer);
 }
 
 void PeerBook::remove(PeerId id) {
   JVPN_ASSERT(find(id) != nullptr, "a removed peer had its id");
+  forget_name(id);
   peers_[id.value].reset();
   --count_;
   unrouted.erase(id.value);

@@ -9,7 +9,7 @@
 #include <set>
 #include <span>
 #include <string>
-#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/profile.h"
@@ -39,11 +39,14 @@ class PeerBook {
   const PeerProfile* find(PeerId id) const;
   /// Empty when nobody has this id.
   std::string name(PeerId id) const;
-  std::optional<PeerId> named(std::string_view name) const;
+  /// Whoever was given the name last.
+  std::optional<PeerId> named(const std::string& name) const;
   std::span<const std::optional<admin::ConfiguredPeer>> all() const { return peers_; }
 
   /// How many peers can be added now: ids of removed peers count once they are released.
   size_t room() const { return capacity_ - count_ - removed_.size(); }
+  /// An id is free at once: add() won't wait for a grace period.
+  bool has_free_id() const { return peers_.size() < capacity_ || !free_->empty(); }
   /// Under an id that was free: one that nobody ever had, or that no worker can hold any more.
   /// nullopt: there is no room.
   std::optional<PeerId> add(admin::ConfiguredPeer peer);
@@ -57,7 +60,10 @@ class PeerBook {
   std::set<uint32_t> unrouted;
 
  private:
+  void forget_name(PeerId id);
+
   std::vector<std::optional<admin::ConfiguredPeer>> peers_;
+  std::unordered_map<std::string, PeerId> named_;
   std::shared_ptr<std::deque<PeerId>> free_ = std::make_shared<std::deque<PeerId>>();
   std::vector<PeerId> removed_;  ///< not released yet
   size_t count_ = 0;

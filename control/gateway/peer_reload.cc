@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,6 +14,11 @@ namespace jvpn::gateway {
 namespace {
 
 constexpr RouteTable::Sizes kNoRoutes{0, 0, 0, 0};
+
+// What one slice may do, so that it stays far below a millisecond.
+constexpr size_t kSlice = 256;
+constexpr size_t kLook = 1;    // at one peer
+constexpr size_t kServe = 16;  // one peer, or one of its routes
 
 void count_route(RouteTable::Sizes& sizes, const Prefix& prefix) {
   const bool v4 = prefix.address.is_v4();
@@ -43,20 +47,19 @@ RouteTable::Sizes route_room(const GatewayProfile& profile) {
           named.prefixes_v4 + neighbors.prefixes_v4, named.prefixes_v6 + neighbors.prefixes_v6};
 }
 
-std::optional<Error> PeerReload::refusal(const GatewayProfile& fresh, const std::string& file,
+std::optional<Error> PeerReload::refusal(const RouteTable::Sizes& named, const std::string& file,
                                          const PublicKey& own) const {
-  if (fresh.peers.size() > parts_.book.capacity()) {
+  if (fresh_.size() > parts_.book.capacity()) {
     return Error{fmt::format(
         "{}: peers: expected at most {} peers (limits.sessions when jvpnd started) got {}: restart "
         "jvpnd with a higher limits.sessions",
-        file, parts_.book.capacity(), fresh.peers.size())};
+        file, parts_.book.capacity(), fresh_.size())};
   }
-  const auto same = std::ranges::find(fresh.peers, own, &PeerProfile::public_key);
-  if (same != fresh.peers.end()) {
-    return Error{fmt::format(
-        "{}: peers: expected another's public key got that of this node, as {}", file, same->name)};
+  if (const auto same = fresh_.place_of(own)) {
+    return Error{
+        fmt::format("{}: peers: expected another's public key got that of this node, as {}", file,
+                    fresh_.at(*same).profile.name)};
   }
-  const RouteTable::Sizes named = named_routes(fresh);
   const RouteTable::Sizes& room = parts_.routes.sizes();
   struct Bound {
     const char* what;
@@ -77,24 +80,75 @@ std::optional<Error> PeerReload::refusal(const GatewayProfile& fresh, const std:
   return std::nullopt;
 }
 
-nlohmann::json PeerReload::apply(Millis now, std::vector<admin::ConfiguredPeer> fresh) {
-  const admin::PeerDiff diff = admin::diff_peers(parts_.book.all(), fresh);
-  for (const PeerId id : diff.removed) remove(now, id);
-  for (const admin::PeerUpdate& each : diff.changed)
-    update(now, each, std::move(fresh[each.fresh]));
-  for (const uint32_t id : std::exchange(parts_.book.unrouted, {})) add_routes(PeerId{id});
-  // New peers have no session that could lose a packet while their addresses have no route.
-  if (parts_.book.room() < diff.added.size()) remove_given_up();
-  for (const size_t place : diff.added) add(now, std::move(fresh[place]));
-  remove_given_up();
-  retry_refused();
-  if (uncommitted_) failed_.push_back(uncommitted_->message);
-  for (const std::string& each : failed_) spdlog::error("reload: {}", each);
+bool PeerReload::go_on(Millis now) {
+  for (size_t spent = 0; stage_ != Stage::kDone && spent < kSlice;) spent += step(now);
+  return stage_ == Stage::kDone;
+}
+
+nlohmann::json PeerReload::result() const {
+  const admin::PeerDiff& diff = comparison_.diff();
   nlohmann::json done{{"added", diff.added.size()},
                       {"removed", diff.removed.size()},
                       {"changed", diff.changed.size()}};
   if (!failed_.empty()) done["failed"] = failed_;
   return done;
+}
+
+/// One peer's part in the stage, or the way to the next stage. Returns its share of a slice.
+size_t PeerReload::step(Millis now) {
+  const admin::PeerDiff& diff = comparison_.diff();
+  switch (stage_) {
+    case Stage::kCompare:
+      return comparison_.go_on(parts_.book.all()) ? kLook : enter(Stage::kRemove);
+    case Stage::kRemove:
+      if (next_ == diff.removed.size()) return enter(Stage::kChange);
+      remove(now, diff.removed[next_++]);
+      return kServe;
+    case Stage::kChange:
+      if (next_ == diff.changed.size()) return enter(Stage::kUnrouted);
+      update(now, diff.changed[next_++]);
+      return kServe;
+    case Stage::kUnrouted:
+      if (next_++ == 0) unrouted_ = std::exchange(parts_.book.unrouted, {});
+      if (unrouted_.empty()) return enter(Stage::kMakeRoom);
+      add_routes(PeerId{*unrouted_.begin()});
+      unrouted_.erase(unrouted_.begin());
+      return kServe;
+    case Stage::kMakeRoom:
+      if (parts_.book.room() < diff.added.size() && give_up_next()) return kServe;
+      return enter(Stage::kAdd);
+    case Stage::kAdd:
+      return add_next(now);
+    case Stage::kGiveUp:
+      return give_up_next() ? kServe : enter(Stage::kRetry);
+    case Stage::kRetry:
+      return retry_next() ? kServe : enter(Stage::kDone);
+    case Stage::kDone:
+      return kSlice;
+  }
+  return kSlice;
+}
+
+size_t PeerReload::enter(Stage stage) {
+  stage_ = stage;
+  next_ = 0;
+  if (stage == Stage::kDone) finish();
+  return kServe;
+}
+
+/// New peers have no session that could lose a packet while their addresses have no route. An id
+/// whose grace period isn't over is there in a later turn.
+size_t PeerReload::add_next(Millis now) {
+  const std::vector<size_t>& places = comparison_.diff().added;
+  if (next_ == places.size()) return enter(Stage::kGiveUp);
+  if (parts_.book.room() != 0 && !parts_.book.has_free_id()) return kSlice;
+  add(now, places[next_++]);
+  return kServe;
+}
+
+void PeerReload::finish() {
+  if (uncommitted_) failed_.push_back(uncommitted_->message);
+  for (const std::string& each : failed_) spdlog::error("reload: {}", each);
 }
 
 void PeerReload::remove(Millis now, PeerId id) {
@@ -106,8 +160,10 @@ void PeerReload::remove(Millis now, PeerId id) {
   parts_.book.remove(id);
 }
 
-void PeerReload::update(Millis now, const admin::PeerUpdate& update, admin::ConfiguredPeer peer) {
-  const std::vector<Prefix> before = parts_.book.find(update.id)->allowed_ips;
+void PeerReload::update(Millis now, const admin::PeerUpdate& update) {
+  admin::ConfiguredPeer& peer = fresh_.at(update.fresh);
+  std::vector<Prefix> before;
+  if (update.allowed_ips) before = parts_.book.find(update.id)->allowed_ips;
   parts_.engine.update_peer(update.id, engine_peer(peer.profile, peer.preshared));
   parts_.book.update(update.id, std::move(peer));
   if (update.allowed_ips) {
@@ -117,7 +173,8 @@ void PeerReload::update(Millis now, const admin::PeerUpdate& update, admin::Conf
   if (update.endpoints) parts_.uplinks.peer_changed(now, update.id, parts_.engine);
 }
 
-void PeerReload::add(Millis now, admin::ConfiguredPeer peer) {
+void PeerReload::add(Millis now, size_t place) {
+  admin::ConfiguredPeer& peer = fresh_.at(place);
   session::EnginePeer told = engine_peer(peer.profile, peer.preshared);
   const auto given = parts_.book.add(std::move(peer));
   if (!given) {
@@ -131,6 +188,7 @@ void PeerReload::add(Millis now, admin::ConfiguredPeer peer) {
     parts_.book.remove(id);
     return;
   }
+  added_[place] = true;
   spdlog::info("peer {} added", parts_.book.name(id));
   add_routes(id);
   parts_.uplinks.peer_changed(now, id, parts_.engine);
@@ -145,38 +203,38 @@ void PeerReload::add_routes(PeerId id) {
 }
 
 /// Routes are set before others are taken away, so an address that only moves is never without one.
-void PeerReload::remove_given_up() {
-  std::vector<Prefix> kept;
-  if (!given_up_.empty()) {
-    for (const auto& peer : parts_.book.all())
-      if (peer)
-        kept.insert(kept.end(), peer->profile.allowed_ips.begin(), peer->profile.allowed_ips.end());
+/// False: all are gone that nobody has any more.
+bool PeerReload::give_up_next() {
+  if (next_ == given_up_.size()) {
+    given_up_.clear();
+    commit();
+    return false;
   }
-  std::ranges::sort(given_up_);
-  std::ranges::sort(kept);
-  given_up_.erase(std::unique(given_up_.begin(), given_up_.end()), given_up_.end());
-  std::vector<Prefix> gone;
-  std::ranges::set_difference(given_up_, kept, std::back_inserter(gone));
-  for (const Prefix& prefix : gone)
-    if (!parts_.inside.owns(prefix)) parts_.routes.remove(prefix);
-  given_up_.clear();
-  commit();
+  const Prefix& prefix = given_up_[next_++];
+  const bool kept = fresh_.anybody_has(
+      prefix, [&](size_t place) { return comparison_.stays(place) || added_[place]; });
+  if (!kept && !parts_.inside.owns(prefix)) parts_.routes.remove(prefix);
+  return true;
 }
 
-/// Now that what was given up has made room. A peer that still lacks a route is remembered.
-void PeerReload::retry_refused() {
-  if (refused_.empty()) return;
-  for (const auto& [id, prefix] : std::exchange(refused_, {})) {
-    const PeerProfile* const peer = parts_.book.find(id);
-    if (peer == nullptr || !std::ranges::count(peer->allowed_ips, prefix)) continue;
-    const auto added = parts_.routes.add(prefix, Target::peer(id));
-    if (added) continue;
-    parts_.routes.remove(prefix);  // who had it before has it no more
-    parts_.book.unrouted.insert(id.value);
-    failed_.push_back(fmt::format("peers.{}.allowed_ips: {}: {}", peer->name, to_string(prefix),
-                                  added.error().message));
+/// Now that what was given up has made room. A peer that still lacks a route is remembered. False:
+/// all have been tried.
+bool PeerReload::retry_next() {
+  if (next_ == refused_.size()) {
+    if (!refused_.empty()) commit();
+    refused_.clear();
+    return false;
   }
-  commit();
+  const auto& [id, prefix] = refused_[next_++];
+  const PeerProfile* const peer = parts_.book.find(id);
+  if (peer == nullptr || !std::ranges::count(peer->allowed_ips, prefix)) return true;
+  const auto added = parts_.routes.add(prefix, Target::peer(id));
+  if (added) return true;
+  parts_.routes.remove(prefix);  // who had it before has it no more
+  parts_.book.unrouted.insert(id.value);
+  failed_.push_back(fmt::format("peers.{}.allowed_ips: {}: {}", peer->name, to_string(prefix),
+                                added.error().message));
+  return true;
 }
 
 /// Ids of removed peers are held back while workers may still find a route to them.

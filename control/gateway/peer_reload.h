@@ -1,9 +1,10 @@
 // Takes the peers of a profile that was read again into a running gateway: engine, routes and
-// uplinks. Sessions of peers that stay are not touched, and no packet of theirs is lost. Control
-// thread only.
+// uplinks, in slices, so that it keeps nothing waiting however many peers there are. Sessions of
+// peers that stay are not touched, and no packet of theirs is lost. Control thread only.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,24 +36,43 @@ struct PeerReloadParts {
 
 class PeerReload {
  public:
-  explicit PeerReload(const PeerReloadParts& parts) : parts_(parts) {}
+  /// Everything outlives it.
+  PeerReload(const PeerReloadParts& parts, admin::FreshPeers& fresh)
+      : parts_(parts), fresh_(fresh), comparison_(fresh), added_(fresh.size(), false) {}
 
-  /// Why the gateway, as it runs, can't have these peers: more than it has room for. `file` and
-  /// `own` name the profile and this node's key.
-  std::optional<Error> refusal(const GatewayProfile& fresh, const std::string& file,
+  /// Why the gateway, as it runs, can't have these peers: more than it has room for. `named` are
+  /// the profile's routes; `file` and `own` name it and this node's key.
+  std::optional<Error> refusal(const RouteTable::Sizes& named, const std::string& file,
                                const PublicKey& own) const;
-  /// Removes, changes, adds, in this order. Gives `{"added", "removed", "changed"}`, and under
-  /// "failed" whatever DPDK had no memory for: that is missing until a reload that has it.
-  nlohmann::json apply(Millis now, std::vector<admin::ConfiguredPeer> fresh);
+  /// A slice of the work: compares, then removes, changes, adds, in this order. True: all is done.
+  bool go_on(Millis now);
+  /// Of a reload that is done: `{"added", "removed", "changed"}`, and under "failed" whatever DPDK
+  /// had no memory for: that is missing until a reload that has it.
+  nlohmann::json result() const;
 
  private:
+  enum class Stage : uint8_t {
+    kCompare,
+    kRemove,
+    kChange,
+    kUnrouted,
+    kMakeRoom,
+    kAdd,
+    kGiveUp,
+    kRetry,
+    kDone
+  };
+  size_t step(Millis now);
+  size_t enter(Stage stage);
+  size_t add_next(Millis now);
   void remove(Millis now, PeerId id);
-  void update(Millis now, const admin::PeerUpdate& update, admin::ConfiguredPeer peer);
-  void add(Millis now, admin::ConfiguredPeer peer);
+  void update(Millis now, const admin::PeerUpdate& update);
+  void add(Millis now, size_t place);
   void add_routes(PeerId id);
-  void remove_given_up();
-  void retry_refused();
+  bool give_up_next();
+  bool retry_next();
   void commit();
+  void finish();
 
   struct Refused {
     PeerId id;
@@ -60,6 +80,12 @@ class PeerReload {
   };
 
   PeerReloadParts parts_;
+  admin::FreshPeers& fresh_;
+  admin::PeerComparison comparison_;
+  std::vector<bool> added_;  ///< by place in fresh_
+  Stage stage_ = Stage::kCompare;
+  size_t next_ = 0;               ///< within the stage
+  std::set<uint32_t> unrouted_;   ///< by reloads before
   std::vector<Prefix> given_up_;  ///< by peers that had them
   std::vector<Refused> refused_;  ///< by the table, while routes that are given up took the room
   std::optional<Error> uncommitted_;

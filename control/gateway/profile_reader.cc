@@ -8,6 +8,8 @@
 #include <rte_lcore.h>
 #include <sys/resource.h>
 
+#include "control/gateway/peer_reload.h"
+
 namespace jvpn::gateway {
 namespace {
 
@@ -17,39 +19,54 @@ constexpr int kGivesWay = 10;  // to control, on a CPU that they share
 
 struct ProfileReader::Job {
   const Load& load;
-  Millis begun;
-  std::optional<Result<admin::LoadedGateway>> found{};  ///< the thread's, until done
+  std::optional<Reading> reading;  ///< the thread's until `done` and from `used` on
   std::atomic<bool> done{false};
+  std::atomic<bool> used{false};
+  const Millis begun;
 };
 
 ProfileReader::ProfileReader() = default;
 
 ProfileReader::~ProfileReader() {
-  if (job_) pthread_join(thread_, nullptr);
+  if (!job_) return;
+  release();
+  pthread_join(thread_, nullptr);
 }
 
 uint64_t ProfileReader::want() {
-  wanted_ = given_ + (job_ ? 2 : 1);
+  wanted_ = given_ + (job_ && !lent_ ? 2 : 1);
   return wanted_;
 }
 
-std::optional<ProfileReader::Reading> ProfileReader::poll(Millis now) {
-  if (job_) {
-    if (!job_->done.load(std::memory_order_acquire)) return std::nullopt;
-    pthread_join(thread_, nullptr);
+ProfileReader::Reading* ProfileReader::poll(Millis now) {
+  if (job_ && !lent_) {
+    if (!job_->done.load(std::memory_order_acquire)) return nullptr;
+    lent_ = true;
     ++given_;
-    const std::unique_ptr<Job> job = std::exchange(job_, nullptr);
-    return Reading{std::move(*job->found), job->begun};
+    return &*job_->reading;
   }
-  if (given_ >= wanted_ || !can_read()) return std::nullopt;
+  if (job_) {
+    // It ends when it has the CPU for that, which control has the first right to.
+    if (pthread_tryjoin_np(thread_, nullptr) != 0) return nullptr;
+    job_.reset();
+    lent_ = false;
+  }
+  if (given_ >= wanted_ || !can_read()) return nullptr;
   const auto begun = begin(now);
-  if (begun) return std::nullopt;
+  if (begun) return nullptr;
   ++given_;
-  return Reading{begun.error(), now};
+  failed_.emplace(Reading{now, begun.error()});
+  return &*failed_;
+}
+
+void ProfileReader::release() {
+  if (!job_) return;
+  job_->used.store(true, std::memory_order_release);
+  job_->used.notify_one();
 }
 
 Result<void> ProfileReader::begin(Millis now) {
-  job_.reset(new Job{load_, now});
+  job_.reset(new Job{.load = load_, .reading = {}, .begun = now});
   const int error = rte_ctrl_thread_create(&thread_, "jvpn-reload", nullptr, read, job_.get());
   if (error == 0) return {};
   job_.reset();
@@ -60,8 +77,15 @@ Result<void> ProfileReader::begin(Millis now) {
 void* ProfileReader::read(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   (void)setpriority(PRIO_PROCESS, 0, kGivesWay);  // of this thread alone, in Linux
-  job.found.emplace(job.load());
+  job.reading.emplace(Reading{job.begun, job.load()});
+  Reading& reading = *job.reading;
+  if (reading.found) {
+    reading.named = named_routes(reading.found->profile);
+    reading.peers = std::make_unique<admin::FreshPeers>(admin::take_peers(*reading.found));
+  }
   job.done.store(true, std::memory_order_release);
+  job.used.wait(false, std::memory_order_acquire);
+  job.reading.reset();
   return nullptr;
 }
 

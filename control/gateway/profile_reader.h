@@ -1,8 +1,10 @@
 // Reads the profile beside the control loop: some 0.1 ms a peer, in which sessions begin and jump
-// as ever. One thread for each reading, one reading at a time, on DPDK's CPUs for such threads: not
-// a worker's, and control's only when there is no other. All calls on the control thread.
+// as ever. What takes its time with many peers is the thread's, too: finding them, and freeing
+// them. One thread for each reading, one reading at a time, on DPDK's CPUs for such threads: not a
+// worker's, and control's only when there is no other. All calls on the control thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,7 +14,9 @@
 #include <pthread.h>
 
 #include "common/result.h"
+#include "common/route_table.h"
 #include "common/types.h"
+#include "control/admin/peer_diff.h"
 #include "control/admin/profile_file.h"
 
 namespace jvpn::gateway {
@@ -22,8 +26,10 @@ class ProfileReader {
   /// Runs on the reader's thread: what it touches is nobody else's meanwhile.
   using Load = std::function<Result<admin::LoadedGateway>()>;
   struct Reading {
-    Result<admin::LoadedGateway> found;
     Millis begun;
+    Result<admin::LoadedGateway> found;  ///< but for its peers
+    std::unique_ptr<admin::FreshPeers> peers{};
+    RouteTable::Sizes named{};  ///< routes
   };
 
   ProfileReader();
@@ -38,10 +44,11 @@ class ProfileReader {
   /// The number of the reading that answers whoever asks now. It has not begun, as the file may
   /// have changed since the last one began.
   uint64_t want();
-  /// Begins the next reading when one is wanted, and gives what one has found.
-  std::optional<Reading> poll(Millis now);
-  /// poll() has given the readings up to this number.
-  uint64_t given() const { return given_; }
+  /// Begins the next reading when one is wanted. Gives what one has found, once: the caller's until
+  /// release(). nullptr: nothing new.
+  Reading* poll(Millis now);
+  /// The thread frees what poll() gave; the next reading may begin.
+  void release();
 
  private:
   struct Job;
@@ -49,8 +56,10 @@ class ProfileReader {
   static void* read(void* job);
 
   Load load_;
-  std::unique_ptr<Job> job_;  ///< while a thread reads
+  std::unique_ptr<Job> job_;  ///< while a thread reads, or what it has read is in use
+  std::optional<Reading> failed_;
   pthread_t thread_{};
+  bool lent_ = false;  ///< job_'s reading was given
   uint64_t wanted_ = 0;
   uint64_t given_ = 0;
 };

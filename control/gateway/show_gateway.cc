@@ -95,4 +95,13 @@ nlohmann::json show_injector(const publish::Injector::Counters& counters) {
           {"no_buffer", counters.no_buffer}};
 }
 
+nlohmann::json show_turns(const TurnWatch& turns) {
+  nlohmann::json parts = nlohmann::json::object();
+  for (size_t work = 0; work < kWorks; ++work) parts[kWorkNames[work]] = turns.parts[work].ever();
+  return {{"longest_cpu_us", turns.cpu.ever()},
+          {"longest_us", turns.wall.ever()},
+          {"over_1ms", turns.long_turns()},
+          {"parts_us", std::move(parts)}};
+}
+
 }  // namespace jvpn::gateway

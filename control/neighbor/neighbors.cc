@@ -25,7 +25,6 @@ Neighbors::Neighbors(std::span<const PortInfo> ports, publish::Injector& injecto
       Entry& entry = entries_[{port.number, each.address}];
       entry.state = State::kStatic;
       entry.mac = each.mac;
-      entry.due = Millis{UINT64_MAX};
     }
   }
 }
@@ -95,7 +94,14 @@ bool Neighbors::make_room(uint16_t port, EntryOrigin origin) {
 void Neighbors::forget(std::map<NeighborKey, Entry>::iterator at) {
   JVPN_ASSERT(at->second.waiting.empty(), "nothing waits for it any more");
   quota(at->first.port, at->second.origin).remove(at->second.number);
+  due_.erase({at->second.due, at->first});
   entries_.erase(at);
+}
+
+void Neighbors::set_due(const NeighborKey& key, Entry& entry, Millis at) {
+  due_.erase({entry.due, key});
+  entry.due = at;
+  due_.emplace(at, key);
 }
 
 /// Counts the entry for another reason than before.
@@ -180,8 +186,7 @@ void Neighbors::learn(Millis now, const NeighborKey& key, const EtherAddress& ma
   entry->state = State::kReachable;
   entry->mac = mac;
   entry->attempts = 0;
-  entry->due = now + kReachable;
-  deadline_ = std::min(deadline_, entry->due);
+  set_due(key, *entry, now + kReachable);
   if (!news) return;
   quota(key.port, entry->origin).resolved(entry->number);
   if (changed_) changed_(key, mac);
@@ -199,8 +204,7 @@ void Neighbors::doubt(Millis now, const NeighborKey& key, Entry& entry) {
   if (entry.doubted || now < entry.undoubted_until) return;
   entry.doubted = true;
   if (entry.state == State::kProbing) {  // the holder was asked already
-    entry.due = std::min(entry.due, now + kDoubtRetry);
-    deadline_ = std::min(deadline_, entry.due);
+    set_due(key, entry, std::min(entry.due, now + kDoubtRetry));
     return;
   }
   entry.state = State::kProbing;
@@ -212,8 +216,7 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
   JVPN_ASSERT(key.port < ports_.size(), "entries are made for ports that there are");
   JVPN_ASSERT(entry.attempts < kAttempts, "the attempts before have failed the entry");
   ++entry.attempts;
-  entry.due = now + (entry.doubted && entry.attempts < kAttempts ? kDoubtRetry : kRetry);
-  deadline_ = std::min(deadline_, entry.due);
+  set_due(key, entry, now + (entry.doubted && entry.attempts < kAttempts ? kDoubtRetry : kRetry));
   const auto source = source_for(key.port, key.address);
   if (!source) return;
   ++counters_.questions;
@@ -234,16 +237,14 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
 }
 
 void Neighbors::advance(Millis now) {
-  if (now < deadline_) return;
-  deadline_ = Millis{UINT64_MAX};
-  for (auto at = entries_.begin(); at != entries_.end();) {
-    if (at->second.due <= now && !advance_entry(now, at->first, at->second)) {
-      forget(at++);
+  for (size_t served = 0; served < kAtOnce && next_deadline() <= now; ++served) {
+    const auto at = entries_.find(due_.begin()->second);
+    JVPN_ASSERT(at != entries_.end(), "what is forgotten isn't due any more");
+    if (!advance_entry(now, at->first, at->second)) {
+      forget(at);
       continue;
     }
     JVPN_ASSERT(at->second.due > now, "what stays is due later");
-    deadline_ = std::min(deadline_, at->second.due);
-    ++at;
   }
 }
 
@@ -279,7 +280,7 @@ void Neighbors::fail(Millis now, const NeighborKey& key, Entry& entry) {
   entry.state = State::kFailed;
   entry.doubted = false;
   entry.attempts = 0;
-  entry.due = now + kFailedPause;
+  set_due(key, entry, now + kFailedPause);
   quota(key.port, entry.origin).failed(entry.number, key.address);
   if (was_known && changed_) changed_(key, std::nullopt);
   drop_waiting(entry, true);

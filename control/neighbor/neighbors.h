@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -50,6 +51,7 @@ class Neighbors {
     uint64_t evicted = 0;          ///< unanswered entries that made room
     uint64_t packets_dropped = 0;  ///< waited in vain, or had no room to wait
   };
+  static constexpr size_t kAtOnce = 64;
   static constexpr Millis kRetry{1'000};
   static constexpr unsigned kAttempts = 3;
   static constexpr Millis kReachable{30'000};
@@ -92,8 +94,9 @@ class Neighbors {
 
   /// Tells every link our addresses: gratuitous ARP, unsolicited advertisements.
   void announce();
+  /// What is due, at most kAtOnce entries: the others in later calls.
   void advance(Millis now);
-  Millis next_deadline() const { return deadline_; }
+  Millis next_deadline() const { return due_.empty() ? Millis{UINT64_MAX} : due_.begin()->first; }
 
   size_t size() const { return entries_.size(); }
   const Counters& counters() const { return counters_; }
@@ -113,7 +116,7 @@ class Neighbors {
     bool used = false;     ///< sent to since it was last confirmed
     bool doubted = false;  ///< probing, because somebody else claims the address
     Millis undoubted_until;
-    Millis due;
+    Millis due{UINT64_MAX};  ///< as in due_
     std::vector<Waiting> waiting;
     EntryOrigin origin = EntryOrigin::kWatched;
     uint64_t number = 0;  ///< rises from entry to entry
@@ -128,6 +131,7 @@ class Neighbors {
   void move(const NeighborKey& key, Entry& entry, EntryOrigin origin);
   bool make_room(uint16_t port, EntryOrigin origin);
   void forget(std::map<NeighborKey, Entry>::iterator at);
+  void set_due(const NeighborKey& key, Entry& entry, Millis at);
   void doubt(Millis now, const NeighborKey& key, Entry& entry);
   void drop_waiting(Entry& entry, bool tell);
   void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
@@ -151,7 +155,7 @@ class Neighbors {
   std::map<std::pair<uint16_t, EntryOrigin>, NeighborQuota> quotas_;
   uint64_t made_ = 0;
   size_t waiting_ = 0;
-  Millis deadline_{UINT64_MAX};
+  std::set<std::pair<Millis, NeighborKey>> due_;  ///< of all but the static ones
   Counters counters_;
 };
 

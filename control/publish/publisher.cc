@@ -38,7 +38,9 @@ Publisher::Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const 
       reclaimer_(reclaimer),
       ports_(ports),
       workers_(std::max(workers, 1U)),
-      aead_(std::move(aead)) {}
+      aead_(std::move(aead)) {
+  peers_.reserve(table_.peers());  // growing later would take milliseconds
+}
 
 Publisher::~Publisher() {
   for (auto& [id, peer] : peers_) {

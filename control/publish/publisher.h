@@ -85,6 +85,8 @@ class Publisher {
   Seen seen(PeerId peer) const;
   /// Installs refused. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
+  /// Peers that there may be.
+  size_t room() const { return table_.peers(); }
   size_t bytes_in_use() const { return slab_.in_use(); }
 
  private:

@@ -19,7 +19,8 @@ void Reclaimer::defer(std::function<void()> free) {
 }
 
 void Reclaimer::reclaim() {
-  while (!deferred_.empty() && rte_rcu_qsbr_check(rcu_, deferred_.front().token, false) == 1) {
+  for (size_t freed = 0; freed < kAtOnce && !deferred_.empty(); ++freed) {
+    if (rte_rcu_qsbr_check(rcu_, deferred_.front().token, false) != 1) return;
     const auto free = std::move(deferred_.front().free);
     deferred_.pop_front();
     free();

@@ -12,6 +12,9 @@ namespace jvpn::publish {
 
 class Reclaimer {
  public:
+  /// More than one turn of control retires, so that they don't pile up; far below a millisecond.
+  static constexpr size_t kAtOnce = 512;
+
   /// At most `bound` deferred frees; one more waits for a grace period on the spot.
   explicit Reclaimer(rte_rcu_qsbr* rcu, size_t bound = 65'536) : rcu_(rcu), bound_(bound) {}
   /// Waits for a grace period if anything is still deferred.
@@ -22,7 +25,7 @@ class Reclaimer {
   /// Runs `free` after a grace period that begins now: call it after the store that hides the
   /// object.
   void defer(std::function<void()> free);
-  /// Runs what is due. Never waits.
+  /// Runs what is due, at most kAtOnce of it. Never waits.
   void reclaim();
   /// Waits for a grace period and runs everything.
   void flush();

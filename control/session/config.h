@@ -27,6 +27,7 @@ struct EnginePeer {
 struct EngineConfig {
   SecretKey private_key;
   std::vector<EnginePeer> peers;
+  uint32_t peer_room = 0;     ///< peers that there may be later: none is moved for their sake
   std::vector<Suite> suites;  ///< allowed as responder; the first is offered as initiator
   Millis rekey_after{120'000};
   uint64_t rekey_after_packets = uint64_t{1} << 28;

@@ -2,6 +2,7 @@
 // ended lately. Control thread only.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <unordered_map>
@@ -34,7 +35,11 @@ struct Keyed {
 
 class PeerTable : public StaticSecrets {
  public:
-  PeerTable(size_t peers, uint32_t slot_bits) : peers_(peers), indices_(slot_bits) {}
+  /// With room for the keys of `room` peers in all.
+  PeerTable(size_t peers, uint32_t slot_bits, size_t room = 0)
+      : peers_(peers), indices_(slot_bits) {
+    by_key_.reserve(std::max(peers, room));
+  }
 
   /// Numbers the configured peers; an Error when two have one key, or one has `own`.
   Result<void> add_keys(const std::vector<EnginePeer>& peers, const PublicKey& own);

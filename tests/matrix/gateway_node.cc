@@ -133,6 +133,13 @@ void GatewayNode::turn() {
   read_events();
 }
 
+void GatewayNode::turn_control(uint64_t us_per_look) {
+  const Millis now = clock_.now();
+  clock_.us_per_look = us_per_look;
+  loop_->turn(now);
+  clock_.us_per_look = 0;
+}
+
 /// Every event that was added so far, as soon as it is a line.
 void GatewayNode::read_events() {
   std::vector<TakenLine> taken;

@@ -51,6 +51,8 @@ class GatewayNode {
   void receive(uint16_t port, const Bytes& frame, size_t hash = 0);
   /// Workers and control, until there is nothing for them to do at this time.
   void turn();
+  /// One turn of the control loop, at whose clock so much passes with each look.
+  void turn_control(uint64_t us_per_look = 0);
   /// Takes what left by a port since the last call.
   std::vector<Bytes> sent(uint16_t port) { return gateway_.sent(port); }
   /// One request to the operator's socket; its answer.

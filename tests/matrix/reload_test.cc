@@ -55,6 +55,20 @@ struct ReloadPeers : testing::Test {
     all.resize(1);
     all.insert(all.end(), more.begin(), more.end());
   }
+  /// As many peers as there may be, each with a host of the network.
+  void fill(uint8_t network) {
+    const EnginePeer model = peers().back();
+    peers().clear();
+    const std::vector<Prefix> own = hosts(network, 16);
+    for (uint8_t i = 0; i < 16; ++i) {  // limits.sessions of the gateway
+      EnginePeer peer = model;
+      peer.name = "p" + std::to_string(network) + "_" + std::to_string(i);
+      peer.public_key[30] = network;
+      peer.public_key[31] = i;
+      peer.inner_addresses = {own[i]};
+      peers().push_back(peer);
+    }
+  }
   /// Reloads while the client sends; every packet of it is answered.
   nlohmann::json reload_beside(size_t client) {
     const uint64_t before = rig.client(client).echoes();
@@ -268,19 +282,6 @@ TEST_F(ReloadPeers, ARouteThatWasRefusedIsTriedAgainByTheNextReload) {
 }
 
 TEST_F(ReloadPeers, AllPeersOfAFullGatewayAreReplacedAtOnce) {
-  const EnginePeer model = peers()[1];
-  const auto fill = [&](uint8_t network) {
-    peers().clear();
-    const std::vector<Prefix> own = hosts(network, 16);
-    for (uint8_t i = 0; i < 16; ++i) {  // limits.sessions of the gateway
-      EnginePeer peer = model;
-      peer.name = "p" + std::to_string(network) + "_" + std::to_string(i);
-      peer.public_key[30] = network;
-      peer.public_key[31] = i;
-      peer.inner_addresses = {own[i]};
-      peers().push_back(peer);
-    }
-  };
   fill(1);
   EXPECT_EQ(reload()["reloaded"]["peers"], counts(16, 2, 0));
   for (uint8_t network = 2; network < 6; ++network) {
@@ -292,6 +293,29 @@ TEST_F(ReloadPeers, AllPeersOfAFullGatewayAreReplacedAtOnce) {
     EXPECT_EQ(*ids.rbegin(), 15U) << "each leads to its peer";
     for (const Prefix& host : hosts(network - 1, 16)) EXPECT_EQ(route_to(host), Target{});
   }
+}
+
+/// Between two slices of a reload everybody else is served.
+TEST_F(ReloadPeers, ManyPeersAreTakenInSlices) {
+  fill(1);
+  reload();
+  fill(2);
+  const auto has_route = [&](uint8_t network, size_t host) {
+    return route_to(hosts(network, 16)[host]) != Target{};
+  };
+  const int asked = rig.gateway().begin_asking(kReload);
+  rig.gateway().stalled = true;  // but for the turns made here
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (has_route(1, 0) && std::chrono::steady_clock::now() < limit) {
+    rig.step();
+    rig.gateway().turn_control();
+  }
+  ASSERT_FALSE(has_route(1, 0)) << "the old peers' routes go first: the new ones need the ids";
+  EXPECT_FALSE(has_route(2, 15)) << "all in one turn";
+  rig.gateway().stalled = false;
+  const auto answer = nlohmann::json::parse(rig.gateway().answer_to(asked));
+  EXPECT_EQ(answer["reloaded"]["peers"], counts(16, 16, 0));
+  for (size_t host = 0; host < 16; ++host) EXPECT_TRUE(has_route(2, host)) << host;
 }
 
 TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
@@ -314,6 +338,36 @@ TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
   book.release_removed();
   EXPECT_EQ(book.room(), 1U);
   EXPECT_EQ(book.add({}), PeerId{0});
+}
+
+TEST(PeerBookTest, NamesFollowTheirPeers) {
+  const size_t bytes = rte_rcu_qsbr_get_memsize(1);
+  std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64),
+                                                     &std::free);
+  auto* const rcu = static_cast<rte_rcu_qsbr*>(memory.get());
+  ASSERT_EQ(rte_rcu_qsbr_init(rcu, 1), 0);
+  Reclaimer reclaimer(rcu);
+  GatewayProfile profile;
+  profile.peers.resize(2);
+  profile.peers[0].name = "a";
+  profile.peers[1].name = "b";
+  EngineConfig config;
+  config.peers.resize(2);
+  PeerBook book(profile, config, reclaimer);
+  const auto renamed = [&](size_t peer, const char* name) {
+    ConfiguredPeer fresh{profile.peers[peer], std::nullopt};
+    fresh.profile.name = name;
+    return fresh;
+  };
+  EXPECT_EQ(book.named("b"), PeerId{1});
+  book.update(PeerId{0}, renamed(0, "b"));
+  book.update(PeerId{1}, renamed(1, "a"));
+  EXPECT_EQ(book.named("a"), PeerId{1});
+  EXPECT_EQ(book.named("b"), PeerId{0});
+  book.remove(PeerId{0});
+  EXPECT_EQ(book.named("b"), std::nullopt);
+  EXPECT_EQ(book.add(renamed(0, "c")), PeerId{2});
+  EXPECT_EQ(book.named("c"), PeerId{2});
 }
 
 }  // namespace

@@ -54,6 +54,30 @@ TEST(Stall, stale_packets_do_not_extend_life) {
   EXPECT_NEAR(static_cast<double>((ended - heard_at(rig)).value), 4'000, 2);
 }
 
+/// What takes long ends a turn, however few messages it was, and the rest has its turns, too.
+TEST(Stall, a_turn_ends_when_its_time_is_up) {
+  constexpr uint64_t kMessages = 20;
+  Rig rig;
+  rig.connect();
+  Forger forger(rig);
+  auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
+  heartbeat.binding_version = rig.at_gateway().binding.value;
+  rig.cut_all();
+  rig.gateway().stalled = true;
+  for (uint64_t i = 0; i < kMessages; ++i)
+    rig.inject(forger.seal(forger.active(), 0, bytes_of(heartbeat)));
+  rig.run_for(Millis{2});
+  const auto handled = [&, before = rig.gateway().engine().counters().control_received] {
+    return rig.gateway().engine().counters().control_received - before;
+  };
+  rig.gateway().turn_control(50);
+  EXPECT_GT(handled(), 0U);
+  EXPECT_LT(handled(), kMessages / 2);
+  for (uint64_t turns = 0; turns < 3 * kMessages; ++turns) rig.gateway().turn_control(50);
+  EXPECT_EQ(handled(), kMessages);
+  rig.gateway().stalled = false;
+}
+
 TEST(Stall, timers_wait_for_what_is_queued) {
   Rig rig;
   rig.connect();

@@ -14,7 +14,10 @@ class VirtualClock final : public GatewayClock {
  public:
   explicit VirtualClock(Millis start) { set(start); }
 
-  uint64_t now_us() const override { return marks_.back().second.value * 1'000; }
+  uint64_t now_us() const override {
+    passed_us_ += us_per_look;
+    return marks_.back().second.value * 1'000 + passed_us_;
+  }
   /// The latest time that was set before a worker read that TSC.
   Millis at_tsc(uint64_t tsc) const override {
     if (tsc == 0) return Millis{0};
@@ -23,10 +26,16 @@ class VirtualClock final : public GatewayClock {
   }
   void advance(Millis span) { set(now() + span); }
 
+  uint64_t us_per_look = 0;  ///< passes whenever somebody looks, as while messages are handled
+
  private:
   using Mark = std::pair<uint64_t, Millis>;
-  void set(Millis to) { marks_.emplace_back(rte_rdtsc(), to); }
+  void set(Millis to) {
+    passed_us_ = 0;
+    marks_.emplace_back(rte_rdtsc(), to);
+  }
 
+  mutable uint64_t passed_us_ = 0;  ///< since the latest mark
   std::vector<Mark> marks_;
 };
 

@@ -65,6 +65,21 @@ TEST_F(NeighborsTest, AnswersDuplicateProbesToAllNodes) {
                                    nd(136, "fd00::1", "ff02::1", "fd00::1", kLanMac, 0x20)));
 }
 
+TEST_F(NeighborsTest, WhatIsDueIsServedInSlices) {
+  constexpr size_t kMany = Neighbors::kAtOnce + 3;
+  for (size_t i = 0; i < kMany; ++i)
+    neighbors_->watch(now_, {1, IpAddress::v4({10, 0, 0, static_cast<uint8_t>(10 + i)})});
+  EXPECT_EQ(neighbors_->counters().questions, kMany);
+  now_ = now_ + Neighbors::kRetry;
+  neighbors_->advance(now_);
+  EXPECT_EQ(neighbors_->counters().questions, kMany + Neighbors::kAtOnce);
+  EXPECT_LE(neighbors_->next_deadline(), now_) << "there is more to do";
+  neighbors_->advance(now_);
+  EXPECT_EQ(neighbors_->counters().questions, 2 * kMany);
+  EXPECT_GT(neighbors_->next_deadline(), now_);
+  injected();
+}
+
 TEST_F(NeighborsTest, ResolvesQueuesAndFlushes) {
   neighbors_->send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
   auto out = injected();

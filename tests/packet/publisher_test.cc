@@ -92,6 +92,19 @@ TEST_F(PublisherTest, DeadlinesStandInTheRecordsAndMove) {
   EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
 }
 
+TEST_F(PublisherTest, WhatIsDueIsFreedInSlices) {
+  constexpr size_t kMore = 3;
+  Reclaimer reclaimer(rcu_.get(), 2 * Reclaimer::kAtOnce);
+  size_t freed = 0;
+  for (size_t i = 0; i < Reclaimer::kAtOnce + kMore; ++i) reclaimer.defer([&] { ++freed; });
+  rte_rcu_qsbr_quiescent(rcu_.get(), 0);
+  reclaimer.reclaim();
+  EXPECT_EQ(freed, Reclaimer::kAtOnce);
+  EXPECT_EQ(reclaimer.pending(), kMore);
+  reclaimer.reclaim();
+  EXPECT_EQ(freed, Reclaimer::kAtOnce + kMore);
+}
+
 TEST_F(PublisherTest, InstallsReceiveSide) {
   publisher_->install_rx(rx());
   const RxRecord* record = table_->rx(kIndex.value);

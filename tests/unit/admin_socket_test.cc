@@ -76,6 +76,24 @@ TEST_F(AdminSocketTest, AnswersOneLineAndCloses) {
   EXPECT_EQ(admin_->clients(), 0U);
 }
 
+/// An answer may take a good part of what a turn of the loop may take.
+TEST_F(AdminSocketTest, OneIsAnsweredAtATime) {
+  must_open();
+  constexpr size_t kAsking = 3;
+  std::vector<int> clients;
+  for (size_t i = 0; i < kAsking; ++i) {
+    clients.push_back(test::dial(path_));
+    test::send_text(clients.back(), "{}\n");
+  }
+  for (size_t answered = 1; answered <= kAsking; ++answered) {
+    pollfd waiting{admin_->descriptor(), POLLIN, 0};
+    EXPECT_EQ(::poll(&waiting, 1, 0), 1) << "somebody waits";
+    admin_->poll(now_);
+    EXPECT_EQ(admin_->clients(), kAsking - answered);
+  }
+  for (const int client : clients) EXPECT_FALSE(drain(client).empty());
+}
+
 TEST_F(AdminSocketTest, AnAnswerMayComeLaterThanTheTimeLimit) {
   std::optional<nlohmann::json> answer;
   admin_ = AdminSocket::open(path_, [&](const nlohmann::json&) {
@@ -83,8 +101,10 @@ TEST_F(AdminSocketTest, AnAnswerMayComeLaterThanTheTimeLimit) {
            }).value();
   const int patient = test::dial(path_);
   const int gone = test::dial(path_);
-  for (const int client : {patient, gone}) test::send_text(client, "{}\n");
-  admin_->poll(now_);
+  for (const int client : {patient, gone}) {
+    test::send_text(client, "{}\n");
+    admin_->poll(now_);
+  }
   pollfd idle{admin_->descriptor(), POLLIN, 0};
   EXPECT_EQ(::poll(&idle, 1, 0), 0) << "it would keep the loop awake";
   close(gone);

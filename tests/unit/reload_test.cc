@@ -114,7 +114,11 @@ TEST(PeerDiffTest, Cases) {
       running.push_back(spec ? std::optional(peer_of(*spec)) : std::nullopt);
     std::vector<ConfiguredPeer> fresh;
     for (const PeerSpec& spec : each.fresh) fresh.push_back(peer_of(spec));
-    const PeerDiff diff = diff_peers(running, fresh);
+    const FreshPeers found(std::move(fresh));
+    PeerComparison comparison(found);
+    while (comparison.go_on(running)) {
+    }
+    const PeerDiff& diff = comparison.diff();
     std::vector<uint32_t> removed;
     for (const PeerId id : diff.removed) removed.push_back(id.value);
     EXPECT_EQ(removed, each.removed);

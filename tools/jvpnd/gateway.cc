@@ -27,6 +27,7 @@ session::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplan
   config.private_key = std::move(loaded.private_key);
   for (size_t i = 0; i < profile.peers.size(); ++i)
     config.peers.push_back(gateway::engine_peer(profile.peers[i], loaded.preshared[i]));
+  config.peer_room = profile.limits.sessions;
   config.suites = profile.crypto.suites;
   config.rekey_after = profile.crypto.rekey_after;
   config.rekey_after_packets = profile.crypto.rekey_after_packets;
