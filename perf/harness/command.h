@@ -61,6 +61,7 @@ Command make_command(CLI::App& app, const char* name, const char* help, const Ne
 Json describe_environment();
 
 Command add_handshake(CLI::App& app);
+Command add_isolation(CLI::App& app);
 Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
 Command add_ndr(CLI::App& app);

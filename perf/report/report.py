@@ -16,12 +16,12 @@ from collections import namedtuple
 SECTIONS = {"pipeline": "The worker's pipeline", "scale": "Over many sessions",
             "publish": "While bindings are published", "ndr": "Through real ports",
             "jump": "Traffic while a session jumps", "jump-load": "A worker while sessions jump",
-            "handshake": "New sessions", "peers": "Beside other VPNs"}
+            "handshake": "New sessions", "isolation": "Many idle sessions, and one fault", "peers": "Beside other VPNs"}
 # What a command was told: these are no figures, but tell which results may be compared.
 SETTINGS = ("fault", "cold", "suite", "direction", "size", "bytes", "sessions", "rate", "trial_s", "seed",
             "slice_ms", "runs", "rounds", "seconds", "bound", "burst", "width_percent")
 NEVER_COMPARED = ("environment", "tsc_hz")
-ROW_NAMES = ("sessions", "load_percent", "peer", "name", "size", "bytes", "rate")
+ROW_NAMES = ("fault", "sessions", "load_percent", "peer", "name", "size", "bytes", "rate")
 MOST_ROWS = 64  # a longer list holds samples
 SAME_PERCENT = 1  # smaller changes are called the same
 

@@ -11,9 +11,11 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/harness", "perf/handshake", "perf/ndr", "perf/pipeline")]
+sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/harness", "perf/handshake", "perf/isolation", "perf/ndr",
+                                               "perf/pipeline")]
 import cells  # noqa: E402
 import handshakes  # noqa: E402
+import isolation  # noqa: E402
 import rates  # noqa: E402
 import samples  # noqa: E402
 import show  # noqa: E402
@@ -167,6 +169,45 @@ class Views(unittest.TestCase):
         for confirmed, lost, text in [(9, 0, "0 of 9 packets lost"), (0, 4, "not confirmed, 4 packets"),
                                       (0, 0, "not confirmed\n")]:
             self.assertIn(text, rates.ndr(plain | {"confirmed_packets": confirmed, "lost_below_ndr": lost})[1])
+
+
+def phase_of(fault, max_us=900, cpu_us=300, **values):
+    beats = {"sent": 10, "answered": 10, "unanswered": 0, "terminated": 0, "p50_us": 400, "p99_us": 800,
+             "p99_99_us": 900, "max_us": max_us}
+    turns = {"longest_cpu_us": cpu_us, "longest_us": cpu_us + 100, "over_1ms": 0,
+             "parts_us": {"control": cpu_us - 9, "admin": 9}}
+    return {"fault": fault, "seconds": 5, "heartbeats": beats, "lost_sessions": 0, "turns": turns,
+            "generator_longest_us": 700, "generator_refused": 0, "counted": {}, "told": {}} | values
+
+
+class Isolation(unittest.TestCase):
+    FACTS = {"sessions": 200, "attached": 201, "setup_s": 2, "seconds": 5, "heartbeat_ms": 600, "most_delay_ms": 50,
+             "most_turn_ms": 1, "pages": "4 kB", "seed": 7}
+
+    def failure(self, *phases, **facts):
+        return isolation.isolation({"phases": [phase_of("none"), *phases], "facts": self.FACTS | facts})[0].get("failure")
+
+    def test_bars_that_hold(self):
+        figures, table = isolation.isolation({"phases": [phase_of("none"), phase_of("show", 50_900, 1_000)],
+                                              "facts": self.FACTS})
+        self.assertNotIn("failure", figures)
+        self.assertEqual(figures["faults"][1]["added_ms"], 50)
+        self.assertEqual(figures["faults"][1]["longest_part"], "control")
+        self.assertIn("201 idle sessions, set up in 2.0 s (100 handshakes/s)", table)
+
+    def test_every_bar_can_break(self):
+        for phase, facts, text in [
+                (phase_of("show", 50_901), {}, "show: a heartbeat was answered 50.0 ms later"),
+                (phase_of("reload", cpu_us=1_001), {}, "reload: control ran for 1.00 ms at once (control)"),
+                (phase_of("replay", lost_sessions=1), {}, "replay: 1 sessions lost"),
+                (phase_of("replay", heartbeats=phase_of("x")["heartbeats"] | {"sent": 0}), {}, "no heartbeat was sent"),
+                (phase_of("show"), {"attached": 199}, "only 199 of 200 sessions came up"),
+                (phase_of("show"), {"most_turn_ms": 0.1}, "none: control ran for 0.30 ms")]:
+            self.assertIn(text, self.failure(phase, **facts) or "it passed", phase["fault"])
+
+    def test_without_the_quiet_phase_nothing_passes(self):
+        figures, _ = isolation.isolation({"phases": [], "facts": self.FACTS})
+        self.assertIn("nothing was measured", figures["failure"])
 
 
 class Show(unittest.TestCase):

@@ -1,0 +1,65 @@
+"""What the phases of `jvpn-perf isolation` come to: figures, the table, and whether the bars hold."""
+
+_QUIET = "none"  # the phase without a fault
+
+_HEAD = """\
+{attached} idle sessions, set up in {setup_s:.1f} s ({handshakes_per_s:.0f} handshakes/s); a heartbeat every \
+{heartbeat_ms} ms each
+
+                  answered after, ms             sessions    control's longest turn, ms
+fault          p50      p99      max  added max   lost          ran  passed   over 1 ms   most of it   driver, ms
+"""
+_ROW = ("{fault:<12}{p50_ms:>6.2f}{p99_ms:>9.2f}{max_ms:>9.2f}{added_ms:>11.2f}{lost_sessions:>7}"
+        "{turn_cpu_ms:>13.2f}{turn_ms:>8.2f}{turns_over_1ms:>12}   {longest_part:<12}{driver_ms:>11.2f}\n")
+_FOOT = """\
+
+added      the latest answer, later than the latest without a fault; at most {most_delay_ms:g} ms
+turn       ran: on the CPU, at most {most_turn_ms:g} ms; passed: with what else the CPU did meanwhile
+driver     the longest that peers, fault and worker took for one round, which delays answers, too
+"""
+
+
+def phase_figures(phase, quiet):
+    """Milliseconds; `quiet`: the phase without a fault."""
+    beats, turns = phase["heartbeats"], phase["turns"]
+    added = beats["max_us"] - quiet["heartbeats"]["max_us"]
+    return {"fault": phase["fault"], "seconds": phase["seconds"],
+            "heartbeats": beats["sent"], "unanswered": beats["unanswered"], "lost_sessions": phase["lost_sessions"],
+            "p50_ms": beats["p50_us"] / 1e3, "p99_ms": beats["p99_us"] / 1e3, "max_ms": beats["max_us"] / 1e3,
+            "added_ms": max(added, 0) / 1e3,
+            "turn_cpu_ms": turns["longest_cpu_us"] / 1e3, "turn_ms": turns["longest_us"] / 1e3,
+            "turns_over_1ms": turns["over_1ms"], "longest_part": max(turns["parts_us"], key=turns["parts_us"].get),
+            "parts_ms": {name: us / 1e3 for name, us in turns["parts_us"].items()},
+            "driver_ms": phase["generator_longest_us"] / 1e3, "driver_refused": phase["generator_refused"],
+            "counted": phase["counted"], "told": phase["told"]}
+
+
+def broken_bars(figures, facts):
+    """What does not hold, in words."""
+    broken = []
+    if facts["attached"] < facts["sessions"]:
+        broken.append(f"only {facts['attached']} of {facts['sessions']} sessions came up")
+    if not figures:
+        broken.append("nothing was measured")
+    for each in figures:
+        if each["heartbeats"] == 0:
+            broken.append(f"{each['fault']}: no heartbeat was sent")
+        if each["lost_sessions"]:
+            broken.append(f"{each['fault']}: {each['lost_sessions']} sessions lost")
+        if each["added_ms"] > facts["most_delay_ms"]:
+            broken.append(f"{each['fault']}: a heartbeat was answered {each['added_ms']:.1f} ms later than without it")
+        if each["turn_cpu_ms"] > facts["most_turn_ms"]:
+            broken.append(f"{each['fault']}: control ran for {each['turn_cpu_ms']:.2f} ms at once "
+                          f"({each['longest_part']})")
+    return broken
+
+
+def isolation(measured):
+    phases, facts = measured["phases"], measured["facts"]
+    quiet = next((phase for phase in phases if phase["fault"] == _QUIET), None)
+    figures = [phase_figures(phase, quiet) for phase in phases] if quiet else []
+    broken = broken_bars(figures, facts)
+    result = {**facts, "handshakes_per_s": facts["attached"] / facts["setup_s"], "faults": figures}
+    if broken:
+        result["failure"] = "; ".join(broken)
+    return result, _HEAD.format(**result) + "".join(_ROW.format(**each) for each in figures) + _FOOT.format(**result)
