@@ -145,6 +145,16 @@ TEST(SplitRefusal, SinkWithoutRoom) {
   EXPECT_EQ(sink.packets.size(), 2U);
 }
 
+TEST(SplitRefusal, AChecksumBehindThePacketIsMalformed) {
+  const Bytes packet = make_packet(udp(true, 10));
+  const VnetHeader behind{.flags = kVnetNeedsCsum,
+                          .csum_start = 20,
+                          .csum_offset = static_cast<uint16_t>(packet.size() - 21)};
+  CollectingSink sink;
+  EXPECT_EQ(split(behind, packet, sink), SplitVerdict::kMalformed);
+  EXPECT_EQ(plan_split(behind, packet).packets, 0U) << "no room is taken for it";
+}
+
 TEST(SplitRefusal, ContradictionsAreMalformed) {
   VnetHeader good;
   const Bytes packet = make_super(tcp(true, 4'000), good, 1'000);

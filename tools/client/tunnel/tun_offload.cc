@@ -91,19 +91,28 @@ SplitVerdict split_segments(const Layout& layout, size_t gso_bytes, std::span<co
   return SplitVerdict::kDone;
 }
 
+/// Where a packet on its own has the field of the checksum that is due.
+size_t checksum_field(const VnetHeader& header) {
+  return size_t{header.csum_start} + header.csum_offset;
+}
+
+bool whole_is_sound(const VnetHeader& header, std::span<const uint8_t> packet) {
+  const bool due = (header.flags & kVnetNeedsCsum) != 0;
+  return !packet.empty() && (!due || checksum_field(header) + 2 <= packet.size());
+}
+
 // A packet on its own: at most the checksum is due, whose field holds the pseudo header's sum.
 SplitVerdict copy_whole(const VnetHeader& header, std::span<const uint8_t> packet,
                         PacketSink& sink) {
-  const bool due = (header.flags & kVnetNeedsCsum) != 0;
-  const size_t field = size_t{header.csum_start} + header.csum_offset;
-  if (packet.empty() || (due && field + 2 > packet.size())) return SplitVerdict::kMalformed;
+  if (!whole_is_sound(header, packet)) return SplitVerdict::kMalformed;
   uint8_t* const out = sink.next(packet.size());
   if (out == nullptr) return SplitVerdict::kNoRoom;
   std::memcpy(out, packet.data(), packet.size());
-  if (!due) return SplitVerdict::kDone;
+  if ((header.flags & kVnetNeedsCsum) == 0) return SplitVerdict::kDone;
   const auto covered = std::span(out, packet.size()).subspan(header.csum_start);
   const auto sum = static_cast<uint16_t>(~checksum_fold(checksum_add(covered, 0)));
-  store_checksum(out + field, sum == 0 ? 0xFFFF : sum);  // both mean zero; UDP must not send 0
+  store_checksum(out + checksum_field(header),
+                 sum == 0 ? 0xFFFF : sum);  // both mean zero; UDP must not send 0
   return SplitVerdict::kDone;
 }
 
@@ -117,7 +126,10 @@ SplitVerdict split(const VnetHeader& header, std::span<const uint8_t> packet, Pa
 }
 
 SplitPlan plan_split(const VnetHeader& header, std::span<const uint8_t> packet) {
-  if (header.gso_type == kGsoNone) return {packet.empty() ? 0U : 1U, packet.size(), packet.size()};
+  if (header.gso_type == kGsoNone) {
+    const bool sound = whole_is_sound(header, packet);
+    return sound ? SplitPlan{1, packet.size(), packet.size()} : SplitPlan{};
+  }
   const std::optional<Layout> layout = layout_of(header, packet);
   if (!layout) return {};
   const size_t payload = packet.size() - layout->headers;
