@@ -151,6 +151,7 @@ void SlowPath::handle_too_big(Millis now, rte_mbuf* packet) {
 void SlowPath::handle_oversize(rte_mbuf* packet) {
   const PacketNote note = note_of(packet);
   const std::span<uint8_t> frame = bytes_of(packet);
+  if (frame.size() < kEthernetHeaderBytes) return drop(packet, counters_.malformed);
   const std::span<uint8_t> ip = frame.subspan(kEthernetHeaderBytes);
   const auto view = view_ip(ip);
   if (!view || note.port >= ports_.size()) return drop(packet, counters_.malformed);

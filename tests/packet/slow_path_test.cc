@@ -273,6 +273,8 @@ class SlowPathFuzz : public SlowPathTest {
         {udp(kPeerAddress6, "fd00::7", 40), PuntReason::kTooBig},
         {udp(kPeerAddress, "10.0.0.7", 40), PuntReason::kTtlExpired},
         {udp(kPeerAddress6, "fd00::7", 40), PuntReason::kNoRoute},
+        {ip_frame(kHostMac, kWanMac, udp("192.0.2.1", "192.0.2.7", 90)), PuntReason::kOversize},
+        {ip_frame(kHostMac, kWanMac, udp("2001:db8::1", "2001:db8::7", 90)), PuntReason::kOversize},
     };
   }
 };
