@@ -65,6 +65,8 @@ class PeerTable : public StaticSecrets {
 
   void remember(const Tombstone& ended);
   bool remembers(const SessionId& id) const;
+  /// Has a session of the peer that id, or had one that ended lately?
+  bool used(PeerId peer, const SessionId& id) const;
   const std::deque<Tombstone>& tombstones() const { return tombstones_; }
 
   std::optional<Secret<kDhBytes>>* place_of(const PublicKey& key) override;

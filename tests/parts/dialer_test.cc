@@ -1,10 +1,33 @@
 #include "common/limits.h"
+#include "control/protocol/policy_snapshot.h"
 #include "tests/support/handshake_rig.h"
 
 namespace jvpn {
 namespace {
 
-using DialerPart = test::HandshakeRig;
+class DialerPart : public test::HandshakeRig {
+ protected:
+  /// To the latest initiation, as the responder does whose sessions have such ids.
+  void answer_with(uint8_t id) {
+    const auto asked = sent<wire::Initiation>();
+    const Identity remote{remote_secret, public_key_of(remote_secret), {}};
+    auto initiation = read_initiation(remote, secret_of(3), asked);
+    ASSERT_TRUE(initiation.has_value());
+    wire::ResponsePayload payload{};
+    payload.version = wire::kVersion;
+    payload.suite = static_cast<uint8_t>(initiation->suite);
+    payload.lanes = 1;
+    payload.mtu = 1'400;
+    payload.session_id.fill(id);
+    payload.binding_version = 1;
+    payload.policy = snapshot_of(config.policy);
+    wire::Response message;
+    ASSERT_TRUE(write_response(*initiation, PresharedKey{}, ReceiverIndex{7}, payload, message));
+    dialer.on_response(now, test::path_over(1),
+                       {reinterpret_cast<const uint8_t*>(&message), sizeof message},
+                       MacVerdict::kMac1);
+  }
+};
 
 TEST_F(DialerPart, EachAttemptIsNewAndTheFormerIsGivenUp) {
   dialer.dial(now, kPeer, test::path_over(1));
@@ -89,6 +112,23 @@ TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
                   {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
   EXPECT_EQ(count<Send>(), 0U);
   EXPECT_EQ(table.peer(kPeer).dial->freshness, wire::Freshness{});
+}
+
+TEST_F(DialerPart, AnIdThatASessionOfThePeerHadIsRefused) {
+  const auto attach_with = [&](uint8_t id) {
+    dialer.dial(now, kPeer, test::path_over(1));
+    answer_with(id);
+    return table.peer(kPeer).session.get();
+  };
+  Session* const first = attach_with(1);
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(attach_with(1), first) << "the living one stays";
+  EXPECT_EQ(counters.handshakes_refused, 1U);
+  Session* const second = attach_with(2);
+  ASSERT_NE(second, first);
+  EXPECT_EQ(attach_with(1), second) << "the first has ended";
+  EXPECT_EQ(counters.handshakes_refused, 2U);
+  EXPECT_EQ(PeerTable::indices_alive(table.peer(kPeer)), 2U) << "one of them drains";
 }
 
 }  // namespace
