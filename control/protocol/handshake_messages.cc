@@ -138,16 +138,26 @@ wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timesta
   return next;
 }
 
-std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
-                                               wire::Initiation& out) {
+wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof) {
+  auto payload = request_payload<wire::InitiationPayload>(call);
+  payload.timestamp = proof.timestamp;
+  payload.freshness = proof.freshness;
+  return payload;
+}
+
+std::optional<NoiseHandshake> seal_initiation(const Call& call,
+                                              const wire::InitiationPayload& payload,
+                                              wire::Initiation& out) {
   out = {};
   out.type = wire::MessageType::kInitiation;
   out.sender = call.sender.value;
   out.suite = static_cast<uint8_t>(call.suite);
-  auto payload = request_payload<wire::InitiationPayload>(call);
-  payload.timestamp = proof.timestamp;
-  payload.freshness = proof.freshness;
   return write_request(call, prologue_of(out), payload, out);
+}
+
+std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
+                                               wire::Initiation& out) {
+  return seal_initiation(call, initiation_payload(call, proof), out);
 }
 
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram) {

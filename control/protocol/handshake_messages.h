@@ -78,6 +78,11 @@ struct RekeyRequestState : RequestState {
 /// Writes an initiation but for its MACs. nullopt: the responder's key is weak.
 std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
                                                wire::Initiation& out);
+/// The same in two steps: what it says, and the message that says so, whatever it is.
+wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof);
+std::optional<NoiseHandshake> seal_initiation(const Call& call,
+                                              const wire::InitiationPayload& payload,
+                                              wire::Initiation& out);
 /// The message when its size, reserved bytes and suite number are right; no public-key work yet.
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram);
 /// Opens a parsed initiation. nullopt: not authentic, or payload and clear fields disagree.

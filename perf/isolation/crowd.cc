@@ -82,8 +82,8 @@ void Crowd::dial(uint64_t now_us, uint32_t number) {
   const SecretKey ephemeral = generate_secret_key();
   wire::Initiation message;
   auto noise = protocol::write_initiation(
-      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, peer.latest, ephemeral},
-      message);
+      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, ephemeral},
+      {.timestamp = peer.latest}, message);
   if (!noise) return;
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
   write_macs(mac_, macs_.mac1, nullptr, bytes);
@@ -109,27 +109,32 @@ void Crowd::receive(uint64_t now_us, std::span<uint8_t> message) {
   AeadKey key;
   aead_.expand(kSuite, keys->keys.receive.control.bytes(), key);
   const bool ok = aead_.open_one(
-      key, transport_nonce(ReceiverIndex{header.receiver}, header.counter), {}, body,
+      key, transport_nonce(key.iv, ReceiverIndex{header.receiver}, header.counter), {}, body,
       std::span<const uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   if (ok) on_control(now_us, number, body);
 }
 
 void Crowd::on_response(uint64_t now_us, std::span<const uint8_t> bytes) {
   const auto message = protocol::parse_response(bytes);
-  const uint32_t number = message ? (message->receiver >> kGenerationBits) - 1 : UINT32_MAX;
+  const uint32_t number =
+      message ? (message->receiver.value >> kGenerationBits) - 1 : UINT32_MAX;
   if (number >= peers_.size()) return;
   Peer& peer = peers_[number];
   const bool waits =
-      peer.state == State::kDialling && peer.attempt && peer.attempt->local == message->receiver;
+      peer.state == State::kDialling && peer.attempt &&
+                     peer.attempt->local == message->receiver.value;
   if (!waits) return;
-  const auto payload =
+  const auto answer =
       protocol::read_response(peer.attempt->noise, PresharedKey{}, kSuite, *message);
-  const auto keys = payload ? peer.attempt->noise.split() : std::nullopt;
+  const auto keys = answer ? peer.attempt->noise.split() : std::nullopt;
   if (!keys) return;
-  peer.current = {session::derive_session_keys(*keys, true), message->receiver, message->sender, 0};
+  peer.current = {session::derive_session_keys(*keys, true), keys->chain, 1,
+                  message->receiver.value, message->sender.value, 0};
+  peer.session.bytes = answer->payload.session_id;
+  peer.rekeys = 0;
   peer.attempt.reset();
   peer.state = State::kAttached;
-  peer.binding_version = payload->binding_version;
+  peer.binding_version = answer->payload.binding_version;
   // As in a crowd that has been there for long: ages and heartbeats are spread evenly.
   peer.again_at = ms_of(now_us) + Millis{random_() % options_.rekey_after.value};
   peer.dial_again_at = ms_of(now_us) + Millis{kHandshakeTimeoutMs};
@@ -207,11 +212,10 @@ void Crowd::heartbeat(uint64_t now_us, uint32_t number) {
 
 std::optional<NoiseHandshake> Crowd::write_rekey(Peer& peer, uint32_t local,
                                                  wire::RekeyInitiation& message) {
-  peer.latest = protocol::next_timestamp(session::tai64n_now(), peer.latest);
   const SecretKey ephemeral = generate_secret_key();
   return protocol::write_rekey(
-      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, peer.latest, ephemeral},
-      message);
+      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, ephemeral},
+      basis_of(peer), ++peer.rekeys, message);
 }
 
 void Crowd::rekey(uint64_t now_us, uint32_t number) {
@@ -230,11 +234,13 @@ void Crowd::on_rekey_response(uint64_t now_us, uint32_t number,
                               const wire::RekeyResponse& message) {
   Peer& peer = peers_[number];
   if (!peer.attempt || peer.attempt->local != message.receiver) return;
+  const PresharedKey mixed = basis_of(peer).mixed({});
   const auto payload =
-      protocol::read_rekey_response(peer.attempt->noise, PresharedKey{}, kSuite, message);
+      protocol::read_rekey_response(peer.attempt->noise, mixed, kSuite, message);
   const auto keys = payload ? peer.attempt->noise.split() : std::nullopt;
   if (!keys) return;
-  Keys fresh{session::derive_session_keys(*keys, true), message.receiver, message.sender, 0};
+  Keys fresh{session::derive_session_keys(*keys, true), keys->chain, peer.current.generation + 1,
+             message.receiver, message.sender, 0};
   peer.previous = std::make_unique<Keys>(std::exchange(peer.current, std::move(fresh)));
   peer.attempt.reset();
   peer.again_at = ms_of(now_us) + options_.rekey_after;
@@ -258,13 +264,15 @@ void Crowd::send(uint32_t number, std::span<const uint8_t> plaintext) {
   wire::TransportHeader header{};
   header.type = wire::MessageType::kControl;
   header.receiver = keys.remote;
-  header.counter = wire::make_counter(LaneId{0}, keys.next++);
+  header.counter =
+      wire::make_counter(LaneId{0}, keys.next++) ^
+      session::counter_mask(mac_, keys.keys.send, header.type, ReceiverIndex{keys.remote});
   std::memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
   AeadKey key;
   aead_.expand(kSuite, keys.keys.send.control.bytes(), key);
-  aead_.seal_one(key, transport_nonce(ReceiverIndex{keys.remote}, header.counter), {}, body,
+  aead_.seal_one(key, transport_nonce(key.iv, ReceiverIndex{keys.remote}, header.counter), {}, body,
                  std::span<uint8_t, kAeadTagBytes>(body.data() + body.size(), kAeadTagBytes));
   carry_(number, {datagram.data(), plaintext.size() + wire::kTransportOverhead});
 }

@@ -71,6 +71,8 @@ class Crowd {
   enum class State : uint8_t { kNew, kDialling, kAttached, kEnded };
   struct Keys {
     session::SessionKeys keys;
+    Secret<32> chain;
+    uint64_t generation = 0;
     uint32_t local = 0;   ///< the peer receives on it
     uint32_t remote = 0;  ///< the gateway does
     uint64_t next = 0;    ///< counter
@@ -85,6 +87,8 @@ class Crowd {
     bool idle = false;       ///< an answer came: it is confirmed, and has told the gateway
     uint8_t generation = 0;  ///< of the latest local index
     uint64_t binding_version = 0;
+    SessionId session;
+    uint64_t rekeys = 0;  ///< asked for in this session
     wire::Timestamp latest{};
     Millis heartbeat_at = kNever;
     Millis dial_again_at;        ///< unless it is confirmed
@@ -106,6 +110,9 @@ class Crowd {
   void heartbeat(uint64_t now_us, uint32_t number);
   std::optional<NoiseHandshake> write_rekey(Peer& peer, uint32_t local,
                                             wire::RekeyInitiation& message);
+  static protocol::RekeyBasis basis_of(const Peer& peer) {
+    return {peer.session, peer.current.generation, peer.current.chain};
+  }
   void rekey(uint64_t now_us, uint32_t number);
   void end_session(uint32_t number);
   void send(uint32_t number, std::span<const uint8_t> plaintext);

@@ -156,7 +156,7 @@ std::string GatewayNode::ask(const std::string& request) {
 }
 
 int GatewayNode::begin_asking(const std::string& request) const {
-  const int client = dial(gateway_.profile().admin.socket);
+  const int client = dial(admin_socket());
   send_text(client, request + "\n");
   return client;
 }

@@ -60,6 +60,7 @@ class GatewayNode {
   /// The same in two steps: the descriptor of whoever asks, and its answer.
   int begin_asking(const std::string& request) const;
   std::string answer_to(int client);
+  const std::string& admin_socket() const { return gateway_.profile().admin.socket; }
 
   SessionEngine& engine() { return loop_->engine(); }
   SessionTable& sessions() { return gateway_.dataplane().sessions(); }

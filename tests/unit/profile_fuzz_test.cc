@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
-#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -13,6 +12,7 @@
 
 #include "common/profile.h"
 #include "tests/support/rooms.h"
+#include "tests/unit/profile_checks.h"
 #include "tests/unit/profile_texts.h"
 
 namespace jvpn {
@@ -124,67 +124,6 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
-/// Takes `<number from 1>:` off the front.
-bool take_number(std::string_view& line) {
-  const size_t digits = std::min(line.find_first_not_of("0123456789"), line.size());
-  const bool valid = digits > 0 && line[0] != '0' && line.substr(digits).starts_with(':');
-  line.remove_prefix(std::min(digits + 1, line.size()));
-  return valid;
-}
-
-/// `p:line:column: key: expected … got …`, the form that the operator's tools rely on.
-bool is_finding(std::string_view line) {
-  if (!line.starts_with("p:")) return false;
-  line.remove_prefix(2);
-  const bool has_line = take_number(line);
-  const bool has_column = take_number(line);
-  const size_t expected = line.find(": expected ");
-  return has_line && has_column && line.starts_with(' ') && expected > 1 &&
-         expected != std::string_view::npos &&
-         line.find(" got ", expected) != std::string_view::npos;
-}
-
-void expect_findings(const std::string& message) {
-  ASSERT_FALSE(message.empty());
-  std::istringstream lines(message);
-  for (std::string line; std::getline(lines, line);) EXPECT_TRUE(is_finding(line)) << line;
-}
-
-void expect_sound(const GatewayProfile& p) {
-  EXPECT_FALSE(p.node.empty());
-  EXPECT_FALSE(p.cores.workers.empty());
-  EXPECT_GE(p.ports.size(), 2u);
-  for (const PortProfile& port : p.ports) {
-    EXPECT_NE(port.pci.empty(), port.vdev.empty());
-    EXPECT_FALSE(port.addresses.empty());
-  }
-  EXPECT_LE(p.peers.size(), p.limits.sessions);
-  EXPECT_FALSE(p.crypto.suites.empty());
-  EXPECT_FALSE(p.crypto.private_key_file.path.empty());
-  EXPECT_LT(p.policy.volatility.heartbeat_volatile, p.policy.volatility.transport_dead);
-}
-
-void expect_sound(const ClientProfile& p) {
-  EXPECT_FALSE(p.underlays.empty());
-  EXPECT_FALSE(p.gateway.endpoints.empty());
-  EXPECT_FALSE(p.gateway.allowed_ips.empty());
-  EXPECT_NE(p.gateway.public_key, PublicKey{});
-}
-
-template <typename Profile>
-void expect_parsed_or_refused(Result<Profile> (*parse)(std::string_view, std::string_view),
-                              std::string_view text) {
-  const auto first = parse(text, "p");
-  if (first) {
-    expect_sound(*first);
-    return;
-  }
-  expect_findings(first.error().message);
-  const auto again = parse(text, "p");
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().message, first.error().message);
-}
-
 template <typename Profile>
 void fuzz(std::string_view good, Result<Profile> (*parse)(std::string_view, std::string_view)) {
   const uint64_t seed = from_environment("JVPN_SEED", std::random_device{}());
@@ -194,7 +133,7 @@ void fuzz(std::string_view good, Result<Profile> (*parse)(std::string_view, std:
   Mutator mutator(seed);
   for (uint64_t run = 0; run < runs; ++run) {
     const std::string text = mutator.mutate(std::string(good));
-    expect_parsed_or_refused(parse, text);
+    test::expect_parsed_or_refused(parse, text);
     if (testing::Test::HasFailure()) {
       FAIL() << "JVPN_SEED=" << seed << ", mutant " << run << ":\n" << text;
     }
@@ -210,7 +149,7 @@ TEST(ProfileFuzz, MutatedClients) {
 
 TEST(ProfileFuzz, EveryTruncation) {
   for (size_t length = 0; length <= test::kGoodGateway.size(); ++length) {
-    expect_parsed_or_refused(parse_gateway_profile, test::kGoodGateway.substr(0, length));
+    test::expect_parsed_or_refused(parse_gateway_profile, test::kGoodGateway.substr(0, length));
   }
 }
 
@@ -219,10 +158,11 @@ TEST(ProfileFuzz, DeepNestingAndRepetition) {
        {"[", "{", "- ", "? ", "a: {", "&a [", "!!map ", "'", "\"", "|\n", "- - "}) {
     std::string text = "role: gateway\nnode: ";
     for (int i = 0; i < 2'000; ++i) text += unit;
-    expect_parsed_or_refused(parse_gateway_profile, text);
+    test::expect_parsed_or_refused(parse_gateway_profile, text);
   }
-  expect_parsed_or_refused(parse_gateway_profile, "role: gateway\npeers: &p [*p, *p]\n");
-  expect_parsed_or_refused(parse_gateway_profile, "&r\nrole: gateway\npolicy: *r\nnode: *r\n");
+  test::expect_parsed_or_refused(parse_gateway_profile, "role: gateway\npeers: &p [*p, *p]\n");
+  test::expect_parsed_or_refused(parse_gateway_profile,
+                                 "&r\nrole: gateway\npolicy: *r\nnode: *r\n");
 }
 
 }  // namespace
