@@ -3,17 +3,25 @@ from typing import Any
 
 import wire
 from initiator import Initiator
-from session import Arrival, Binding, new_index, now_us
+from session import Arrival, Binding, Path, new_index, now_us
 
-DEAD, PLANNED = 1, 2
+DEAD, PLANNED, REBIND = 1, 2, 5
 
 
-def open_path(client: Initiator, link: str) -> Binding:
+def open_path(client: Initiator, path: Path) -> Binding:
     """The lowest spare is that path's from now on."""
     assert client.session is not None
     generation = client.session.current
     number = min(generation.spares)
-    return generation.add(number, new_index(), generation.spares.pop(number), client.paths[link])
+    return generation.add(number, new_index(), generation.spares.pop(number), path)
+
+
+def ask_for_spares(client: Initiator, given_back: dict[int, int]) -> dict[int, int] | None:
+    """NEW_INDICES; the answer is all that the responder offers now."""
+    assert client.session is not None
+    client.session.send("NEW_INDICES", spares=wire.pack_spares(given_back))
+    answer = client.take("NEW_INDICES")
+    return wire.parse_spares(answer.message.spares) if answer else None
 
 
 def request(client: Initiator, binding: Binding, **changes: Any) -> bytes:

@@ -121,13 +121,13 @@ class Node:
     # --- data ---------------------------------------------------------------------------------
 
     def ping(self, source: str, destination: str, count: int = 5) -> bool:
-        """Echo requests through the tunnel, all answered once."""
+        """Echo requests through the tunnel, on all lanes in turn, all answered once."""
         assert self.session is not None
         first = int.from_bytes(os.urandom(2), "big")
         numbers = [(first + offset) & 0xFFFF for offset in range(count)]
         self.session.arrived.clear()
-        for number in numbers:
-            self.session.send_packet(inner.echo(source, destination, number))
+        for at, number in enumerate(numbers):
+            self.session.send_packet(inner.echo(source, destination, number), at % self.session.current.lanes_out)
 
         def answered() -> list[int]:
             assert self.session is not None

@@ -117,7 +117,7 @@ class Session:
         return generation.out.control.seal(header, plaintext)
 
     def seal_data(self, packet: bytes, lane: int = 0) -> bytes:
-        """On a lane of the active binding; only lane 0 keeps count."""
+        """On a lane of the active binding, whose lanes share one count."""
         first = self.binding.number * self.current.lanes_out
         header = wire.HEADER.pack(type=wire.DATA, receiver=self.binding.remote,
                                   counter=(first + lane) << _LANE_SHIFT | self.binding.data_sent)
