@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+"""jvpn-client against a gateway in Python, written from docs/PROTOCOL.md alone: cookie, retry, handshake, data both
+ways, rekey, a jump that is accepted, one that is refused, the end.
+
+  jvpn-client ══ wan0, wan1, wan2 ══ Python (jvpn-gw)      (jvpn_lab/topology.py)
+"""
+import wire
+from interop import CLIENT, CLIENT4, LINKS, SERVER4, ip, key_file, processes, program, scenario, spawn, step
+from jvpn_lab.settings import OUTSIDE4, gateway4
+from responder import Responder
+
+REKEY_MS = 1500
+
+with scenario(60) as s:
+    s.prepare(rekey_ms=REKEY_MS)
+    for link in LINKS:
+        ip("gw", f"address add {gateway4(link)}/24 dev {link}")
+    gateway = Responder(key_file("gateway.key"), key_file("shared.psk"), key_file("client.pub"), {"cookie", "retry"})
+
+    def pinged() -> bool:
+        """By the client's host, through the tunnel."""
+        spawn("ping", "client", "ping", "-n", "-q", "-c", "5", "-i", "0.05", "-W", "2", SERVER4)
+        gateway.until(lambda: processes.ended("ping"))
+        return processes.logged("ping", " 0% packet loss") == 1
+
+    def jumped(link: str) -> int:
+        """The exit code of `jvpn jump`."""
+        spawn("jump", "client", program("jvpn"), "--socket", CLIENT.socket, "jump", "--underlay", link)
+        gateway.until(lambda: processes.ended("jump"), 15)
+        return processes.exit_code("jump")
+
+    def uses(link: str) -> bool:
+        return gateway.session.binding.path.remote[0] == OUTSIDE4[link]
+
+    step("Handshake and data")
+    gateway.fields = wire.field(9, b"new", critical=True)
+    CLIENT.start()
+    s.expect("the client refuses a response with an unknown critical field",
+             gateway.until(lambda: CLIENT.told('"SEC_ABUSE_CONTROL_PLANE".*"unknown_field"')))
+    s.expect("it had brought a cookie and what the retry told", gateway.told[:3] == ["cookie", "retry", "response"])
+    CLIENT.stop()
+    gateway.fields, gateway.demands = wire.field(9, b"new"), ()
+    CLIENT.start()
+    s.expect("and takes one that isn't critical", gateway.until(CLIENT.attached, 15))
+    s.expect("pings pass", pinged())
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
+
+    step("Rekey")
+    s.expect("the client asks for new keys, and uses them", gateway.until(lambda: gateway.session.current.number >= 3))
+    s.expect("pings pass", pinged())
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
+
+    step("Jumps")
+    s.expect("its standby paths are warm", gateway.until(
+        lambda: {remote[0] for remote, _ in gateway.warm} == {OUTSIDE4["wan1"], OUTSIDE4["wan2"]}))
+    s.expect("a jump", jumped("wan1") == 0)
+    s.expect("to wan1", uses("wan1"))
+    s.expect("pings pass", pinged())
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
+    gateway.refuses_jumps = True
+    s.expect("one that is refused", jumped("wan2") == 1)
+    s.expect("goes nowhere", uses("wan1") and gateway.until(CLIENT.attached))
+    s.expect("and the client says why", CLIENT.told("candidate_refused") >= 1)
+    s.expect("pings pass", pinged())
+    gateway.refuses_jumps = False
+    s.expect("allowed again it succeeds", jumped("wan2") == 0 and uses("wan2"))
+    s.expect("pings pass", pinged())
+    s.expect("nothing was refused that came", not gateway.session.refused)
+
+    step("The end")
+    CLIENT.stop()
+    s.expect("the client says goodbye", gateway.take("TERMINATE"))
