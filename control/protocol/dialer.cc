@@ -46,6 +46,7 @@ Dial& Dialer::wish(PeerId id, const Path& path) {
   }
   peer.dial->path = path;
   peer.dial->cookie.reset();
+  peer.dial->cookie_is_new = false;
   return *peer.dial;
 }
 
@@ -90,12 +91,14 @@ void Dialer::serve_dial(Millis now, PeerId id) {
   if (now < dial_due(id)) return;
   Dial& call = *context_.table.peer(id).dial;
   const std::vector<Candidate>& candidates = context_.table.peer(id).candidates;
-  if (call.attempts != 0 && !candidates.empty()) {  // the path first dialled may be the dead one
-    const Path& next = candidates[(call.attempts - 1) % candidates.size()].path;
-    if (next != call.path) call.cookie.reset();
-    call.path = next;
+  if (!std::exchange(call.cookie_is_new, false)) {    // else it is shown where it is good
+    if (call.attempts != 0 && !candidates.empty()) {  // the path first dialled may be the dead one
+      const Path& next = candidates[(call.attempts - 1) % candidates.size()].path;
+      if (next != call.path) call.cookie.reset();
+      call.path = next;
+    }
+    ++call.attempts;
   }
-  ++call.attempts;
   ++call.unanswered;
   const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
   call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
@@ -224,7 +227,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   liveness_.send_heartbeat(now, session);
 }
 
-/// A busy responder wants proof of our address: the next initiation carries it.
+/// A busy responder wants proof of our address: the next initiation carries it, by the same path.
 void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram) {
   wire::CookieReply reply;
   if (datagram.size() != sizeof reply) return refuse(now, from, Detail::kNone);
@@ -239,6 +242,7 @@ void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8
   const auto cookie = open_cookie_reply(context_.aead, call->macs.cookie_label, call->mac1, reply);
   if (!cookie) return refuse(now, from, Detail::kAuthentication, *id);
   call->cookie = *cookie;
+  call->cookie_is_new = true;
   call->cookie_until = now + Millis{kCookieSecretMs};
 }
 

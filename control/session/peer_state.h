@@ -34,7 +34,8 @@ struct Dial {
   unsigned takeovers = 0;               ///< by another holder of our key, in a row
   Mac mac1{};                   ///< of the latest initiation, which a cookie reply must name
   wire::Freshness freshness{};  ///< of the latest retry
-  std::optional<Mac> cookie;
+  std::optional<Mac> cookie;    ///< good for `path` alone
+  bool cookie_is_new = false;   ///< no attempt has carried it yet
   Millis cookie_until;
 
   ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }

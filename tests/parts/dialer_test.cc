@@ -52,6 +52,30 @@ TEST_F(DialerPart, AttemptsGoRoundTheCandidates) {
   EXPECT_EQ(tried, (std::vector{test::path_over(1), test::path_over(1), test::path_over(2)}));
 }
 
+/// A cookie is good for one address: going round the candidates with it would let nobody in who has
+/// several.
+TEST_F(DialerPart, ACookieIsShownOnceOnThePathThatItCameBy) {
+  table.peer(kPeer).candidates = {Candidate{test::path_over(1)}, Candidate{test::path_over(2)}};
+  dialer.dial(now, kPeer, test::path_over(1));
+  const auto next_attempt = [&] { dialer.serve_dial(dialer.dial_due(kPeer), kPeer); };
+  next_attempt();
+  next_attempt();
+  ASSERT_EQ(latest<Send>().path, test::path_over(2));
+  const auto asked = sent<wire::Initiation>();
+  const auto macs = ResponderMacKeys::derive(mac, config.peers[0].public_key);
+  wire::CookieReply reply;
+  seal_cookie_reply(aead, macs.cookie_label, Mac{1}, std::to_array(asked.mac1), asked.sender,
+                    std::array<uint8_t, 24>{}, reply);
+  dialer.on_cookie_reply(now, test::path_over(2),
+                         {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
+  next_attempt();
+  EXPECT_EQ(latest<Send>().path, test::path_over(2));
+  EXPECT_NE(std::to_array(sent<wire::Initiation>().mac2), Mac{});
+  next_attempt();
+  EXPECT_EQ(latest<Send>().path, test::path_over(1)) << "unanswered, it holds nobody up";
+  EXPECT_EQ(std::to_array(sent<wire::Initiation>().mac2), Mac{});
+}
+
 TEST_F(DialerPart, AfterATakeoverThePauseGrowsToFourSeconds) {
   dialer.dial(now, kPeer, test::path_over(1));
   Dial& call = *table.peer(kPeer).dial;
