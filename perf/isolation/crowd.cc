@@ -116,20 +116,22 @@ void Crowd::receive(uint64_t now_us, std::span<uint8_t> message) {
 
 void Crowd::on_response(uint64_t now_us, std::span<const uint8_t> bytes) {
   const auto message = protocol::parse_response(bytes);
-  const uint32_t number =
-      message ? (message->receiver.value >> kGenerationBits) - 1 : UINT32_MAX;
+  const uint32_t number = message ? (message->receiver.value >> kGenerationBits) - 1 : UINT32_MAX;
   if (number >= peers_.size()) return;
   Peer& peer = peers_[number];
-  const bool waits =
-      peer.state == State::kDialling && peer.attempt &&
+  const bool waits = peer.state == State::kDialling && peer.attempt &&
                      peer.attempt->local == message->receiver.value;
   if (!waits) return;
   const auto answer =
       protocol::read_response(peer.attempt->noise, PresharedKey{}, kSuite, *message);
   const auto keys = answer ? peer.attempt->noise.split() : std::nullopt;
   if (!keys) return;
-  peer.current = {session::derive_session_keys(*keys, true), keys->chain, 1,
-                  message->receiver.value, message->sender.value, 0};
+  peer.current = {session::derive_session_keys(*keys, true),
+                  keys->chain,
+                  1,
+                  message->receiver.value,
+                  message->sender.value,
+                  0};
   peer.session.bytes = answer->payload.session_id;
   peer.rekeys = 0;
   peer.attempt.reset();
@@ -214,8 +216,8 @@ std::optional<NoiseHandshake> Crowd::write_rekey(Peer& peer, uint32_t local,
                                                  wire::RekeyInitiation& message) {
   const SecretKey ephemeral = generate_secret_key();
   return protocol::write_rekey(
-      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, ephemeral},
-      basis_of(peer), ++peer.rekeys, message);
+      {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, ephemeral}, basis_of(peer),
+      ++peer.rekeys, message);
 }
 
 void Crowd::rekey(uint64_t now_us, uint32_t number) {
@@ -235,12 +237,15 @@ void Crowd::on_rekey_response(uint64_t now_us, uint32_t number,
   Peer& peer = peers_[number];
   if (!peer.attempt || peer.attempt->local != message.receiver) return;
   const PresharedKey mixed = basis_of(peer).mixed({});
-  const auto payload =
-      protocol::read_rekey_response(peer.attempt->noise, mixed, kSuite, message);
+  const auto payload = protocol::read_rekey_response(peer.attempt->noise, mixed, kSuite, message);
   const auto keys = payload ? peer.attempt->noise.split() : std::nullopt;
   if (!keys) return;
-  Keys fresh{session::derive_session_keys(*keys, true), keys->chain, peer.current.generation + 1,
-             message.receiver, message.sender, 0};
+  Keys fresh{session::derive_session_keys(*keys, true),
+             keys->chain,
+             peer.current.generation + 1,
+             message.receiver,
+             message.sender,
+             0};
   peer.previous = std::make_unique<Keys>(std::exchange(peer.current, std::move(fresh)));
   peer.attempt.reset();
   peer.again_at = ms_of(now_us) + options_.rekey_after;

@@ -191,10 +191,10 @@ class Pair {
   }
   void remember(size_t to, const Bytes& sealed) {
     Bytes copy = sealed;
-    const auto plaintext = engine(to).open_control(copy);
-    if (!plaintext || plaintext->size() < sizeof(wire::ControlHeader)) return;
-    const auto type = (*plaintext)[offsetof(wire::ControlHeader, type)];
-    known_[{to, type}] = Bytes(plaintext->begin(), plaintext->end());
+    const auto opened = engine(to).open_control(copy);
+    if (!opened || opened->plaintext.size() < sizeof(wire::ControlHeader)) return;
+    const auto type = opened->plaintext[offsetof(wire::ControlHeader, type)];
+    known_[{to, type}] = Bytes(opened->plaintext.begin(), opened->plaintext.end());
   }
 
   std::array<Side, 2> sides_{Side{1}, Side{2}};

@@ -108,6 +108,12 @@ class DirectionKeys:
     def __init__(self, suite: int, key: bytes) -> None:
         self.traffic = Sealer(suite, expand(key, b"JVP/1 traffic"), expand(key, b"JVP/1 traffic iv"))
         self.control = Sealer(suite, expand(key, b"JVP/1 control"), expand(key, b"JVP/1 control iv"))
+        self._counters = expand(key, b"JVP/1 counters")[:16]
+
+    def masked(self, kind: int, receiver: int, counter: int) -> int:
+        """A counter as it goes over the wire, or back."""
+        mask = cmac(self._counters, bytes([kind]) + receiver.to_bytes(4, "little"))[:8]
+        return counter ^ int.from_bytes(mask, "little")
 
 
 @dataclass

@@ -111,16 +111,18 @@ class Session:
     # --- sending ------------------------------------------------------------------------------
 
     def seal_control(self, plaintext: bytes, generation: Generation, binding: Binding) -> bytes:
+        counter = binding.number << _LANE_SHIFT | binding.control_sent
         header = wire.HEADER.pack(type=wire.CONTROL, receiver=binding.remote,
-                                  counter=binding.number << _LANE_SHIFT | binding.control_sent)
+                                  counter=generation.out.masked(wire.CONTROL, binding.remote, counter))
         binding.control_sent += 1
         return generation.out.control.seal(header, plaintext)
 
     def seal_data(self, packet: bytes, lane: int = 0) -> bytes:
         """On a lane of the active binding, whose lanes share one count."""
         first = self.binding.number * self.current.lanes_out
+        counter = (first + lane) << _LANE_SHIFT | self.binding.data_sent
         header = wire.HEADER.pack(type=wire.DATA, receiver=self.binding.remote,
-                                  counter=(first + lane) << _LANE_SHIFT | self.binding.data_sent)
+                                  counter=self.current.out.masked(wire.DATA, self.binding.remote, counter))
         self.binding.data_sent += 1
         return self.current.out.traffic.seal(header, packet)
 
@@ -163,7 +165,8 @@ class Session:
             self.refused.append("unknown_index")
             return None
         generation, binding = owner
-        lane, sequence = head.counter >> _LANE_SHIFT, head.counter & ((1 << _LANE_SHIFT) - 1)
+        counter = generation.into.masked(head.type, head.receiver, head.counter)
+        lane, sequence = counter >> _LANE_SHIFT, counter & ((1 << _LANE_SHIFT) - 1)
         is_data = head.type == wire.DATA
         lanes = range(binding.number * generation.lanes_in, (binding.number + 1) * generation.lanes_in)
         if lane not in lanes if is_data else lane != binding.number:

@@ -121,11 +121,13 @@ def sealed(suite: int, key: bytes) -> str:
     keys = noise.DirectionKeys(suite, key)
     packet = inner.echo("10.77.0.2", "10.99.0.2", 1)
     counter = 3 << 48 | 5
-    head = wire.HEADER.pack(type=wire.DATA, receiver=RESPONDER_INDEX, counter=counter)
+    head = wire.HEADER.pack(type=wire.DATA, receiver=RESPONDER_INDEX,
+                            counter=keys.masked(wire.DATA, RESPONDER_INDEX, counter))
     text = record(message="DATA", counter=counter, plaintext=packet, datagram=keys.traffic.seal(head, packet))
     for number, (name, flags, values) in enumerate(CONTROL):
         plaintext = wire.control(name, flags, **values)
-        head = wire.HEADER.pack(type=wire.CONTROL, receiver=RESPONDER_INDEX, counter=number)
+        head = wire.HEADER.pack(type=wire.CONTROL, receiver=RESPONDER_INDEX,
+                                counter=keys.masked(wire.CONTROL, RESPONDER_INDEX, number))
         text += record(message=name, flags=flags, **values, plaintext=plaintext, counter=number,
                        datagram=keys.control.seal(head, plaintext))
     return text

@@ -264,7 +264,9 @@ void Messages::check_data(const Record& record, const Session& session) {
   wire::TransportHeader header{};
   header.type = wire::MessageType::kData;
   header.receiver = session.current->remote.value;
-  header.counter = number(record, "counter");
+  const uint64_t mask =
+      counter_mask(mac, session.current->keys.send, header.type, session.current->remote);
+  header.counter = number(record, "counter") ^ mask;
   const Bytes packet = record.bytes("plaintext");
   Bytes datagram = bytes_of_message(header);
   datagram.insert(datagram.end(), packet.begin(), packet.end());
