@@ -42,7 +42,8 @@ inline constexpr std::array<InputBudget, kInputs> kInputBudgets{{
        return static_cast<uint32_t>(std::max<uint64_t>(8'000 / interval, 32));
      },
      200'000},
-    {"rekeys", [](const Policy&) { return uint32_t{4}; }, 1'000},
+    // 100 000 sessions that attached at once rekey at once: all within the minute that they have.
+    {"rekeys", [](const Policy&) { return uint32_t{4}; }, 2'500},
     {"new_indices", [](const Policy&) { return uint32_t{10}; }, 20'000},
     {"path_probes", [](const Policy& policy) { return policy.security.reattach_rate_per_s; },
      50'000},
