@@ -56,7 +56,7 @@ class SeenCounters {
 /// A rate limit in one word: when all that was taken is paid for.
 class CycleBudget {
  public:
-  /// `cycles` is what one costs; so many of them may be owed.
+  /// `cycles` is what one costs; up to `burst` of them may be owed.
   bool has(uint64_t now_tsc, uint64_t cycles, uint64_t burst) const {
     return paid(now_tsc) - now_tsc + cycles <= cycles * burst;
   }

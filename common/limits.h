@@ -34,8 +34,8 @@ constexpr uint64_t gcm_blocks(uint64_t packets, uint64_t bytes) {
 inline constexpr uint32_t kKeyRefuseAfterMs = 180'000;
 inline constexpr uint32_t kHandshakeTimeoutMs = 5'000;  ///< BIRTH to key confirmation
 inline constexpr uint32_t kRetryMs = 1'000;             ///< handshake and rekey retransmission
-/// Control messages that workers open for one index: far more than an honest peer sends, few beside
-/// what a core can do; and at once, so that all indices of a peer together don't fill a ring.
+/// Control messages that workers open for one index: far more than an honest peer sends, and few
+/// beside what a core can do. The burst is so small that all indices of a peer don't fill a ring.
 inline constexpr uint32_t kControlPerSecond = 2'000;
 inline constexpr uint32_t kControlBurst = 30;
 inline constexpr uint32_t kCookieSecretMs = 120'000;

@@ -1,9 +1,9 @@
 // What workers look up per packet: one RxRecord per receiver index, one TxRecord per peer.
 //
 // Writer: the control core, through control/publish/publisher. Readers: workers, lock-free. A
-// record is immutable once stored (release store), replaced whole, and freed only after an RCU
-// grace period. What workers write (lane windows, lane counters) hangs off the records in lines of
-// its own, each with the one writer that its comment names.
+// record is immutable once stored (release store) but for the fields that say otherwise, replaced
+// whole, and freed only after an RCU grace period. What workers write hangs off the records in
+// lines of its own: lanes, each with the one writer that it names, and RxControl, with several.
 #pragma once
 
 #include <algorithm>
@@ -52,8 +52,8 @@ struct alignas(kCacheLine) RxLane {
 static_assert(sizeof(RxLane) == kCacheLine);
 static_assert(sizeof(RxLane) + sizeof(LaneWords) == 1'088, "as common/limits.h says");
 
-/// After it a record moves no packet, whatever control does: the end of its session, of its keys or
-/// of our ownership, whichever comes first. Of the TSC.
+/// A deadline by the TSC that never passes. After its deadline a record moves no packet, whatever
+/// control does: the end of its session or of its keys, whichever comes first.
 inline constexpr uint64_t kNoDeadline = UINT64_MAX;
 
 /// The TSC in steps of some ten milliseconds, as RxRecord keeps a deadline in the line that every

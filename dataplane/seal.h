@@ -1,9 +1,9 @@
 // Stages lookup (of the peer's record), number and seal, then tx. Worker core.
 //   1. lookup: peer → TxRecord. One record has binding, key, peer's index, template and MTU, so
 //      they can't tear.
-//   2. number: admit what has a binding, whose session, keys and ownership have not ended, a size
-//   within the tunnel's
-//      MTU, a next hop whose address is known, and room for the headers.
+//   2. number: admit what has a binding, a session and keys that have not ended, a size within the
+//      tunnel's MTU, a next hop whose address is known, and room for the headers. All else is
+//      dropped by name, or goes to the slow path.
 //   3. number: one of this worker's lanes by the packet's flow; its next sequence, within the
 //      quota.
 //   4. number: write the outer headers: template by vector stores, then the next hop's address,

@@ -25,7 +25,7 @@ RouteTable::Sizes named_routes(const GatewayProfile& profile);
 /// address of each family for every peer that a reload may add.
 RouteTable::Sizes route_room(const GatewayProfile& profile);
 
-/// Everything outlives the call.
+/// What a reload is applied to. Everything outlives it.
 struct PeerReloadParts {
   PeerBook& book;
   engine::SessionEngine& engine;

@@ -15,7 +15,7 @@ namespace jvpn::perf {
 
 using Json = nlohmann::ordered_json;
 
-/// Exit codes besides 0: measured, whatever the figures.
+/// Exit codes besides 0: measured, whatever the figures; a broken bar of `isolation` is a failure.
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;

@@ -1,5 +1,5 @@
-// jvpn-perf: the performance harness. Exit 0 whenever it has measured, whatever the figures; 1 when
-// a measurement failed, 2 for wrong usage, 130 after Ctrl-C.
+// jvpn-perf: the performance harness. Exit 0 when it has measured, whatever the figures; 1 when a
+// measurement failed or broke a bar of `isolation`, 2 for wrong usage, 130 after Ctrl-C.
 #include <array>
 #include <cstdio>
 #include <exception>

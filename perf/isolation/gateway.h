@@ -1,8 +1,8 @@
 // The gateway that faults are tried on: data plane and control loop as jvpnd puts them together,
 // between in-memory ports.
 //
-//   CPU 0  control: ControlLoop::run()          CPU 1  the driver: peers, faults, the worker's
-//   polls
+//   CPU 0  control: ControlLoop::run()
+//   CPU 1  the driver: peers, faults, the worker's polls
 //
 //   peers 172.16.0.0/12 ── router 192.0.2.254 ── wan 192.0.2.1 │ worker │ lan 10.0.0.1
 #pragma once

@@ -30,7 +30,7 @@ namespace {
 
 constexpr uint32_t kDialsAtOnce = 256;
 constexpr uint64_t kPauseUs = 1'000'000;    // then an answer isn't late any more, but lost
-constexpr uint64_t kSetUpUs = 300'000'000;  // and no progress
+constexpr uint64_t kSetUpUs = 300'000'000;  // for all handshakes; also for a fault's first round
 constexpr uint32_t kTurnPolls = 4;
 
 /// Numbers of `after` that differ from those of `before`, by their dotted names.

@@ -1,7 +1,7 @@
 // What fuzz targets share. A target is one file with LLVMFuzzerTestOneInput(): it takes an input
 // apart, gives the product what it finds in it, and says by GoogleTest's macros what must hold
 // then; any failure ends the process. libFuzzer makes the inputs in a tree of its own
-// (tests/fuzz/run); elsewhere replay.cc runs those that are kept in tests/fuzz/corpus/.
+// (tests/fuzz/run.sh); in trees with AddressSanitizer replay.cc runs those in tests/fuzz/corpus/.
 #pragma once
 
 #include <algorithm>

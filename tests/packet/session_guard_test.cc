@@ -1,5 +1,5 @@
-// What workers hold a session to by its records alone, while control stands still: no test here
-// has one.
+// What workers hold a session to by its records alone, whether or not control still runs: it
+// doesn't in these tests.
 #include <gtest/gtest.h>
 #include <rte_cycles.h>
 #include <rte_pause.h>
