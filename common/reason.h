@@ -100,7 +100,7 @@ enum class Detail : uint16_t {
 
   // POLICY_TERMINATION
   kSuperseded = 1,      ///< a newer session of the same peer key took its place
-  kOperator = 2,        ///< `jvpn session terminate` or drain
+  kOperator = 2,        ///< `jvpn terminate`
   kPeerTerminate = 3,   ///< the peer's authentic TERMINATE
   kPolicyHardStop = 4,  ///< the policy forbids the session from now on
   kShutdown = 5,        ///< this program ends
