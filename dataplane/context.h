@@ -17,6 +17,7 @@
 #include "common/ip_header.h"
 #include "common/limits.h"
 #include "common/message_mac.h"
+#include "common/ring_count.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/burst.h"
@@ -114,7 +115,7 @@ inline bool resolves_addresses(const rte_mbuf* packet) {
 /// Half of the slow path's ring is kept for what resolves addresses.
 inline bool slow_path_half_full(const WorkerContext& worker) {
   const rte_ring* ring = worker.rings.punt[static_cast<size_t>(PuntClass::kSlowPath)];
-  return rte_ring_count(ring) > rte_ring_get_capacity(ring) / 2;
+  return ring_count(ring) > rte_ring_get_capacity(ring) / 2;
 }
 
 /// A frame for the port's own addresses; data starts at Ethernet. A flood of pings can't silence

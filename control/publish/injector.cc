@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/assert.h"
+#include "common/ring_count.h"
 
 namespace jvpn::publish {
 
@@ -58,7 +59,7 @@ bool Injector::enqueue(rte_mbuf* packet, uint32_t flow) {
 
 bool Injector::drained() const {
   for (const rte_ring* ring : rings_)
-    if (!rte_ring_empty(ring)) return false;
+    if (ring_count(ring) != 0) return false;
   return true;
 }
 
