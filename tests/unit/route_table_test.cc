@@ -2,12 +2,15 @@
 // and removals. JVPN_SEED replays a run. Needs DPDK's environment (tests/packet/main.cc).
 #include "common/route_table.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <rte_rcu_qsbr.h>
 
 #include "dataplane/handles.h"
 #include "tests/support/must.h"
@@ -195,6 +198,45 @@ TEST_F(RouteTableTest, removed_entries_make_room_again) {
                                      static_cast<uint8_t>(host >> 8), static_cast<uint8_t>(host)}),
                       32});
   }
+}
+
+/// Hosts, IPv4 prefixes and IPv6 prefixes, while a worker asks for them.
+TEST_F(RouteTableTest, answers_stay_right_while_routes_change) {
+  add("10.0.0.0/8", Target::peer(PeerId{1}));
+  add("10.1.0.1/32", Target::peer(PeerId{3}));
+  add("fd00::/16", Target::peer(PeerId{5}));
+  commit();
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> asked{0};
+  std::atomic<uint64_t> wrong{0};
+  std::thread worker([&] {
+    rte_rcu_qsbr_thread_register(rcu_.get(), 0);
+    rte_rcu_qsbr_thread_online(rcu_.get(), 0);
+    for (IpAddress moving = IpAddress::v4({10, 2, 3, 0}); !stop; ++moving.bytes[3]) {
+      const uint32_t at = lookup(moving).bits;
+      const uint32_t at6 = lookup("fd00:100::").bits;
+      wrong +=
+          lookup("10.1.0.1").bits != 3 || (at != 1 && at != 2 && at != 4) || (at6 != 5 && at6 != 6);
+      ++asked;
+      rte_rcu_qsbr_quiescent(rcu_.get(), 0);
+    }
+    rte_rcu_qsbr_thread_offline(rcu_.get(), 0);
+    rte_rcu_qsbr_thread_unregister(rcu_.get(), 0);
+  });
+  constexpr unsigned kRounds = test::rounds(2'000);
+  for (unsigned round = 0; round < kRounds || asked < kRounds; ++round) {
+    const Prefix host{IpAddress::v4({10, 2, 3, static_cast<uint8_t>(round)}), 32};
+    add(host, Target::peer(PeerId{2}));
+    add("10.2.3.128/25", Target::peer(PeerId{4}));
+    if (round % 2 == 0) remove("10.2.3.128/25");
+    remove(host);
+    if (round % 64 != 0) continue;
+    add("fd00:100::/24", Target::peer(PeerId{5 + round / 64 % 2}));
+    commit();
+  }
+  stop = true;
+  worker.join();
+  EXPECT_EQ(wrong, 0U);
 }
 
 class SmallRouteTable : public RouteTableTest {
