@@ -14,6 +14,7 @@
 #include "common/dpdk_name.h"
 #include "common/secret.h"
 #include "common/source_signal.h"
+#include "common/thread_sanitizer.h"
 #include "dataplane/af_packet.h"
 #include "dataplane/eal.h"
 #include "dataplane/own_ipsec_mb.h"
@@ -78,6 +79,7 @@ struct Launch {
 int run_worker(void* argument) {
   const auto* launch = static_cast<const Launch*>(argument);
   launch->worker->run(*launch->stop);
+  order_before(launch);
   return 0;
 }
 
@@ -267,7 +269,10 @@ Result<void> Dataplane::start() {
 void Dataplane::stop() {
   if (!parts_->running) return;
   parts_->stop.store(true);
-  for (size_t worker = 0; worker < workers(); ++worker) rte_eal_wait_lcore(lcore_of_worker(worker));
+  for (size_t worker = 0; worker < workers(); ++worker) {
+    rte_eal_wait_lcore(lcore_of_worker(worker));
+    order_after(&parts_->launches[worker]);
+  }
   parts_->running = false;
 }
 
