@@ -221,7 +221,7 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
                                                     : slab_.make<TxRecord>();
   if (record == nullptr) return nullptr;
   JVPN_ASSERT(lanes.first == install.first_lane && lanes.lanes != nullptr,
-              "choose_lanes() found those that the install names");
+              "choose() found those that the install names");
   const TxRecord* before = peer.record;
   const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
   record->binding_version = install.binding_version;

@@ -11,8 +11,8 @@ usage: tests/fuzz/run.sh [--seconds N] [--no-build] [TARGET…]
 Builds build-fuzz (clang, ASan, UBSan, libFuzzer) and runs each target of tests/fuzz/, all unless some are
 named, for N seconds (60), starting from its kept inputs in tests/fuzz/corpus/ and from what earlier runs found.
 The inputs that reach something new are minimised and kept in build-fuzz/corpus/; a finding is an input in
-build-fuzz/findings/, and ends its target's run. Copy one into tests/fuzz/corpus/TARGET/ with the mend: from
-then on it is a test (`fuzz TARGET` in suite unit).
+build-fuzz/findings/, and ends its target's run. Copy one into tests/fuzz/corpus/TARGET/ with what mends it: from
+then on it is a test (`fuzz TARGET` in the tree with AddressSanitizer).
 
   --seconds N  time for each target
   --no-build   the targets as they are
