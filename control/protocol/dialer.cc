@@ -99,6 +99,7 @@ void Dialer::serve_dial(Millis now, PeerId id) {
     }
     ++call.attempts;
   }
+  call.retried = false;
   ++call.unanswered;
   const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
   call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
@@ -118,6 +119,7 @@ void Dialer::send_initiation(Millis now, PeerId id) {
       {draw_timestamp(context_, id), call.freshness}, message);
   if (!call.noise) return stop_attempt(call);
   if (now >= call.cookie_until) call.cookie.reset();
+  call.carried_cookie = call.cookie.has_value();
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
   write_macs(context_.mac, call.macs.mac1, call.cookie ? &*call.cookie : nullptr, bytes);
   std::ranges::copy(message.mac1, call.mac1.begin());
@@ -243,13 +245,13 @@ void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8
   const auto cookie = open_cookie_reply(context_.aead, call->macs.cookie_label, call->mac1, reply);
   if (!cookie) return refuse(now, from, Detail::kAuthentication, *id);
   call->cookie = *cookie;
-  call->cookie_is_new = true;
+  call->cookie_is_new = !call->carried_cookie;  // one that didn't help is no reason to stay
   call->cookie_until = now + Millis{kCookieSecretMs};
 }
 
 /// Our timestamps are old to the responder: our clock ran backwards, or it started later than this
-/// initiation was made. What it gave is carried at once; should that not help either, by the
-/// attempts to come.
+/// initiation was made. What it gave is carried at once; should that not help either, or another
+/// retry come, by the attempts to come.
 void Dialer::on_retry(Millis now, const Path& from, std::span<const uint8_t> datagram) {
   const std::optional<wire::Retry> message = parse_retry(datagram);
   if (!message) return refuse(now, from, Detail::kNone);
@@ -258,7 +260,7 @@ void Dialer::on_retry(Millis now, const Path& from, std::span<const uint8_t> dat
   if (call == nullptr) return;
   if (!is_authentic(*call->noise, *message)) return refuse(now, from, Detail::kAuthentication, *id);
   if (std::exchange(call->freshness, message->freshness) == message->freshness) return;
-  send_initiation(now, *id);
+  if (!std::exchange(call->retried, true)) send_initiation(now, *id);
 }
 
 Millis Dialer::due(const Session& session) const {

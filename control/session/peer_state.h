@@ -36,6 +36,8 @@ struct Dial {
   wire::Freshness freshness{};  ///< of the latest retry
   std::optional<Mac> cookie;    ///< good for `path` alone
   bool cookie_is_new = false;   ///< no attempt has carried it yet
+  bool carried_cookie = false;  ///< the latest attempt did
+  bool retried = false;         ///< a retry had its answer since the latest attempt that was due
   Millis cookie_until;
 
   ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }

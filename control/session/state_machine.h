@@ -187,7 +187,7 @@ SwitchKind switch_kind(const SessionRecord& record, const Policy& policy, Millis
 /// When switch_cooldown_ms has passed since the last switch, rebinds apart; 0 when there was none.
 Millis cooldown_ends(const SessionRecord& record, const Policy& policy);
 /// When one more switch of a kind is within its budget again: max_switches_per_min of each kind but
-/// rebinds, after which the wait doubles from 1 s on. kNever when none is allowed.
+/// rebinds, after which the wait doubles from 250 ms on. kNever when none is allowed.
 Millis switch_rate_allows(const SessionRecord& record, const Policy& policy, SwitchKind kind);
 /// One more switch now, other than a rebind, would be over max_switches_per_min.
 bool switch_rate_exceeded(const SessionRecord& record, const Policy& policy, Millis now);

@@ -7,6 +7,16 @@ namespace {
 
 class DialerPart : public test::HandshakeRig {
  protected:
+  /// As a responder does that has too much to do, or somebody else who knows its public key.
+  void reply_with_cookie() {
+    const auto asked = sent<wire::Initiation>();
+    const auto macs = ResponderMacKeys::derive(mac, config.peers[0].public_key);
+    wire::CookieReply reply;
+    seal_cookie_reply(aead, macs.cookie_label, Mac{1}, std::to_array(asked.mac1), asked.sender,
+                      std::array<uint8_t, 24>{}, reply);
+    dialer.on_cookie_reply(now, latest<Send>().path,
+                           {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
+  }
   /// To the latest initiation, as the responder does whose sessions have such ids.
   void answer_with(uint8_t id) {
     const auto asked = sent<wire::Initiation>();
@@ -61,16 +71,11 @@ TEST_F(DialerPart, ACookieIsShownOnceOnThePathThatItCameBy) {
   next_attempt();
   next_attempt();
   ASSERT_EQ(latest<Send>().path, test::path_over(2));
-  const auto asked = sent<wire::Initiation>();
-  const auto macs = ResponderMacKeys::derive(mac, config.peers[0].public_key);
-  wire::CookieReply reply;
-  seal_cookie_reply(aead, macs.cookie_label, Mac{1}, std::to_array(asked.mac1), asked.sender,
-                    std::array<uint8_t, 24>{}, reply);
-  dialer.on_cookie_reply(now, test::path_over(2),
-                         {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
+  reply_with_cookie();
   next_attempt();
   EXPECT_EQ(latest<Send>().path, test::path_over(2));
   EXPECT_NE(std::to_array(sent<wire::Initiation>().mac2), Mac{});
+  reply_with_cookie();  // whoever answers the one that had a cookie doesn't want us to get through
   next_attempt();
   EXPECT_EQ(latest<Send>().path, test::path_over(1)) << "unanswered, it holds nobody up";
   EXPECT_EQ(std::to_array(sent<wire::Initiation>().mac2), Mac{});
@@ -123,6 +128,29 @@ TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
   EXPECT_EQ(counters.handshakes_refused, 3U);
   EXPECT_TRUE(effects.empty());
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
+}
+
+TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  const auto retry_with = [&](uint8_t byte) {
+    const Identity remote{remote_secret, public_key_of(remote_secret), {}};
+    const auto read = read_initiation(remote, secret_of(3), sent<wire::Initiation>());
+    ASSERT_TRUE(read.has_value());
+    wire::Freshness freshness;
+    freshness.fill(byte);
+    const wire::Retry retry = write_retry(*read, freshness);
+    effects.clear();
+    dialer.on_retry(now, test::path_over(1),
+                    {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
+    EXPECT_EQ(table.peer(kPeer).dial->freshness, freshness);
+  };
+  retry_with(1);
+  EXPECT_EQ(count<Send>(), 1U);
+  retry_with(2);
+  EXPECT_EQ(count<Send>(), 0U) << "for the next attempt";
+  dialer.serve_dial(dialer.dial_due(kPeer), kPeer);
+  retry_with(3);
+  EXPECT_EQ(count<Send>(), 1U);
 }
 
 TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
