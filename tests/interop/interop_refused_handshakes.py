@@ -54,7 +54,7 @@ with scenario(60) as s:
             ("a changed payload", "authentication", lambda: sends(client.macs.again(changed(good, 200))))):
         follows(s, client, f"{what}: {detail}", event("SECURITY_EVENT", detail), act)
     stranger = python_client(private=os.urandom(32))
-    follows(s, stranger, "an unknown key", event(*abuse, "unknown_key"), stranger.initiate)
+    follows(s, stranger, "an unknown key", event("SECURITY_EVENT", "HANDSHAKE_FAIL", "unknown_key"), stranger.initiate)
     follows(s, client, "an unknown critical field", event("SECURITY_EVENT", "HANDSHAKE_FAIL", "unknown_field"),
             lambda: sent(fields=wire.field(9, b"new", critical=True)))
     follows(s, client, "a malformed field", event("SECURITY_EVENT", "HANDSHAKE_FAIL", "unknown_field"),
