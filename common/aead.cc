@@ -131,6 +131,7 @@ void Aead::finish_jobs() {
 template <bool kSeals, typename TagOf>
 void Aead::work(std::span<const AeadOp> burst, TagOf tag_of) {
   AeadRun<kSeals> run(*this);
+  for (const AeadOp& op : burst) run.ready(op);
   const size_t ahead = prefetch_ahead(burst.front().length);
   for (size_t i = 0; i < burst.size(); ++i) {
     if (i + ahead < burst.size()) prefetch(burst[i + ahead]);

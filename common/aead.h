@@ -175,7 +175,8 @@ struct alignas(16) NonceSlot {
 
 /// A burst sealed or opened packet by packet, so that the caller's other work can stand in between:
 /// it costs less there, for the cipher mostly waits for itself. Up to kMaxBurst packets. Whoever
-/// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before.
+/// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before, and
+/// ready(), once for each in the same order.
 template <bool kSeals>
 class AeadRun {
  public:
@@ -187,17 +188,21 @@ class AeadRun {
   AeadRun& operator=(const AeadRun&) = delete;
   ~AeadRun() {
     wipe(&context_, sizeof context_);
-    wipe(nonces_.data(), std::min(waiting_ + 1, kMaxBurst) * sizeof(NonceSlot));
+    wipe(nonces_.data(), ready_ * sizeof(NonceSlot));
   }
+
+  /// Makes the nonce of the packet whose turn it is after those before it. So many packets ahead of
+  /// work(): the cipher's masked load of a nonce that was just stored would wait for it, which
+  /// takes as long as the cipher.
+  static constexpr size_t kNonceAhead = 3;
+  [[gnu::always_inline]] void ready(const AeadOp& op) { nonces_[ready_++].set(*op.key, op.data); }
 
   /// Seals or opens the packet, unless it has to wait for finish(): then waits() from now on.
   /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
   /// the data. Key and `tag` stay in place until then.
   [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
-    NonceSlot& slot = nonces_[waiting_];
-    slot.set(*op.key, op.data);
+    const NonceSlot& slot = nonces_[worked_++];
     if (op.key->suite == Suite::kChaCha20Poly1305) [[unlikely]] {
-      ++waiting_;
       waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, slot.nonce(),
                                   op.data, op.length, tag);
       return;
@@ -219,7 +224,8 @@ class AeadRun {
   const GcmCall gcm128_;
   const GcmCall gcm256_;
   bool waits_ = false;
-  size_t waiting_ = 0;  ///< packets whose nonces stay in place until finish()
+  size_t ready_ = 0;   ///< packets whose nonces are made; they stay in place until finish()
+  size_t worked_ = 0;  ///< of those
   std::array<NonceSlot, kMaxBurst> nonces_;
   gcm_context_data context_;
 };

@@ -258,9 +258,13 @@ inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& op
   AeadRun<false> run(worker.aead);
   const size_t count = burst.count();
   const DataPacket* next = burst.begin() + std::min(ahead, count);
+  const DataPacket* nonce = burst.begin();
+  while (nonce != burst.begin() + std::min(run.kNonceAhead, count))
+    run.ready(open::op_of(*nonce++));
   size_t taken = 0;
   uint64_t accepted = 0;
   for (size_t i = 0; i < count; ++i) {
+    if (nonce != burst.end()) run.ready(open::op_of(*nonce++));
     if (next != burst.end()) {
       prefetch(open::op_of(*next));
       rte_prefetch0(next->lane);  // long packets have pushed it out

@@ -192,8 +192,12 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
   AeadRun<true> run(worker.aead);
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].inner.bytes);
   const TunnelPacket* next = burst.begin() + std::min(ahead, burst.count());
+  const TunnelPacket* nonce = burst.begin();
+  while (nonce != burst.begin() + std::min(run.kNonceAhead, burst.count()))
+    run.ready(op_of(*nonce++));
   for (const TunnelPacket& out : burst) {
     if (next != burst.end()) prefetch(op_of(*next++));
+    if (nonce != burst.end()) run.ready(op_of(*nonce++));
     const AeadOp op = op_of(out);
     run.work(op, op.data + op.length);
   }
