@@ -13,6 +13,7 @@
 #include <emmintrin.h>
 #include <intel-ipsec-mb.h>
 
+#include "common/assert.h"
 #include "common/burst.h"
 #include "common/ipsec_mb.h"
 #include "common/limits.h"
@@ -195,12 +196,16 @@ class AeadRun {
   /// work(): the cipher's masked load of a nonce that was just stored would wait for it, which
   /// takes as long as the cipher.
   static constexpr size_t kNonceAhead = 3;
-  [[gnu::always_inline]] void ready(const AeadOp& op) { nonces_[ready_++].set(*op.key, op.data); }
+  [[gnu::always_inline]] void ready(const AeadOp& op) {
+    JVPN_DEBUG_ASSERT(ready_ < kMaxBurst, "a run takes one burst");
+    nonces_[ready_++].set(*op.key, op.data);
+  }
 
   /// Seals or opens the packet, unless it has to wait for finish(): then waits() from now on.
   /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
   /// the data. Key and `tag` stay in place until then.
   [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
+    JVPN_DEBUG_ASSERT(worked_ < ready_, "its nonce was made");
     const NonceSlot& slot = nonces_[worked_++];
     if (op.key->suite == Suite::kChaCha20Poly1305) [[unlikely]] {
       waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, slot.nonce(),

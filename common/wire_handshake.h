@@ -66,8 +66,8 @@ struct Field {
   uint16_t type;
   uint16_t bytes;
 };
-inline constexpr uint16_t kCriticalField =
-    0x8000;  ///< of the type: who doesn't know it must refuse
+/// Bit of a field's type: who doesn't know the type must refuse the message.
+inline constexpr uint16_t kCriticalField = 0x8000;
 
 /// TAI64N (external TAI64 label of D. J. Bernstein), big-endian as there; compared as bytes.
 using Timestamp = std::array<uint8_t, 12>;

@@ -146,7 +146,8 @@ class SessionEngine {
   void shutdown(Millis now);
 
   /// Opens a control message with the keys of `index`, for hosts whose data path does not (the
-  /// client). Returns the plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  /// client). Returns the plaintext, in place, and its counter; nullopt when the index is unknown
+  /// or the tag wrong.
   std::optional<session::OpenedControl> open_control(std::span<uint8_t> message);
   /// Whether control messages for `index` can be opened: it names a session's keys.
   bool receives_on(ReceiverIndex index);

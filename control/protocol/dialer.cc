@@ -161,8 +161,8 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
     refuse(now, from, Detail::kUnknownField, *id);
     return std::nullopt;
   }
-  if (context_.table.used(
-          *id, SessionId{answer->payload.session_id})) {  // its events would be another's
+  // Its events would be another session's.
+  if (context_.table.used(*id, SessionId{answer->payload.session_id})) {
     stop_attempt(*call);
     refuse(now, from, Detail::kNone, *id);
     return std::nullopt;

@@ -46,7 +46,7 @@ class ControlChannel {
   /// POLICY_HINT to a source that has to be authentic.
   void send_hint(const Session& session, const Path& to, wire::Hint hint);
 
-  /// The plaintext, in place; nullopt when the index is unknown or the tag wrong.
+  /// The plaintext, in place, and its counter; nullopt when the index is unknown or the tag wrong.
   std::optional<OpenedControl> open(std::span<uint8_t> message);
 
  private:

@@ -1,18 +1,18 @@
 // What an operator's reload does to peers: the shipping control loop and workers, under traffic.
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <future>
 #include <memory>
 #include <set>
 
 #include <nlohmann/json.hpp>
-#include <rte_rcu_qsbr.h>
 #include <unistd.h>
 
 #include "control/gateway/peer_book.h"
+#include "dataplane/handles.h"
 #include "tests/matrix/rig.h"
+#include "tests/support/must.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -319,12 +319,8 @@ TEST_F(ReloadPeers, ManyPeersAreTakenInSlices) {
 }
 
 TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
-  const size_t bytes = rte_rcu_qsbr_get_memsize(1);
-  std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64),
-                                                     &std::free);
-  auto* const rcu = static_cast<rte_rcu_qsbr*>(memory.get());
-  ASSERT_EQ(rte_rcu_qsbr_init(rcu, 1), 0);
-  Reclaimer reclaimer(rcu);
+  const Rcu rcu = must(make_rcu(1));
+  Reclaimer reclaimer(rcu.get());
   GatewayProfile profile;
   profile.limits.sessions = 1;
   profile.peers.resize(1);
@@ -341,12 +337,8 @@ TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
 }
 
 TEST(PeerBookTest, NamesFollowTheirPeers) {
-  const size_t bytes = rte_rcu_qsbr_get_memsize(1);
-  std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, (bytes + 63) / 64 * 64),
-                                                     &std::free);
-  auto* const rcu = static_cast<rte_rcu_qsbr*>(memory.get());
-  ASSERT_EQ(rte_rcu_qsbr_init(rcu, 1), 0);
-  Reclaimer reclaimer(rcu);
+  const Rcu rcu = must(make_rcu(1));
+  Reclaimer reclaimer(rcu.get());
   GatewayProfile profile;
   profile.peers.resize(2);
   profile.peers[0].name = "a";
