@@ -130,12 +130,15 @@ void Aead::finish_jobs() {
 /// `tag_of(i)`: where packet i's tag goes.
 template <bool kSeals, typename TagOf>
 void Aead::work(std::span<const AeadOp> burst, TagOf tag_of) {
+  NonceBurst nonces;
+  for (size_t i = 0; i < burst.size(); ++i)
+    nonces[i].set(HeaderIv(*burst[i].key).with_header_of(burst[i].data));
+  nonces.set_count(burst.size());
   AeadRun<kSeals> run(*this);
-  for (const AeadOp& op : burst) run.ready(op);
   const size_t ahead = prefetch_ahead(burst.front().length);
   for (size_t i = 0; i < burst.size(); ++i) {
     if (i + ahead < burst.size()) prefetch(burst[i + ahead]);
-    run.work(burst[i], tag_of(i));
+    run.work(burst[i], nonces[i], tag_of(i));
   }
   run.finish();
 }

@@ -158,26 +158,58 @@ class Aead {
   size_t ahead_ = kDefaultAhead;
 };
 
-/// A nonce where the cipher reads it. 16 bytes are written at once: the cipher's load of 12 waits
-/// for no second store.
+/// A key's IV as the 16 bytes of a transport header are XORed with it. Records keep it in the line
+/// that every packet reads.
+class HeaderIv {
+ public:
+  HeaderIv() = default;
+  explicit HeaderIv(const AeadKey& key)
+      : last_(_mm_load_si128(reinterpret_cast<const __m128i*>(&key + 1) - 1)) {}
+  __m128i with(__m128i header) const { return _mm_xor_si128(last_, header); }
+  /// The same; `data` stands right behind the header.
+  __m128i with_header_of(const uint8_t* data) const {
+    return with(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data) - 1));
+  }
+
+ private:
+  __m128i last_{};  ///< of the key's bytes: the IV, and before it four that no nonce needs
+};
+
+/// A nonce where the cipher reads it: receiver and counter, XORed with the key's IV (as RFC 8446,
+/// §5.3). Made a pass before the cipher's: its masked load of a nonce that was just stored would
+/// wait for the store, which takes as long as the cipher.
 struct alignas(16) NonceSlot {
   uint8_t bytes[4 + kAeadNonceBytes];
 
   const uint8_t* nonce() const { return bytes + 4; }
-  /// Of the transport message whose header ends at `data`: receiver and counter, XORed with the
-  /// key's IV (as RFC 8446, §5.3).
-  void set(const AeadKey& key, const uint8_t* data) {
-    const auto* last = reinterpret_cast<const __m128i*>(&key + 1) - 1;
-    const auto* header = reinterpret_cast<const __m128i*>(data) - 1;
-    _mm_store_si128(reinterpret_cast<__m128i*>(bytes),
-                    _mm_xor_si128(_mm_load_si128(last), _mm_loadu_si128(header)));
+  void set(__m128i from) { _mm_store_si128(reinterpret_cast<__m128i*>(bytes), from); }
+};
+
+/// The nonces of one burst by the packets' places in it. Wiped: with their headers they tell the
+/// keys' IVs.
+class NonceBurst {
+ public:
+  NonceBurst() = default;
+  NonceBurst(const NonceBurst&) = delete;
+  NonceBurst& operator=(const NonceBurst&) = delete;
+  ~NonceBurst() { wipe(slots_.data(), count_ * sizeof(NonceSlot)); }
+
+  NonceSlot& operator[](size_t i) {
+    JVPN_DEBUG_ASSERT(i < kMaxBurst, "a place in a burst");
+    return slots_[i];
   }
+  const NonceSlot& operator[](size_t i) const { return slots_[i]; }
+  /// So many were made.
+  void set_count(size_t count) { count_ = count; }
+
+ private:
+  size_t count_ = 0;
+  std::array<NonceSlot, kMaxBurst> slots_;
 };
 
 /// A burst sealed or opened packet by packet, so that the caller's other work can stand in between:
 /// it costs less there, for the cipher mostly waits for itself. Up to kMaxBurst packets. Whoever
-/// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before, and
-/// ready(), once for each in the same order.
+/// calls work() has called prefetch() for the op, Aead::prefetch_ahead() packets before.
 template <bool kSeals>
 class AeadRun {
  public:
@@ -187,26 +219,12 @@ class AeadRun {
         gcm256_(kSeals ? aead.manager_->gcm256_enc : aead.manager_->gcm256_dec) {}
   AeadRun(const AeadRun&) = delete;
   AeadRun& operator=(const AeadRun&) = delete;
-  ~AeadRun() {
-    wipe(&context_, sizeof context_);
-    wipe(nonces_.data(), ready_ * sizeof(NonceSlot));
-  }
-
-  /// Makes the nonce of the packet whose turn it is after those before it. So many packets ahead of
-  /// work(): the cipher's masked load of a nonce that was just stored would wait for it, which
-  /// takes as long as the cipher.
-  static constexpr size_t kNonceAhead = 3;
-  [[gnu::always_inline]] void ready(const AeadOp& op) {
-    JVPN_DEBUG_ASSERT(ready_ < kMaxBurst, "a run takes one burst");
-    nonces_[ready_++].set(*op.key, op.data);
-  }
+  ~AeadRun() { wipe(&context_, sizeof context_); }
 
   /// Seals or opens the packet, unless it has to wait for finish(): then waits() from now on.
   /// Opened: `tag` gets what the packet's tag must be; if it isn't (tags_equal()), the caller wipes
-  /// the data. Key and `tag` stay in place until then.
-  [[gnu::always_inline]] void work(const AeadOp& op, uint8_t* tag) {
-    JVPN_DEBUG_ASSERT(worked_ < ready_, "its nonce was made");
-    const NonceSlot& slot = nonces_[worked_++];
+  /// the data. Key, nonce and `tag` stay in place until then.
+  [[gnu::always_inline]] void work(const AeadOp& op, const NonceSlot& slot, uint8_t* tag) {
     if (op.key->suite == Suite::kChaCha20Poly1305) [[unlikely]] {
       waits_ |= !aead_.submit_job(kSeals ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT, *op.key, slot.nonce(),
                                   op.data, op.length, tag);
@@ -229,9 +247,6 @@ class AeadRun {
   const GcmCall gcm128_;
   const GcmCall gcm256_;
   bool waits_ = false;
-  size_t ready_ = 0;   ///< packets whose nonces are made; they stay in place until finish()
-  size_t worked_ = 0;  ///< of those
-  std::array<NonceSlot, kMaxBurst> nonces_;
   gcm_context_data context_;
 };
 

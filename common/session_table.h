@@ -82,7 +82,7 @@ struct alignas(kCacheLine) RxControl {
 };
 
 /// One receiver index of ours: a key generation on a binding. Immutable, but for `source`,
-/// `deadline` and what `lanes` and `control` name.
+/// `deadline` and what `lanes` names.
 struct alignas(kCacheLine) RxRecord {
   AeadKey traffic_key;  ///< its ends are what short packets read: the lines below are beside one
   // One line, read for every packet; its lanes' first line is the next.
@@ -93,10 +93,12 @@ struct alignas(kCacheLine) RxRecord {
   mutable std::atomic<CoarseDeadline> deadline{};  ///< writer: control
   /// Of the binding's remote (common/source_signal.h); 0: not compared. Writer: control.
   mutable std::atomic<uint64_t> source{0};
-  RxLane* lanes = nullptr;  ///< lane_count of them
+  RxLane* lanes = nullptr;  ///< lane_count of them, then an RxControl
   uint64_t mask = 0;        ///< of the counters on the wire
   uint64_t serial = 0;      ///< of the install: tells the index from its next use
-  RxControl* control = nullptr;
+  HeaderIv iv;              ///< the traffic key's
+
+  RxControl& control() const { return *reinterpret_cast<RxControl*>(lanes + lane_count); }
 };
 
 /// Sending counter of one lane. Writer: the one worker that the lane belongs to.
@@ -127,8 +129,7 @@ struct alignas(kCacheLine) SharedHop {
 struct alignas(kCacheLine) TxRecord {
   AeadKey traffic_key;
   // One line.
-  BindingVersion binding_version;
-  uint64_t revision = 0;
+  HeaderIv iv;  ///< the traffic key's
   /// Workers send nothing after it. Writer: control, relaxed.
   mutable std::atomic<uint64_t> deadline_tsc{kNoDeadline};
   TxLane* lanes = nullptr;  ///< worker w sends on lanes[w + workers × k], k < lanes_per_worker
@@ -146,6 +147,9 @@ struct alignas(kCacheLine) TxRecord {
   // length fields, counter and (for IPv4) the header checksum are patched. common/tunnel_header.h
   // writes both.
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
+  // Control's.
+  BindingVersion binding_version;
+  uint64_t revision = 0;
 };
 
 /// Fetches the lines that every packet of a session reads besides its key, and of a key that is far
@@ -160,7 +164,7 @@ inline void prefetch_record(const RxRecord* record, bool far) {
 inline void prefetch_record(const TxRecord* record, bool far) {
   if (record == nullptr) [[unlikely]]
     return;
-  rte_prefetch0(&record->binding_version);
+  rte_prefetch0(&record->iv);
   rte_prefetch0(record->header);
   if (far) prefetch_early(record->traffic_key);
 }
@@ -168,8 +172,9 @@ inline void prefetch_record(const TxRecord* record, bool far) {
 static_assert(sizeof(RxControl) == 2 * kCacheLine);
 static_assert(sizeof(RxRecord) == sizeof(AeadKey) + kCacheLine);
 static_assert(offsetof(RxRecord, index) == sizeof(AeadKey));
-static_assert(offsetof(TxRecord, binding_version) == sizeof(AeadKey));
+static_assert(offsetof(TxRecord, iv) == sizeof(AeadKey));
 static_assert(offsetof(TxRecord, header) == sizeof(AeadKey) + kCacheLine);
+static_assert(sizeof(TxRecord) == sizeof(AeadKey) + 3 * kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);
 
 /// A resolved inside next hop. Immutable; replaced whole.

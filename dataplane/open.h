@@ -53,18 +53,22 @@ inline AeadOp op_of(const DataPacket& data) {
   drop(worker, data.packet, Drop::kBadTag);
 }
 
-/// Stage replay: what is ours to open; the keys of the first `ahead` of them are fetched.
-inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead) {
+/// Stage replay: what is ours to open; the keys of the first `ahead` of them are fetched, and all
+/// nonces made.
+inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead, NonceBurst& nonces) {
   lookup::find_lanes(worker, burst);
   DataPacket* kept = burst.begin();
   const DataPacket* keys = kept + ahead;
   for (DataPacket& data : burst) {
     if (!lookup::is_ours(worker, data)) [[unlikely]]
       continue;
-    if (kept < keys) prefetch(op_of(data));
+    const AeadOp op = op_of(data);
+    if (kept < keys) prefetch(op);
+    nonces[static_cast<size_t>(kept - burst.begin())].set(data.record->iv.with_header_of(op.data));
     keep(kept, data);
   }
   burst.truncate(kept);
+  nonces.set_count(burst.count());
   lap(worker, Stage::kReplay);
 }
 
@@ -252,25 +256,22 @@ inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
 /// would otherwise be lost. Sources and routes that aren't at hand wait for finish().
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   Burst<AeadTag> tags;
+  NonceBurst nonces;
   if (burst.empty()) return;
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].bytes);
-  open::admit(worker, burst, ahead);
+  open::admit(worker, burst, ahead, nonces);
   AeadRun<false> run(worker.aead);
   const size_t count = burst.count();
   const DataPacket* next = burst.begin() + std::min(ahead, count);
-  const DataPacket* nonce = burst.begin();
-  while (nonce != burst.begin() + std::min(run.kNonceAhead, count))
-    run.ready(open::op_of(*nonce++));
   size_t taken = 0;
   uint64_t accepted = 0;
   for (size_t i = 0; i < count; ++i) {
-    if (nonce != burst.end()) run.ready(open::op_of(*nonce++));
     if (next != burst.end()) {
       prefetch(open::op_of(*next));
       rte_prefetch0(next->lane);  // long packets have pushed it out
       ++next;
     }
-    run.work(open::op_of(burst[i]), tags[i].data());
+    run.work(open::op_of(burst[i]), nonces[i], tags[i].data());
     if (i == 0 || run.waits()) continue;
     accepted += open::take(worker, burst[taken], tags[taken], opened);  // one behind: no wait
     ++taken;
@@ -332,7 +333,7 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   if (record->deadline.load(std::memory_order_relaxed)
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);
-  RxControl& control = *record->control;
+  RxControl& control = record->control();
   const uint64_t counter = lookup::counter_of(message, control.mask);
   const uint64_t sequence = wire::sequence_of(counter);
   const ReplayVerdict verdict = control.seen.check(sequence);

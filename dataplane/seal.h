@@ -99,35 +99,42 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
          worker.workers * (flow_hash(inner.ip, inner.bytes) % record.lanes_per_worker);
 }
 
+/// The transport header: template's, with the counter. Returns it, for the nonce.
+inline __m128i write_transport(const uint8_t* from, uint64_t counter, uint8_t* to) {
+  const __m128i header = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)),
+                                       _mm_set_epi64x(static_cast<int64_t>(counter), 0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), header);
+  return header;
+}
+
 /// IPv4 outer headers, the first bytes of which are `link`; the frame, tag included, has `bytes`.
-inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, uint8_t* frame,
-                       uint32_t bytes) {
+/// Returns the transport header.
+inline __m128i write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, uint8_t* frame,
+                          uint32_t bytes) {
   JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV4.bytes, "the room before the packet fits");
-  __builtin_memcpy(frame, record.header, kTunnelV4.bytes);
+  __builtin_memcpy(frame, record.header, kTunnelV4.transport);
   __builtin_memcpy(frame, &link, sizeof link);
   const uint16_t total = __builtin_bswap16(static_cast<uint16_t>(bytes - kTunnelV4.ip));
   const auto checksum = static_cast<uint16_t>(~add_words(record.ipv4_checksum_base, total));
   __builtin_memcpy(frame + kTunnelV4.ip + 2, &total, sizeof total);
   __builtin_memcpy(frame + kTunnelV4.ip + 10, &checksum, sizeof checksum);
   store_be16(frame + kTunnelV4.udp + 4, bytes - kTunnelV4.udp);
-  counter ^= load_u64(record.header + kTunnelV4.transport + 8);
-  __builtin_memcpy(frame + kTunnelV4.transport + 8, &counter, sizeof counter);
+  return write_transport(record.header + kTunnelV4.transport, counter, frame + kTunnelV4.transport);
 }
 
-[[gnu::noinline]] inline void write_ipv6(const TxRecord& record, uint64_t link, uint64_t counter,
-                                         uint8_t* frame, uint32_t bytes) {
+[[gnu::noinline]] inline __m128i write_ipv6(const TxRecord& record, uint64_t link, uint64_t counter,
+                                            uint8_t* frame, uint32_t bytes) {
   JVPN_DEBUG_ASSERT(record.template_bytes == kTunnelV6.bytes, "the room before the packet fits");
-  __builtin_memcpy(frame, record.header, kTunnelV6.bytes);
+  __builtin_memcpy(frame, record.header, kTunnelV6.transport);
   __builtin_memcpy(frame, &link, sizeof link);
   store_be16(frame + kTunnelV6.ip + 4, bytes - kTunnelV6.udp);
   store_be16(frame + kTunnelV6.udp + 4, bytes - kTunnelV6.udp);
-  counter ^= load_u64(record.header + kTunnelV6.transport + 8);
-  __builtin_memcpy(frame + kTunnelV6.transport + 8, &counter, sizeof counter);
+  return write_transport(record.header + kTunnelV6.transport, counter, frame + kTunnelV6.transport);
 }
 
-/// Steps 2 to 4 for one packet. False: it was dropped or refused.
+/// Steps 2 to 4 for one packet, and its nonce. False: it was dropped or refused.
 [[gnu::always_inline]] inline bool number(WorkerContext& worker, TunnelPacket& out, Origin origin,
-                                          uint64_t now_tsc) {
+                                          uint64_t now_tsc, NonceSlot& nonce) {
   if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
     return false;
   const TxRecord& record = *out.record;
@@ -165,10 +172,10 @@ inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, 
   const uint64_t counter = wire::make_counter(id, sequence);
   JVPN_DEBUG_ASSERT(worker.tx.has_port(record.port), "a binding is on a port that there is");
   out.out_port = record.port;
-  if (record.outer == Family::kIpv4) [[likely]]
-    write_ipv4(record, link, counter, room + start, bytes);
-  else
-    write_ipv6(record, link, counter, room + start, bytes);
+  const __m128i header = record.outer == Family::kIpv4
+                             ? write_ipv4(record, link, counter, room + start, bytes)
+                             : write_ipv6(record, link, counter, room + start, bytes);
+  nonce.set(record.iv.with(header));
   packet->data_off = static_cast<uint16_t>(start);
   packet->data_len = static_cast<uint16_t>(bytes);
   packet->pkt_len = bytes;
@@ -177,29 +184,30 @@ inline void write_ipv4(const TxRecord& record, uint64_t link, uint64_t counter, 
 }
 
 /// Steps 2 to 4: what is left is a frame to be sealed.
-inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
+inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin,
+                         NonceBurst& nonces) {
   const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
   TunnelPacket* kept = burst.begin();
-  for (TunnelPacket& out : burst)
-    if (number(worker, out, origin, now_tsc)) [[likely]]
+  for (TunnelPacket& out : burst) {
+    NonceSlot& nonce = nonces[static_cast<size_t>(kept - burst.begin())];
+    if (number(worker, out, origin, now_tsc, nonce)) [[likely]]
       keep(kept, out);
+  }
   burst.truncate(kept);
+  nonces.set_count(burst.count());
 }
 
 /// Step 5.
-[[gnu::noinline]] inline void encrypt(WorkerContext& worker, const TunnelBurst& burst) {
+[[gnu::noinline]] inline void encrypt(WorkerContext& worker, const TunnelBurst& burst,
+                                      const NonceBurst& nonces) {
   if (burst.empty()) return;
   AeadRun<true> run(worker.aead);
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].inner.bytes);
   const TunnelPacket* next = burst.begin() + std::min(ahead, burst.count());
-  const TunnelPacket* nonce = burst.begin();
-  while (nonce != burst.begin() + std::min(run.kNonceAhead, burst.count()))
-    run.ready(op_of(*nonce++));
-  for (const TunnelPacket& out : burst) {
+  for (size_t i = 0; i < burst.count(); ++i) {
     if (next != burst.end()) prefetch(op_of(*next++));
-    if (nonce != burst.end()) run.ready(op_of(*nonce++));
-    const AeadOp op = op_of(out);
-    run.work(op, op.data + op.length);
+    const AeadOp op = op_of(burst[i]);
+    run.work(op, nonces[i], op.data + op.length);
   }
   run.finish();
   JVPN_DEBUG_ASSERT(next == burst.end(), "every key was fetched before its packet was sealed");
@@ -244,9 +252,10 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   for (size_t i = loaded; i < burst.count(); ++i) seal::load_record(worker, burst[i]);
   seal::prefetch_lanes(worker, burst);
   lap(worker, Stage::kLookup);
-  seal::number_burst(worker, burst, origin);
+  NonceBurst nonces;
+  seal::number_burst(worker, burst, origin, nonces);
   lap(worker, Stage::kNumber);
-  seal::encrypt(worker, burst);
+  seal::encrypt(worker, burst, nonces);
   lap(worker, Stage::kSeal);
   for (const TunnelPacket& out : burst) {
     if (out.outer != Family::kIpv4 && !seal::finish(worker, out)) [[unlikely]]

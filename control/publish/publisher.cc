@@ -78,7 +78,7 @@ RxRecord* Publisher::make_rx(uint16_t lanes) {
   record->lane_count = lanes;
   record->lanes = reinterpret_cast<RxLane*>(record + 1);
   std::uninitialized_value_construct_n(record->lanes, lanes);
-  record->control = new (record->lanes + lanes) RxControl;
+  new (&record->control()) RxControl;
   for (uint16_t i = 0; i < lanes; ++i) record->lanes[i].keep_window_in(words[i]);
   return record;
 }
@@ -137,10 +137,11 @@ Refusal Publisher::install_rx(const session::RxInstall& install, uint64_t deadli
   record->peer = install.peer;
   record->first_lane = install.first_lane;
   record->deadline.store(CoarseDeadline(deadline_tsc), std::memory_order_relaxed);
-  record->control->key = install.control_key;
-  record->control->mask = install.control_mask;
+  record->control().key = install.control_key;
+  record->control().mask = install.control_mask;
   record->mask = install.data_mask;
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
+  record->iv = HeaderIv(record->traffic_key);
   peer_of(install.peer).rx.push_back(record);
   const RxRecord* replaced = table_.store_rx(install.index, record);
   JVPN_ASSERT(replaced == nullptr, "the slot was emptied, and nobody else writes the table");
@@ -238,6 +239,7 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   write_tunnel_header({port.mac, install.path.local, install.path.remote}, install.data_mask,
                       *record);
   aead_.expand(install.suite, install.traffic_key, record->traffic_key);
+  record->iv = HeaderIv(record->traffic_key);
   return record;
 }
 

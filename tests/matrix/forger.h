@@ -73,10 +73,10 @@ class Forger {
     EXPECT_NE(record, nullptr);
     // Clients have one lane: a binding's number is that of its lane.
     const uint64_t counter =
-        wire::make_counter(record->first_lane, counter_++) ^ record->control->mask;
+        wire::make_counter(record->first_lane, counter_++) ^ record->control().mask;
     const wire::TransportHeader header{wire::MessageType::kControl, {}, index.value, counter};
     const Bytes message =
-        openssl_message(header, record->traffic_key.suite, record->control->key, plaintext);
+        openssl_message(header, record->traffic_key.suite, record->control().key, plaintext);
     return rig_.datagram_up(path, message, client_);
   }
 

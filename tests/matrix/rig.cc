@@ -273,7 +273,7 @@ void Rig::classify(Datagram& datagram) {
     for (auto& each : gateways_) {
       const RxRecord* record = each->sessions().rx(header.receiver);
       if (record == nullptr || record->index.value != header.receiver || plain) continue;
-      const RawKey& key = record->control->key;
+      const RawKey& key = record->control().key;
       const Nonce nonce = transport_nonce(iv_of(key), record->index, header.counter);
       plain = openssl_open(record->traffic_key.suite, key, nonce, sealed);
     }

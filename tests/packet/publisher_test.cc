@@ -275,7 +275,7 @@ TEST_F(PublisherTest, NothingIsFreedBeforeTheGracePeriod) {
   EXPECT_EQ(reclaimer_->pending(), 1U);
   EXPECT_EQ(words[1], 1U);
   EXPECT_EQ(record->index, kIndex);
-  EXPECT_EQ(record->control->key[0], 0xC1);
+  EXPECT_EQ(record->control().key[0], 0xC1);
   const size_t before = publisher_->bytes_in_use();
   quiesce();
   EXPECT_EQ(reclaimer_->pending(), 0U);

@@ -112,19 +112,19 @@ std::vector<Punted> Lab::punted(PuntClass punt_class) {
 TestSession::TestSession(Lab& lab, const SessionSpec& spec)
     : lab_(lab),
       spec_(spec),
-      rx_lanes_(spec.rx_lanes),
+      rx_lanes_(spec.rx_lanes + sizeof(RxControl) / sizeof(RxLane)),
       rx_words_(spec.rx_lanes),
       tx_lanes_(lab.workers() * spec.lanes_per_worker),
       rx_(std::make_unique<RxRecord>()),
       tx_(std::make_unique<TxRecord>()) {
+  rx_->lanes = rx_lanes_.data();
+  rx_->lane_count = spec.rx_lanes;
+  for (size_t i = 0; i < spec.rx_lanes; ++i) rx_lanes_[i].keep_window_in(rx_words_[i]);
   make_keys();
   rx_->index = ReceiverIndex{0xABC00000U | spec.peer.value};
   rx_->peer = spec.peer;
   rx_->first_lane = LaneId{spec.rx_first_lane};
-  rx_->lane_count = spec.rx_lanes;
   rx_->mask = spec_.mask;
-  rx_->lanes = rx_lanes_.data();
-  for (size_t i = 0; i < rx_lanes_.size(); ++i) rx_lanes_[i].keep_window_in(rx_words_[i]);
   for (TxLane& lane : tx_lanes_) lane.quota = spec.quota;
   tx_->lanes = tx_lanes_.data();
   tx_->peer_index = ReceiverIndex{0x12340000U | spec.peer.value};
@@ -150,9 +150,11 @@ void TestSession::make_keys() {
     for (uint8_t& byte : *key) byte = static_cast<uint8_t>(random());
   lab_.aead().expand(spec_.suite, inbound_, rx_->traffic_key);
   lab_.aead().expand(spec_.suite, outbound_, tx_->traffic_key);
-  rx_control_.key = control_;
-  rx_control_.mask = spec_.mask;
-  rx_->control = &rx_control_;
+  rx_->iv = HeaderIv(rx_->traffic_key);
+  tx_->iv = HeaderIv(tx_->traffic_key);
+  auto* control = new (&rx_->control()) RxControl;
+  control->key = control_;
+  control->mask = spec_.mask;
 }
 
 void TestSession::publish() {
@@ -233,7 +235,6 @@ Bytes TestSession::state() const {
     all.insert(all.end(), first, first + bytes);
   };
   add(rx_.get(), sizeof *rx_);
-  add(&rx_control_, sizeof rx_control_);
   add(rx_lanes_.data(), rx_lanes_.size() * sizeof(RxLane));
   add(rx_words_.data(), rx_words_.size() * sizeof(LaneWords));
   add(tx_.get(), sizeof *tx_);

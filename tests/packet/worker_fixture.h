@@ -131,8 +131,7 @@ class TestSession {
   RawKey inbound_{};
   RawKey control_{};
   RawKey outbound_{};
-  std::vector<RxLane> rx_lanes_;
-  RxControl rx_control_;
+  std::vector<RxLane> rx_lanes_;  ///< and room for the RxControl behind them
   std::vector<LaneWords> rx_words_;
   std::vector<TxLane> tx_lanes_;
   std::unique_ptr<RxRecord> rx_;
