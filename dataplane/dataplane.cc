@@ -313,4 +313,21 @@ rte_mempool* Dataplane::data_pool() {
   return parts_->data_pool.get();
 }
 
+DataplaneView Dataplane::view() {
+  DataplaneView lent{.ports = ports(),
+                     .sessions = sessions(),
+                     .routes = routes(),
+                     .rcu = rcu(),
+                     .cookie_secrets = cookie_secrets(),
+                     .control_pool = control_pool(),
+                     .rings = {},
+                     .counters = {},
+                     .link_up = [this](uint16_t port) { return link_up(port); }};
+  for (size_t worker = 0; worker < workers(); ++worker) {
+    lent.rings.push_back(&rings(worker));
+    lent.counters.push_back(&counters(worker));
+  }
+  return lent;
+}
+
 }  // namespace jvpn

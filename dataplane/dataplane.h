@@ -13,6 +13,7 @@
 #include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 
+#include "common/dataplane_view.h"
 #include "common/exchange.h"
 #include "common/handshake_mac.h"
 #include "common/port_info.h"
@@ -91,6 +92,8 @@ class Dataplane {
 
   /// Where control takes the mbufs that it sends, each with a PacketNote; apart from the data's.
   rte_mempool* control_pool();
+  /// What control is lent of all this, and of every worker; valid as long as the data plane.
+  DataplaneView view();
   /// What ports receive into.
   rte_mempool* data_pool();
 

@@ -19,6 +19,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/dataplane_view.h"
 #include "common/profile.h"
 #include "common/result.h"
 #include "control/admin/admin_socket.h"
@@ -27,7 +28,6 @@
 #include "control/events/drop_watch.h"
 #include "control/events/event_log.h"
 #include "control/gateway/arrivals.h"
-#include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
 #include "control/gateway/mac_watch.h"

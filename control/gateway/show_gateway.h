@@ -6,8 +6,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "common/dataplane_view.h"
 #include "common/exchange.h"
-#include "control/gateway/dataplane_view.h"
 #include "control/gateway/turn_watch.h"
 #include "control/neighbor/neighbors.h"
 #include "control/neighbor/slow_path.h"

@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "common/dataplane_view.h"
 #include "common/profile.h"
 #include "control/engine/engine.h"
-#include "control/gateway/dataplane_view.h"
 #include "control/gateway/gateway_host.h"
 #include "control/gateway/peer_book.h"
 

@@ -71,20 +71,6 @@ GatewayProfile profile_of(const IsolationOptions& options, const PrivateFolder& 
   return profile;
 }
 
-gateway::DataplaneView view_of(Dataplane& dataplane) {
-  gateway::DataplaneView view{
-      .ports = dataplane.ports(),
-      .sessions = dataplane.sessions(),
-      .routes = dataplane.routes(),
-      .rcu = dataplane.rcu(),
-      .cookie_secrets = dataplane.cookie_secrets(),
-      .control_pool = dataplane.control_pool(),
-      .rings = {&dataplane.rings(0)},
-      .counters = {&dataplane.counters(0)},
-      .link_up = [&dataplane](uint16_t port) { return dataplane.link_up(port); }};
-  return view;
-}
-
 session::EngineConfig engine_config(const GatewayProfile& profile, const SecretKey& key,
                                     uint32_t slot_bits) {
   session::EngineConfig config;
@@ -170,7 +156,7 @@ Result<void> IsolatedGateway::start(const IsolationOptions& options, const Secre
   Dataplane& dataplane = rings_->dataplane();
   auto loop = gateway::ControlLoop::create(
       rings_->profile(), engine_config(rings_->profile(), key, dataplane.sessions().slot_bits()),
-      view_of(dataplane), *log_, clock_);
+      dataplane.view(), *log_, clock_);
   if (!loop) return loop.error();
   loop_ = *std::move(loop);
   loop_->on_reload([this] {

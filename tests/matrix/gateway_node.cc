@@ -103,20 +103,8 @@ EngineConfig GatewayNode::engine_config(const GatewaySpec& spec) const {
 }
 
 DataplaneView GatewayNode::view() {
-  Dataplane& dataplane = gateway_.dataplane();
-  DataplaneView lent{.ports = dataplane.ports(),
-                     .sessions = dataplane.sessions(),
-                     .routes = dataplane.routes(),
-                     .rcu = dataplane.rcu(),
-                     .cookie_secrets = dataplane.cookie_secrets(),
-                     .control_pool = dataplane.control_pool(),
-                     .rings = {},
-                     .counters = {},
-                     .link_up = [this](uint16_t port) { return port >= kWans || links[port]; }};
-  for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
-    lent.rings.push_back(&dataplane.rings(worker));
-    lent.counters.push_back(&dataplane.counters(worker));
-  }
+  DataplaneView lent = gateway_.dataplane().view();
+  lent.link_up = [this](uint16_t port) { return port >= kWans || links[port]; };
   return lent;
 }
 

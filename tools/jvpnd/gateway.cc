@@ -38,24 +38,6 @@ session::EngineConfig engine_config(admin::LoadedGateway& loaded, const Dataplan
   return config;
 }
 
-gateway::DataplaneView view_of(Dataplane& dataplane) {
-  gateway::DataplaneView view{
-      .ports = dataplane.ports(),
-      .sessions = dataplane.sessions(),
-      .routes = dataplane.routes(),
-      .rcu = dataplane.rcu(),
-      .cookie_secrets = dataplane.cookie_secrets(),
-      .control_pool = dataplane.control_pool(),
-      .rings = {},
-      .counters = {},
-      .link_up = [&dataplane](uint16_t port) { return dataplane.link_up(port); }};
-  for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
-    view.rings.push_back(&dataplane.rings(worker));
-    view.counters.push_back(&dataplane.counters(worker));
-  }
-  return view;
-}
-
 Result<Dataplane::Options> dataplane_options(const admin::LoadedGateway& loaded) {
   auto mac = MessageMac::create();
   if (!mac) return mac.error();
@@ -77,7 +59,7 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
 
   session::EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
   const gateway::BootClock clock;
-  auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), view_of(workers),
+  auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), workers.view(),
                                            events, clock);
   if (!loop) return loop.error();
   (*loop)->on_reload([path = loaded.path] { return admin::load_gateway(path); });

@@ -14,7 +14,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 
-namespace jvpn::gateway {
+namespace jvpn {
 
 /// Everything in it outlives the control loop. One element of `rings` and `counters` per worker.
 struct DataplaneView {
@@ -29,4 +29,4 @@ struct DataplaneView {
   std::function<bool(uint16_t port)> link_up;
 };
 
-}  // namespace jvpn::gateway
+}  // namespace jvpn
