@@ -14,6 +14,8 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       aead(std::move(own_aead)),
       mac(std::move(own_mac)),
       own_key(config.private_key),
+      // A peer's next session may replace one that lives.
+      own_memory(config.ownership == nullptr ? 2 * config.peer_room : 0),
       table(config.peers.size(), config.slot_bits, config.peer_room),
       self{config.private_key, own_key.public_key(), {&own_key, &table}},
       context{config,  table,    host,

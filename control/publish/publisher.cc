@@ -40,6 +40,7 @@ Publisher::Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const 
       workers_(std::max(workers, 1U)),
       aead_(std::move(aead)) {
   peers_.reserve(table_.peers());  // growing later would take milliseconds
+  reserved_rx_.reserve(table_.peers());
 }
 
 Publisher::~Publisher() {

@@ -4,17 +4,20 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <optional>
-#include <vector>
 
 #include "common/types.h"
 
 namespace jvpn::session {
 
 /// Hands out indices and knows which peer each belongs to. Memory grows with the most that were
-/// alive at once, never over 2^slot_bits entries. An index may come again: its serial never does.
+/// alive at once, by some slots a call and without moving any, never over 2^slot_bits entries. An
+/// index may come again: its serial never does.
 class IndexAllocator {
  public:
+  static constexpr uint64_t kSlotsAtOnce = 1'024;
+
   explicit IndexAllocator(uint32_t slot_bits) : slot_bits_(slot_bits) {}
 
   /// A new index for `owner`; never 0. Its upper bits come from `random`, whose lower ones choose
@@ -43,6 +46,9 @@ class IndexAllocator {
   /// Few enough are in use for indices that only may be needed.
   bool plenty() const { return entries_.size() - free_.size() < (uint64_t{mask()} + 1) / 4 * 3; }
 
+  /// There are so far.
+  size_t slots() const { return entries_.size(); }
+
   void release(ReceiverIndex index) {
     if (find(index) == nullptr) return;
     const uint32_t slot = index.value & mask();
@@ -51,8 +57,6 @@ class IndexAllocator {
   }
 
  private:
-  static constexpr uint64_t kFirstSlots = 1'024;
-
   struct Entry {
     uint32_t index = 0;  ///< 0: free
     PeerId owner;
@@ -81,15 +85,15 @@ class IndexAllocator {
   void grow() {
     const uint64_t before = entries_.size();
     const uint64_t most = uint64_t{mask()} + 1;
-    const uint64_t after = std::min(std::max(kFirstSlots, 2 * before), most);
+    const uint64_t after = std::min(before + kSlotsAtOnce, most);
     entries_.resize(after);
     for (uint64_t slot = before; slot < after; ++slot) free_.push_back(static_cast<uint32_t>(slot));
   }
 
   uint32_t slot_bits_;
   uint64_t last_serial_ = 0;
-  std::vector<Entry> entries_;
-  std::vector<uint32_t> free_;
+  std::deque<Entry> entries_;
+  std::deque<uint32_t> free_;
 };
 
 }  // namespace jvpn::session

@@ -40,6 +40,8 @@ class Ownership {
 /// In this process's memory: answers from within. Several engines may share one.
 class MemoryOwnership : public Ownership {
  public:
+  /// With room for so many sessions.
+  explicit MemoryOwnership(size_t sessions = 0) { versions_.reserve(sessions); }
   void claim(const SessionId& session, BindingVersion version) override {
     versions_[session] = version;
   }

@@ -52,6 +52,20 @@ TEST(IndexAllocator, FreedSlotsServeAgainUnderAnotherSerial) {
   EXPECT_EQ(indices.allocate(PeerId{0}, 0x1000), std::nullopt);
 }
 
+/// A table that doubled would keep everybody waiting while it does.
+TEST(IndexAllocator, GrowsByAsMuchHoweverManyThereAre) {
+  IndexAllocator indices(20);
+  std::mt19937 random(3);
+  std::set<uint32_t> slots;
+  for (int i = 0; i < 100'000; ++i) {
+    const size_t before = indices.slots();
+    const auto index = indices.allocate(PeerId{1}, static_cast<uint32_t>(random()));
+    ASSERT_LE(indices.slots() - before, IndexAllocator::kSlotsAtOnce);
+    ASSERT_TRUE(index && slots.insert(index->value % (1U << 20)).second);
+  }
+  EXPECT_LT(indices.slots(), 140'000U) << "a quarter more than are in use";
+}
+
 /// What is allocated one after the other lies far apart, and not at equal distances.
 TEST(IndexAllocator, SlotsAreChosenAtRandom) {
   IndexAllocator indices(20);
