@@ -27,6 +27,9 @@ inline uint16_t load_be16(const uint8_t* at) {
 inline uint32_t load_be32(const uint8_t* at) {
   return __builtin_bswap32(load_u32(at));
 }
+inline uint64_t load_be64(const uint8_t* at) {
+  return __builtin_bswap64(load_u64(at));
+}
 
 /// The low 16 bits of `value`.
 inline void store_u16(uint8_t* at, size_t value) {

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <string>
 
 #include <rte_byteorder.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
+#include "common/bytes.h"
 #include "common/dpdk_name.h"
 
 namespace jvpn {
@@ -45,8 +47,26 @@ Error full_error(const Prefix& prefix, const std::string& what, uint64_t entries
                " entries can't take it: " + rte_strerror(-error)};
 }
 
-Result<rte_hash*> make_hosts(const char* what, uint32_t entries, uint32_t key_bytes,
-                             rte_rcu_qsbr* rcu) {
+/// An IPv6 prefix as a key: its bits, then a one, then zeros; no two prefixes have the same.
+struct KeyV6 {
+  uint64_t high;
+  uint64_t low;
+};
+
+KeyV6 key_of(uint64_t high, uint64_t low, unsigned length) {
+  const uint64_t mark = uint64_t{1} << (63 - length % 64);
+  const uint64_t bits = ~(mark | (mark - 1));
+  if (length < 64) return {(high & bits) | mark, 0};
+  return {high, (low & bits) | mark};
+}
+
+KeyV6 key_of(const Prefix& prefix) {
+  const uint8_t* bytes = prefix.address.bytes.data();
+  return key_of(load_be64(bytes), load_be64(bytes + 8), prefix.length);
+}
+
+Result<rte_hash*> make_routes(const char* what, uint32_t entries, uint32_t key_bytes,
+                              rte_rcu_qsbr* rcu) {
   const std::string name = unique_dpdk_name(what);
   rte_hash_parameters parameters{};
   parameters.name = name.c_str();
@@ -54,13 +74,13 @@ Result<rte_hash*> make_hosts(const char* what, uint32_t entries, uint32_t key_by
   parameters.key_len = key_bytes;
   parameters.socket_id = static_cast<int>(rte_socket_id());
   parameters.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE;
-  rte_hash* hosts = rte_hash_create(&parameters);
-  if (hosts == nullptr) return memory_error("a host table", entries);
+  rte_hash* routes = rte_hash_create(&parameters);
+  if (routes == nullptr) return memory_error("a hash table", entries);
   rte_hash_rcu_config config{};
   config.v = rcu;
-  if (rte_hash_rcu_qsbr_add(hosts, &config) == 0) return hosts;
-  rte_hash_free(hosts);
-  return memory_error("the reclaim queue of a host table", entries);
+  if (rte_hash_rcu_qsbr_add(routes, &config) == 0) return routes;
+  rte_hash_free(routes);
+  return memory_error("the reclaim queue of a hash table", entries);
 }
 
 Result<rte_lpm*> make_prefixes_v4(uint32_t rules, rte_rcu_qsbr* rcu) {
@@ -88,12 +108,17 @@ Result<std::unique_ptr<RouteTable>> RouteTable::create(const Sizes& sizes, rte_r
 }
 
 Result<void> RouteTable::allocate() {
-  auto v4 = make_hosts("hosts4", sizes_.hosts_v4, 4, rcu_);
+  auto v4 = make_routes("hosts4", sizes_.hosts_v4, 4, rcu_);
   if (!v4) return v4.error();
   hosts_v4_ = *v4;
-  auto v6 = make_hosts("hosts6", sizes_.hosts_v6, 16, rcu_);
+  auto v6 = make_routes("hosts6", sizes_.hosts_v6, 16, rcu_);
   if (!v6) return v6.error();
   hosts_v6_ = *v6;
+  if (sizes_.prefixes_v6 != 0) {
+    auto nets = make_routes("nets6", sizes_.prefixes_v6, sizeof(KeyV6), rcu_);
+    if (!nets) return nets.error();
+    prefixes_v6_ = *nets;
+  }
   if (sizes_.prefixes_v4 == 0) return {};
   auto prefixes = make_prefixes_v4(sizes_.prefixes_v4, rcu_);
   if (!prefixes) return prefixes.error();
@@ -105,7 +130,7 @@ RouteTable::~RouteTable() {
   rte_hash_free(hosts_v4_);
   rte_hash_free(hosts_v6_);
   rte_lpm_free(prefixes_v4_);
-  rte_lpm6_free(prefixes_v6_.load(std::memory_order_relaxed));
+  rte_hash_free(prefixes_v6_);
 }
 
 Target RouteTable::match_v4(uint32_t address_be) const {
@@ -117,9 +142,18 @@ Target RouteTable::match_v4(uint32_t address_be) const {
 }
 
 Target RouteTable::match_v6(const uint8_t address[16]) const {
-  const rte_lpm6* table = prefixes_v6_.load(std::memory_order_acquire);
-  uint32_t hop = 0;
-  if (table != nullptr && rte_lpm6_lookup(table, address, &hop) == 0) return Target{hop};
+  const uint64_t high = load_be64(address);
+  const uint64_t low = load_be64(address + 8);
+  for (const unsigned half : {1U, 0U}) {
+    uint64_t lengths = lengths_v6_[half].load(std::memory_order_acquire);
+    while (lengths != 0) {
+      const unsigned longest = 63 - static_cast<unsigned>(std::countl_zero(lengths));
+      lengths ^= uint64_t{1} << longest;
+      const KeyV6 key = key_of(high, low, half * 64 + longest);
+      void* data = nullptr;
+      if (rte_hash_lookup_data(prefixes_v6_, &key, &data) >= 0) return from_data(data);
+    }
+  }
   return Target{default_v6_.load(std::memory_order_relaxed)};
 }
 
@@ -181,13 +215,15 @@ Result<void> RouteTable::add_route(const Prefix& prefix, Target target) {
   return network.address.is_v4() ? add_prefix_v4(network, target) : add_prefix_v6(network, target);
 }
 
+int RouteTable::add_key(rte_hash* routes, const void* key, Target target) {
+  const int error = rte_hash_add_key_data(routes, key, to_data(target));
+  if (error != -ENOSPC) return error;
+  rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID);  // for keys that were removed
+  return rte_hash_add_key_data(routes, key, to_data(target));
+}
+
 Result<void> RouteTable::add_host(rte_hash* hosts, const Prefix& host, Target target) {
-  const void* key = host.address.bytes.data();
-  int error = rte_hash_add_key_data(hosts, key, to_data(target));
-  if (error == -ENOSPC) {  // removed keys may still wait for a grace period
-    rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID);
-    error = rte_hash_add_key_data(hosts, key, to_data(target));
-  }
+  const int error = add_key(hosts, host.address.bytes.data(), target);
   if (error == 0) return {};
   const bool v4 = host.address.is_v4();
   return full_error(host, "the host table", v4 ? sizes_.hosts_v4 : sizes_.hosts_v6, error);
@@ -206,11 +242,26 @@ Result<void> RouteTable::add_prefix_v4(const Prefix& prefix, Target target) {
 }
 
 Result<void> RouteTable::add_prefix_v6(const Prefix& prefix, Target target) {
-  if (v6_rules_.size() >= sizes_.prefixes_v6 && !v6_rules_.contains(prefix))
-    return full_error(prefix, "the IPv6 prefix table", sizes_.prefixes_v6, -ENOSPC);
-  v6_rules_[prefix] = target;
-  v6_changed_ = true;
+  const KeyV6 key = key_of(prefix);
+  const bool known = prefixes_v6_ != nullptr && rte_hash_lookup(prefixes_v6_, &key) >= 0;
+  const bool full = !known && counted_v6_ >= sizes_.prefixes_v6;
+  const int error = full ? -ENOSPC : add_key(prefixes_v6_, &key, target);
+  if (error != 0) return full_error(prefix, "the IPv6 prefix table", sizes_.prefixes_v6, error);
+  if (known) return {};
+  ++counted_v6_;
+  if (count_v6_[prefix.length]++ == 0)
+    lengths_v6_[prefix.length / 64].fetch_or(uint64_t{1} << prefix.length % 64,
+                                             std::memory_order_release);
   return {};
+}
+
+void RouteTable::remove_prefix_v6(const Prefix& prefix) {
+  const KeyV6 key = key_of(prefix);
+  if (prefixes_v6_ == nullptr || rte_hash_del_key(prefixes_v6_, &key) < 0) return;
+  --counted_v6_;
+  if (--count_v6_[prefix.length] == 0)
+    lengths_v6_[prefix.length / 64].fetch_and(~(uint64_t{1} << prefix.length % 64),
+                                              std::memory_order_relaxed);
 }
 
 void RouteTable::remove(const Prefix& prefix) {
@@ -221,44 +272,11 @@ void RouteTable::remove(const Prefix& prefix) {
   } else if (network.length == 0) {
     (v4 ? default_v4_ : default_v6_).store(Target::kNoneBits, std::memory_order_relaxed);
   } else if (!v4) {
-    v6_changed_ |= v6_rules_.erase(network) != 0;
+    remove_prefix_v6(network);
   } else if (prefixes_v4_ != nullptr) {
     rte_lpm_delete(prefixes_v4_, rte_be_to_cpu_32(be32_of(network.address)), network.length);
   }
   changed();
-}
-
-Result<void> RouteTable::commit() {
-  if (!v6_changed_) return {};
-  auto built = build_v6();
-  if (!built) return built.error();
-  rte_lpm6* old = prefixes_v6_.exchange(*built, std::memory_order_acq_rel);
-  v6_changed_ = false;
-  changed();
-  if (old == nullptr) return {};
-  rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID);
-  rte_lpm6_free(old);
-  return {};
-}
-
-Result<rte_lpm6*> RouteTable::build_v6() const {
-  if (v6_rules_.empty()) return nullptr;
-  rte_lpm6_config config{};
-  config.max_rules = static_cast<uint32_t>(v6_rules_.size());
-  config.number_tbl8s = kSpareTbl8s;
-  for (const auto& [prefix, target] : v6_rules_)  // one group per started byte after the third
-    config.number_tbl8s += prefix.length > 24 ? (prefix.length - 24U + 7) / 8 : 0;
-  rte_lpm6* table =
-      rte_lpm6_create(unique_dpdk_name("lpm6").c_str(), static_cast<int>(rte_socket_id()), &config);
-  if (table == nullptr)
-    return memory_error("an IPv6 prefix table (64 MiB and up)", v6_rules_.size());
-  for (const auto& [prefix, target] : v6_rules_) {
-    const int error = rte_lpm6_add(table, prefix.address.bytes.data(), prefix.length, target.bits);
-    if (error == 0) continue;
-    rte_lpm6_free(table);
-    return full_error(prefix, "the IPv6 prefix table", v6_rules_.size(), error);
-  }
-  return table;
 }
 
 }  // namespace jvpn

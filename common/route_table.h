@@ -1,19 +1,19 @@
-// Inner destinations: host routes in rte_hash, shorter prefixes in rte_lpm and rte_lpm6.
+// Inner destinations: host routes in rte_hash, shorter prefixes in rte_lpm and, of IPv6, in one
+// more rte_hash, which is asked for each length in use, the longest first.
 //
-// Writer: the control core. Readers: workers, lock-free; hash and IPv4 LPM reclaim through the RCU
-// variable, the IPv6 LPM is swapped whole. One table answers for both directions: where a packet
-// goes, and (by the route of its source) whether a peer may use that source.
+// Writer: the control core. Readers: workers, lock-free; all reclaim through the RCU variable. A
+// change is one entry's, however many routes there are. One table answers for both directions:
+// where a packet goes, and (by the route of its source) whether a peer may use that source.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 
 #include <rte_hash.h>
 #include <rte_lpm.h>
-#include <rte_lpm6.h>
 #include <rte_rcu_qsbr.h>
 
 #include "common/ip.h"
@@ -23,7 +23,7 @@
 
 namespace jvpn {
 
-/// Where an inner packet goes, in the 21 bits that rte_lpm6 holds.
+/// Where an inner packet goes, in 21 bits: rte_lpm holds 24.
 struct Target {
   enum class Kind : uint8_t {
     kPeer,     ///< seal for a peer
@@ -66,7 +66,7 @@ class RouteTable {
     uint32_t hosts_v4 = 4096;
     uint32_t hosts_v6 = 4096;
     uint32_t prefixes_v4 = 4096;  ///< rte_lpm rules; 0: no IPv4 prefix table at all
-    uint32_t prefixes_v6 = 4096;
+    uint32_t prefixes_v6 = 4096;  ///< 0: no IPv6 prefixes
   };
   /// `rcu` outlives the table.
   static Result<std::unique_ptr<RouteTable>> create(const Sizes& sizes, rte_rcu_qsbr* rcu);
@@ -90,21 +90,20 @@ class RouteTable {
   const Sizes& sizes() const { return sizes_; }
 
   // Control core.
-  /// Adds or replaces; host bits are ignored, length 0 is the default route. A changed IPv6 prefix
-  /// from /1 to /127 shows after commit(). Fails when the table is full (the error names the size).
+  /// Adds or replaces; host bits are ignored, length 0 is the default route. Fails when the table
+  /// is full (the error names the size).
   Result<void> add(const Prefix& prefix, Target target);
   /// Removes; no effect when absent.
   void remove(const Prefix& prefix);
-  /// Builds and swaps in the IPv6 prefix table if it changed. Waits for a grace period.
-  Result<void> commit();
 
  private:
   RouteTable() = default;
   Result<void> allocate();
+  int add_key(rte_hash* routes, const void* key, Target target);
   Result<void> add_host(rte_hash* hosts, const Prefix& host, Target target);
   Result<void> add_prefix_v4(const Prefix& prefix, Target target);
   Result<void> add_prefix_v6(const Prefix& prefix, Target target);
-  Result<rte_lpm6*> build_v6() const;
+  void remove_prefix_v6(const Prefix& prefix);
   Target match_v4(uint32_t address_be) const;
   Target match_v6(const uint8_t address[16]) const;
   Result<void> add_route(const Prefix& prefix, Target target);
@@ -114,11 +113,12 @@ class RouteTable {
   rte_hash* hosts_v4_ = nullptr;
   rte_hash* hosts_v6_ = nullptr;
   rte_lpm* prefixes_v4_ = nullptr;
-  std::atomic<rte_lpm6*> prefixes_v6_{nullptr};          ///< none while there are no rules
+  rte_hash* prefixes_v6_ = nullptr;
+  std::array<std::atomic<uint64_t>, 2> lengths_v6_{};    ///< in use: a bit for each
   std::atomic<uint32_t> default_v4_{Target::kNoneBits};  ///< length 0, which LPM doesn't hold
   std::atomic<uint32_t> default_v6_{Target::kNoneBits};
-  std::map<Prefix, Target> v6_rules_;  // control core only
-  bool v6_changed_ = false;
+  std::array<uint32_t, 128> count_v6_{};  ///< prefixes of each length; control core only
+  uint32_t counted_v6_ = 0;               ///< of all
   Sizes sizes_{};
   alignas(64) std::atomic<uint32_t> generation_{1};
 };

@@ -147,7 +147,6 @@ size_t PeerReload::add_next(Millis now) {
 }
 
 void PeerReload::finish() {
-  if (uncommitted_) failed_.push_back(uncommitted_->message);
   for (const std::string& each : failed_) spdlog::error("reload: {}", each);
 }
 
@@ -237,13 +236,8 @@ bool PeerReload::retry_next() {
   return true;
 }
 
-/// Ids of removed peers are held back while workers may still find a route to them.
 void PeerReload::commit() {
-  uncommitted_.reset();
-  if (auto done = parts_.routes.commit(); !done)
-    uncommitted_ = done.error();
-  else
-    parts_.book.release_removed();
+  parts_.book.release_removed();
 }
 
 }  // namespace jvpn::gateway

@@ -88,7 +88,6 @@ class PeerReload {
   std::set<uint32_t> unrouted_;   ///< by reloads before
   std::vector<Prefix> given_up_;  ///< by peers that had them
   std::vector<Refused> refused_;  ///< by the table, while routes that are given up took the room
-  std::optional<Error> uncommitted_;
   std::vector<std::string> failed_;
 };
 

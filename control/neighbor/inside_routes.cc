@@ -32,7 +32,6 @@ InsideRoutes::InsideRoutes(std::span<const PortInfo> ports, Neighbors& neighbors
 }
 
 InsideRoutes::~InsideRoutes() {
-  release_left();
   for (auto& [key, hop] : hops_) table_.store_next_hop(hop.number, nullptr);
   reclaimer_.flush();  // deferred frees point into the slab
   for (auto& [key, hop] : hops_) slab_.destroy(hop.record);
@@ -57,7 +56,6 @@ Result<void> InsideRoutes::install(Millis now) {
       if (auto added = routes_.add(host_prefix(own.address), Target::local(port.number)); !added)
         return added;
   }
-  if (auto done = routes_.commit(); !done) return done;
   for (const PortInfo& port : ports_) {
     if (port.role != PortRole::kInside) continue;
     for (const PortNeighbor& each : port.neighbors)
@@ -144,12 +142,15 @@ Result<void> InsideRoutes::publish(const NeighborKey& key, const EtherAddress& m
 void InsideRoutes::withdraw(const NeighborKey& key) {
   const auto known = hops_.find(key);
   if (known == hops_.end()) return;
-  left_.push_back(known->second);
+  const Hop left = known->second;
   hops_.erase(known);
-  if (auto done = point(key, Target::glean(key.port)); !done) {
-    spdlog::error("routes by {}: {}; they are left until there is room", to_string(key.address),
-                  done.error().message);
-  }
+  (void)point(key, Target::glean(key.port));
+  const NextHop* hidden = table_.store_next_hop(left.number, nullptr);
+  JVPN_ASSERT(hidden == left.record, "nobody else writes the table");
+  reclaimer_.defer([this, left] {
+    slab_.destroy(left.record);
+    free_numbers_.push_back(left.number);
+  });
 }
 
 /// Sets every route that goes by the neighbour, and its own host route. After an Error some are
@@ -169,21 +170,7 @@ Result<void> InsideRoutes::point(const NeighborKey& key, Target target) {
       return done;
     }
   }
-  auto done = routes_.commit();
-  if (done) release_left();
-  return done;
-}
-
-/// Workers find no route to them any more, once the latest tables are what they see.
-void InsideRoutes::release_left() {
-  for (const Hop& hop : std::exchange(left_, {})) {
-    const NextHop* hidden = table_.store_next_hop(hop.number, nullptr);
-    JVPN_ASSERT(hidden == hop.record, "nobody else writes the table");
-    reclaimer_.defer([this, hop] {
-      slab_.destroy(hop.record);
-      free_numbers_.push_back(hop.number);
-    });
-  }
+  return {};
 }
 
 std::optional<uint32_t> InsideRoutes::take_number() {

@@ -65,7 +65,6 @@ class InsideRoutes {
   Result<void> publish(const NeighborKey& key, const EtherAddress& mac);
   void withdraw(const NeighborKey& key);
   Result<void> point(const NeighborKey& key, Target target);
-  void release_left();
 
   std::span<const PortInfo> ports_;
   Neighbors& neighbors_;
@@ -75,7 +74,6 @@ class InsideRoutes {
   publish::Slab slab_;
   std::vector<Rule> rules_;  ///< longest prefix first
   std::map<NeighborKey, Hop> hops_;
-  std::vector<Hop> left_;  ///< withdrawn, but routes may lead there until a commit succeeds
   std::vector<uint32_t> free_numbers_;
   Millis retry_at_;
   uint32_t next_number_ = 0;

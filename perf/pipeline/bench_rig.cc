@@ -102,7 +102,7 @@ Result<void> BenchRig::add_routes(uint32_t peers) {
   auto added = routes.add({lan_host(), 32}, Target::next_hop(0));
   for (uint32_t peer = 0; peer < peers && added; ++peer)
     added = routes.add({inner_host_of(peer), 32}, Target::peer(PeerId{peer}));
-  return added ? routes.commit() : added;
+  return added;
 }
 
 Result<void> BenchRig::make_raw_keys() {

@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <rte_hash.h>
 #include <rte_lpm.h>
-#include <rte_lpm6.h>
 #include <rte_malloc.h>
 
 namespace jvpn::test {
@@ -61,11 +60,6 @@ int rte_lpm_add(rte_lpm* table, uint32_t ip, uint8_t depth, uint32_t next_hop) {
   uint32_t before = 0;
   const bool grows = rte_lpm_is_rule_present(table, ip, depth, &before) != 1;
   return grows && jvpn::test::fails() ? -ENOSPC : real(table, ip, depth, next_hop);
-}
-
-rte_lpm6* rte_lpm6_create(const char* name, int socket, const rte_lpm6_config* config) {
-  static auto* const real = jvpn::test::library<decltype(rte_lpm6_create)>("rte_lpm6_create");
-  return jvpn::test::fails() ? nullptr : real(name, socket, config);
 }
 
 }  // extern "C"

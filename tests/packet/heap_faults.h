@@ -1,6 +1,6 @@
 // DPDK's allocations, any of which a test may have fail: this program's rte_zmalloc(),
-// rte_hash_add_key_data(), rte_lpm_add() and rte_lpm6_create() stand before the library's. What
-// replaces an entry takes no memory, and doesn't fail.
+// rte_hash_add_key_data() and rte_lpm_add() stand before the library's. What replaces an entry
+// takes no memory, and doesn't fail.
 #pragma once
 
 #include <cstdint>

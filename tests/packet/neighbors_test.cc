@@ -219,7 +219,7 @@ TEST_F(NeighborsTest, AResolvedNeighbourIsPublishedWholeOrNotAtAll) {
         EXPECT_EQ(target_of(to).kind(), failed ? Target::Kind::kGlean : Target::Kind::kNextHop);
       EXPECT_EQ(inside_->published(lan(neighbor)), !failed);
     }
-    EXPECT_GE(points, 3U);
+    EXPECT_GE(points, 2U) << "its host route at least takes memory";
     inside_->neighbor_changed(lan(neighbor), std::nullopt);
     for (const char* to : routes) EXPECT_EQ(target_of(to).kind(), Target::Kind::kGlean);
   }

@@ -78,7 +78,6 @@ void Lab::add_inside_routes() {
   add("fd00::2/128", Target::next_hop(0));
   add("10.0.0.0/24", Target::glean(kLan));
   add("fd00::/64", Target::glean(kLan));
-  EXPECT_TRUE(routes().commit().ok());
 }
 
 void Lab::receive_scattered(uint16_t port, const Bytes& frame, uint16_t segment) {
@@ -164,7 +163,6 @@ void TestSession::publish() {
   const Target target = Target::peer(spec_.peer);
   EXPECT_TRUE(lab_.routes().add(prefix("10.1." + number + ".0/24"), target).ok());
   EXPECT_TRUE(lab_.routes().add(prefix("fd01:" + hex(spec_.peer.value) + "::/32"), target).ok());
-  EXPECT_TRUE(lab_.routes().commit().ok());
 }
 
 IpAddress TestSession::outer(bool peer) const {
