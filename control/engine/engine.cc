@@ -55,12 +55,16 @@ SessionEngine::~SessionEngine() = default;
 void SessionEngine::advance(Millis now) {
   impl_->parts.cookies.serve(now);
   impl_->go_on_sweeping(now);
-  impl_->timers.expire(now, kTimersAtOnce);
+  for (size_t moved = 0; moved < kTimersAtOnce; moved += kTimersMoved) {
+    impl_->timers.expire(now, kTimersMoved);
+    if (impl_->host.slice_over()) break;
+  }
   for (size_t served = 0; served < kServedAtOnce; ++served) {
     const auto timer = impl_->timers.pop();
     if (!timer) return;
     impl_->serve(now, PeerId{*timer});
     impl_->leave(PeerId{*timer});
+    if (impl_->host.slice_over()) return;
   }
 }
 
@@ -234,7 +238,8 @@ std::optional<PeerId> SessionEngine::visit_sessions(
     PeerId from, const std::function<void(const SessionView&)>& visit) const {
   size_t seen = 0;
   for (uint32_t i = from.value; i < impl_->table.size(); ++i) {
-    if (seen >= kShownAtOnce || i - from.value >= kLookedAtAtOnce) return PeerId{i};
+    const bool over = seen >= kShownAtOnce || (seen != 0 && impl_->host.slice_over());
+    if (over || i - from.value >= kLookedAtAtOnce) return PeerId{i};
     seen += impl_->visit_peer(PeerId{i}, visit);
   }
   return std::nullopt;

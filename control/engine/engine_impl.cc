@@ -103,6 +103,7 @@ void SessionEngine::Impl::go_on_sweeping(Millis now) {
       if (!sweep_peer(now, id, sweep)) continue;
       ++served;
       leave(id);
+      if (host.slice_over()) return;
     }
     sweeps.erase(sweeps.begin());
   }

@@ -16,6 +16,7 @@ inline constexpr size_t kShownAtOnce = 8;    ///< sessions of a page: each some 
 inline constexpr size_t kLookedAtAtOnce =
     1'024;  ///< peers that a sweep, or a list of sessions, passes
 inline constexpr size_t kTimersAtOnce = 4'096;  ///< moved within the wheel
+inline constexpr size_t kTimersMoved = 256;     ///< of them, before the host is asked
 
 /// Something that concerns many peers, carried out in slices.
 struct Sweep {

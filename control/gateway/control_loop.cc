@@ -17,8 +17,6 @@
 #include "common/assert.h"
 #include "common/ip_header.h"
 #include "common/source_signal.h"
-#include "control/admin/event_admin.h"
-#include "control/admin/show_sessions.h"
 #include "control/gateway/outer_header.h"
 #include "control/gateway/show_gateway.h"
 
@@ -41,7 +39,9 @@ constexpr std::array<Budget, kPuntClasses> kBudgets{
 // One message may hold a key exchange, some 200 us: how many there are says nothing of how long
 // they take. Whoever began last within these may end later.
 constexpr uint64_t kClassUs = 125;  ///< for a class
-constexpr uint64_t kRingsUs = 400;  ///< for all of them, in one turn
+constexpr uint64_t kRingsUs = 200;  ///< for all of them, in one turn
+
+constexpr unsigned kSignals = 32;  ///< of a worker, in one turn
 
 constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
@@ -99,7 +99,8 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, const session::EngineCon
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),
-      host_(clock_, view_.ports, injector_, neighbors_, *publisher_, *reclaimer_, events_),
+      limit_(clock_),
+      host_(clock_, limit_, view_.ports, injector_, neighbors_, *publisher_, *reclaimer_, events_),
       uplinks_(view_, host_, peers_, profile_.listen_port),
       arrivals_(view_.rings, clock_) {
   neighbors_.on_changed(
@@ -125,7 +126,8 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();
   reloads_ = std::make_unique<Reloads>(
-      profile_, own_key_, PeerReloadParts{peers_, *engine_, view_.routes, inside_, uplinks_});
+      profile_, own_key_,
+      PeerReloadParts{peers_, *engine_, view_.routes, inside_, uplinks_});
   publish_cookies();
   if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
@@ -167,27 +169,58 @@ void ControlLoop::run(const std::atomic<bool>& stop, std::atomic<bool>& reload_w
 
 bool ControlLoop::turn(Millis now) {
   turns_.begin();
+  limit_.begin();
   const size_t packets = poll_rings(now);
-  take_signals(now);
-  turns_.lap(Work::kSignals);
+  busy_ = packets > 0;
+  const bool done = do_jobs(now);
+  turns_.end();
+  return busy_ || !done || reloads_->applying();
+}
+
+/// One at least. False: the turn's time is up, the others are the first of the next turn.
+bool ControlLoop::do_jobs(Millis now) {
+  struct Job {
+    void (ControlLoop::*run)(Millis now);
+    Work counted;
+  };
+  static constexpr std::array<Job, 8> kJobs{{{&ControlLoop::take_signals, Work::kSignals},
+                                             {&ControlLoop::poll_uplinks, Work::kUplinks},
+                                             {&ControlLoop::run_timers, Work::kTimers},
+                                             {&ControlLoop::ask_neighbors, Work::kNeighbors},
+                                             {&ControlLoop::watch, Work::kWatches},
+                                             {&ControlLoop::reclaim, Work::kReclaim},
+                                             {&ControlLoop::go_on_reloading, Work::kReload},
+                                             {&ControlLoop::serve_admin, Work::kAdmin}}};
+  for (size_t done = 0; done < kJobs.size(); ++done) {
+    if (done != 0 && limit_.spent()) return false;
+    const Job& job = kJobs[next_job_];
+    next_job_ = (next_job_ + 1) % kJobs.size();
+    (this->*job.run)(now);
+    turns_.lap(job.counted);
+  }
+  return true;
+}
+
+void ControlLoop::poll_uplinks(Millis now) {
   uplinks_.poll(now, *engine_);
-  turns_.lap(Work::kUplinks);
+}
+
+void ControlLoop::run_timers(Millis now) {
   const Millis judged = std::min(now, arrivals_.earliest());
   if (engine_->next_deadline() <= judged) engine_->advance(judged);
   for (const PeerId peer : host_.take_refused()) engine_->install_refused(now, peer);
-  turns_.lap(Work::kTimers);
+}
+
+void ControlLoop::ask_neighbors(Millis now) {
   neighbors_.advance(now);
-  turns_.lap(Work::kNeighbors);
-  watch(now);
-  turns_.lap(Work::kWatches);
+}
+
+void ControlLoop::reclaim(Millis) {
   reclaimer_->reclaim();
-  turns_.lap(Work::kReclaim);
+}
+
+void ControlLoop::go_on_reloading(Millis now) {
   if (reloads_->poll(now)) admin_asked_ = true;
-  turns_.lap(Work::kReload);
-  serve_admin(now, packets > 0);
-  turns_.lap(Work::kAdmin);
-  turns_.end();
-  return packets > 0 || reloads_->applying();
 }
 
 /// What the workers count, and the cookies that they check.
@@ -271,19 +304,21 @@ void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
   }
 }
 
-/// Foreign sources that the workers have seen.
+/// Foreign sources that the workers have seen: one worker's after the other, beginning where the
+/// time was up.
 void ControlLoop::take_signals(Millis now) {
-  std::array<SourceSignal, 32> signals;
-  for (const WorkerRings* worker : view_.rings) {
-    if (worker->sources == nullptr) continue;
-    const unsigned n = rte_ring_sc_dequeue_burst_elem(
-        worker->sources, signals.data(), sizeof(SourceSignal), signals.size(), nullptr);
-    for (unsigned i = 0; i < n; ++i) {
-      const SourceSignal& each = signals[i];
+  for (size_t served = 0; served < view_.rings.size(); ++served) {
+    rte_ring* const ring = view_.rings[next_signals_]->sources;
+    next_signals_ = (next_signals_ + 1) % view_.rings.size();
+    if (ring == nullptr) continue;
+    SourceSignal each;
+    for (unsigned taken = 0; taken < kSignals; ++taken) {
+      if (rte_ring_sc_dequeue_elem(ring, &each, sizeof each) != 0) break;
       const Path from{each.port,
                       {{each.family, each.local}, each.local_port},
                       {{each.family, each.remote}, each.remote_port}};
       engine_->source_changed(now, from, ReceiverIndex{each.receiver}, each.serial);
+      if (limit_.spent()) return;
     }
   }
 }
@@ -305,8 +340,8 @@ void ControlLoop::publish_cookies() {
 }
 
 /// While packets wait, now and then: who shows all sessions, page by page, holds up none of them.
-void ControlLoop::serve_admin(Millis now, bool busy) {
-  const bool wanted = !busy && (admin_asked_ || now < admin_eager_until_);
+void ControlLoop::serve_admin(Millis now) {
+  const bool wanted = !busy_ && (admin_asked_ || now < admin_eager_until_);
   if (!wanted && now - admin_polled_ < kAdminInterval) return;
   admin_asked_ = false;
   admin_polled_ = now;
@@ -331,6 +366,7 @@ void ControlLoop::finish() {
   engine_->shutdown(begun);
   while (engine_->next_deadline() == Millis{0} && clock_.now() - begun < kFinishLimit) {
     flush();
+    limit_.begin();
     engine_->advance(clock_.now());
     reclaimer_->reclaim();
   }
@@ -338,62 +374,6 @@ void ControlLoop::finish() {
   std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the workers' bursts in hand
   admin_->poll(clock_.now());  // whoever follows the events hears how it ended
   admin_.reset();
-}
-
-admin::AdminSocket::Answer ControlLoop::answer(const nlohmann::json& request) {
-  const auto command = request.find("command");
-  const std::string name =
-      command != request.end() && command->is_string() ? command->get<std::string>() : "";
-  if (name == "show") return show(request);
-  if (name == "reload") return reloads_->answer();
-  if (name == "terminate") return terminate(request);
-  return nlohmann::json{
-      {"error", admin::not_answered("jvpnd", name, "show, terminate and reload")}};
-}
-
-/// A page of sessions; the first one with everything else.
-nlohmann::json ControlLoop::show(const nlohmann::json& request) {
-  const Millis now = clock_.now();
-  nlohmann::json all;
-  if (!request.contains("from")) all = show_gateway(now);
-  const admin::PeerName name = [this](PeerId id) { return peers_.name(id); };
-  admin::add_sessions(all, request, *engine_, host_, name, now);
-  if (all.contains("next")) admin_eager_until_ = now + kAdminEager;
-  return all;
-}
-
-nlohmann::json ControlLoop::show_gateway(Millis now) {
-  nlohmann::json all =
-      admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
-  all["denies_new_sessions"] = engine_->denies_new_sessions();
-  all["reload"] = reloads_->show(now);
-  all["terminated"] = admin::show_terminated(*engine_, now);
-  all["drops"] = show_drops(view_);
-  all["ports"] = show_ports(view_);
-  all["workers"] = show_workers(view_);
-  nlohmann::json control = admin::show_counters(engine_->counters());
-  control["malformed"] = malformed_;
-  control["unroutable"] = host_.unroutable();
-  control["install_failures"] = publisher_->failures();
-  control["reclaim_pending"] = reclaimer_->pending();
-  control["neighbors"] = show_neighbors(neighbors_);
-  control["slow_path"] = show_slow_path(slow_path_.counters());
-  control["inject"] = show_injector(injector_.counters());
-  control["turns"] = show_turns(turns_);
-  all["control"] = std::move(control);
-  all["events"] = admin::show_events(events_.status());
-  return all;
-}
-
-nlohmann::json ControlLoop::terminate(const nlohmann::json& request) {
-  const auto name = request.find("peer");
-  if (name == request.end() || !name->is_string())
-    return {{"error", "peer: expected the name of a configured peer"}};
-  const auto id = peers_.named(name->get<std::string>());
-  if (!id) return {{"error", "peer: no peer is named " + name->get<std::string>()}};
-  JVPN_ASSERT(engine_ != nullptr, "the socket is opened after the engine is there");
-  engine_->terminate(clock_.now(), *id, Detail::kOperator);
-  return {{"terminated", peers_.name(*id)}};
 }
 
 }  // namespace jvpn::gateway

@@ -2,8 +2,10 @@
 // timers, the neighbour tables and the operator's socket.
 //
 // Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
-// of packets and of time, so that none starves another) → timers → cookies → reclaim → a slice of
-// a reload → the operator. An idle loop sleeps in epoll for at most a millisecond.
+// of packets and of time, so that none starves another), then its jobs: signals → uplinks → timers
+// → neighbours → what is watched, cookies → reclaim → a slice of a reload → the operator. When the
+// turn's time is up, the next turn goes on there. An idle loop sleeps in epoll for at most a
+// millisecond.
 //
 // After a stall of its own the loop is late, not the peers: control messages are handled as of
 // their arrival, and no timer runs past the arrival of one that still waits.
@@ -34,6 +36,7 @@
 #include "control/gateway/merged_watch.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/reloads.h"
+#include "control/gateway/turn_limit.h"
 #include "control/gateway/turn_watch.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
@@ -80,8 +83,16 @@ class ControlLoop {
               std::unique_ptr<publish::Reclaimer> reclaimer);
   Result<void> start(session::EngineConfig config);
   Result<void> install_peer_routes();
+
+  bool do_jobs(Millis now);
   void take_signals(Millis now);
+  void poll_uplinks(Millis now);
+  void run_timers(Millis now);
+  void ask_neighbors(Millis now);
   void watch(Millis now);
+  void reclaim(Millis now);
+  void go_on_reloading(Millis now);
+  void serve_admin(Millis now);
 
   size_t poll_rings(Millis now);
   size_t poll_class(Millis now, PuntClass from, unsigned budget);
@@ -89,7 +100,6 @@ class ControlLoop {
   void take(Millis now, PuntClass from, rte_mbuf* packet);
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
   void publish_cookies();
-  void serve_admin(Millis now, bool busy);
   void rest();
   void flush();
   void finish();
@@ -113,6 +123,7 @@ class ControlLoop {
   neighbor::Neighbors neighbors_;
   neighbor::InsideRoutes inside_;
   neighbor::SlowPath slow_path_;
+  TurnLimit limit_;
   GatewayHost host_;
   Uplinks uplinks_;
   MacWatch macs_;
@@ -125,9 +136,12 @@ class ControlLoop {
   std::unique_ptr<admin::AdminSocket> admin_;
   size_t next_class_ = 0;                         ///< of kBudgets, the first of the next turn
   std::array<size_t, kPuntClasses> next_ring_{};  ///< worker that each class begins with
+  size_t next_job_ = 0;                           ///< beside the rings, the first of the next turn
+  size_t next_signals_ = 0;                       ///< worker
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
+  bool busy_ = false;         ///< packets came in this turn
   bool admin_asked_ = false;  ///< somebody waits at the socket
   Millis admin_polled_;
   Millis admin_eager_until_;

@@ -21,11 +21,12 @@ uint32_t flow_of(const Endpoint& remote) {
 
 }  // namespace
 
-GatewayHost::GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
-                         publish::Injector& injector, neighbor::Neighbors& neighbors,
-                         publish::Publisher& publisher, publish::Reclaimer& reclaimer,
-                         events::EventLog& events)
+GatewayHost::GatewayHost(const GatewayClock& clock, const TurnLimit& limit,
+                         std::span<const PortInfo> ports, publish::Injector& injector,
+                         neighbor::Neighbors& neighbors, publish::Publisher& publisher,
+                         publish::Reclaimer& reclaimer, events::EventLog& events)
     : clock_(clock),
+      limit_(limit),
       ports_(ports),
       injector_(injector),
       neighbors_(neighbors),

@@ -14,6 +14,7 @@
 #include "control/events/event_log.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/outside_hops.h"
+#include "control/gateway/turn_limit.h"
 #include "control/neighbor/neighbors.h"
 #include "control/publish/injector.h"
 #include "control/publish/publisher.h"
@@ -24,7 +25,7 @@ namespace jvpn::gateway {
 class GatewayHost final : public session::SessionHost {
  public:
   /// Everything passed outlives it.
-  GatewayHost(const GatewayClock& clock, std::span<const PortInfo> ports,
+  GatewayHost(const GatewayClock& clock, const TurnLimit& limit, std::span<const PortInfo> ports,
               publish::Injector& injector, neighbor::Neighbors& neighbors,
               publish::Publisher& publisher, publish::Reclaimer& reclaimer,
               events::EventLog& events);
@@ -52,6 +53,7 @@ class GatewayHost final : public session::SessionHost {
   void emit(const session::Event& event);
   void random(std::span<uint8_t> bytes) override;
   uint64_t clock_us(Millis now) override;
+  bool slice_over() const override { return limit_.spent(); }
   wire::Timestamp timestamp() override;
 
   /// A neighbour's address changed, for every session whose path goes by it.
@@ -74,6 +76,7 @@ class GatewayHost final : public session::SessionHost {
   void go_by(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
 
   const GatewayClock& clock_;
+  const TurnLimit& limit_;
   std::span<const PortInfo> ports_;
   publish::Injector& injector_;
   neighbor::Neighbors& neighbors_;

@@ -56,6 +56,7 @@ void Uplinks::announce_paths(Millis now, engine::SessionEngine& engine) {
     if (peer == nullptr || peer->endpoints.empty()) continue;
     announce_paths_to(now, id, engine);
     ++announced;
+    if (host_.slice_over()) return;
   }
   announcing_.reset();
   for (const uint16_t port : std::exchange(lost_, {})) engine.interface_lost(now, port);

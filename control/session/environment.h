@@ -74,6 +74,9 @@ class Environment {
   virtual void random(std::span<uint8_t> bytes) = 0;
   /// CLOCK_BOOTTIME in microseconds, for round-trip times alone; `now` is what the engine was told.
   virtual uint64_t clock_us(Millis now) { return now.value * 1000; }
+  /// This call has taken long enough: what concerns many peers goes on with the next advance().
+  /// Asked after each of them.
+  virtual bool slice_over() const { return false; }
   /// CLOCK_REALTIME as TAI64N, for handshake timestamps.
   virtual wire::Timestamp timestamp() = 0;
 };

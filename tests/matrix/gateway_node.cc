@@ -30,7 +30,7 @@ GatewayProfile profile_of(const GatewaySpec& spec) {
   profile.admin.socket = testing::TempDir() + "jvpn_matrix_" + std::to_string(getpid()) + "/admin" +
                          std::to_string(gateways.fetch_add(1));
   for (const EnginePeer& peer : spec.peers)
-    profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}});
+    profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, spec.endpoints});
   for (size_t wan = 0; wan < kWans; ++wan)
     profile.ports.push_back(
         port_of("wan", PortRole::kOutside, {{wan_address(spec.number, wan), 24}}));

@@ -36,7 +36,8 @@ struct GatewaySpec {
   std::vector<EnginePeer> peers;
   Policy policy;
   std::function<void(EngineConfig&)> adjust;
-  std::vector<EventSinkProfile> sinks;  ///< take the events beside the book
+  std::vector<EventSinkProfile> sinks;   ///< take the events beside the book
+  std::vector<Endpoint> endpoints = {};  ///< of each peer
 };
 
 class GatewayNode {

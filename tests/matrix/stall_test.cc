@@ -1,5 +1,8 @@
 // A control core that was kept from running: workers went on, and what they noted waits. Who lives
 // is judged by when peers were heard, once all of it is handled.
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/matrix/forger.h"
 #include "tests/support/rooms.h"
 
@@ -76,6 +79,58 @@ TEST(Stall, a_turn_ends_when_its_time_is_up) {
   for (uint64_t turns = 0; turns < 3 * kMessages; ++turns) rig.gateway().turn_control(50);
   EXPECT_EQ(handled(), kMessages);
   rig.gateway().stalled = false;
+}
+
+/// However long each of them takes: a message a turn, and one of the jobs beside them.
+TEST(Stall, every_job_has_its_turn) {
+  Rig rig;
+  rig.connect();
+  Forger forger(rig);
+  auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
+  heartbeat.binding_version = rig.at_gateway().binding.value;
+  rig.cut_all();
+  rig.gateway().stalled = true;
+  for (int i = 0; i < 40; ++i) rig.inject(forger.seal(forger.active(), 0, bytes_of(heartbeat)));
+  rig.run_for(Millis{10});
+  const int asked = rig.gateway().begin_asking(R"({"command":"show"})");
+  const auto handled = [&] { return rig.gateway().engine().counters().control_received; };
+  const uint64_t begun = handled();
+  for (int turn = 0; turn < 64; ++turn) {
+    const uint64_t before = handled();
+    rig.gateway().turn_control(1'000);
+    EXPECT_LE(handled() - before, 1U) << "one message a turn";
+  }
+  EXPECT_EQ(handled() - begun, 16U) << "four classes of them take turns";
+  char first = 0;
+  EXPECT_EQ(recv(asked, &first, 1, MSG_PEEK | MSG_DONTWAIT), 1) << "the operator waits";
+  close(asked);
+  rig.gateway().stalled = false;
+}
+
+/// However many peers a gateway dials when it starts, or when a link is back.
+TEST(Stall, peers_are_dialled_as_the_turn_has_time) {
+  constexpr uint32_t kPeers = 12;
+  VirtualClock clock(Millis{10'000'000});
+  GatewaySpec spec;
+  spec.private_key = generate_secret_key();
+  spec.endpoints = {{IpAddress::v4({192, 0, 2, 77}), kListenPort}};
+  for (uint32_t i = 0; i < kPeers; ++i) {
+    const std::string name = "peer" + std::to_string(i);
+    spec.peers.push_back({name, public_key_of(generate_secret_key()), std::nullopt, {}});
+  }
+  GatewayNode gateway(clock, spec);
+  const auto dialled = [&] {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < kPeers; ++i)
+      count += gateway.engine().dialling(PeerId{i}).has_value() ? 1 : 0;
+    return count;
+  };
+  for (uint32_t turns = 0; dialled() < kPeers; ++turns) {
+    ASSERT_LT(turns, 200U);
+    const uint32_t before = dialled();
+    gateway.turn_control(1'000);
+    ASSERT_LE(dialled() - before, 1U);
+  }
 }
 
 TEST(Stall, timers_wait_for_what_is_queued) {

@@ -337,7 +337,8 @@ class Threads : public PartRig {
   InsideRoutes inside_{ports_, neighbors_, gateway_.dataplane().routes(),
                        gateway_.dataplane().sessions(), reclaimer_};
   SlowPath slow_path_{ports_, injector_, neighbors_, inside_, clock_.now()};
-  GatewayHost host_{clock_, ports_, injector_, neighbors_, *publisher_, reclaimer_, log_};
+  TurnLimit limit_{clock_};
+  GatewayHost host_{clock_, limit_, ports_, injector_, neighbors_, *publisher_, reclaimer_, log_};
   Arrivals arrivals_{worker_rings(), clock_};
 
   std::array<Sender, kPeers> senders_{};

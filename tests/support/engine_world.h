@@ -82,6 +82,7 @@ class Node : public SessionHost {
       : world_(world), number_(number), random_(seed) {}
 
   void apply(const Effects& effects) override { effects.carry_out(*this); }
+  bool slice_over() const override { return hurried; }
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const RxInstall& install) {
     witness("install_rx", std::to_string(install.index.value) + " " +
@@ -251,7 +252,8 @@ class Node : public SessionHost {
   std::map<uint32_t, TxInstall> tx;
   std::vector<Event> events;
   std::vector<wire::ResponsePayload> answers;
-  Millis clock_behind;  ///< of handshake timestamps
+  Millis clock_behind;   ///< of handshake timestamps
+  bool hurried = false;  ///< a slice is over after one peer
   size_t most_rx = 0;
   std::function<bool(uint64_t)> fails;  ///< whether the host has no memory for the n-th reservation
   uint64_t reservations = 0;

@@ -89,6 +89,67 @@ TEST(Slices, ManyTimersAtOnceAreServedInSlices) {
   EXPECT_EQ(world.in_state(State::kAttached), 0U);
 }
 
+/// Whatever one of them costs: the host says after each that this was long enough.
+TEST(Slices, ASliceEndsWhenTheHostSaysSo) {
+  Crowd world;
+  world.node(1).hurried = true;
+  world.engine(1).interface_lost(world.now, 0);
+  for (size_t served = 1; served < kNodes; ++served) {
+    ASSERT_EQ(world.in_state(State::kRecovering), served);
+    ASSERT_EQ(world.engine(1).next_deadline(), Millis{0});
+    world.engine(1).advance(world.now);
+  }
+}
+
+TEST(Slices, TimersEndWhenTheHostSaysSo) {
+  Crowd world;
+  world.node(1).hurried = true;
+  world.now = world.now + Millis{10'000};  // heartbeats of all are overdue, and their death
+  size_t calls = 0;
+  for (size_t left = kNodes - 1; left != 0; ++calls) {
+    world.engine(1).advance(world.now);
+    const size_t attached = world.in_state(State::kAttached);
+    ASSERT_LE(left - attached, 1U);
+    ASSERT_TRUE(attached == 0 || world.engine(1).next_deadline() <= world.now);
+    left = attached;
+  }
+  EXPECT_GE(calls, kNodes - 1);
+}
+
+/// As a gateway that dials many peers does it, with a key exchange for each.
+TEST(Slices, OneHandshakeIsBegunWhenTheHostSaysSo) {
+  World world(1, nullptr, kNodes);
+  for (size_t i = 0; i < kNodes; ++i) {
+    if (i != 1) world.dial(1, i);
+  }
+  world.weather.loss = 1;
+  world.run_for(Millis{20});  // nothing is answered
+  world.node(1).hurried = true;
+  world.now = world.now + Millis{2'000};
+  const auto initiations = [&] { return count_sent(world, 1, wire::MessageType::kInitiation); };
+  const size_t before = initiations();
+  for (size_t calls = 1; world.engine(1).next_deadline() <= world.now; ++calls) {
+    ASSERT_LE(calls, 2 * kNodes);
+    world.engine(1).advance(world.now);
+    ASSERT_LE(initiations() - before, calls);
+  }
+  EXPECT_EQ(initiations() - before, kNodes - 1) << "all are repeated";
+}
+
+TEST(Slices, APageEndsWhenTheHostSaysSo) {
+  Crowd world;
+  world.node(1).hurried = true;
+  size_t pages = 0;
+  size_t shown = 0;
+  for (std::optional<PeerId> from{PeerId{0}}; from; ++pages) {
+    const size_t before = shown;
+    from = world.engine(1).visit_sessions(*from, [&](const SessionView&) { ++shown; });
+    EXPECT_LE(shown - before, 1U);
+  }
+  EXPECT_EQ(shown, kNodes - 1);
+  EXPECT_LE(pages, kNodes);
+}
+
 /// A wheel that moves a few timers at a time tells the same ones as one that moves all.
 TEST(Slices, AWheelThatIsHeldUpLosesNoTimer) {
   constexpr uint32_t kTimers = 3'000;
