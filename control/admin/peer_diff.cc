@@ -54,11 +54,11 @@ std::optional<size_t> FreshPeers::place_of(const PublicKey& key) const {
 }
 
 bool PeerComparison::go_on(std::span<const std::optional<ConfiguredPeer>> running) {
-  if (next_ == 0) diff_.removed.reserve(running.size());
   if (next_ >= running.size()) {
-    for (size_t place = 0; place < stays_.size(); ++place)
-      if (!stays_[place]) diff_.added.push_back(place);
-    return false;
+    if (next_fresh_ == ids_.size()) return false;
+    if (!ids_[next_fresh_]) diff_.added.push_back(next_fresh_);
+    ++next_fresh_;
+    return true;
   }
   const PeerId id{next_++};
   const std::optional<ConfiguredPeer>& peer = running[id.value];
@@ -68,7 +68,7 @@ bool PeerComparison::go_on(std::span<const std::optional<ConfiguredPeer>> runnin
     diff_.removed.push_back(id);
     return true;
   }
-  stays_[*place] = true;
+  ids_[*place] = id;
   const PeerUpdate update = update_of(id, *peer, *place, fresh_.at(*place));
   if (update.name || update.preshared || update.allowed_ips || update.endpoints)
     diff_.changed.push_back(update);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -27,23 +28,25 @@ struct ConfiguredPeer {
 std::vector<ConfiguredPeer> take_peers(LoadedGateway& loaded);
 
 /// The peers of a profile, found by key and by prefix. No two have one key. Made on any thread:
-/// it takes its time, as does the end of it.
+/// it takes its time, as does the end of it, so whoever applies it leaves here what is to be freed.
 class FreshPeers {
  public:
   explicit FreshPeers(std::vector<ConfiguredPeer> peers);
   size_t size() const { return peers_.size(); }
-  /// May be moved from.
+  /// May be moved from, and take the peer that it replaces.
   ConfiguredPeer& at(size_t place) { return peers_[place]; }
   const ConfiguredPeer& at(size_t place) const { return peers_[place]; }
   std::optional<size_t> place_of(const PublicKey& key) const;
-  /// Whether `holds(place)` is true of a peer that is allowed the prefix.
-  template <typename Holds>
-  bool anybody_has(const Prefix& prefix, Holds holds) const {
+  /// The place of a peer that is allowed the prefix, and of which `counts(place)` is true.
+  template <typename Counts>
+  std::optional<size_t> owner_of(const Prefix& prefix, Counts counts) const {
     const auto first = std::lower_bound(owners_.begin(), owners_.end(), Owner{prefix, 0});
     for (auto each = first; each != owners_.end() && each->first == prefix; ++each)
-      if (holds(each->second)) return true;
-    return false;
+      if (counts(each->second)) return each->second;
+    return std::nullopt;
   }
+  /// A peer that was removed: freed with the others.
+  void keep(ConfiguredPeer gone) { gone_.push_back(std::move(gone)); }
 
  private:
   struct HashKey {
@@ -56,7 +59,8 @@ class FreshPeers {
   using Owner = std::pair<Prefix, size_t>;
   std::vector<ConfiguredPeer> peers_;
   std::unordered_map<PublicKey, size_t, HashKey> places_;
-  std::vector<Owner> owners_;  ///< in order
+  std::vector<Owner> owners_;        ///< in order
+  std::deque<ConfiguredPeer> gone_;  ///< moves none when it grows
 };
 
 /// A peer that stays, and what of it differs.
@@ -78,25 +82,28 @@ struct PeerDiff {
 };
 
 /// Compares them one after the other. `running` by PeerId, with nothing at ids that are free; it
-/// doesn't change meanwhile.
+/// doesn't change meanwhile. Made and ended where FreshPeers are.
 class PeerComparison {
  public:
-  /// `fresh` outlives it.
-  explicit PeerComparison(const FreshPeers& fresh) : fresh_(fresh), stays_(fresh.size(), false) {
+  /// `fresh` outlives it; `most`: peers that there may be.
+  PeerComparison(const FreshPeers& fresh, size_t most) : fresh_(fresh), ids_(fresh.size()) {
     diff_.changed.reserve(fresh.size());  // growing would move them all
     diff_.added.reserve(fresh.size());
+    diff_.removed.reserve(most);
   }
-  /// The next of them. False: that was all, diff() is complete.
+  /// The next running peer, and after them the next fresh one. False: that was all, diff() is
+  /// complete.
   bool go_on(std::span<const std::optional<ConfiguredPeer>> running);
   const PeerDiff& diff() const { return diff_; }
-  /// Runs already: not new in the fresh profile.
-  bool stays(size_t place) const { return stays_[place]; }
+  /// Who runs already; nothing for a peer that is new in the fresh profile.
+  std::optional<PeerId> running(size_t place) const { return ids_[place]; }
 
  private:
   const FreshPeers& fresh_;
-  std::vector<bool> stays_;  ///< by place
+  std::vector<std::optional<PeerId>> ids_;  ///< by place
   PeerDiff diff_;
   uint32_t next_ = 0;
+  size_t next_fresh_ = 0;
 };
 
 }  // namespace jvpn::admin

@@ -127,7 +127,7 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
   engine_ = std::move(engine).value();
   reloads_ = std::make_unique<Reloads>(
       profile_, own_key_,
-      PeerReloadParts{peers_, *engine_, view_.routes, inside_, uplinks_});
+      PeerReloadParts{peers_, *engine_, view_.routes, inside_, uplinks_, limit_});
   publish_cookies();
   if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;

@@ -69,32 +69,37 @@ std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
   }
   if (free_->empty()) reclaimer_.flush();
   JVPN_ASSERT(!free_->empty(), "neither in use nor held back, so one is free");
-  const PeerId id = free_->front();
-  free_->pop_front();
+  const PeerId id = free_->front().back();
+  free_->front().pop_back();
+  if (free_->front().empty()) free_->pop_front();
   named_[peer.profile.name] = id;
   peers_[id.value] = std::move(peer);
   return id;
 }
 
-void PeerBook::update(PeerId id, admin::ConfiguredPeer peer) {
+admin::ConfiguredPeer PeerBook::update(PeerId id, admin::ConfiguredPeer peer) {
   JVPN_ASSERT(find(id) != nullptr, "a peer that stays has its id");
   forget_name(id);
   named_[peer.profile.name] = id;
-  peers_[id.value] = std::move(peer);
+  return std::exchange(*peers_[id.value], std::move(peer));
 }
 
-void PeerBook::remove(PeerId id) {
+admin::ConfiguredPeer PeerBook::remove(PeerId id) {
   JVPN_ASSERT(find(id) != nullptr, "a removed peer had its id");
   forget_name(id);
+  admin::ConfiguredPeer gone = std::move(*peers_[id.value]);
   peers_[id.value].reset();
   --count_;
   unrouted.erase(id.value);
   removed_.push_back(id);
+  return gone;
 }
 
 void PeerBook::release_removed() {
-  for (const PeerId id : removed_) reclaimer_.defer([free = free_, id] { free->push_back(id); });
-  removed_.clear();
+  if (removed_.empty()) return;
+  reclaimer_.defer([free = free_, ids = std::exchange(removed_, {})]() mutable {
+    free->push_back(std::move(ids));
+  });
 }
 
 }  // namespace jvpn::gateway

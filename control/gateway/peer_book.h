@@ -50,10 +50,12 @@ class PeerBook {
   /// Under an id that was free: one that nobody ever had, or that no worker can hold any more.
   /// nullopt: there is no room.
   std::optional<PeerId> add(admin::ConfiguredPeer peer);
-  void update(PeerId id, admin::ConfiguredPeer peer);
-  /// The id stays taken, because routes may still lead to it.
-  void remove(PeerId id);
-  /// No route leads to a removed peer any more: their ids are free after a grace period.
+  /// Returns what the peer was.
+  admin::ConfiguredPeer update(PeerId id, admin::ConfiguredPeer peer);
+  /// Returns the peer. The id stays taken, because routes may still lead to it.
+  admin::ConfiguredPeer remove(PeerId id);
+  /// No route leads to a removed peer any more: their ids are free after a grace period, all at
+  /// once.
   void release_removed();
 
   /// Peers that lack a route, because there was no memory for it. The next reload tries again.
@@ -64,8 +66,9 @@ class PeerBook {
 
   std::vector<std::optional<admin::ConfiguredPeer>> peers_;
   std::unordered_map<std::string, PeerId> named_;
-  std::shared_ptr<std::deque<PeerId>> free_ = std::make_shared<std::deque<PeerId>>();
-  std::vector<PeerId> removed_;  ///< not released yet
+  using Ids = std::vector<PeerId>;  ///< some; none of those in `free_` is empty
+  std::shared_ptr<std::deque<Ids>> free_ = std::make_shared<std::deque<Ids>>();
+  Ids removed_;  ///< not released yet
   size_t count_ = 0;
   uint32_t capacity_;
   publish::Reclaimer& reclaimer_;

@@ -1,5 +1,5 @@
-// removed peers end → changed and new ones are told to the engine → their routes are set → routes
-// that nobody has any more go → what had no room is tried again → commit → ids are free
+// removed peers end, their routes go → prefixes that peers have no more go → changed and new peers
+// are told to the engine, their routes are set
 #include "control/gateway/peer_reload.h"
 
 #include <algorithm>
@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "common/assert.h"
+
 namespace jvpn::gateway {
 namespace {
 
@@ -19,6 +21,7 @@ constexpr RouteTable::Sizes kNoRoutes{0, 0, 0, 0};
 constexpr size_t kSlice = 256;
 constexpr size_t kLook = 1;    // at one peer
 constexpr size_t kServe = 16;  // one peer, or one of its routes
+constexpr size_t kToldFailures = 32;
 
 void count_route(RouteTable::Sizes& sizes, const Prefix& prefix) {
   const bool v4 = prefix.address.is_v4();
@@ -81,7 +84,10 @@ std::optional<Error> PeerReload::refusal(const RouteTable::Sizes& named, const s
 }
 
 bool PeerReload::go_on(Millis now) {
-  for (size_t spent = 0; stage_ != Stage::kDone && spent < kSlice;) spent += step(now);
+  for (size_t spent = 0; stage_ != Stage::kDone && spent < kSlice;) {
+    spent += route_next() ? kServe : step(now);
+    if (parts_.limit.spent()) break;
+  }
   return stage_ == Stage::kDone;
 }
 
@@ -101,28 +107,29 @@ size_t PeerReload::step(Millis now) {
     case Stage::kCompare:
       return comparison_.go_on(parts_.book.all()) ? kLook : enter(Stage::kRemove);
     case Stage::kRemove:
-      if (next_ == diff.removed.size()) return enter(Stage::kChange);
+      if (next_ == diff.removed.size()) {
+        parts_.book.release_removed();
+        return enter(Stage::kRevoke);
+      }
       remove(now, diff.removed[next_++]);
       return kServe;
+    case Stage::kRevoke:
+      if (next_ == diff.changed.size()) return enter(Stage::kChange);
+      if (const admin::PeerUpdate& each = diff.changed[next_++]; each.allowed_ips)
+        revoke(each.id, parts_.book.find(each.id)->allowed_ips);
+      return kLook;
     case Stage::kChange:
       if (next_ == diff.changed.size()) return enter(Stage::kUnrouted);
       update(now, diff.changed[next_++]);
       return kServe;
     case Stage::kUnrouted:
       if (next_++ == 0) unrouted_ = std::exchange(parts_.book.unrouted, {});
-      if (unrouted_.empty()) return enter(Stage::kMakeRoom);
-      add_routes(PeerId{*unrouted_.begin()});
+      if (unrouted_.empty()) return enter(Stage::kAdd);
+      granting_ = PeerId{*unrouted_.begin()};
       unrouted_.erase(unrouted_.begin());
       return kServe;
-    case Stage::kMakeRoom:
-      if (parts_.book.room() < diff.added.size() && give_up_next()) return kServe;
-      return enter(Stage::kAdd);
     case Stage::kAdd:
       return add_next(now);
-    case Stage::kGiveUp:
-      return give_up_next() ? kServe : enter(Stage::kRetry);
-    case Stage::kRetry:
-      return retry_next() ? kServe : enter(Stage::kDone);
     case Stage::kDone:
       return kSlice;
   }
@@ -136,39 +143,39 @@ size_t PeerReload::enter(Stage stage) {
   return kServe;
 }
 
-/// New peers have no session that could lose a packet while their addresses have no route. An id
-/// whose grace period isn't over is there in a later turn.
+/// An id whose grace period isn't over is there in a later turn.
 size_t PeerReload::add_next(Millis now) {
   const std::vector<size_t>& places = comparison_.diff().added;
-  if (next_ == places.size()) return enter(Stage::kGiveUp);
-  if (parts_.book.room() != 0 && !parts_.book.has_free_id()) return kSlice;
+  if (next_ == places.size()) return enter(Stage::kDone);
+  if (!parts_.book.has_free_id()) return kSlice;
   add(now, places[next_++]);
   return kServe;
 }
 
 void PeerReload::finish() {
+  if (failures_ > kToldFailures)
+    failed_.push_back(fmt::format("{} more", failures_ - kToldFailures));
   for (const std::string& each : failed_) spdlog::error("reload: {}", each);
 }
 
+void PeerReload::fail(std::string what) {
+  if (++failures_ <= kToldFailures) failed_.push_back(std::move(what));
+}
+
 void PeerReload::remove(Millis now, PeerId id) {
-  const PeerProfile& gone = *parts_.book.find(id);
-  spdlog::info("peer {} removed", gone.name);
+  spdlog::info("peer {} removed", parts_.book.name(id));
   parts_.engine.remove_peer(now, id);
-  given_up_.insert(given_up_.end(), gone.allowed_ips.begin(), gone.allowed_ips.end());
   parts_.uplinks.peer_removed(id);
-  parts_.book.remove(id);
+  admin::ConfiguredPeer gone = parts_.book.remove(id);
+  revoke(id, std::move(gone.profile.allowed_ips));
+  fresh_.keep(std::move(gone));
 }
 
 void PeerReload::update(Millis now, const admin::PeerUpdate& update) {
   admin::ConfiguredPeer& peer = fresh_.at(update.fresh);
-  std::vector<Prefix> before;
-  if (update.allowed_ips) before = parts_.book.find(update.id)->allowed_ips;
   parts_.engine.update_peer(update.id, engine_peer(peer.profile, peer.preshared));
-  parts_.book.update(update.id, std::move(peer));
-  if (update.allowed_ips) {
-    given_up_.insert(given_up_.end(), before.begin(), before.end());
-    add_routes(update.id);
-  }
+  peer = parts_.book.update(update.id, std::move(peer));
+  if (update.allowed_ips) granting_ = update.id;
   if (update.endpoints) parts_.uplinks.peer_changed(now, update.id, parts_.engine);
 }
 
@@ -176,68 +183,67 @@ void PeerReload::add(Millis now, size_t place) {
   admin::ConfiguredPeer& peer = fresh_.at(place);
   session::EnginePeer told = engine_peer(peer.profile, peer.preshared);
   const auto given = parts_.book.add(std::move(peer));
-  if (!given) {
-    failed_.push_back(fmt::format(
-        "peers.{}: not added, because routes of removed peers could not be taken away", told.name));
-    return;
-  }
+  JVPN_ASSERT(given, "a reload with too many peers is refused");
   const PeerId id = *given;
   if (auto added = parts_.engine.add_peer(id, std::move(told)); !added) {
-    failed_.push_back(added.error().message);
-    parts_.book.remove(id);
+    fail(added.error().message);
+    fresh_.at(place) = parts_.book.remove(id);
+    parts_.book.release_removed();
     return;
   }
-  added_[place] = true;
   spdlog::info("peer {} added", parts_.book.name(id));
-  add_routes(id);
+  granting_ = id;
   parts_.uplinks.peer_changed(now, id, parts_.engine);
 }
 
-/// What leads inside stays so: at the start it wins over a peer's route to the same network, too.
-void PeerReload::add_routes(PeerId id) {
-  for (const Prefix& prefix : parts_.book.find(id)->allowed_ips) {
-    if (parts_.inside.owns(prefix)) continue;
-    if (!parts_.routes.add(prefix, Target::peer(id))) refused_.push_back({id, prefix});
-  }
+void PeerReload::revoke(PeerId from, std::vector<Prefix> prefixes) {
+  revoked_ = from;
+  revoking_ = std::move(prefixes);
 }
 
-/// Routes are set before others are taken away, so an address that only moves is never without one.
-/// False: all are gone that nobody has any more.
-bool PeerReload::give_up_next() {
-  if (next_ == given_up_.size()) {
-    given_up_.clear();
-    commit();
+/// One route of the peer before it is the next peer's turn. False: all of them are done.
+bool PeerReload::route_next() {
+  if (!revoking_.empty()) {
+    revoke_next();
+  } else if (granting_) {
+    grant_next();
+  } else {
     return false;
   }
-  const Prefix& prefix = given_up_[next_++];
-  const bool kept = fresh_.anybody_has(
-      prefix, [&](size_t place) { return comparison_.stays(place) || added_[place]; });
-  if (!kept && !parts_.inside.owns(prefix)) parts_.routes.remove(prefix);
   return true;
 }
 
-/// Now that what was given up has made room. A peer that still lacks a route is remembered. False:
-/// all have been tried.
-bool PeerReload::retry_next() {
-  if (next_ == refused_.size()) {
-    if (!refused_.empty()) commit();
-    refused_.clear();
-    return false;
+/// It goes to the peer that has it now, if one runs that does, in one step: an address that only
+/// moves is never without a route. A new peer has no session that could lose a packet.
+void PeerReload::revoke_next() {
+  const Prefix prefix = revoking_.back();
+  revoking_.pop_back();
+  if (parts_.inside.owns(prefix)) return;
+  const auto place =
+      fresh_.owner_of(prefix, [&](size_t each) { return comparison_.running(each).has_value(); });
+  const auto heir = place ? comparison_.running(*place) : std::nullopt;
+  if (heir == revoked_) return;
+  if (heir && parts_.routes.add(prefix, Target::peer(*heir))) return;
+  parts_.routes.remove(prefix);
+}
+
+/// What leads inside stays so: at the start it wins over a peer's route to the same network, too.
+void PeerReload::grant_next() {
+  const PeerId id = *granting_;
+  const PeerProfile& peer = *parts_.book.find(id);
+  if (next_route_ == peer.allowed_ips.size()) {
+    granting_.reset();
+    next_route_ = 0;
+    return;
   }
-  const auto& [id, prefix] = refused_[next_++];
-  const PeerProfile* const peer = parts_.book.find(id);
-  if (peer == nullptr || !std::ranges::count(peer->allowed_ips, prefix)) return true;
+  const Prefix& prefix = peer.allowed_ips[next_route_++];
+  if (parts_.inside.owns(prefix)) return;
   const auto added = parts_.routes.add(prefix, Target::peer(id));
-  if (added) return true;
+  if (added) return;
   parts_.routes.remove(prefix);  // who had it before has it no more
   parts_.book.unrouted.insert(id.value);
-  failed_.push_back(fmt::format("peers.{}.allowed_ips: {}: {}", peer->name, to_string(prefix),
-                                added.error().message));
-  return true;
-}
-
-void PeerReload::commit() {
-  parts_.book.release_removed();
+  fail(fmt::format("peers.{}.allowed_ips: {}: {}", peer.name, to_string(prefix),
+                   added.error().message));
 }
 
 }  // namespace jvpn::gateway

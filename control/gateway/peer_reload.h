@@ -1,6 +1,7 @@
 // Takes the peers of a profile that was read again into a running gateway: engine, routes and
-// uplinks, in slices, so that it keeps nothing waiting however many peers there are. Sessions of
-// peers that stay are not touched, and no packet of theirs is lost. Control thread only.
+// uplinks, in slices, so that it keeps nothing waiting however many peers there are. What is taken
+// away goes before anything is given. Sessions of peers that stay are not touched, and no packet of
+// theirs is lost. Control thread only.
 #pragma once
 
 #include <optional>
@@ -14,6 +15,7 @@
 #include "control/admin/peer_diff.h"
 #include "control/engine/engine.h"
 #include "control/gateway/peer_book.h"
+#include "control/gateway/turn_limit.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
 
@@ -32,63 +34,54 @@ struct PeerReloadParts {
   RouteTable& routes;
   const neighbor::InsideRoutes& inside;
   Uplinks& uplinks;
+  const TurnLimit& limit;
 };
 
 class PeerReload {
  public:
   /// Everything outlives it.
-  PeerReload(const PeerReloadParts& parts, admin::FreshPeers& fresh)
-      : parts_(parts), fresh_(fresh), comparison_(fresh), added_(fresh.size(), false) {}
+  PeerReload(const PeerReloadParts& parts, admin::FreshPeers& fresh,
+             admin::PeerComparison& comparison)
+      : parts_(parts), fresh_(fresh), comparison_(comparison) {}
 
   /// Why the gateway, as it runs, can't have these peers: more than it has room for. `named` are
   /// the profile's routes; `file` and `own` name it and this node's key.
   std::optional<Error> refusal(const RouteTable::Sizes& named, const std::string& file,
                                const PublicKey& own) const;
-  /// A slice of the work: compares, then removes, changes, adds, in this order. True: all is done.
+  /// A slice of the work: compares, then removes, revokes, changes, adds, in this order. True: all
+  /// is done.
   bool go_on(Millis now);
   /// Of a reload that is done: `{"added", "removed", "changed"}`, and under "failed" whatever DPDK
   /// had no memory for: that is missing until a reload that has it.
   nlohmann::json result() const;
 
  private:
-  enum class Stage : uint8_t {
-    kCompare,
-    kRemove,
-    kChange,
-    kUnrouted,
-    kMakeRoom,
-    kAdd,
-    kGiveUp,
-    kRetry,
-    kDone
-  };
+  enum class Stage : uint8_t { kCompare, kRemove, kRevoke, kChange, kUnrouted, kAdd, kDone };
   size_t step(Millis now);
   size_t enter(Stage stage);
+  bool route_next();
+  void revoke(PeerId from, std::vector<Prefix> prefixes);
+  void revoke_next();
+  void grant_next();
   size_t add_next(Millis now);
   void remove(Millis now, PeerId id);
   void update(Millis now, const admin::PeerUpdate& update);
   void add(Millis now, size_t place);
-  void add_routes(PeerId id);
-  bool give_up_next();
-  bool retry_next();
-  void commit();
+  void fail(std::string what);
   void finish();
-
-  struct Refused {
-    PeerId id;
-    Prefix prefix;
-  };
 
   PeerReloadParts parts_;
   admin::FreshPeers& fresh_;
-  admin::PeerComparison comparison_;
-  std::vector<bool> added_;  ///< by place in fresh_
+  admin::PeerComparison& comparison_;
   Stage stage_ = Stage::kCompare;
-  size_t next_ = 0;               ///< within the stage
-  std::set<uint32_t> unrouted_;   ///< by reloads before
-  std::vector<Prefix> given_up_;  ///< by peers that had them
-  std::vector<Refused> refused_;  ///< by the table, while routes that are given up took the room
+  size_t next_ = 0;                 ///< within the stage
+  std::optional<PeerId> revoked_;   ///< had what is revoked now
+  std::vector<Prefix> revoking_;    ///< of them, those that are still to be looked at
+  std::optional<PeerId> granting_;  ///< whose routes are set
+  size_t next_route_ = 0;           ///< of granting_
+  std::set<uint32_t> unrouted_;     ///< by reloads before
   std::vector<std::string> failed_;
+  size_t failures_ = 0;
 };
 
 }  // namespace jvpn::gateway

@@ -81,7 +81,9 @@ void* ProfileReader::read(void* argument) {
   Reading& reading = *job.reading;
   if (reading.found) {
     reading.named = named_routes(reading.found->profile);
+    reading.own = public_key_of(reading.found->private_key);
     reading.peers = std::make_unique<admin::FreshPeers>(admin::take_peers(*reading.found));
+    reading.comparison = std::make_unique<admin::PeerComparison>(*reading.peers, kMaxPeers);
   }
   job.done.store(true, std::memory_order_release);
   job.used.wait(false, std::memory_order_acquire);

@@ -28,7 +28,9 @@ class ProfileReader {
   struct Reading {
     Millis begun;
     Result<admin::LoadedGateway> found;  ///< but for its peers
+    PublicKey own{};                     ///< this node's, by its private key
     std::unique_ptr<admin::FreshPeers> peers{};
+    std::unique_ptr<admin::PeerComparison> comparison{};
     RouteTable::Sizes named{};  ///< routes
   };
 

@@ -41,7 +41,7 @@ bool Reloads::begin(Millis now) {
     return false;
   }
   const GatewayProfile& profile = found->profile;
-  auto peers = std::make_unique<PeerReload>(parts_, *reading_->peers);
+  auto peers = std::make_unique<PeerReload>(parts_, *reading_->peers, *reading_->comparison);
   auto refusal = admin::refuse_version(parts_.engine.policy(), profile.policy, found->path,
                                        profile.policy_version);
   if (!refusal) refusal = peers->refusal(reading_->named, found->path, own_key_);
@@ -50,7 +50,7 @@ bool Reloads::begin(Millis now) {
     return false;
   }
   std::vector<std::string> waiting = admin::keys_for_restart(running_, profile);
-  const bool other_key = public_key_of(found->private_key) != own_key_;
+  const bool other_key = reading_->own != own_key_;
   if (other_key && std::ranges::find(waiting, admin::kOwnKey) == waiting.end())
     waiting.emplace_back(admin::kOwnKey);
   coming_ = outcome_.accept(parts_.engine, now, profile.policy, std::move(waiting));

@@ -295,6 +295,49 @@ TEST_F(ReloadPeers, AllPeersOfAFullGatewayAreReplacedAtOnce) {
   }
 }
 
+/// Nobody waits for the end of a reload to lose what he may not have any more.
+TEST_F(ReloadPeers, WhatIsTakenAwayGoesBeforeAnythingIsGiven) {
+  fill(1);
+  peers()[0].inner_addresses.push_back(hosts(7, 2)[0]);
+  peers()[1].inner_addresses.push_back(hosts(7, 2)[1]);
+  reload();
+  const Target old_owner = route_to(hosts(7, 2)[1]);
+  const Target heir = route_to(hosts(1, 16)[2]);
+  const std::vector<EnginePeer> before = peers();
+  fill(2);
+  for (size_t i = 0; i < 3; ++i) peers()[i] = before[i];
+  peers()[0].inner_addresses = {hosts(1, 16)[0]};                  // one address less
+  peers()[1].inner_addresses = {hosts(1, 16)[1], hosts(8, 1)[0]};  // another one instead
+  peers()[2].inner_addresses.push_back(hosts(7, 2)[1]);            // has it now
+  const auto gone = [&] {
+    size_t count = 0;
+    for (size_t host = 3; host < 16; ++host)
+      count += route_to(hosts(1, 16)[host]) == Target{} ? 1U : 0U;
+    return count + (route_to(hosts(7, 2)[0]) == Target{} ? 1U : 0U) +
+           (route_to(hosts(7, 2)[1]) == heir ? 1U : 0U);
+  };
+  const auto given = [&] {
+    size_t count = route_to(hosts(8, 1)[0]) == Target{} ? 0U : 1U;
+    for (const Prefix& host : hosts(2, 16)) count += route_to(host) == Target{} ? 0U : 1U;
+    return count;
+  };
+  const int asked = rig.gateway().begin_asking(kReload);
+  rig.gateway().stalled = true;  // but for the turns made here
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (given() == 0 && std::chrono::steady_clock::now() < limit) {
+    const uint32_t changes = rig.gateway().routes().generation();
+    rig.step();
+    rig.gateway().turn_control(1'000);
+    ASSERT_LE(rig.gateway().routes().generation() - changes, 1U) << "one route a turn";
+    ASSERT_TRUE(given() == 0 || gone() == 15U);
+    ASSERT_TRUE(route_to(hosts(7, 2)[1]) == old_owner || route_to(hosts(7, 2)[1]) == heir);
+  }
+  EXPECT_EQ(given(), 1U);
+  rig.gateway().stalled = false;
+  const auto answer = nlohmann::json::parse(rig.gateway().answer_to(asked));
+  EXPECT_EQ(answer["reloaded"]["peers"], counts(13, 13, 3));
+}
+
 /// Between two slices of a reload everybody else is served.
 TEST_F(ReloadPeers, ManyPeersAreTakenInSlices) {
   fill(1);
@@ -334,6 +377,27 @@ TEST(PeerBookTest, AnIdIsNotGivenAgainBeforeItsRoutesAreGone) {
   book.release_removed();
   EXPECT_EQ(book.room(), 1U);
   EXPECT_EQ(book.add({}), PeerId{0});
+}
+
+/// However many they are, that is one thing to do.
+TEST(PeerBookTest, IdsAreFreedTogether) {
+  constexpr uint32_t kPeers = 1'000;
+  const Rcu rcu = must(make_rcu(1));
+  Reclaimer reclaimer(rcu.get());
+  GatewayProfile profile;
+  profile.limits.sessions = kPeers;
+  profile.peers.resize(kPeers);
+  EngineConfig config;
+  config.peers.resize(kPeers);
+  PeerBook book(profile, config, reclaimer);
+  for (uint32_t id = 0; id < kPeers; ++id) book.remove(PeerId{id});
+  EXPECT_FALSE(book.has_free_id());
+  book.release_removed();
+  EXPECT_EQ(reclaimer.pending(), 1U);
+  reclaimer.reclaim();
+  std::set<uint32_t> ids;
+  while (book.has_free_id()) ids.insert(book.add({})->value);
+  EXPECT_EQ(ids.size(), kPeers);
 }
 
 TEST(PeerBookTest, NamesFollowTheirPeers) {

@@ -115,7 +115,7 @@ TEST(PeerDiffTest, Cases) {
     std::vector<ConfiguredPeer> fresh;
     for (const PeerSpec& spec : each.fresh) fresh.push_back(peer_of(spec));
     const FreshPeers found(std::move(fresh));
-    PeerComparison comparison(found);
+    PeerComparison comparison(found, running.size());
     while (comparison.go_on(running)) {
     }
     const PeerDiff& diff = comparison.diff();
