@@ -11,6 +11,35 @@
 namespace jvpn::admin {
 namespace {
 
+constexpr size_t kEndedAtOnce = 16;         ///< ended sessions of a page
+constexpr uint64_t kEndedFrom = kMaxPeers;  ///< a `from` of that number on counts ended sessions
+
+uint64_t from_of(const nlohmann::json& request) {
+  const auto from = request.find("from");
+  const bool told = from != request.end() && from->is_number_unsigned();
+  return told ? std::min<uint64_t>(from->get<uint64_t>(), kEndedFrom + kTombstones) : 0;
+}
+
+nlohmann::json ended_json(const session::Tombstone& tombstone, Millis now) {
+  return {{"session_id", to_string(tombstone.id)},
+          {"peer", tombstone.peer_name},
+          {"reason", to_string(tombstone.reason)},
+          {"detail", to_string(tombstone.detail)},
+          {"ms_ago", (now - tombstone.at).value}};
+}
+
+void add_ended(nlohmann::json& answer, uint64_t first, const engine::SessionEngine& engine,
+               Millis now) {
+  nlohmann::json ended = nlohmann::json::array();
+  uint64_t place = 0;
+  engine.for_each_tombstone([&](const session::Tombstone& each) {
+    if (place >= first && place < first + kEndedAtOnce) ended.push_back(ended_json(each, now));
+    ++place;
+  });
+  answer["terminated"] = std::move(ended);
+  if (place > first + kEndedAtOnce) answer["next"] = kEndedFrom + first + kEndedAtOnce;
+}
+
 nlohmann::json session_json(const engine::SessionView& view, const session::Activity& traffic,
                             std::string peer, Millis now) {
   const Millis last_rx = std::max(view.last_authentic, traffic.last_rx);
@@ -63,10 +92,7 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
 void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
                   const engine::SessionEngine& engine, session::Environment& environment,
                   const PeerName& name, Millis now) {
-  const auto from = request.find("from");
-  const bool told = from != request.end() && from->is_number_unsigned();
-  const PeerId first{
-      told ? static_cast<uint32_t>(std::min<uint64_t>(from->get<uint64_t>(), kMaxPeers)) : 0U};
+  const PeerId first{static_cast<uint32_t>(from_of(request))};
   nlohmann::json sessions = nlohmann::json::array();
   const auto next = engine.visit_sessions(first, [&](const engine::SessionView& view) {
     sessions.push_back(session_json(view, environment.activity(view.peer), name(view.peer), now));
@@ -75,15 +101,19 @@ void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
   if (next) answer["next"] = next->value;
 }
 
+void add_page(nlohmann::json& answer, const nlohmann::json& request,
+              const engine::SessionEngine& engine, session::Environment& environment,
+              const PeerName& name, Millis now) {
+  const uint64_t from = from_of(request);
+  if (from >= kEndedFrom) return add_ended(answer, from - kEndedFrom, engine, now);
+  add_sessions(answer, request, engine, environment, name, now);
+  if (!answer.contains("next")) add_ended(answer, 0, engine, now);
+}
+
 nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now) {
   nlohmann::json ended = nlohmann::json::array();
-  engine.for_each_tombstone([&](const session::Tombstone& tombstone) {
-    ended.push_back({{"session_id", to_string(tombstone.id)},
-                     {"peer", tombstone.peer_name},
-                     {"reason", to_string(tombstone.reason)},
-                     {"detail", to_string(tombstone.detail)},
-                     {"ms_ago", (now - tombstone.at).value}});
-  });
+  engine.for_each_tombstone(
+      [&](const session::Tombstone& each) { ended.push_back(ended_json(each, now)); });
   return ended;
 }
 

@@ -26,6 +26,11 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
 void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
                   const engine::SessionEngine& engine, session::Environment& environment,
                   const PeerName& name, Millis now);
+/// The same for gateways, where a page is one turn's work: behind the last live sessions come the
+/// ended ones, in the array `terminated`.
+void add_page(nlohmann::json& answer, const nlohmann::json& request,
+              const engine::SessionEngine& engine, session::Environment& environment,
+              const PeerName& name, Millis now);
 /// Array of the ended sessions that are still remembered, as the engine lists them.
 nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now);
 /// Object of the engine's counters by name.

@@ -69,11 +69,13 @@ TEST_F(OrdersTest, ShowAsksForEveryPage) {
   pages_[0]["node"] = "gw";
   pages_[0]["next"] = 32;
   pages_[1]["next"] = 2'048;
+  pages_[2] = {{"terminated", {{{"session_id", "c"}}}}};
   const auto outcome = run([this] { return run_show(path("admin"), true); });
   EXPECT_EQ(outcome.status, 0);
   const Json all = Json::parse(outcome.out);
   EXPECT_EQ(all["node"], "gw");
-  EXPECT_EQ(all["sessions"].size(), 3U);
+  EXPECT_EQ(all["sessions"].size(), 2U);
+  EXPECT_EQ(all["terminated"].size(), 1U);
   EXPECT_FALSE(all.contains("next"));
   ASSERT_EQ(requests_.size(), 3U);
   EXPECT_EQ(requests_[0], (Json{{"command", "show"}}));

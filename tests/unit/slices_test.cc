@@ -1,8 +1,11 @@
 // What concerns many sessions is carried out in slices, and none of them is left out.
 #include <set>
+#include <string>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "control/admin/show_sessions.h"
 #include "control/engine/engine.h"
 #include "control/engine/timer_wheel.h"
 #include "tests/support/engine_world.h"
@@ -172,6 +175,27 @@ TEST(Slices, AWheelThatIsHeldUpLosesNoTimer) {
     }
     EXPECT_EQ(found, expected) << now.value;
   }
+}
+
+TEST(Slices, EndedSessionsHavePagesToo) {
+  Crowd world;
+  world.engine(1).shutdown(world.now);
+  world.finish();
+  std::set<std::string> seen;
+  nlohmann::json request = nlohmann::json::object();
+  for (size_t pages = 0; pages < kNodes; ++pages) {
+    nlohmann::json page;
+    const auto name = [](PeerId) { return std::string("peer"); };
+    add_page(page, request, world.engine(1), world.node(1), name, world.now);
+    if (page.contains("terminated")) {
+      EXPECT_LE(page["terminated"].size(), 16U);
+      for (const auto& each : page["terminated"])
+        EXPECT_TRUE(seen.insert(each["session_id"].get<std::string>()).second);
+    }
+    if (!page.contains("next")) break;
+    request["from"] = page["next"];
+  }
+  EXPECT_EQ(seen.size(), kNodes - 1);
 }
 
 }  // namespace

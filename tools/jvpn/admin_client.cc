@@ -137,8 +137,8 @@ Result<nlohmann::json> ask_show(const std::string& socket_path) {
     from = next.get<uint64_t>();
     auto page = ask_admin_json(socket_path, {{"command", "show"}, {"from", from}});
     if (!page) return page;
-    for (nlohmann::json& session : (*page)["sessions"])
-      (*all)["sessions"].push_back(std::move(session));
+    for (const char* list : {"sessions", "terminated"})
+      for (nlohmann::json& each : (*page)[list]) (*all)[list].push_back(std::move(each));
     if (page->contains("next")) (*all)["next"] = (*page)["next"];
   }
   return all;
