@@ -32,18 +32,19 @@ std::optional<Message> message_in(std::span<const uint8_t> plaintext) {
 
 }  // namespace
 
-Result<std::unique_ptr<Crowd>> Crowd::create(const Options& options, Carry carry) {
+Result<std::unique_ptr<Crowd>> Crowd::create(const Options& options, Carry carry, Kept kept) {
   auto aead = Aead::create();
   if (!aead) return aead.error();
   auto mac = MessageMac::create();
   if (!mac) return mac.error();
   return std::unique_ptr<Crowd>(
-      new Crowd(options, std::move(carry), *std::move(aead), *std::move(mac)));
+      new Crowd(options, std::move(carry), std::move(kept), *std::move(aead), *std::move(mac)));
 }
 
-Crowd::Crowd(const Options& options, Carry carry, Aead aead, MessageMac mac)
+Crowd::Crowd(const Options& options, Carry carry, Kept kept, Aead aead, MessageMac mac)
     : options_(options),
       carry_(std::move(carry)),
+      kept_(std::move(kept)),
       aead_(std::move(aead)),
       mac_(std::move(mac)),
       macs_(ResponderMacKeys::derive(mac_, options.gateway)),
@@ -177,7 +178,7 @@ void Crowd::on_ack(uint64_t now_us, uint32_t number) {
   Peer& peer = peers_[number];
   if (number < counted_ && peer.unanswered_us != 0) {
     ++account_.answered;
-    account_.delay.record(now_us - peer.unanswered_us);
+    count_delay(now_us, peer);
   }
   peer.unanswered_us = 0;
   if (std::exchange(peer.idle, true)) return;
@@ -189,6 +190,13 @@ void Crowd::on_ack(uint64_t now_us, uint32_t number) {
   message.binding_version = peer.binding_version;
   message.interval_ms = static_cast<uint32_t>(options_.heartbeat.value);
   send(number, message);
+}
+
+void Crowd::count_delay(uint64_t now_us, const Peer& peer) {
+  const uint64_t delay = now_us - peer.unanswered_us;
+  const uint64_t kept = std::min(kept_() - peer.kept_us, delay);
+  account_.delay.record(delay);
+  account_.longest_own_us = std::max(account_.longest_own_us, delay - kept);
 }
 
 void Crowd::end_session(uint32_t number) {
@@ -206,7 +214,10 @@ void Crowd::heartbeat(uint64_t now_us, uint32_t number) {
   auto message = session::control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
   message.clock_us = now_us;
   message.binding_version = peer.binding_version;
-  if (peer.unanswered_us == 0) peer.unanswered_us = now_us;
+  if (peer.unanswered_us == 0) {
+    peer.unanswered_us = now_us;
+    peer.kept_us = kept_();
+  }
   if (number < counted_) ++account_.sent;
   peer.heartbeat_at = ms_of(now_us) + (peer.idle ? options_.heartbeat : kConfirmRepeat);
   send(number, message);
@@ -313,7 +324,7 @@ Crowd::Account Crowd::end(uint64_t now_us, uint64_t patience_us) {
     const bool waits = peer.state == State::kAttached && peer.unanswered_us != 0;
     if (!waits || now_us - peer.unanswered_us < patience_us) continue;
     ++account_.unanswered;
-    account_.delay.record(now_us - peer.unanswered_us);
+    count_delay(now_us, peer);
   }
   return account_;
 }

@@ -38,14 +38,18 @@ class Crowd {
   struct Account {
     uint64_t sent = 0;
     uint64_t answered = 0;
-    uint64_t unanswered = 0;  ///< for longer than anything takes that isn't lost
-    uint64_t terminated = 0;  ///< sessions that the gateway ended
-    LatencyHistogram delay;   ///< microseconds from a heartbeat to its answer
+    uint64_t unanswered = 0;      ///< for longer than anything takes that isn't lost
+    uint64_t terminated = 0;      ///< sessions that the gateway ended
+    LatencyHistogram delay;       ///< microseconds from a heartbeat to its answer
+    uint64_t longest_own_us = 0;  ///< of them, without what this thread was kept from the CPU
   };
   /// Takes a datagram on its way to the gateway, along a peer's path.
   using Carry = std::function<void(uint32_t peer, std::span<const uint8_t> datagram)>;
 
-  static Result<std::unique_ptr<Crowd>> create(const Options& options, Carry carry);
+  /// How long the thread was kept from the CPU so far.
+  using Kept = std::function<uint64_t()>;
+
+  static Result<std::unique_ptr<Crowd>> create(const Options& options, Carry carry, Kept kept);
 
   uint32_t size() const { return static_cast<uint32_t>(peers_.size()); }
   const PublicKey& key_of(uint32_t peer) const { return peers_[peer].identity.public_key; }
@@ -94,18 +98,20 @@ class Crowd {
     Millis dial_again_at;        ///< unless it is confirmed
     Millis again_at = kNever;    ///< the handshake or rekey
     uint64_t unanswered_us = 0;  ///< when the first heartbeat without an answer left; 0: none
+    uint64_t kept_us = 0;        ///< Kept at that time
     Keys current;
     std::unique_ptr<Keys> previous;
     std::unique_ptr<Attempt> attempt;
   };
 
-  Crowd(const Options& options, Carry carry, Aead aead, MessageMac mac);
+  Crowd(const Options& options, Carry carry, Kept kept, Aead aead, MessageMac mac);
   uint32_t next_local(uint32_t number);
   void arm(uint32_t number);
   void serve(uint64_t now_us, uint32_t number);
   void on_response(uint64_t now_us, std::span<const uint8_t> message);
   void on_control(uint64_t now_us, uint32_t number, std::span<const uint8_t> plaintext);
   void on_ack(uint64_t now_us, uint32_t number);
+  void count_delay(uint64_t now_us, const Peer& peer);
   void on_rekey_response(uint64_t now_us, uint32_t number, const wire::RekeyResponse& message);
   void heartbeat(uint64_t now_us, uint32_t number);
   std::optional<NoiseHandshake> write_rekey(Peer& peer, uint32_t local,
@@ -123,6 +129,7 @@ class Crowd {
 
   const Options options_;
   Carry carry_;
+  Kept kept_;
   Aead aead_;
   MessageMac mac_;
   ResponderMacKeys macs_;

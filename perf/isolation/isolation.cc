@@ -6,7 +6,7 @@
 //   each fault for some seconds, then a pause in which what is late may still come
 //
 // The driver (the worker's lcore) does all but control's work: the peers, the fault, the worker's
-// polls. What it is late itself delays heartbeats, too, and is told beside them.
+// polls. While it is kept from the CPU nobody answers: a heartbeat's delay is judged without it.
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -21,6 +21,7 @@
 #include "perf/harness/options.h"
 #include "perf/harness/progress.h"
 #include "perf/isolation/crowd.h"
+#include "perf/isolation/driver_watch.h"
 #include "perf/isolation/faults.h"
 #include "perf/isolation/gateway.h"
 #include "perf/isolation/isolation_options.h"
@@ -67,6 +68,11 @@ class Driver {
     if (captures_ && control && peer < options_.sessions) kept_.keep(peer, datagram);
   }
 
+  uint64_t kept_us() {
+    watch_.note(now_us());
+    return watch_.kept_us();
+  }
+
   void run() {
     set_up();
     if (failure_.empty()) measure("none", nullptr);
@@ -95,8 +101,7 @@ class Driver {
 
   void turn() {
     const uint64_t now = now_us();
-    if (last_us_ != 0) longest_us_ = std::max(longest_us_, now - last_us_);
-    last_us_ = now;
+    watch_.note(now);
     crowd_->advance(now);
     for (uint32_t i = 0; i < kTurnPolls; ++i)
       gateway_.poll([&](std::span<uint8_t> message) { crowd_->receive(now_us(), message); });
@@ -146,7 +151,7 @@ class Driver {
     const Json before = counters_of(ask({{"command", "show"}}));
     take_turns();
     const uint64_t long_before = gateway_.turns().long_turns();
-    longest_us_ = 0;
+    (void)watch_.take();
     const uint64_t refused_before = gateway_.refused();
     crowd_->begin(options_.sessions);
     const uint64_t begun = now_us();
@@ -154,7 +159,7 @@ class Driver {
     const uint64_t took = now_us() - begun;
     captures_ = false;
     Json told = fault ? end(*fault) : Json::object();
-    const uint64_t generator_us = longest_us_;
+    const DriverWatch::Figures rounds = watch_.take();
     Json turns = take_turns();
     turns["over_1ms"] = gateway_.turns().long_turns() - long_before;
     run_for(kPauseUs, nullptr);
@@ -166,7 +171,7 @@ class Driver {
                        {"heartbeats", json_of(account)},
                        {"lost_sessions", account.terminated + account.unanswered},
                        {"turns", std::move(turns)},
-                       {"generator_longest_us", generator_us},
+                       {"generator", json_of(rounds)},
                        {"generator_refused", gateway_.refused() - refused_before},
                        {"counted", std::move(refused)},
                        {"told", std::move(told)}});
@@ -187,7 +192,15 @@ class Driver {
             {"p50_us", account.delay.percentile(50)},
             {"p99_us", account.delay.percentile(99)},
             {"p99_99_us", account.delay.percentile(99.99)},
-            {"max_us", account.delay.max()}};
+            {"max_us", account.delay.max()},
+            {"max_own_us", account.longest_own_us}};
+  }
+  static Json json_of(const DriverWatch::Figures& rounds) {
+    return {{"longest_us", rounds.longest_us},
+            {"longest_cpu_us", rounds.longest_cpu_us},
+            {"longest_kept_us", rounds.longest_kept_us},
+            {"waited", rounds.waited},
+            {"preempted", rounds.preempted}};
   }
 
   /// The longest since the last call.
@@ -206,8 +219,7 @@ class Driver {
   std::unique_ptr<Crowd> crowd_;
   Captures kept_;
   bool captures_ = false;
-  uint64_t last_us_ = 0;
-  uint64_t longest_us_ = 0;
+  DriverWatch watch_;
   uint64_t setup_us_ = 0;
   uint32_t attached_ = 0;
   std::string failure_;
@@ -226,7 +238,8 @@ Result<Measured> measure_isolation(const IsolationOptions& asked) {
        .gateway = public_key_of(key),
        .heartbeat = Millis{options.heartbeat_ms},
        .seed = options.seed},
-      [&](uint32_t peer, std::span<const uint8_t> datagram) { driver->carry(peer, datagram); });
+      [&](uint32_t peer, std::span<const uint8_t> datagram) { driver->carry(peer, datagram); },
+      [&] { return driver->kept_us(); });
   if (!crowd) return crowd.error();
   std::vector<PublicKey> keys;
   for (uint32_t peer = 0; peer < (*crowd)->size(); ++peer) keys.push_back((*crowd)->key_of(peer));

@@ -6,23 +6,26 @@ _HEAD = """\
 {attached} idle sessions, set up in {setup_s:.1f} s ({handshakes_per_s:.0f} handshakes/s); a heartbeat every \
 {heartbeat_ms} ms each
 
-                  answered after, ms             sessions    control's longest turn, ms
-fault          p50      p99      max  added max   lost          ran  passed   over 1 ms   most of it   driver, ms
+                  answered after, ms             sessions    control's longest turn, ms              driver, ms
+fault          p50      p99      max      added   lost          ran  passed   over 1 ms   most of it     ran   kept
 """
 _ROW = ("{fault:<12}{p50_ms:>6.2f}{p99_ms:>9.2f}{max_ms:>9.2f}{added_ms:>11.2f}{lost_sessions:>7}"
-        "{turn_cpu_ms:>13.2f}{turn_ms:>8.2f}{turns_over_1ms:>12}   {longest_part:<12}{driver_ms:>11.2f}\n")
+        "{turn_cpu_ms:>13.2f}{turn_ms:>8.2f}{turns_over_1ms:>12}   {longest_part:<11}{driver_cpu_ms:>6.2f}"
+        "{driver_kept_ms:>7.2f}\n")
 _FOOT = """\
 
-added      the latest answer, later than the latest without a fault; at most {most_delay_ms:g} ms
+added      the latest answer, later than the latest without a fault, but for the time that the driver was kept
+           from the CPU; at most {most_delay_ms:g} ms
 turn       ran: on the CPU, at most {most_turn_ms:g} ms; passed: with what else the CPU did meanwhile
-driver     the longest that peers, fault and worker took for one round, which delays answers, too
+driver     peers, fault and worker: the longest that one round of them ran, and was kept from the CPU
 """
 
 
 def phase_figures(phase, quiet):
     """Milliseconds; `quiet`: the phase without a fault."""
     beats, turns = phase["heartbeats"], phase["turns"]
-    added = beats["max_us"] - quiet["heartbeats"]["max_us"]
+    rounds = phase["generator"]
+    added = beats["max_own_us"] - quiet["heartbeats"]["max_own_us"]
     return {"fault": phase["fault"], "seconds": phase["seconds"],
             "heartbeats": beats["sent"], "unanswered": beats["unanswered"], "lost_sessions": phase["lost_sessions"],
             "p50_ms": beats["p50_us"] / 1e3, "p99_ms": beats["p99_us"] / 1e3, "max_ms": beats["max_us"] / 1e3,
@@ -30,7 +33,9 @@ def phase_figures(phase, quiet):
             "turn_cpu_ms": turns["longest_cpu_us"] / 1e3, "turn_ms": turns["longest_us"] / 1e3,
             "turns_over_1ms": turns["over_1ms"], "longest_part": max(turns["parts_us"], key=turns["parts_us"].get),
             "parts_ms": {name: us / 1e3 for name, us in turns["parts_us"].items()},
-            "driver_ms": phase["generator_longest_us"] / 1e3, "driver_refused": phase["generator_refused"],
+            "driver_ms": rounds["longest_us"] / 1e3, "driver_cpu_ms": rounds["longest_cpu_us"] / 1e3,
+            "driver_kept_ms": rounds["longest_kept_us"] / 1e3, "driver_waited": rounds["waited"],
+            "driver_preempted": rounds["preempted"], "driver_refused": phase["generator_refused"],
             "counted": phase["counted"], "told": phase["told"]}
 
 

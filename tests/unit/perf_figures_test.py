@@ -173,11 +173,12 @@ class Views(unittest.TestCase):
 
 def phase_of(fault, max_us=900, cpu_us=300, **values):
     beats = {"sent": 10, "answered": 10, "unanswered": 0, "terminated": 0, "p50_us": 400, "p99_us": 800,
-             "p99_99_us": 900, "max_us": max_us}
+             "p99_99_us": 900, "max_us": max_us + 9_000, "max_own_us": max_us}
     turns = {"longest_cpu_us": cpu_us, "longest_us": cpu_us + 100, "over_1ms": 0,
              "parts_us": {"control": cpu_us - 9, "admin": 9}}
     return {"fault": fault, "seconds": 5, "heartbeats": beats, "lost_sessions": 0, "turns": turns,
-            "generator_longest_us": 700, "generator_refused": 0, "counted": {}, "told": {}} | values
+            "generator": {"longest_us": 9_700, "longest_cpu_us": 700, "longest_kept_us": 9_000, "waited": 1,
+                          "preempted": 2}, "generator_refused": 0, "counted": {}, "told": {}} | values
 
 
 class Isolation(unittest.TestCase):
@@ -192,6 +193,7 @@ class Isolation(unittest.TestCase):
                                               "facts": self.FACTS})
         self.assertNotIn("failure", figures)
         self.assertEqual(figures["faults"][1]["added_ms"], 50)
+        self.assertEqual(figures["faults"][1]["driver_kept_ms"], 9)
         self.assertEqual(figures["faults"][1]["longest_part"], "control")
         self.assertIn("201 idle sessions, set up in 2.0 s (100 handshakes/s)", table)
 
