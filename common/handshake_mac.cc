@@ -41,12 +41,11 @@ bool check_mac2(MessageMac& mac, const MacKey& secret, const Endpoint& source,
   return equal_constant_time(expected, message.last(kMacBytes));
 }
 
-// The AEAD key of one cookie reply: unique by its nonce, so the AEAD's own nonce is zero.
-void derive_reply_key(Aead& aead, const Secret<32>& cookie_label,
-                      std::span<const uint8_t, 24> nonce, AeadKey& out) {
+// The AEAD key of one sealed reply: unique by its nonce, so the AEAD's own nonce is zero.
+void derive_reply_key(Aead& aead, const Secret<32>& kind, std::span<const uint8_t, 24> nonce,
+                      AeadKey& out) {
   Secret<32 + 24> input;
-  const auto end =
-      std::copy(cookie_label.bytes().begin(), cookie_label.bytes().end(), input.bytes().begin());
+  const auto end = std::copy(kind.bytes().begin(), kind.bytes().end(), input.bytes().begin());
   std::copy(nonce.begin(), nonce.end(), end);
   const Secret<32> key(std::span<const uint8_t, kHashBytes>(blake2s(input.span())));
   aead.expand(Suite::kChaCha20Poly1305, key.span(), out);
@@ -101,30 +100,30 @@ MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecre
   return verified ? MacVerdict::kVerified : MacVerdict::kMac1;
 }
 
-void seal_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& cookie,
-                       const Mac& mac1, uint32_t receiver, std::span<const uint8_t, 24> nonce,
-                       wire::CookieReply& reply) {
-  reply = {};
-  reply.type = wire::MessageType::kCookieReply;
-  reply.receiver = receiver;
-  std::copy(nonce.begin(), nonce.end(), reply.nonce);
-  std::copy(cookie.begin(), cookie.end(), reply.cookie);
-  AeadKey key;
-  derive_reply_key(aead, cookie_label, nonce, key);
-  aead.seal_one(key, Nonce{}, mac1, reply.cookie, reply.tag);
-  wipe(&key, sizeof key);
+wire::SealedReply seal_reply(Aead& aead, wire::MessageType type, const Secret<32>& key,
+                             const std::array<uint8_t, 16>& value, const Answered& answered,
+                             std::span<const uint8_t, 24> nonce) {
+  wire::SealedReply reply{};
+  reply.type = type;
+  reply.receiver = answered.sender;
+  std::ranges::copy(nonce, reply.nonce);
+  std::ranges::copy(value, reply.value);
+  AeadKey once;
+  derive_reply_key(aead, key, nonce, once);
+  aead.seal_one(once, Nonce{}, answered.mac1, reply.value, reply.tag);
+  wipe(&once, sizeof once);
+  return reply;
 }
 
-std::optional<Mac> open_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& mac1,
-                                     const wire::CookieReply& reply) {
-  Mac cookie;
-  std::copy(std::begin(reply.cookie), std::end(reply.cookie), cookie.begin());
-  AeadKey key;
-  derive_reply_key(aead, cookie_label, reply.nonce, key);
-  const bool ok = aead.open_one(key, Nonce{}, mac1, cookie, reply.tag);
-  wipe(&key, sizeof key);
+std::optional<std::array<uint8_t, 16>> open_reply(Aead& aead, const Secret<32>& key,
+                                                  const Mac& mac1, const wire::SealedReply& reply) {
+  std::array<uint8_t, 16> value = std::to_array(reply.value);
+  AeadKey once;
+  derive_reply_key(aead, key, reply.nonce, once);
+  const bool ok = aead.open_one(once, Nonce{}, mac1, value, reply.tag);
+  wipe(&once, sizeof once);
   if (!ok) return std::nullopt;
-  return cookie;
+  return value;
 }
 
 }  // namespace jvpn

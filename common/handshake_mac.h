@@ -47,15 +47,21 @@ bool check_mac1(MessageMac& mac, const MacKey& mac1_key, std::span<const uint8_t
 MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecrets& secrets,
                       const Endpoint& source, std::span<const uint8_t> message);
 
-/// Fills in `reply` to the message of `receiver` whose mac1 is `mac1`. `nonce` is fresh and random:
-/// it makes the key.
-void seal_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& cookie,
-                       const Mac& mac1, uint32_t receiver, std::span<const uint8_t, 24> nonce,
-                       wire::CookieReply& reply);
+/// The message that a sealed reply answers.
+struct Answered {
+  uint32_t sender = 0;
+  std::span<const uint8_t, 16> mac1;
+};
 
-/// The cookie in `reply`, when it answers our message whose mac1 was `mac1`. `cookie_label` follows
-/// from the responder's public key (ResponderMacKeys::derive()).
-std::optional<Mac> open_cookie_reply(Aead& aead, const Secret<32>& cookie_label, const Mac& mac1,
-                                     const wire::CookieReply& reply);
+/// What a cookie reply or retry says, under a key of its kind: ResponderMacKeys::cookie_label or
+/// that of the handshake (protocol::retry_key()). `nonce` is fresh and random: it makes the key of
+/// this one message.
+wire::SealedReply seal_reply(Aead& aead, wire::MessageType type, const Secret<32>& key,
+                             const std::array<uint8_t, 16>& value, const Answered& answered,
+                             std::span<const uint8_t, 24> nonce);
+
+/// The value in `reply`, when it answers our message whose mac1 was `mac1`.
+std::optional<std::array<uint8_t, 16>> open_reply(Aead& aead, const Secret<32>& key,
+                                                  const Mac& mac1, const wire::SealedReply& reply);
 
 }  // namespace jvpn

@@ -156,25 +156,16 @@ struct Response {
 };
 static_assert(sizeof(Response) <= sizeof(Initiation), "no answer outgrows its question");
 
-struct CookieReply {
+/// Cookie reply or retry: what the next initiation has to bring along, a cookie or a Freshness.
+struct SealedReply {
   MessageType type;
   uint8_t reserved[3];
-  uint32_t receiver;
+  uint32_t receiver;  ///< sender of the message answered
   uint8_t nonce[24];
-  uint8_t cookie[16];  ///< ChaCha20-Poly1305 under BLAKE2s(label key ‖ nonce), AAD = mac1 answered
+  uint8_t value[16];  ///< ChaCha20-Poly1305 under BLAKE2s(key ‖ nonce), AAD = mac1 answered
   uint8_t tag[16];
 };
-static_assert(sizeof(CookieReply) <= sizeof(Initiation));
-
-/// To an authentic initiator whose timestamp is old: its next initiation has to carry `freshness`.
-struct Retry {
-  MessageType type;
-  uint8_t reserved[3];
-  uint32_t receiver;
-  Freshness freshness;
-  uint8_t tag[16];  ///< under a secret of the two, which only this initiation's ends have
-};
-static_assert(sizeof(Retry) <= sizeof(Initiation));
+static_assert(sizeof(SealedReply) <= sizeof(Initiation));
 
 #pragma pack(pop)
 

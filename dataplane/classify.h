@@ -94,9 +94,8 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
       return sized(Verdict::kHandshake,
                    bytes >= sizeof(wire::Response) && bytes <= sizeof(wire::Initiation));
     case wire::MessageType::kCookieReply:
-      return sized(Verdict::kHandshake, bytes == sizeof(wire::CookieReply));
     case wire::MessageType::kRetry:
-      return sized(Verdict::kHandshake, bytes == sizeof(wire::Retry));
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::SealedReply));
   }
   return dropped(Drop::kMessageType);
 }

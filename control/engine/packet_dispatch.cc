@@ -45,10 +45,8 @@ void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const u
     case wire::MessageType::kResponse:
       return impl_->leave(parts.dialer.on_response(now, from, datagram, verdict));
     case wire::MessageType::kCookieReply:
-      parts.dialer.on_cookie_reply(now, from, datagram);
-      break;
     case wire::MessageType::kRetry:
-      parts.dialer.on_retry(now, from, datagram);
+      parts.dialer.on_sealed_reply(now, from, datagram);
       break;
     default:
       protocol::refuse_handshake(impl_->context, parts.reporter, now, from,

@@ -94,6 +94,12 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
            initiation ? Detail::kUnknownKey : Detail::kAuthentication);
     return std::nullopt;
   }
+  if (!is_fresh(*id, initiation->proof)) {
+    refuse(now, from, Reason::kSecReplayAttempt, Detail::kNone, *id);
+    if (const auto key = retry_key(initiation->noise))
+      cookies_.send_sealed(from, wire::MessageType::kRetry, *key, freshness_of(*id), message);
+    return std::nullopt;
+  }
   if (!admissible(now, from, *id, *initiation)) return std::nullopt;
   answer(now, from, *id, *initiation);
   return id;
@@ -120,12 +126,6 @@ bool Acceptor::is_fresh(PeerId id, const Proof& proof) const {
 
 bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
                           const InitiationState& initiation) {
-  if (!is_fresh(id, initiation.proof)) {
-    refuse(now, from, Reason::kSecReplayAttempt, Detail::kNone, id);
-    const wire::Retry retry = write_retry(initiation, freshness_of(id));
-    context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
-    return false;
-  }
   if (initiation.fields != FieldsVerdict::kTaken) {
     refuse(now, from, Reason::kHandshakeFail, Detail::kUnknownField, id);
     return false;

@@ -1,7 +1,5 @@
 #include "control/protocol/cookies.h"
 
-#include <algorithm>
-
 #include "common/limits.h"
 #include "common/secret.h"
 
@@ -27,17 +25,19 @@ MacVerdict Cookies::check(const Path& from, std::span<const uint8_t> datagram,
 void Cookies::send_reply(Millis now, const Path& to, const wire::Initiation& message) {
   ++context_.counters.handshakes_throttled;
   ++context_.counters.cookies_sent;
-  std::array<uint8_t, sizeof wire::CookieReply::nonce> nonce{};
-  context_.environment.random(nonce);
-  Mac mac1;
-  std::ranges::copy(message.mac1, mac1.begin());
   Mac cookie = cookie_for(context_.mac, secrets_.current, to.remote);
-  wire::CookieReply reply;
-  seal_cookie_reply(context_.aead, own_macs_.cookie_label, cookie, mac1, message.sender, nonce,
-                    reply);
+  send_sealed(to, wire::MessageType::kCookieReply, own_macs_.cookie_label, cookie, message);
   wipe(&cookie, sizeof cookie);
   rotations_left_ = 2;
   if (rotate_at_ == kNever) rotate_at_ = now + Millis{kCookieSecretMs};
+}
+
+void Cookies::send_sealed(const Path& to, wire::MessageType type, const Secret<32>& key,
+                          const std::array<uint8_t, 16>& value, const wire::Initiation& message) {
+  std::array<uint8_t, sizeof wire::SealedReply::nonce> nonce{};
+  context_.environment.random(nonce);
+  const wire::SealedReply reply =
+      seal_reply(context_.aead, type, key, value, {message.sender, message.mac1}, nonce);
   context_.effects.send(to, {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
 }
 

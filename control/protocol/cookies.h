@@ -24,6 +24,9 @@ class Cookies {
                    std::optional<MacVerdict> known);
   /// Answers an initiation without any public-key work; shorter than what it answers.
   void send_reply(Millis now, const Path& to, const wire::Initiation& message);
+  /// The same with a retry, whose key and value the acceptor knows.
+  void send_sealed(const Path& to, wire::MessageType type, const Secret<32>& key,
+                   const std::array<uint8_t, 16>& value, const wire::Initiation& message);
   /// Draws a new secret when the present one is used up.
   void serve(Millis now);
   Millis due() const { return rotate_at_; }

@@ -230,21 +230,20 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   liveness_.send_heartbeat(now, session);
 }
 
-/// A busy responder wants proof of our address: the next initiation carries it, by the same path.
-void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram) {
-  wire::CookieReply reply;
-  if (datagram.size() != sizeof reply) return refuse(now, from, Detail::kNone);
-  __builtin_memcpy(&reply, datagram.data(), sizeof reply);
+/// A cookie reply or a retry to the latest attempt.
+void Dialer::on_sealed_reply(Millis now, const Path& from, std::span<const uint8_t> datagram) {
+  const std::optional<wire::SealedReply> reply = parse_sealed_reply(datagram);
+  if (!reply) return refuse(now, from, Detail::kNone);
   std::optional<PeerId> id;
-  Dial* const call = call_with(ReceiverIndex{reply.receiver}, id);
+  Dial* const call = call_with(ReceiverIndex{reply->receiver}, id);
   if (call == nullptr) return;
-  if ((reply.reserved[0] | reply.reserved[1] | reply.reserved[2]) != 0) {
-    ++context_.counters.handshakes_refused;
-    return;
-  }
-  const auto cookie = open_cookie_reply(context_.aead, call->macs.cookie_label, call->mac1, reply);
-  if (!cookie) return refuse(now, from, Detail::kAuthentication, *id);
-  call->cookie = *cookie;
+  const bool is_retry = reply->type == wire::MessageType::kRetry;
+  const auto key = is_retry ? retry_key(*call->noise) : std::optional(call->macs.cookie_label);
+  const auto value = key ? open_reply(context_.aead, *key, call->mac1, *reply) : std::nullopt;
+  if (!value) return refuse(now, from, Detail::kAuthentication, *id);
+  if (is_retry) return take_freshness(now, *id, *value);
+  // A busy responder wants proof of our address: the next initiation carries it, by the same path.
+  call->cookie = *value;
   call->cookie_is_new = !call->carried_cookie;  // one that didn't help is no reason to stay
   call->cookie_until = now + Millis{kCookieSecretMs};
 }
@@ -252,15 +251,10 @@ void Dialer::on_cookie_reply(Millis now, const Path& from, std::span<const uint8
 /// Our timestamps are old to the responder: our clock ran backwards, or it started later than this
 /// initiation was made. What it gave is carried at once; should that not help either, or another
 /// retry come, by the attempts to come.
-void Dialer::on_retry(Millis now, const Path& from, std::span<const uint8_t> datagram) {
-  const std::optional<wire::Retry> message = parse_retry(datagram);
-  if (!message) return refuse(now, from, Detail::kNone);
-  std::optional<PeerId> id;
-  Dial* const call = call_with(ReceiverIndex{message->receiver}, id);
-  if (call == nullptr) return;
-  if (!is_authentic(*call->noise, *message)) return refuse(now, from, Detail::kAuthentication, *id);
-  if (std::exchange(call->freshness, message->freshness) == message->freshness) return;
-  if (!std::exchange(call->retried, true)) send_initiation(now, *id);
+void Dialer::take_freshness(Millis now, PeerId id, const wire::Freshness& freshness) {
+  Dial& call = *context_.table.peer(id).dial;
+  if (std::exchange(call.freshness, freshness) == freshness) return;
+  if (!std::exchange(call.retried, true)) send_initiation(now, id);
 }
 
 Millis Dialer::due(const Session& session) const {

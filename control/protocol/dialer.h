@@ -44,8 +44,7 @@ class Dialer : public Part {
   /// Both return the peer whose state may have changed.
   std::optional<PeerId> on_response(Millis now, const Path& from, std::span<const uint8_t> datagram,
                                     std::optional<MacVerdict> known);
-  void on_cookie_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
-  void on_retry(Millis now, const Path& from, std::span<const uint8_t> datagram);
+  void on_sealed_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
 
   /// Dials again beside the session while it isn't confirmed: the responder may have lost it.
   bool serve(Millis now, Session& session) override;
@@ -54,6 +53,7 @@ class Dialer : public Part {
  private:
   Dial& wish(PeerId id, const Path& path);
   void send_initiation(Millis now, PeerId id);
+  void take_freshness(Millis now, PeerId id, const wire::Freshness& freshness);
   Dial* call_with(ReceiverIndex index, std::optional<PeerId>& id);
   void attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,
               const wire::ResponsePayload& payload);

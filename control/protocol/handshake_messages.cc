@@ -36,21 +36,6 @@ std::optional<Message> parse(std::span<const uint8_t> datagram, wire::MessageTyp
   return message;
 }
 
-/// Of a retry that answers the initiation of `noise`. nullopt: it has been answered otherwise.
-std::optional<std::array<uint8_t, sizeof wire::Retry::tag>> tag_of(const NoiseHandshake& noise,
-                                                                   const wire::Retry& message) {
-  constexpr std::string_view kLabel = "JVP/1 retry";
-  const auto key =
-      noise.secret_of_message1({reinterpret_cast<const uint8_t*>(kLabel.data()), kLabel.size()});
-  if (!key) return std::nullopt;
-  Secret<kHashBytes> mac;
-  hmac_blake2s_into(key->span(), bytes_of(message).first(offsetof(wire::Retry, tag)), {},
-                    mac.span());
-  std::array<uint8_t, sizeof wire::Retry::tag> tag;
-  std::copy_n(mac.bytes().begin(), tag.size(), tag.begin());
-  return tag;
-}
-
 bool lanes_valid(uint16_t lanes) {
   return lanes >= 1 && lanes <= kMaxLanes;
 }
@@ -179,24 +164,14 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
       *std::move(read), {payload.timestamp, payload.freshness}, check_fields(payload.fields)};
 }
 
-wire::Retry write_retry(const InitiationState& initiation, const wire::Freshness& freshness) {
-  wire::Retry message{};
-  message.type = wire::MessageType::kRetry;
-  message.receiver = initiation.sender.value;
-  message.freshness = freshness;
-  const auto tag = tag_of(initiation.noise, message);
-  JVPN_ASSERT(tag.has_value(), "an initiation that was read is not answered yet");
-  std::ranges::copy(*tag, message.tag);
-  return message;
+std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> datagram) {
+  if (auto cookie = parse<wire::SealedReply>(datagram, wire::MessageType::kCookieReply))
+    return cookie;
+  return parse<wire::SealedReply>(datagram, wire::MessageType::kRetry);
 }
 
-std::optional<wire::Retry> parse_retry(std::span<const uint8_t> datagram) {
-  return parse<wire::Retry>(datagram, wire::MessageType::kRetry);
-}
-
-bool is_authentic(const NoiseHandshake& noise, const wire::Retry& message) {
-  const auto tag = tag_of(noise, message);
-  return tag && equal_constant_time(*tag, message.tag);
+std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation) {
+  return initiation.secret_of_message1(text("JVP/1 retry"));
 }
 
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,

@@ -90,12 +90,10 @@ std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagr
 std::optional<InitiationState> read_initiation(const Identity& self, const SecretKey& ephemeral,
                                                const wire::Initiation& message);
 
-/// Answers an initiation that was read, in place of a response.
-wire::Retry write_retry(const InitiationState& initiation, const wire::Freshness& freshness);
-/// The message when its size and reserved bytes are right.
-std::optional<wire::Retry> parse_retry(std::span<const uint8_t> datagram);
-/// Is it the answer to the initiation that `noise` wrote?
-bool is_authentic(const NoiseHandshake& noise, const wire::Retry& message);
+/// The cookie reply or retry when its size and reserved bytes are right.
+std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> datagram);
+/// What seals retries to an initiation, for its two ends. nullopt: it is not read, or answered.
+std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation);
 
 /// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,

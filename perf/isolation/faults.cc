@@ -88,7 +88,7 @@ class CookieFlood final : public Flood {
 
  private:
   void send(uint64_t) override {
-    wire::CookieReply reply{};
+    wire::SealedReply reply{};
     reply.type = wire::MessageType::kCookieReply;
     reply.receiver = static_cast<uint32_t>(random_());
     const auto from = static_cast<uint32_t>(random_() % parts_.crowd.size());

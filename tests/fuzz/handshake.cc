@@ -81,11 +81,10 @@ class Handshakes {
   /// When the latest thing that was said to us is one, for our latest message.
   void learn_cookie(const ResponderMacKeys& macs) {
     const auto& sent = pair_.side(kTested).sent;
-    wire::CookieReply reply;
+    wire::SealedReply reply;
     if (sent.empty() || sent.back().bytes.size() != sizeof reply) return;
     std::memcpy(&reply, sent.back().bytes.data(), sizeof reply);
-    if (const auto cookie = open_cookie_reply(aead_, macs.cookie_label, mac1_, reply))
-      cookie_ = *cookie;
+    if (const auto cookie = open_reply(aead_, macs.cookie_label, mac1_, reply)) cookie_ = *cookie;
   }
 
   void call() {
@@ -135,8 +134,8 @@ class Handshakes {
     std::array<uint8_t, 24> nonce{};
     draw_.spoil(nonce);
     const ResponderMacKeys macs = ResponderMacKeys::derive(mac_, liar_.public_key);
-    wire::CookieReply reply{};
-    seal_cookie_reply(aead_, macs.cookie_label, cookie, mac1, asked->sender, nonce, reply);
+    wire::SealedReply reply = seal_reply(aead_, wire::MessageType::kCookieReply, macs.cookie_label,
+                                         cookie, {asked->sender, mac1}, nonce);
     if (draw_.flip()) draw_.spoil(bytes_of(reply));
     send(bytes_of(reply));
   }

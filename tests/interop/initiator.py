@@ -94,14 +94,11 @@ class Initiator(Node):
         if datagram[0] == wire.RESPONSE:
             dial.answers.append(self._read_response(dial, datagram))
         elif datagram[0] == wire.COOKIE_REPLY:
-            reply = wire.COOKIE.unpack(datagram)
-            dial.cookie = self.macs.open_cookie(reply.nonce, reply.sealed, dial.message[-32:-16])
+            dial.cookie = noise.open_reply(self.macs.cookie, datagram, dial.message)
             dial.answers.append("cookie")
         elif datagram[0] == wire.RETRY:
-            retry = wire.RETRY_MESSAGE.unpack(datagram)
-            good = retry.tag == noise.retry_tag(dial.handshake.chaining_key, datagram[:24])
-            dial.freshness = retry.freshness
-            dial.answers.append("retry" if good else "bad_retry")
+            dial.freshness = noise.open_reply(noise.retry_key(dial.handshake.chaining_key), datagram, dial.message)
+            dial.answers.append("retry")
 
     def _read_response(self, dial: Dial, datagram: bytes) -> str:
         if len(datagram) not in RESPONSE_LENGTHS:

@@ -3,6 +3,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+import wire
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -140,19 +141,21 @@ class MacKeys:
     def good_mac1(self, message: bytes) -> bool:
         return hmac.compare_digest(cmac(self.mac1, message[:-32]), message[-32:-16])
 
-    def _cookie_aead(self, nonce: bytes) -> ChaCha20Poly1305:
-        return ChaCha20Poly1305(blake2s(self.cookie + nonce))
 
-    def seal_cookie(self, nonce: bytes, cookie: bytes, mac1: bytes) -> bytes:
-        return self._cookie_aead(nonce).encrypt(bytes(12), cookie, mac1)
-
-    def open_cookie(self, nonce: bytes, sealed: bytes, mac1: bytes) -> bytes:
-        return self._cookie_aead(nonce).decrypt(bytes(12), sealed, mac1)
+def retry_key(chaining_key: bytes) -> bytes:
+    return expand(chaining_key, b"JVP/1 retry")
 
 
-def retry_tag(chaining_key: bytes, head: bytes) -> bytes:
-    """Over bytes 0–23 of a retry."""
-    return hmac_blake2s(expand(chaining_key, b"JVP/1 retry"), head)[:16]
+def seal_reply(kind: int, key: bytes, nonce: bytes, value: bytes, initiation: bytes) -> bytes:
+    """A cookie reply or a retry."""
+    sealed = ChaCha20Poly1305(blake2s(key + nonce)).encrypt(bytes(12), value, initiation[-32:-16])
+    sender = wire.INITIATION_HEAD.unpack(initiation).sender
+    return wire.SEALED_REPLY.pack(type=kind, receiver=sender, nonce=nonce, sealed=sealed)
+
+
+def open_reply(key: bytes, reply: bytes, initiation: bytes) -> bytes:
+    message = wire.SEALED_REPLY.unpack(reply)
+    return ChaCha20Poly1305(blake2s(key + message.nonce)).decrypt(bytes(12), message.sealed, initiation[-32:-16])
 
 
 def rekey_prologue(session_id: bytes, generation: int, head: bytes) -> bytes:

@@ -51,22 +51,19 @@ class Responder(Node):
         if handshake.remote != self.client or (payload.version, payload.suite) != (1, head.suite):
             self.told.append("another key, version or suite")
             return
-        if not self._demanded(datagram, head, payload, handshake, path):
+        if not self._demanded(datagram, payload, handshake, path):
             self._respond(handshake, head, payload, path)
 
-    def _demanded(self, datagram: bytes, head: wire.Message, payload: wire.Message, handshake: noise.Handshake,
-                  path: Path) -> bool:
+    def _demanded(self, datagram: bytes, payload: wire.Message, handshake: noise.Handshake, path: Path) -> bool:
         """Something was still missing in the initiation, and was asked for."""
         cookie = self._cookie(path)
         if "cookie" in self.demands and datagram[-16:] != noise.cmac(cookie, datagram[:-16]):
-            nonce = os.urandom(24)
-            sealed = self.macs.seal_cookie(nonce, cookie, datagram[-32:-16])
-            path.send(wire.COOKIE.pack(type=wire.COOKIE_REPLY, receiver=head.sender, nonce=nonce, sealed=sealed))
+            path.send(noise.seal_reply(wire.COOKIE_REPLY, self.macs.cookie, os.urandom(24), cookie, datagram))
             self.told.append("cookie")
             return True
         if "retry" in self.demands and payload.freshness != self.freshness:
-            retry = wire.RETRY_MESSAGE.pack(type=wire.RETRY, receiver=head.sender, freshness=self.freshness)[:24]
-            path.send(retry + noise.retry_tag(handshake.chaining_key, retry))
+            key = noise.retry_key(handshake.chaining_key)
+            path.send(noise.seal_reply(wire.RETRY, key, os.urandom(24), self.freshness, datagram))
             self.told.append("retry")
             return True
         return False

@@ -74,10 +74,8 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
     theirs.read(first[wire.INITIATION_HEAD.size:])
     cookie, nonce = bytes(range(0x60, 0x70)), bytes(range(0x40, 0x58))
     initiation = to_responder.add_macs(first)
-    reply = wire.COOKIE.pack(type=wire.COOKIE_REPLY, receiver=INITIATOR_INDEX, nonce=nonce,
-                             sealed=to_responder.seal_cookie(nonce, cookie, initiation[-32:-16]))
-    retry = wire.RETRY_MESSAGE.pack(type=wire.RETRY, receiver=INITIATOR_INDEX, freshness=FRESHNESS)[:24]
-    retry += noise.retry_tag(theirs.chaining_key, retry)
+    reply = noise.seal_reply(wire.COOKIE_REPLY, to_responder.cookie, nonce, cookie, initiation)
+    retry = noise.seal_reply(wire.RETRY, noise.retry_key(theirs.chaining_key), nonce, FRESHNESS, initiation)
     addresses = bytes([4, 32, 0, 0, 10, 77, 0, 2]) + bytes(72)
     indices = b"".join(index.to_bytes(4, "little") for index in SPARES.values())
     payload = wire.RESPONSE_PAYLOAD.pack(
@@ -90,7 +88,7 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
         message="handshake", initiator_static=INITIATOR.private.data, responder_static=RESPONDER.private.data, psk=PSK,
         initiator_ephemeral=EPHEMERALS[0], responder_ephemeral=EPHEMERALS[1], initiator_index=INITIATOR_INDEX,
         responder_index=RESPONDER_INDEX, lanes=LANES, timestamp=TIMESTAMP, freshness=FRESHNESS, initiation=initiation,
-        cookie=cookie, cookie_nonce=nonce, cookie_reply=reply,
+        cookie=cookie, reply_nonce=nonce, cookie_reply=reply,
         initiation_with_cookie=to_responder.add_macs(first, cookie), retry=retry, response_payload=payload,
         response=response)
     return text, theirs.split()

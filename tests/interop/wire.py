@@ -35,8 +35,7 @@ INITIATION_PAYLOAD = Layout("version:B suite:B lanes:H :4x timestamp:12s freshne
 RESPONSE_HEAD = Layout("type:B :3x sender:I receiver:I")
 RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H mtu:H :2x session_id:16s binding_version:Q clock_ms:Q "
                           "addresses:80s policy:64s spare_indices:16s")
-COOKIE = Layout("type:B :3x receiver:I nonce:24s sealed:32s")
-RETRY_MESSAGE = Layout("type:B :3x receiver:I freshness:16s tag:16s")
+SEALED_REPLY = Layout("type:B :3x receiver:I nonce:24s sealed:32s")  # cookie or freshness
 POLICY = Layout(" ".join(f"{name}:I" for name in (
     "version max_lifetime transport_loss_ttl idle_max heartbeat_interval heartbeat_volatile transport_dead "
     "stability_window max_switches_per_min switch_cooldown max_recovery_window max_recovery_attempts recovery_attempt "

@@ -236,9 +236,10 @@ TEST_F(Classify, jvp_messages) {
            Drop::kBadMac},
           {"response long", typed(MessageType::kResponse, sizeof(wire::Initiation) + 1),
            Drop::kMessageLength},
-          {"cookie reply long", typed(MessageType::kCookieReply, sizeof(wire::CookieReply) + 1),
+          {"cookie reply long", typed(MessageType::kCookieReply, sizeof(wire::SealedReply) + 1),
            Drop::kMessageLength},
-          {"retry long", typed(MessageType::kRetry, sizeof(wire::Retry) + 1), Drop::kMessageLength},
+          {"retry long", typed(MessageType::kRetry, sizeof(wire::SealedReply) + 1),
+           Drop::kMessageLength},
       });
 }
 

@@ -1,5 +1,7 @@
 #include "control/protocol/acceptor.h"
 
+#include <set>
+
 #include "tests/support/handshake_rig.h"
 
 namespace jvpn {
@@ -18,10 +20,19 @@ class AcceptorPart : public test::HandshakeRig {
     const Identity peer{remote_secret, public_key_of(remote_secret), {}};
     const SecretKey ephemeral = secret_of(static_cast<uint8_t>(timestamp + 100));
     wire::Initiation message;
-    EXPECT_TRUE(write_initiation(
+    asked = write_initiation(
         {peer, self.public_key, Suite::kAes128Gcm, ReceiverIndex{0x99}, 1, ephemeral},
-        {at(timestamp), freshness}, message));
+        {at(timestamp), freshness}, message);
+    EXPECT_TRUE(asked);
     return message;
+  }
+  /// By a retry to the latest initiation.
+  wire::Freshness freshness_told() {
+    const auto key = retry_key(*asked);
+    const auto value =
+        key ? open_reply(aead, *key, Mac{}, sent<wire::SealedReply>()) : std::nullopt;
+    EXPECT_TRUE(value) << "nobody but the initiator reads it";
+    return value.value_or(wire::Freshness{});
   }
   /// The same, with a field of two bytes behind the payload's fixed part.
   wire::Initiation initiation_with_field(uint8_t timestamp, uint16_t type) {
@@ -48,6 +59,7 @@ class AcceptorPart : public test::HandshakeRig {
                                   {reinterpret_cast<const uint8_t*>(&message), sizeof message},
                                   verdict);
   }
+  std::optional<NoiseHandshake> asked;  ///< the latest initiation's
   Acceptor acceptor{context, self, cookies, reporter, bindings, lifecycle, dialer, now};
 };
 
@@ -111,19 +123,38 @@ TEST_F(AcceptorPart, WhoseClockRanBackwardsIsToldWhatToCarry) {
   EXPECT_TRUE(acceptor.confirm(now, table.peer(kPeer)));
   const SessionId first = table.peer(kPeer).session->id;
   EXPECT_EQ(hand_over(initiation(3)), std::nullopt);
-  const auto retry = sent<wire::Retry>();
-  EXPECT_EQ(retry.receiver, 0x99U);
+  EXPECT_EQ(sent<wire::SealedReply>().receiver, 0x99U);
+  const wire::Freshness told = freshness_told();
   // Recordings of others neither void it nor get it accepted.
   EXPECT_EQ(hand_over(initiation(2)), std::nullopt);
-  EXPECT_EQ(sent<wire::Retry>().freshness, retry.freshness);
-  const wire::Initiation fresh = initiation(4, retry.freshness);
+  EXPECT_EQ(freshness_told(), told);
+  const wire::Initiation fresh = initiation(4, told);
   EXPECT_EQ(hand_over(fresh), kPeer);
   EXPECT_TRUE(acceptor.confirm(now, table.peer(kPeer)));
   EXPECT_NE(table.peer(kPeer).session->id, first);
   // It is good once: recorded, it makes nothing.
   EXPECT_EQ(hand_over(fresh), std::nullopt);
   EXPECT_EQ(table.peer(kPeer).pending, nullptr);
-  EXPECT_NE(sent<wire::Retry>().freshness, retry.freshness);
+  EXPECT_NE(freshness_told(), told);
+}
+
+/// Whoever replays its recordings sees neither that two are of one peer, nor that it came again.
+TEST_F(AcceptorPart, RetriesShowNothingOfWhomTheyAnswer) {
+  std::set<std::vector<uint8_t>> seen;
+  const auto replay_all = [&] {
+    for (const uint8_t recording : {1, 2, 3}) {
+      EXPECT_EQ(hand_over(initiation(recording)), std::nullopt);
+      const auto retry = sent<wire::SealedReply>();
+      seen.insert({std::begin(retry.value), std::end(retry.value)});
+      seen.insert({std::begin(retry.tag), std::end(retry.tag)});
+    }
+  };
+  hand_over(initiation(9));
+  replay_all();
+  replay_all();
+  hand_over(initiation(10));
+  replay_all();
+  EXPECT_EQ(seen.size(), 18U) << "no two have anything in common";
 }
 
 TEST_F(AcceptorPart, AfterAStartWhatWasRecordedBeforeMakesNothing) {
@@ -137,7 +168,7 @@ TEST_F(AcceptorPart, AfterAStartWhatWasRecordedBeforeMakesNothing) {
   };
   EXPECT_EQ(give(recorded), std::nullopt);
   EXPECT_EQ(table.peer(kPeer).pending, nullptr);
-  EXPECT_EQ(give(initiation(4, sent<wire::Retry>().freshness)), kPeer) << "a clock that is behind";
+  EXPECT_EQ(give(initiation(4, freshness_told())), kPeer) << "a clock that is behind";
 }
 
 TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
@@ -146,7 +177,7 @@ TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
   const wire::Initiation message = initiation(3);
   const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(&message), sizeof message};
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kMac1), std::nullopt);
-  EXPECT_EQ(sent<wire::CookieReply>().receiver, message.sender);
+  EXPECT_EQ(sent<wire::SealedReply>().receiver, message.sender);
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kVerified), kPeer);
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kVerified),
             std::nullopt);

@@ -11,11 +11,22 @@ class DialerPart : public test::HandshakeRig {
   void reply_with_cookie() {
     const auto asked = sent<wire::Initiation>();
     const auto macs = ResponderMacKeys::derive(mac, config.peers[0].public_key);
-    wire::CookieReply reply;
-    seal_cookie_reply(aead, macs.cookie_label, Mac{1}, std::to_array(asked.mac1), asked.sender,
-                      std::array<uint8_t, 24>{}, reply);
-    dialer.on_cookie_reply(now, latest<Send>().path,
-                           {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
+    reply_with(wire::MessageType::kCookieReply, macs.cookie_label, Mac{1}, asked);
+  }
+  void reply_with_freshness(const wire::Freshness& freshness) {
+    const auto asked = sent<wire::Initiation>();
+    const Identity remote{remote_secret, public_key_of(remote_secret), {}};
+    const auto read = read_initiation(remote, secret_of(3), asked);
+    ASSERT_TRUE(read.has_value());
+    reply_with(wire::MessageType::kRetry, *retry_key(read->noise), freshness, asked);
+  }
+  void reply_with(wire::MessageType type, const Secret<32>& key,
+                  const std::array<uint8_t, 16>& value, const wire::Initiation& asked) {
+    const wire::SealedReply reply =
+        seal_reply(aead, type, key, value, {asked.sender, asked.mac1}, std::array<uint8_t, 24>{});
+    const Path from = latest<Send>().path;
+    effects.clear();
+    dialer.on_sealed_reply(now, from, {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
   }
   /// To the latest initiation, as the responder does whose sessions have such ids.
   void answer_with(uint8_t id) {
@@ -121,10 +132,8 @@ TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
   const Path from = test::path_over(1);
   give(wire::Response{}, wire::MessageType::kResponse,
        [&](auto bytes) { dialer.on_response(now, from, bytes, std::nullopt); });
-  give(wire::CookieReply{}, wire::MessageType::kCookieReply,
-       [&](auto bytes) { dialer.on_cookie_reply(now, from, bytes); });
-  give(wire::Retry{}, wire::MessageType::kRetry,
-       [&](auto bytes) { dialer.on_retry(now, from, bytes); });
+  for (const auto type : {wire::MessageType::kCookieReply, wire::MessageType::kRetry})
+    give(wire::SealedReply{}, type, [&](auto bytes) { dialer.on_sealed_reply(now, from, bytes); });
   EXPECT_EQ(counters.handshakes_refused, 3U);
   EXPECT_TRUE(effects.empty());
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
@@ -133,15 +142,9 @@ TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
 TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
   dialer.dial(now, kPeer, test::path_over(1));
   const auto retry_with = [&](uint8_t byte) {
-    const Identity remote{remote_secret, public_key_of(remote_secret), {}};
-    const auto read = read_initiation(remote, secret_of(3), sent<wire::Initiation>());
-    ASSERT_TRUE(read.has_value());
     wire::Freshness freshness;
     freshness.fill(byte);
-    const wire::Retry retry = write_retry(*read, freshness);
-    effects.clear();
-    dialer.on_retry(now, test::path_over(1),
-                    {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
+    reply_with_freshness(freshness);
     EXPECT_EQ(table.peer(kPeer).dial->freshness, freshness);
   };
   retry_with(1);
@@ -155,13 +158,7 @@ TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
 
 TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
   dialer.dial(now, kPeer, test::path_over(1));
-  wire::Retry retry{};
-  retry.type = wire::MessageType::kRetry;
-  retry.receiver = sent<wire::Initiation>().sender;
-  retry.freshness.fill(1);
-  effects.clear();
-  dialer.on_retry(now, test::path_over(1),
-                  {reinterpret_cast<const uint8_t*>(&retry), sizeof retry});
+  reply_with(wire::MessageType::kRetry, Secret<32>{}, wire::Freshness{1}, sent<wire::Initiation>());
   EXPECT_EQ(count<Send>(), 0U);
   EXPECT_EQ(table.peer(kPeer).dial->freshness, wire::Freshness{});
 }

@@ -130,7 +130,7 @@ TEST(JvpFrameTest, KindsByTypeAndLength) {
     std::string_view kinds;  // that fit, besides any
   } cases[] = {
       {wire::MessageType::kInitiation, sizeof(wire::Initiation), "handshake"},
-      {wire::MessageType::kCookieReply, sizeof(wire::CookieReply), "handshake"},
+      {wire::MessageType::kCookieReply, sizeof(wire::SealedReply), "handshake"},
       {wire::MessageType::kData, kRequestBytes, "data"},
       {wire::MessageType::kControl, kRequestBytes, "control request"},
       {wire::MessageType::kControl, 1'440 + wire::kTransportOverhead, "control probe"},

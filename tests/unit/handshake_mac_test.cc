@@ -123,22 +123,22 @@ TEST_F(HandshakeMac, another_responder_and_short_messages_are_bad) {
     EXPECT_FALSE(check_mac1(mac_, keys_.mac1, std::span(message_).first(length)));
 }
 
-TEST_F(HandshakeMac, cookie_replies_open_only_as_they_were_sealed) {
+TEST_F(HandshakeMac, sealed_replies_open_only_as_they_were_sealed) {
   const Mac cookie = cookie_for(mac_, secrets_.current, source_);
   const Mac mac1{5, 6, 7};
   const std::array<uint8_t, 24> nonce{8, 9};
-  wire::CookieReply reply;
-  seal_cookie_reply(aead_, keys_.cookie_label, cookie, mac1, 0xAABBCCDD, nonce, reply);
+  wire::SealedReply reply = seal_reply(aead_, wire::MessageType::kCookieReply, keys_.cookie_label,
+                                       cookie, {0xAABBCCDD, mac1}, nonce);
   EXPECT_EQ(reply.type, wire::MessageType::kCookieReply);
   EXPECT_EQ(reply.receiver, 0xAABBCCDDU);
-  EXPECT_FALSE(std::equal(cookie.begin(), cookie.end(), reply.cookie));
-  EXPECT_EQ(open_cookie_reply(aead_, keys_.cookie_label, mac1, reply), cookie);
+  EXPECT_FALSE(std::equal(cookie.begin(), cookie.end(), reply.value));
+  EXPECT_EQ(open_reply(aead_, keys_.cookie_label, mac1, reply), cookie);
 
-  EXPECT_FALSE(open_cookie_reply(aead_, keys_.cookie_label, Mac{5, 6, 8}, reply).has_value());
-  EXPECT_FALSE(open_cookie_reply(aead_, Secret<32>(), mac1, reply).has_value());
-  for (uint8_t* field : {reply.nonce, reply.cookie, reply.tag}) {
+  EXPECT_FALSE(open_reply(aead_, keys_.cookie_label, Mac{5, 6, 8}, reply).has_value());
+  EXPECT_FALSE(open_reply(aead_, Secret<32>(), mac1, reply).has_value());
+  for (uint8_t* field : {reply.nonce, reply.value, reply.tag}) {
     field[3] ^= 1;
-    EXPECT_FALSE(open_cookie_reply(aead_, keys_.cookie_label, mac1, reply).has_value());
+    EXPECT_FALSE(open_reply(aead_, keys_.cookie_label, mac1, reply).has_value());
     field[3] ^= 1;
   }
 }
