@@ -72,10 +72,14 @@ class CoarseDeadline {
   uint32_t at_ = 0;  ///< 0: none
 };
 
-/// What control messages of one receiver index need. `key` and `mask` are immutable; writers of the
-/// rest: the workers that such messages come to.
+/// What control messages of one receiver index need. `key` and `mask` are immutable; writer of
+/// `port`: control; of the rest: the workers that such messages come to.
 struct alignas(kCacheLine) RxControl {
-  RawKey key{};       ///< expanded when a message comes
+  static constexpr uint16_t kAnyPort = UINT16_MAX;
+
+  RawKey key{};  ///< expanded when a message comes
+  /// Not kAnyPort: control takes only what comes in there, from the record's `source`.
+  std::atomic<uint16_t> port{kAnyPort};
   uint64_t mask = 0;  ///< of the counters on the wire
   CycleBudget opened;
   SeenCounters seen;

@@ -299,6 +299,20 @@ inline void finish(WorkerContext& worker, open::Opened& opened) {
   finish(worker, opened.outgoing);
 }
 
+/// Until its keys are confirmed, control refuses a session's messages from elsewhere: copies that
+/// overtake the true one use up neither its counter nor the index's budget.
+inline bool comes_from_elsewhere(const RxRecord& record, uint16_t port, const rte_mbuf* packet,
+                                 const uint8_t* message) {
+  const uint16_t expected = record.control().port.load(std::memory_order_relaxed);
+  if (expected == RxControl::kAnyPort) [[likely]]
+    return false;
+  const uint8_t* ip = rte_pktmbuf_mtod(packet, const uint8_t*) + kEthernetHeaderBytes;
+  const uint16_t udp_port = load_u16(message - kUdpHeaderBytes);
+  const uint64_t source = is_ipv4(ip) ? source_tag_v4(load_u32(source_of(ip)), udp_port)
+                                      : source_tag_v6(source_of(ip), udp_port);
+  return port != expected || source != record.source.load(std::memory_order_relaxed);
+}
+
 /// Whether a control message may cost the cipher and a place in the ring; else why not. Of those
 /// seen before one a second passes: control refuses it, and tells of the replay.
 inline std::optional<Drop> control_refusal(WorkerContext& worker, const RxControl& control,
@@ -333,6 +347,8 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   if (record->deadline.load(std::memory_order_relaxed)
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);
+  if (comes_from_elsewhere(*record, port.number, packet, message))
+    return drop(worker, packet, Drop::kUnconfirmedSource);
   RxControl& control = record->control();
   const uint64_t counter = lookup::counter_of(message, control.mask);
   const uint64_t sequence = wire::sequence_of(counter);

@@ -149,9 +149,12 @@ Refusal Publisher::install_rx(const session::RxInstall& install, uint64_t deadli
   return Refusal::kNone;
 }
 
-void Publisher::bind_rx(ReceiverIndex index, const Endpoint& remote) {
-  if (const RxRecord* record = installed(index))
-    record->source.store(source_tag(remote), std::memory_order_relaxed);
+void Publisher::bind_rx(const session::RxBind& bind) {
+  const RxRecord* record = installed(bind.index);
+  if (record == nullptr) return;
+  const uint16_t port = bind.confirmed ? RxControl::kAnyPort : bind.from.interface;
+  record->source.store(source_tag(bind.from.remote), std::memory_order_relaxed);
+  record->control().port.store(port, std::memory_order_relaxed);
 }
 
 void Publisher::retire_rx(ReceiverIndex index) {

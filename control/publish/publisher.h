@@ -60,8 +60,9 @@ class Publisher {
 
   /// Both installs take deadlines by the TSC; their own are by another clock.
   Refusal install_rx(const session::RxInstall& install, uint64_t deadline_tsc = kNoDeadline);
-  /// Data on an installed index is expected from there; workers tell when it isn't.
-  void bind_rx(ReceiverIndex index, const Endpoint& remote);
+  /// Data on an installed index is expected from there; workers tell when it isn't. They drop
+  /// control messages from elsewhere while the keys aren't confirmed.
+  void bind_rx(const session::RxBind& bind);
   void retire_rx(ReceiverIndex index);
 
   /// Publishes the peer's TxRecord, which leaves by `next_hop`: that outlives it, and says whether

@@ -189,7 +189,8 @@ void Bindings::retire_spares(KeyGeneration& generation) {
 
 void Bindings::install_rx(const Session& session, const KeyGeneration& generation) {
   install_index(session, generation, generation.local, generation.binding);
-  if (!session.initiates()) context_.effects.bind_rx(generation.local, session.path.remote);
+  if (!session.initiates())
+    context_.effects.bind_rx({generation.local, session.path, session.confirmed});
   for (const SpareBinding& spare : generation.spares) {
     if (spare.installed()) install_index(session, generation, spare.local, spare.number);
   }
@@ -322,7 +323,7 @@ void Bindings::rebind(Millis now, Session& session, uint16_t number, const Path&
   }
   if (initiates) drop_void_spares(generation);
   session.path = path;
-  if (!initiates) context_.effects.bind_rx(generation.local, path.remote);
+  if (!initiates) context_.effects.bind_rx({generation.local, path});
   ++session.binding.switches;
   install_tx(session);
 }

@@ -60,11 +60,13 @@ struct Extend {
   Millis until;
 };
 
-/// Data on an installed index is expected from `remote`; a host that can tell reports when it comes
-/// from elsewhere (SessionEngine::source_changed()).
+/// Data on an installed index is expected from `from`; a host that can tell reports when it comes
+/// from elsewhere (SessionEngine::source_changed()). Before the keys are `confirmed`, control
+/// messages from elsewhere are refused, and a host that can tell drops them.
 struct RxBind {
   ReceiverIndex index;
-  Endpoint remote;
+  Path from;
+  bool confirmed = true;
 };
 
 struct RxRetire {
@@ -115,9 +117,7 @@ class Effects {
     bytes_.insert(bytes_.end(), datagram.begin(), datagram.end());
   }
   void install_rx(const RxInstall& install) { list_.emplace_back(install); }
-  void bind_rx(ReceiverIndex index, const Endpoint& remote) {
-    list_.emplace_back(RxBind{index, remote});
-  }
+  void bind_rx(const RxBind& bind) { list_.emplace_back(bind); }
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
   void install_tx(const TxInstall& install) { list_.emplace_back(install); }
   void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
@@ -166,9 +166,7 @@ class Effects {
   }
   template <typename Host>
   void carry_out(Host& host, const RxBind& bind) const {
-    if constexpr (requires { host.bind_rx(bind.index, bind.remote); }) {
-      host.bind_rx(bind.index, bind.remote);
-    }
+    if constexpr (requires { host.bind_rx(bind); }) host.bind_rx(bind);
   }
   template <typename Host>
   void carry_out(Host& host, const RxRetire& retire) const {

@@ -77,7 +77,7 @@ Result<void> BenchSessions::attach() {
   for (uint32_t session = 0; session < shape_.count; ++session) {
     if (session % kLookForInterrupt == 0 && interrupted()) return Error{"interrupted"};
     if (!bind(session, 0)) return Error{"no receiver index is left"};
-    publisher_->bind_rx(binding(session).index, outer_of(session, test::kPeerPort));
+    publisher_->bind_rx({binding(session).index, {0, {}, outer_of(session, test::kPeerPort)}});
     if (refused() != 0)
       return Error{fmt::format("the publisher refused session {}: not enough memory?", session)};
   }
@@ -122,7 +122,7 @@ void BenchSessions::install_tx(uint32_t session, const BenchBinding& binding, ui
 void BenchSessions::rebind(uint32_t session) {
   const BenchBinding present = binding(session);
   install_tx(session, present, static_cast<uint16_t>(test::kPeerPort + version_ % 2));
-  publisher_->bind_rx(present.index, outer_of(session, test::kPeerPort));
+  publisher_->bind_rx({present.index, {0, {}, outer_of(session, test::kPeerPort)}});
 }
 
 std::optional<ReceiverIndex> BenchSessions::jump(uint32_t session) {

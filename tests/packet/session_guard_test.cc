@@ -98,6 +98,34 @@ TEST(SessionGuard, AReplayedControlMessageCostsNoCipherAndNoPlaceInTheRing) {
   EXPECT_EQ(lab.punted(PuntClass::kControl).size(), 1U) << "a new one passes";
 }
 
+/// Whoever listens on the path may be faster than the initiator, from another port.
+TEST(SessionGuard, BeforeItsKeyIsConfirmedCopiesFromElsewhereUseNothingUp) {
+  for (const Family outer : {Family::kIpv4, Family::kIpv6}) {
+    constexpr uint64_t kCopies = 2 * kControlBurst;
+    Lab lab;
+    TestSession session(lab, {.outer = outer});
+    const Bytes confirmation = session.control_at_peer(payload_of(8), 7);
+    const size_t source_port = outer == Family::kIpv4 ? 34 : 54;
+    const auto from_elsewhere = [&](Bytes frame) {
+      frame[source_port] ^= 1;
+      return frame;
+    };
+    session.set_confirmed(false);
+    for (uint64_t sent = 0; sent < kCopies; ++sent) {
+      lab.receive(kWan, from_elsewhere(confirmation));
+      lab.poll();
+    }
+    EXPECT_EQ(lab.drops(Drop::kUnconfirmedSource), kCopies) << lab.drop_text();
+    lab.receive(kWan, confirmation);
+    lab.poll();
+    EXPECT_EQ(lab.punted(PuntClass::kControl).size(), 1U) << lab.drop_text();
+    session.set_confirmed(true);
+    lab.receive(kWan, from_elsewhere(session.control_at_peer(payload_of(8), 8)));
+    lab.poll();
+    EXPECT_EQ(lab.punted(PuntClass::kControl).size(), 1U) << "its NAT may have changed";
+  }
+}
+
 TEST(SessionGuard, ControlMessagesOfOneIndexAreBounded) {
   constexpr uint64_t kSent = 400;
   Lab lab;

@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "common/source_signal.h"
 #include "tests/support/must.h"
 
 namespace jvpn::test {
@@ -154,6 +155,11 @@ void TestSession::make_keys() {
   auto* control = new (&rx_->control()) RxControl;
   control->key = control_;
   control->mask = spec_.mask;
+}
+
+void TestSession::set_confirmed(bool confirmed) {
+  rx_->source = source_tag({outer(true), kPeerPort});
+  rx_->control().port = confirmed ? RxControl::kAnyPort : uint16_t{kWan};
 }
 
 void TestSession::publish() {

@@ -110,6 +110,8 @@ class TestSession {
 
   const SessionSpec& spec() const { return spec_; }
   const RxRecord& rx() const { return *rx_; }
+  /// Until it is, control messages are expected from the peer's own address.
+  void set_confirmed(bool confirmed);
   /// As if the index were another session's from here on.
   void install_anew() { ++rx_->serial; }
   TxRecord& tx() { return *tx_; }

@@ -69,12 +69,15 @@ TEST_F(AcceptorPart, AnAnsweredPeerIsInBirthUntilItsKeyIsConfirmed) {
   PeerState& peer = table.peer(kPeer);
   ASSERT_NE(peer.pending, nullptr);
   EXPECT_EQ(peer.pending->state(), State::kBirth);
+  EXPECT_EQ(latest<RxBind>().from, test::path_over(1));
+  EXPECT_FALSE(latest<RxBind>().confirmed) << "workers take nothing from elsewhere";
   EXPECT_FALSE(acceptor.may_confirm(*peer.pending, test::path_over(2)));
   EXPECT_TRUE(acceptor.may_confirm(*peer.pending, test::path_over(1)));
   EXPECT_TRUE(acceptor.confirm(now, peer));
   EXPECT_EQ(peer.session->state(), State::kAttached);
   EXPECT_TRUE(ownership.authoritative(peer.session->id));
   EXPECT_EQ(count<TxInstall>(), 1U);
+  EXPECT_TRUE(latest<RxBind>().confirmed);
 }
 
 TEST_F(AcceptorPart, SessionsThatReplaceEachOtherAliveAreTwoHoldersOfOneKey) {

@@ -176,7 +176,7 @@ class Threads : public PartRig {
         effects.retire_rx(index);
         return apply();
       case 3:
-        effects.bind_rx(index, {outer_of(peer, any(2)), kPeerPort});
+        effects.bind_rx({index, path_to(peer, any(2), kPeerPort)});
         return apply();
       case 4:
       case 5:

@@ -92,8 +92,9 @@ class Node : public SessionHost {
     EXPECT_TRUE(rx.emplace(install.index.value, install).second) << "index installed twice";
     most_rx = std::max(most_rx, generations());
   }
-  void bind_rx(ReceiverIndex index, const Endpoint& remote) {
-    witness("bind_rx", std::to_string(index.value) + " " + to_string(remote));
+  void bind_rx(const RxBind& bind) {
+    witness("bind_rx", std::to_string(bind.index.value) + " " + to_string(bind.from.remote) +
+                           (bind.confirmed ? "" : " alone"));
   }
   void retire_rx(ReceiverIndex index) {
     witness("retire_rx", std::to_string(index.value));
