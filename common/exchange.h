@@ -19,7 +19,14 @@
 namespace jvpn {
 
 /// Classes of what workers hand to control; one ring each, so that no flood starves another.
-enum class PuntClass : uint8_t { kVerifiedHandshake, kHandshake, kControl, kSlowPath, kCount };
+enum class PuntClass : uint8_t {
+  kVerifiedHandshake,  ///< initiations whose source is proven
+  kHandshake,          ///< other initiations
+  kAnswer,             ///< to our own initiations
+  kControl,
+  kSlowPath,
+  kCount
+};
 inline constexpr size_t kPuntClasses = static_cast<size_t>(PuntClass::kCount);
 
 /// Why a packet is on the slow path.

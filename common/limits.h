@@ -38,6 +38,9 @@ inline constexpr uint32_t kRetryMs = 1'000;             ///< handshake and rekey
 /// beside what a core can do. The burst is so small that all indices of a peer don't fill a ring.
 inline constexpr uint32_t kControlPerSecond = 2'000;
 inline constexpr uint32_t kControlBurst = 30;
+/// Answers to initiations that a worker hands over for one index.
+inline constexpr uint32_t kAnswersPerSecond = 100;
+inline constexpr uint32_t kAnswerBurst = 8;
 inline constexpr uint32_t kCookieSecretMs = 120'000;
 inline constexpr size_t kWaitingMessages = 16;  ///< control messages kept while a commit is pending
 inline constexpr size_t kTombstones = 256;      ///< ended sessions remembered

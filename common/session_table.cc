@@ -10,8 +10,8 @@ namespace jvpn {
 namespace {
 
 template <typename T>
-std::atomic<const T*>* make_slots(const char* name, size_t count) {
-  using Slot = std::atomic<const T*>;
+std::atomic<T>* make_slots(const char* name, size_t count) {
+  using Slot = std::atomic<T>;
   void* memory = rte_malloc(name, count * sizeof(Slot), kCacheLine);
   if (memory == nullptr) return nullptr;
   auto* slots = static_cast<Slot*>(memory);
@@ -47,9 +47,10 @@ SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
     : peers_(peers),
       slot_bits_(slot_bits_for(peers)),
       mask_((uint32_t{1} << slot_bits_) - 1),
-      rx_(make_slots<RxRecord>("jvpn_rx_slots", size_t{mask_} + 1)),
-      tx_(make_slots<TxRecord>("jvpn_tx_slots", std::max(peers, 1U))),
-      hops_(make_slots<NextHop>("jvpn_next_hops", kMaxNextHops)) {}
+      rx_(make_slots<const RxRecord*>("jvpn_rx_slots", size_t{mask_} + 1)),
+      tx_(make_slots<const TxRecord*>("jvpn_tx_slots", std::max(peers, 1U))),
+      hops_(make_slots<const NextHop*>("jvpn_next_hops", kMaxNextHops)),
+      awaited_(make_slots<uint32_t>("jvpn_awaited", size_t{mask_} + 1)) {}
 
 SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
   if (!complete()) throw std::bad_alloc();
@@ -70,6 +71,7 @@ SessionTable::~SessionTable() {
   rte_free(rx_);
   rte_free(tx_);
   rte_free(hops_);
+  rte_free(awaited_);
 }
 
 }  // namespace jvpn

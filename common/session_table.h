@@ -214,6 +214,10 @@ class SessionTable {
   const RxRecord* rx(uint32_t receiver) const {
     return rx_[receiver & mask_].load(std::memory_order_acquire);
   }
+  /// An initiation of ours named this index as its sender, and no later one its slot.
+  bool awaits(uint32_t receiver) const {
+    return receiver != 0 && awaited_[receiver & mask_].load(std::memory_order_relaxed) == receiver;
+  }
   const void* rx_slot_address(uint32_t receiver) const { return &rx_[receiver & mask_]; }
   const TxRecord* tx(PeerId peer) const { return tx_[peer.value].load(std::memory_order_acquire); }
   const void* tx_slot_address(PeerId peer) const { return &tx_[peer.value]; }
@@ -229,10 +233,16 @@ class SessionTable {
   const NextHop* store_next_hop(uint32_t n, const NextHop* hop) {
     return hops_[n].exchange(hop, std::memory_order_acq_rel);
   }
+  /// Before the initiation goes out.
+  void await(ReceiverIndex index) {
+    awaited_[index.value & mask_].store(index.value, std::memory_order_relaxed);
+  }
 
  private:
   SessionTable(uint32_t peers, const std::nothrow_t&);
-  bool complete() const { return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr; }
+  bool complete() const {
+    return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr && awaited_ != nullptr;
+  }
 
   uint32_t peers_;
   uint32_t slot_bits_;
@@ -240,6 +250,7 @@ class SessionTable {
   std::atomic<const RxRecord*>* rx_;
   std::atomic<const TxRecord*>* tx_;
   std::atomic<const NextHop*>* hops_;
+  std::atomic<uint32_t>* awaited_;  ///< by slot
 };
 
 }  // namespace jvpn

@@ -29,14 +29,14 @@
 
 namespace jvpn {
 
-/// Until when control need not hear of another replayed control message; indices may share a place.
-class ReplaysTold {
+/// Something of a worker's own for each index; some share a place.
+template <typename T, size_t kPlaces>
+class ByIndex {
  public:
-  uint64_t& quiet_until(ReceiverIndex index) { return quiet_until_[index.value % kPlaces]; }
+  T& of(ReceiverIndex index) { return places_[index.value % kPlaces]; }
 
  private:
-  static constexpr size_t kPlaces = 256;
-  std::array<uint64_t, kPlaces> quiet_until_{};  ///< TSC
+  std::array<T, kPlaces> places_{};
 };
 
 struct WorkerContext {
@@ -61,7 +61,10 @@ struct WorkerContext {
   uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
   uint64_t tsc_per_control = rte_get_tsc_hz() / kControlPerSecond;  ///< between two of one index
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
-  ReplaysTold replays_told{};
+  /// Until which TSC control need not hear of another replayed control message.
+  ByIndex<uint64_t, 256> replays_told{};
+  ByIndex<CycleBudget, 1'024> answers{};
+  uint64_t tsc_per_answer = rte_get_tsc_hz() / kAnswersPerSecond;
   OversizeLimit oversize{sessions.peers(), rte_get_tsc_hz()};
   /// Many sessions: their slots, records and keys don't come from the core's caches.
   const bool sessions_are_far = sessions.peers() >= kManyPeers;

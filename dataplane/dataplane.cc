@@ -146,8 +146,8 @@ Result<void> Dataplane::Parts::make_pools(const GatewayProfile& profile) {
 }
 
 Result<void> Dataplane::Parts::make_rings(const LimitsProfile& limits, size_t count) {
-  static constexpr std::array<const char*, kPuntClasses> kNames{"verified", "handshake", "control",
-                                                                "slow"};
+  static constexpr std::array<const char*, kPuntClasses> kNames{"verified", "handshake", "answer",
+                                                                "control", "slow"};
   rings.resize(count);
   for (WorkerRings& own : rings) {
     for (size_t punt_class = 0; punt_class < kPuntClasses; ++punt_class) {

@@ -317,7 +317,7 @@ inline bool comes_from_elsewhere(const RxRecord& record, uint16_t port, const rt
 /// seen before one a second passes: control refuses it, and tells of the replay.
 inline std::optional<Drop> control_refusal(WorkerContext& worker, const RxControl& control,
                                            ReceiverIndex index, ReplayVerdict verdict) {
-  if (verdict != ReplayVerdict::kFresh && worker.now_tsc < worker.replays_told.quiet_until(index))
+  if (verdict != ReplayVerdict::kFresh && worker.now_tsc < worker.replays_told.of(index))
     return lookup::drop_of(verdict);
   if (!control.opened.has(worker.now_tsc, worker.tsc_per_control, kControlBurst))
     return Drop::kControlRate;
@@ -329,7 +329,7 @@ inline std::optional<Drop> control_refusal(WorkerContext& worker, const RxContro
 inline void note_control(WorkerContext& worker, RxControl& control, ReceiverIndex index,
                          uint64_t sequence, ReplayVerdict verdict) {
   if (verdict != ReplayVerdict::kFresh) {
-    worker.replays_told.quiet_until(index) = worker.now_tsc + worker.tsc_per_signal;
+    worker.replays_told.of(index) = worker.now_tsc + worker.tsc_per_signal;
     return;
   }
   control.seen.add(sequence);

@@ -78,6 +78,19 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
     worker.route_cache->prefetch_v6(ip + 24);
 }
 
+/// Why an answer to an initiation is refused; nullopt: one waits for it. It costs a flood nothing
+/// to name any index, so each that waits has its share.
+std::optional<Drop> answer_refusal(WorkerContext& worker, const uint8_t* message) {
+  const bool response = wire::MessageType{message[0]} == wire::MessageType::kResponse;
+  const ReceiverIndex index{load_u32(message + (response ? offsetof(wire::Response, receiver)
+                                                         : offsetof(wire::SealedReply, receiver)))};
+  if (!worker.sessions.awaits(index.value)) return Drop::kUnawaitedAnswer;
+  CycleBudget& budget = worker.answers.of(index);
+  if (!budget.has(worker.now_tsc, worker.tsc_per_answer, kAnswerBurst)) return Drop::kControlRate;
+  budget.take(worker.now_tsc, worker.tsc_per_answer);
+  return std::nullopt;
+}
+
 /// Cookie replies and retries have none.
 bool has_macs(const uint8_t* message) {
   const wire::MessageType type{message[0]};
@@ -227,16 +240,21 @@ void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurs
   }
 }
 
-/// Handshakes whose mac1 holds go to control, those that proved their address by the reserved ring.
+/// Handshakes whose mac1 holds go to control; those that proved their address, and what answers our
+/// own, by rings of their own.
 void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                             uint32_t bytes) {
   const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
-  auto ring = PuntClass::kHandshake;
+  const bool calls = wire::MessageType{message[0]} == wire::MessageType::kInitiation;
+  auto ring = calls ? PuntClass::kHandshake : PuntClass::kAnswer;
+  if (!calls) {
+    if (const auto why = answer_refusal(context_, message)) return drop(context_, packet, *why);
+  }
   if (has_macs(message)) {
     const MacVerdict verdict =
         judge(context_, source_endpoint(ethernet, message), {message, bytes});
     if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);
-    if (verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
+    if (calls && verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
   }
   JVPN_DEBUG_ASSERT(message + bytes <= ethernet + packet->data_len,
                     "the message lies in the packet's data");

@@ -32,6 +32,7 @@ struct Budget {
 
 constexpr std::array<Budget, kPuntClasses> kBudgets{
     {{PuntClass::kVerifiedHandshake, 16, Work::kHandshakes},
+     {PuntClass::kAnswer, 16, Work::kHandshakes},
      {PuntClass::kControl, 64, Work::kControl},
      {PuntClass::kSlowPath, 32, Work::kSlowPath},
      {PuntClass::kHandshake, 8, Work::kHandshakes}}};

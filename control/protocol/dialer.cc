@@ -123,6 +123,7 @@ void Dialer::send_initiation(Millis now, PeerId id) {
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
   write_macs(context_.mac, call.macs.mac1, call.cookie ? &*call.cookie : nullptr, bytes);
   std::ranges::copy(message.mac1, call.mac1.begin());
+  context_.effects.await_answer(call.local);
   context_.effects.send(call.path, bytes);
 }
 

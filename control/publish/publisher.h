@@ -60,6 +60,8 @@ class Publisher {
 
   /// Both installs take deadlines by the TSC; their own are by another clock.
   Refusal install_rx(const session::RxInstall& install, uint64_t deadline_tsc = kNoDeadline);
+  /// Workers let answers to our initiation pass that is about to name the index.
+  void await_answer(ReceiverIndex index) { table_.await(index); }
   /// Data on an installed index is expected from there; workers tell when it isn't. They drop
   /// control messages from elsewhere while the keys aren't confirmed.
   void bind_rx(const session::RxBind& bind);

@@ -60,6 +60,11 @@ struct Extend {
   Millis until;
 };
 
+/// An initiation that names `index` goes out next; a host that can tell drops answers of others.
+struct AwaitAnswer {
+  ReceiverIndex index;
+};
+
 /// Data on an installed index is expected from `from`; a host that can tell reports when it comes
 /// from elsewhere (SessionEngine::source_changed()). Before the keys are `confirmed`, control
 /// messages from elsewhere are refused, and a host that can tell drops them.
@@ -91,8 +96,8 @@ struct Configure {
   wire::ResponsePayload answer;
 };
 
-using Effect = std::variant<Send, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw, Extend,
-                            Configure, Event>;
+using Effect = std::variant<Send, AwaitAnswer, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw,
+                            Extend, Configure, Event>;
 
 /// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
 template <typename T>
@@ -116,6 +121,7 @@ class Effects {
     list_.emplace_back(Send{path, bytes_.size(), datagram.size()});
     bytes_.insert(bytes_.end(), datagram.begin(), datagram.end());
   }
+  void await_answer(ReceiverIndex index) { list_.emplace_back(AwaitAnswer{index}); }
   void install_rx(const RxInstall& install) { list_.emplace_back(install); }
   void bind_rx(const RxBind& bind) { list_.emplace_back(bind); }
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
@@ -159,6 +165,10 @@ class Effects {
   template <typename Host>
   void carry_out(Host& host, const Send& send) const {
     host.send(send.path, datagram(send));
+  }
+  template <typename Host>
+  void carry_out(Host& host, const AwaitAnswer& awaited) const {
+    if constexpr (requires { host.await_answer(awaited.index); }) host.await_answer(awaited.index);
   }
   template <typename Host>
   void carry_out(Host& host, const RxInstall& install) const {

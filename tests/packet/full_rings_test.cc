@@ -1,8 +1,10 @@
 // Every ring between workers and control, full: what doesn't fit is dropped under its name, and
 // the other classes go on.
+#include <cstring>
 #include <functional>
 
 #include <gtest/gtest.h>
+#include <rte_cycles.h>
 
 #include "tests/packet/worker_fixture.h"
 #include "tests/support/rooms.h"
@@ -32,6 +34,15 @@ CookieSecrets cookie_secrets(Lab& lab) {
   return secrets;
 }
 
+Bytes awaited_cookie_reply(Lab& lab, uint32_t number) {
+  wire::SealedReply reply{};
+  reply.type = wire::MessageType::kCookieReply;
+  reply.receiver = 0x5A00'0000 | number;
+  lab.sessions().await(ReceiverIndex{reply.receiver});
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&reply);
+  return {bytes, bytes + sizeof reply};
+}
+
 const RingCase kRings[]{
     {"verified handshakes", PuntClass::kVerifiedHandshake,
      [](Lab& lab, const TestSession& session, uint64_t) {
@@ -42,6 +53,10 @@ const RingCase kRings[]{
     {"other handshakes", PuntClass::kHandshake,
      [](Lab& lab, const TestSession& session, uint64_t) {
        return initiation(lab, session, nullptr);
+     }},
+    {"answers", PuntClass::kAnswer,
+     [](Lab& lab, const TestSession& session, uint64_t number) {
+       return session.frame_at_peer(awaited_cookie_reply(lab, static_cast<uint32_t>(number)));
      }},
     {"control messages", PuntClass::kControl,
      [](Lab&, const TestSession& session, uint64_t number) {
@@ -75,6 +90,53 @@ TEST(FullRings, DropByNameAndLeaveTheOthersAlone) {
     EXPECT_EQ(lab.all_drops(), kSurplus) << lab.drop_text();
     lab.cookies().store(nullptr);
   }
+}
+
+/// Whoever floods the gateway with answers has to name an index that waits for one, and has its
+/// share.
+TEST(FullRings, AnswersNobodyWaitsForTakeNoPlace) {
+  constexpr uint32_t kLoud = 0x1234'0001;
+  constexpr uint32_t kOther = 0x1234'0002;
+  constexpr size_t kFlood = 400;
+  using wire::MessageType;
+  Lab lab;
+  TestSession session(lab, {});
+  const auto offer = [&](MessageType type, uint32_t receiver, size_t times = 1) {
+    const bool response = type == MessageType::kResponse;
+    Bytes message(response ? sizeof(wire::Response) : sizeof(wire::SealedReply));
+    message[0] = static_cast<uint8_t>(type);
+    std::memcpy(&message[response ? offsetof(wire::Response, receiver)
+                                  : offsetof(wire::SealedReply, receiver)],
+                &receiver, sizeof receiver);
+    if (response) write_macs(lab.mac(), lab.mac_keys().mac1, nullptr, message);
+    for (size_t i = 0; i < times; ++i) lab.receive(kWan, session.frame_at_peer(message));
+    while (lab.poll() != 0) {
+    }
+    EXPECT_TRUE(lab.punted(PuntClass::kHandshake).empty()) << "initiations have it for themselves";
+    return lab.punted(PuntClass::kAnswer).size();
+  };
+  lab.sessions().await(ReceiverIndex{kLoud});
+  lab.sessions().await(ReceiverIndex{kOther});
+  uint64_t unawaited = 0;
+  for (const auto type : {MessageType::kResponse, MessageType::kCookieReply, MessageType::kRetry}) {
+    for (const uint32_t stranger : {uint32_t{0}, kLoud ^ 0x0100'0000, kLoud + 2}) {
+      EXPECT_EQ(offer(type, stranger), 0U);
+      EXPECT_EQ(lab.drops(Drop::kUnawaitedAnswer), ++unawaited);
+    }
+    EXPECT_EQ(offer(type, kOther), 1U) << lab.drop_text();
+  }
+  Bytes without_macs(sizeof(wire::Response));
+  without_macs[0] = static_cast<uint8_t>(MessageType::kResponse);
+  std::memcpy(&without_macs[offsetof(wire::Response, receiver)], &kOther, sizeof kOther);
+  lab.receive(kWan, session.frame_at_peer(without_macs));
+  lab.poll();
+  EXPECT_EQ(lab.drops(Drop::kBadMac), 1U) << "awaited or not";
+  const uint64_t begun = rte_rdtsc();
+  const size_t passed = offer(MessageType::kRetry, kLoud, kFlood);
+  const uint64_t refilled = (rte_rdtsc() - begun) / (rte_get_tsc_hz() / kAnswersPerSecond) + 1;
+  EXPECT_LE(passed, kAnswerBurst + refilled);
+  EXPECT_EQ(lab.drops(Drop::kControlRate), kFlood - passed);
+  EXPECT_EQ(offer(MessageType::kRetry, kOther), 1U) << "nobody else suffers";
 }
 
 }  // namespace

@@ -140,6 +140,13 @@ TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
 }
 
 TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
+TEST_F(DialerPart, TheHostHearsWhichAnswersToExpect) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  EXPECT_EQ(latest<AwaitAnswer>().index.value, sent<wire::Initiation>().sender);
+  dialer.serve_dial(dialer.dial_due(kPeer), kPeer);
+  EXPECT_EQ(latest<AwaitAnswer>().index.value, sent<wire::Initiation>().sender);
+}
+
   dialer.dial(now, kPeer, test::path_over(1));
   const auto retry_with = [&](uint8_t byte) {
     wire::Freshness freshness;
