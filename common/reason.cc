@@ -100,6 +100,7 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kNoRoom, "no_room"},
     DetailText{Detail::kThrottled, "throttled"},
     DetailText{Detail::kUnknownField, "unknown_field"},
+    DetailText{Detail::kSessionIdUsed, "session_id_used"},
     DetailText{Detail::kStaleVersion, "stale_version"},
     DetailText{Detail::kFutureVersion, "future_version"},
     DetailText{Detail::kStaleTime, "stale_time"},

@@ -106,7 +106,7 @@ enum class Detail : uint16_t {
   kShutdown = 5,        ///< this program ends
   kTakenOver = 6,       ///< the peer told that another holder of our key replaced us
 
-  // HANDSHAKE_FAIL; kNotConfirmed: SEC_ABUSE_CONTROL_PLANE
+  // HANDSHAKE_FAIL; kNotConfirmed, kSessionIdUsed: SEC_ABUSE_CONTROL_PLANE
   kAuthentication = 16,
   kPolicyRefused = 17,
   kTimeout = 18,
@@ -115,6 +115,7 @@ enum class Detail : uint16_t {
   kNoRoom = 21,        ///< no memory or no receiver index was left; of POLICY_DENY, too
   kThrottled = 22,     ///< more came than is admitted, or than control can take
   kUnknownField = 23,  ///< it has a critical field that this version doesn't know
+  kSessionIdUsed = 24,  ///< the answer names a session that lives, or ended lately
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one

@@ -183,6 +183,7 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   bindings_.install_rx(*session, *session->current);
   context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&*message), sizeof *message});
   peer.pending = std::move(session);
+  context_.table.begin(peer.pending->id);
   // The lower key calls us: our own call waits for how that ends.
   if (dialer_.waits_for_peer(id)) dialer_.stop_attempt(*peer.dial);
 }

@@ -163,9 +163,9 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
     return std::nullopt;
   }
   // Its events would be another session's.
-  if (context_.table.used(*id, SessionId{answer->payload.session_id})) {
+  if (context_.table.used(SessionId{answer->payload.session_id})) {
     stop_attempt(*call);
-    refuse(now, from, Detail::kNone, *id);
+    refuse(now, from, Detail::kSessionIdUsed, *id);
     return std::nullopt;
   }
   const std::optional<NoiseKeys> keys = call->noise->split();
@@ -223,6 +223,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   peer.session = std::move(fresh);
   Session& session = *peer.session;
   const BindingVersion told{payload.binding_version};
+  context_.table.begin(session.id);
   if (!lifecycle_.transition(now, session, {Trigger::kKeyConfirmed, Detail::kNone, told})) return;
   session.initiator->jumping.told_version = told;
   bindings_.install_rx(session, *session.current);

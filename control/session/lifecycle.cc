@@ -83,6 +83,7 @@ void Lifecycle::forget(Millis now, Session& session) {
                           session.id, session.path);
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> lost = std::move(peer.session);
+  context_.table.end(lost->id);
   bindings_.release_keys(now, *lost, false);
 }
 
@@ -92,6 +93,7 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   const bool attached = peer.session.get() == &session;
   JVPN_ASSERT(attached || peer.pending.get() == &session, "a session belongs to its peer");
   const std::unique_ptr<Session> ended = std::move(attached ? peer.session : peer.pending);
+  context_.table.end(ended->id);
   const bool superseded = detail == Detail::kSuperseded;
   if (attached && notify == NotifyPeer::kYes) send_terminate(*ended, detail);
   if (!superseded) bindings_.withdraw_tx(*ended);

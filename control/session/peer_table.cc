@@ -110,12 +110,4 @@ bool PeerTable::remembers(const SessionId& id) const {
   return std::ranges::find(tombstones_, id, &Tombstone::id) != tombstones_.end();
 }
 
-bool PeerTable::used(PeerId peer, const SessionId& id) const {
-  const PeerState& state = this->peer(peer);
-  const auto has = [&](const std::unique_ptr<Session>& session) {
-    return session && session->id == id;
-  };
-  return has(state.session) || has(state.pending) || remembers(id);
-}
-
 }  // namespace jvpn::session

@@ -6,6 +6,7 @@
 #include <deque>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/noise.h"
@@ -65,8 +66,11 @@ class PeerTable : public StaticSecrets {
 
   void remember(const Tombstone& ended);
   bool remembers(const SessionId& id) const;
-  /// Has a session of the peer that id, or had one that ended lately?
-  bool used(PeerId peer, const SessionId& id) const;
+  /// A session of whichever peer has that id from now on, or no more.
+  void begin(const SessionId& id) { living_.insert(id); }
+  void end(const SessionId& id) { living_.erase(id); }
+  /// Has any peer's session that id, or had one that ended lately?
+  bool used(const SessionId& id) const { return living_.contains(id) || remembers(id); }
   const std::deque<Tombstone>& tombstones() const { return tombstones_; }
 
   std::optional<Secret<kDhBytes>>* place_of(const PublicKey& key) override;
@@ -83,6 +87,7 @@ class PeerTable : public StaticSecrets {
   std::deque<PeerState> peers_;  // grows at its end without moving a peer
   std::unordered_map<PublicKey, PeerId, HashKey> by_key_;
   IndexAllocator indices_;
+  std::unordered_set<SessionId> living_;
   std::deque<Tombstone> tombstones_;
 };
 

@@ -29,9 +29,10 @@ class DialerPart : public test::HandshakeRig {
     dialer.on_sealed_reply(now, from, {reinterpret_cast<const uint8_t*>(&reply), sizeof reply});
   }
   /// To the latest initiation, as the responder does whose sessions have such ids.
-  void answer_with(uint8_t id) {
+  void answer_with(uint8_t id) { answer_with(id, remote_secret); }
+  void answer_with(uint8_t id, const SecretKey& responder) {
     const auto asked = sent<wire::Initiation>();
-    const Identity remote{remote_secret, public_key_of(remote_secret), {}};
+    const Identity remote{responder, public_key_of(responder), {}};
     auto initiation = read_initiation(remote, secret_of(3), asked);
     ASSERT_TRUE(initiation.has_value());
     wire::ResponsePayload payload{};
@@ -139,7 +140,6 @@ TEST_F(DialerPart, AnswersNobodyWaitsForAreCountedAlone) {
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
 }
 
-TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
 TEST_F(DialerPart, TheHostHearsWhichAnswersToExpect) {
   dialer.dial(now, kPeer, test::path_over(1));
   EXPECT_EQ(latest<AwaitAnswer>().index.value, sent<wire::Initiation>().sender);
@@ -147,6 +147,7 @@ TEST_F(DialerPart, TheHostHearsWhichAnswersToExpect) {
   EXPECT_EQ(latest<AwaitAnswer>().index.value, sent<wire::Initiation>().sender);
 }
 
+TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
   dialer.dial(now, kPeer, test::path_over(1));
   const auto retry_with = [&](uint8_t byte) {
     wire::Freshness freshness;
@@ -170,7 +171,7 @@ TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
   EXPECT_EQ(table.peer(kPeer).dial->freshness, wire::Freshness{});
 }
 
-TEST_F(DialerPart, AnIdThatASessionOfThePeerHadIsRefused) {
+TEST_F(DialerPart, AnIdThatASessionHadIsRefused) {
   const auto attach_with = [&](uint8_t id) {
     dialer.dial(now, kPeer, test::path_over(1));
     answer_with(id);
@@ -184,7 +185,26 @@ TEST_F(DialerPart, AnIdThatASessionOfThePeerHadIsRefused) {
   ASSERT_NE(second, first);
   EXPECT_EQ(attach_with(1), second) << "the first has ended";
   EXPECT_EQ(counters.handshakes_refused, 2U);
+  EXPECT_EQ(latest<Event>().reason, Reason::kSecAbuseControlPlane);
+  EXPECT_EQ(latest<Event>().detail, Detail::kSessionIdUsed);
   EXPECT_EQ(PeerTable::indices_alive(table.peer(kPeer)), 2U) << "one of them drains";
+}
+
+TEST_F(DialerPart, TwoRespondersInLeagueGiveNoIdTwice) {
+  constexpr PeerId kOther{1};
+  const SecretKey other = secret_of(11);
+  config.peers[kOther.value].public_key = public_key_of(other);
+  dialer.dial(now, kPeer, test::path_over(1));
+  answer_with(1);
+  ASSERT_NE(table.peer(kPeer).session, nullptr);
+  const auto attach_other_with = [&](uint8_t id) {
+    dialer.dial(now, kOther, test::path_over(1));
+    answer_with(id, other);
+    return table.peer(kOther).session != nullptr;
+  };
+  EXPECT_FALSE(attach_other_with(1));
+  EXPECT_EQ(latest<Event>().detail, Detail::kSessionIdUsed);
+  EXPECT_TRUE(attach_other_with(2));
 }
 
 }  // namespace
