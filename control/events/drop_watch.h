@@ -48,12 +48,16 @@ class DropWatch {
     Reason reason;
     Detail detail;
   };
-  static constexpr std::array<Watched, 6> kWatched{{
+  static constexpr std::array<Watched, 10> kWatched{{
       {Drop::kBadTag, Reason::kAuthFail, Detail::kNone},
       {Drop::kUnknownIndex, Reason::kSessionNotFound, Detail::kNone},
       {Drop::kReplayDuplicate, Reason::kSecReplayAttempt, Detail::kNone},
       {Drop::kReplayTooOld, Reason::kSecReplayAttempt, Detail::kNone},
       {Drop::kBadMac, Reason::kHandshakeFail, Detail::kAuthentication},
+      {Drop::kUnawaitedAnswer, Reason::kSecAbuseControlPlane, Detail::kNone},
+      {Drop::kUnconfirmedSource, Reason::kSecAbuseControlPlane, Detail::kNone},
+      {Drop::kControlRate, Reason::kSecAbuseControlPlane, Detail::kThrottled},
+      {Drop::kSessionExpired, Reason::kSessionExpired, Detail::kNone},
       {Drop::kControlRingFull, Reason::kSecAbuseControlPlane, Detail::kThrottled},
   }};
   struct State {

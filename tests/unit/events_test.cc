@@ -1,3 +1,5 @@
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "control/events/drop_watch.h"
@@ -94,6 +96,42 @@ TEST(DropWatch, TellsWhatTheCountersGained) {
   poll(12'000);
   ASSERT_EQ(told.size(), 2U);
   EXPECT_EQ(told[1].count, 9U);
+}
+
+TEST(DropWatch, TellsOfEveryRefusalByTheWorkers) {
+  const std::map<Drop, Reason> watched{
+      {Drop::kBadTag, Reason::kAuthFail},
+      {Drop::kUnknownIndex, Reason::kSessionNotFound},
+      {Drop::kSessionExpired, Reason::kSessionExpired},
+      {Drop::kReplayDuplicate, Reason::kSecReplayAttempt},
+      {Drop::kReplayTooOld, Reason::kSecReplayAttempt},
+      {Drop::kBadMac, Reason::kHandshakeFail},
+      {Drop::kUnawaitedAnswer, Reason::kSecAbuseControlPlane},
+      {Drop::kUnconfirmedSource, Reason::kSecAbuseControlPlane},
+      {Drop::kControlRate, Reason::kSecAbuseControlPlane},
+      {Drop::kControlRingFull, Reason::kSecAbuseControlPlane},
+  };
+  std::map<std::string, Reason> told;
+  uint64_t counted = 2;
+  DropWatch watch;
+  const auto poll = [&](uint64_t ms) {
+    watch.poll(
+        Millis{ms}, 1, [&](Drop) { return counted; },
+        [&](const Event& event) {
+          told[event.check] = event.reason;
+          EXPECT_EQ(event.count, counted == 2 ? 2U : 1'000U) << event.check;
+        });
+  };
+  poll(1'000);
+  EXPECT_EQ(told.size(), watched.size());
+  for (const auto& [drop, reason] : watched)
+    EXPECT_EQ(told[kDropInfo[static_cast<size_t>(drop)].name], reason);
+  counted += 1'000;
+  told.clear();
+  poll(2'000);
+  EXPECT_TRUE(told.empty()) << "suppressed, but not forgotten:";
+  poll(12'000);
+  EXPECT_EQ(told.size(), watched.size());
 }
 
 TEST(Events, NodeNamesAreEscaped) {
