@@ -84,7 +84,7 @@ void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
 std::optional<DialView> SessionEngine::dialling(PeerId peer) const {
   if (!impl_->table.knows(peer) || !impl_->table.peer(peer).dial) return std::nullopt;
   const Dial& call = *impl_->table.peer(peer).dial;
-  return DialView{call.path, call.unanswered, call.unopened};
+  return DialView{call.path, call.unanswered, call.unopened, call.cookies, call.retries};
 }
 
 void SessionEngine::set_candidates(Millis now, PeerId peer, std::span<const Path> paths) {

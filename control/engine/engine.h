@@ -55,6 +55,8 @@ struct DialView {
   Path path;
   uint32_t attempts = 0;
   uint32_t unopened = 0;  ///< answers that our keys don't open: the preshared keys differ
+  uint32_t cookies = 0;   ///< told in the place of an answer
+  uint32_t retries = 0;
 };
 
 class SessionEngine {

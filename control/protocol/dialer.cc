@@ -211,9 +211,10 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
                     const wire::ResponsePayload& payload) {
   PeerState& peer = context_.table.peer(id);
   std::unique_ptr<Session> fresh = new_session(now, id, keys, remote, payload);
-  peer.dial->local = ReceiverIndex{};  // the session's from here on
-  peer.dial->freshness = {};
-  peer.dial->unanswered = peer.dial->unopened = 0;
+  Dial& call = *peer.dial;
+  call.local = ReceiverIndex{};  // the session's from here on
+  call.freshness = {};
+  call.unanswered = call.unopened = call.cookies = call.retries = 0;
   stop(peer);
   if (peer.pending) {
     lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
@@ -222,8 +223,8 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   JVPN_ASSERT(!peer.session, "a peer key has one session");
   peer.session = std::move(fresh);
   Session& session = *peer.session;
-  const BindingVersion told{payload.binding_version};
   context_.table.begin(session.id);
+  const BindingVersion told{payload.binding_version};
   if (!lifecycle_.transition(now, session, {Trigger::kKeyConfirmed, Detail::kNone, told})) return;
   session.initiator->jumping.told_version = told;
   bindings_.install_rx(session, *session.current);
@@ -243,6 +244,7 @@ void Dialer::on_sealed_reply(Millis now, const Path& from, std::span<const uint8
   const auto key = is_retry ? retry_key(*call->noise) : std::optional(call->macs.cookie_label);
   const auto value = key ? open_reply(context_.aead, *key, call->mac1, *reply) : std::nullopt;
   if (!value) return refuse(now, from, Detail::kAuthentication, *id);
+  ++(is_retry ? call->retries : call->cookies);
   if (is_retry) return take_freshness(now, *id, *value);
   // A busy responder wants proof of our address: the next initiation carries it, by the same path.
   call->cookie = *value;

@@ -30,8 +30,10 @@ struct Dial {
   ReceiverIndex local;                  ///< its index; 0: none
   uint32_t unanswered = 0;              ///< attempts since the latest session
   uint32_t unopened = 0;                ///< answers since then that our keys don't open
-  Millis not_before;                    ///< no attempt begins earlier
-  unsigned takeovers = 0;               ///< by another holder of our key, in a row
+  uint32_t cookies = 0;                 ///< since then
+  uint32_t retries = 0;
+  Millis not_before;            ///< no attempt begins earlier
+  unsigned takeovers = 0;       ///< by another holder of our key, in a row
   Mac mac1{};                   ///< of the latest initiation, which a cookie reply must name
   wire::Freshness freshness{};  ///< of the latest retry
   std::optional<Mac> cookie;    ///< good for `path` alone

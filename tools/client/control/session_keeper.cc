@@ -14,6 +14,27 @@ constexpr uint32_t kSilentAttempts = 5;
 
 }  // namespace
 
+std::optional<std::string> why_no_session(const engine::DialView& dialling) {
+  const std::string remote = to_string(dialling.path.remote);
+  if (dialling.unopened != 0) {
+    return fmt::format(
+        "{} answers, but its answer doesn't open: the preshared key differs (check "
+        "gateway.preshared_key_file here and this peer's at the gateway)",
+        remote);
+  }
+  if (dialling.attempts <= kSilentAttempts) return std::nullopt;
+  if (dialling.cookies + dialling.retries == 0) {
+    return fmt::format(
+        "no answer from {} after {} attempts: check that it can be reached, "
+        "gateway.public_key here, and this client's public key at the gateway",
+        remote, kSilentAttempts);
+  }
+  return fmt::format(
+      "no response from {} after {} attempts, but {} cookie replies and {} retries: it may be busy "
+      "(see limits.handshakes_per_s there), or packets get lost on the way",
+      remote, kSilentAttempts, dialling.cookies, dialling.retries);
+}
+
 SessionKeeper::SessionKeeper(underlays::Dialer dialer, SessionKeeperParts parts)
     : dialer_(std::move(dialer)), parts_(parts) {}
 
@@ -125,24 +146,12 @@ void SessionKeeper::dial(Millis now) {
   parts_.engine.dial(now, kGateway, *path);
 }
 
-// A wrong key is silence, or an answer that can't be opened.
 void SessionKeeper::diagnose() {
   const auto dialling = diagnosed_ ? std::nullopt : parts_.engine.dialling(kGateway);
-  if (!dialling) return;
-  const std::string remote = to_string(dialling->path.remote);
-  if (dialling->unopened != 0) {
-    diagnosed_ = true;
-    spdlog::error(
-        "{} answers, but its answer doesn't open: the preshared key differs (check "
-        "gateway.preshared_key_file here and this peer's at the gateway)",
-        remote);
-  } else if (dialling->attempts > kSilentAttempts) {
-    diagnosed_ = true;
-    spdlog::error(
-        "no answer from {} after {} attempts: check that it can be reached, "
-        "gateway.public_key here, and this client's public key at the gateway",
-        remote, kSilentAttempts);
-  }
+  const auto why = dialling ? why_no_session(*dialling) : std::nullopt;
+  if (!why) return;
+  diagnosed_ = true;
+  spdlog::error("{}", *why);
 }
 
 // Logs each obstacle once, not at every attempt.

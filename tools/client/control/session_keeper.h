@@ -17,6 +17,9 @@
 
 namespace jvpn::client::control {
 
+/// What to look at when attempts bring no session, for an operator; nullopt: they may yet do.
+std::optional<std::string> why_no_session(const engine::DialView& dialling);
+
 /// What the keeper works on; all of it outlives the keeper.
 struct SessionKeeperParts {
   engine::SessionEngine& engine;
