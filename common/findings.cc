@@ -9,7 +9,7 @@ namespace jvpn {
 
 std::string profile_finding(std::string_view file, Place place, std::string_view key,
                             std::string_view expected, std::string_view got) {
-  return fmt::format("{}:{}:{}: {}: expected {} got {}", file, place.line, place.column, key,
+  return fmt::format("{}:{}:{}: {}: expected {}, got {}", file, place.line, place.column, key,
                      expected, got);
 }
 

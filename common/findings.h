@@ -39,7 +39,7 @@ class Findings {
 /// Values that may stand in the profile once. Remembers where each was first.
 class UniqueValues {
  public:
-  /// `noun` completes "expected <noun> got <value> (as <key of the first>)".
+  /// `noun` completes "expected <noun>, got <value> (as <key of the first>)".
   UniqueValues(Findings& findings, std::string_view noun) : findings_(findings), noun_(noun) {}
 
   /// A finding when `value` was seen before.

@@ -194,11 +194,11 @@ enum class ProfileRole : uint8_t { kGateway, kClient };
 Result<ProfileRole> profile_role(std::string_view yaml, std::string_view file);
 
 /// Both parse whole or not at all. An Error's message has one line per finding, each
-/// `file:line:column: key: expected … got …`; `file` is only for these messages.
+/// `file:line:column: key: expected …, got …`; `file` is only for these messages.
 Result<GatewayProfile> parse_gateway_profile(std::string_view yaml, std::string_view file);
 Result<ClientProfile> parse_client_profile(std::string_view yaml, std::string_view file);
 
-/// `file:line:column: key: expected <expected> got <got>`, the form of every profile error.
+/// `file:line:column: key: expected <expected>, got <got>`, the form of every profile error.
 std::string profile_finding(std::string_view file, Place place, std::string_view key,
                             std::string_view expected, std::string_view got);
 

@@ -58,7 +58,7 @@ SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
 
 Result<std::unique_ptr<SessionTable>> SessionTable::create(uint32_t peers) {
   if (peers > kMaxPeers) {
-    return Error{"limits.sessions: expected at most " + std::to_string(kMaxPeers) + " got " +
+    return Error{"limits.sessions: expected at most " + std::to_string(kMaxPeers) + ", got " +
                  std::to_string(peers)};
   }
   std::unique_ptr<SessionTable> table(new SessionTable(peers, std::nothrow));

@@ -35,7 +35,7 @@ ssize_t read_some(int fd, char* buffer, size_t bytes) {
 }
 
 Error unreadable(const std::string& path, std::string_view cause) {
-  return Error{fmt::format("{}: expected a readable file got {}", path, cause)};
+  return Error{fmt::format("{}: expected a readable file, got {}", path, cause)};
 }
 
 const char* kind_of_file(mode_t mode) {

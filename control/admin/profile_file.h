@@ -20,7 +20,7 @@ Result<std::string> read_text_file(const std::string& path);
 std::string resolve_path(std::string_view path, std::string_view profile_path);
 
 /// A base64 key (private or preshared) from a regular file that its owner alone may read. An Error
-/// has the form `file:line:column: key: expected … got …`; what the file holds is never repeated.
+/// has the form `file:line:column: key: expected …, got …`; what the file holds is never repeated.
 Result<SecretKey> read_key_file(const FileReference& file, std::string_view profile_path);
 
 struct LoadedGateway {

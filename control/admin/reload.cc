@@ -46,8 +46,8 @@ std::optional<Error> refuse_version(const Policy& running, const Policy& fresh,
   const bool lower = fresh.version < running.version;
   return Error{profile_finding(
       path, version, "policy.version",
-      lower ? fmt::format("at least {}, which is in force,", running.version)
-            : fmt::format("more than {}, because the policy has changed,", running.version),
+      lower ? fmt::format("at least {}, which is in force", running.version)
+            : fmt::format("more than {}, because the policy has changed", running.version),
       fmt::format("{}", fresh.version))};
 }
 

@@ -53,14 +53,15 @@ RouteTable::Sizes route_room(const GatewayProfile& profile) {
 std::optional<Error> PeerReload::refusal(const RouteTable::Sizes& named, const std::string& file,
                                          const PublicKey& own) const {
   if (fresh_.size() > parts_.book.capacity()) {
-    return Error{fmt::format(
-        "{}: peers: expected at most {} peers (limits.sessions when jvpnd started) got {}: restart "
-        "jvpnd with a higher limits.sessions",
-        file, parts_.book.capacity(), fresh_.size())};
+    return Error{
+        fmt::format("{}: peers: expected at most {} peers (limits.sessions when jvpnd started), "
+                    "got {}: restart "
+                    "jvpnd with a higher limits.sessions",
+                    file, parts_.book.capacity(), fresh_.size())};
   }
   if (const auto same = fresh_.place_of(own)) {
     return Error{
-        fmt::format("{}: peers: expected another's public key got that of this node, as {}", file,
+        fmt::format("{}: peers: expected another's public key, got that of this node, as {}", file,
                     fresh_.at(*same).profile.name)};
   }
   const RouteTable::Sizes& room = parts_.routes.sizes();

@@ -25,7 +25,7 @@ Options = argparse.Namespace
 def _number(most: float, least: float = 0) -> Callable[[str], float]:
     def parse(text: str) -> float:
         if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) or not least <= float(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g} got {text}")
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text}")
         return float(text)
     return parse
 

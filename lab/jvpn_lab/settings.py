@@ -28,7 +28,7 @@ def endpoints(*addresses: str) -> str:
 def _chosen_driver() -> str:
     driver = os.environ.get("JVPN_LAB_DRIVER") or machine.port_driver()
     if driver not in ("af_xdp", "af_packet"):
-        raise Failure(f"JVPN_LAB_DRIVER: expected af_xdp or af_packet got {driver}", EXIT_USAGE)
+        raise Failure(f"JVPN_LAB_DRIVER: expected af_xdp or af_packet, got {driver}", EXIT_USAGE)
     return driver
 
 

@@ -66,7 +66,7 @@ Result<std::string> Attacker::order(std::string_view text, const Leave& leave) {
   const auto* const action = std::ranges::find(kActions, what, &ActionName::name);
   if (action == kActions.end())
     return Error{fmt::format(
-        "expected record, status, none, replay, drop, delay, truncate, redirect or reverse got {}",
+        "expected record, status, none, replay, drop, delay, truncate, redirect or reverse, got {}",
         what)};
   auto rule = parse(action->action, text);
   if (!rule) return rule.error();

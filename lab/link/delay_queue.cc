@@ -26,13 +26,13 @@ Result<void> change(LinkFaults& faults, std::string_view word) {
   const auto setting = std::ranges::find_if(
       kFaultSettings, [&](const FaultSetting& s) { return s.name == word.substr(0, equals); });
   if (setting == kFaultSettings.end() || equals == word.npos)
-    return Error{fmt::format("expected one of: {}; got {}", to_text({}), word)};
+    return Error{fmt::format("expected one of: {};, got {}", to_text({}), word)};
   const std::string_view digits = word.substr(equals + 1);
   double value = -1;
   const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (read.ec != std::errc{} || read.ptr != digits.data() + digits.size() ||
       !(value >= 0 && value <= setting->most))
-    return Error{fmt::format("{}: expected a number from 0 to {} got {}", setting->name,
+    return Error{fmt::format("{}: expected a number from 0 to {}, got {}", setting->name,
                              setting->most, digits)};
   faults.*(setting->value) = value;
   return {};

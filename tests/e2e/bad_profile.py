@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Broken profiles: both programs refuse them with exit code 2, before anything is opened, and say where:
-`file:line:column: key: expected … got …`. A table: edit the lab's good profile, expect a key.
+`file:line:column: key: expected …, got …`. A table: edit the lab's good profile, expect a key.
 
   gateway.yaml ─ edit → broken.yaml → jvpnd          no namespaces are needed
   client.yaml  ─ edit → broken.yaml → jvpn-client
@@ -47,7 +47,7 @@ def refused(s: Scenario, name: str, key: str) -> bool:
     """Exit code 2, at once, and a message of the form for that key."""
     profile = s.work / "broken.yaml"
     done = bounded(10, program(name), profile)
-    message = rf"^(error: )?{re.escape(str(profile))}:[0-9]+:[0-9]+: {key}: expected .+ got .+"
+    message = rf"^(error: )?{re.escape(str(profile))}:[0-9]+:[0-9]+: {key}: expected .+, got .+"
     met = done.returncode == 2 and re.search(message, done.stdout, re.M) is not None
     if not met:
         info(f"exit code {done.returncode}, and it said:\n{done.stdout}")

@@ -99,11 +99,11 @@ TEST_F(OrdersTest, ReloadTellsTheVersion) {
 }
 
 TEST_F(OrdersTest, ARefusedReloadTellsEveryFinding) {
-  answer_ = {{"error", "gw.yaml:3:4: policy.version: expected a got b\x1b\ngw.yaml:5:6: x\n"}};
+  answer_ = {{"error", "gw.yaml:3:4: policy.version: expected a, got b\x1b\ngw.yaml:5:6: x\n"}};
   const auto outcome = run([this] { return run_reload(path("admin"), false); });
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err, "gw.yaml:3:4: policy.version: expected a got b?\ngw.yaml:5:6: x\n\n");
+  EXPECT_EQ(outcome.err, "gw.yaml:3:4: policy.version: expected a, got b?\ngw.yaml:5:6: x\n\n");
 }
 
 TEST_F(OrdersTest, ReloadTellsPeersAndWhatNeedsARestart) {
@@ -178,7 +178,7 @@ policy: {version: 1}
   EXPECT_EQ(json["sound"], false);
   std::ofstream(profile) << "node: laptop\n";
   EXPECT_EQ(run([&] { return run_check(profile, false); }).err,
-            profile + ":1:1: role: expected one of gateway, client got nothing\n");
+            profile + ":1:1: role: expected one of gateway, client, got nothing\n");
 }
 
 TEST_F(OrdersTest, CheckWarnsOfAWorkerOnControlsCore) {

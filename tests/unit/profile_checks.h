@@ -20,7 +20,7 @@ inline bool take_number(std::string_view& line) {
   return valid;
 }
 
-/// `p:line:column: key: expected … got …`, the form that the operator's tools rely on.
+/// `p:line:column: key: expected …, got …`, the form that the operator's tools rely on.
 inline bool is_finding(std::string_view line) {
   if (!line.starts_with("p:")) return false;
   line.remove_prefix(2);
@@ -29,7 +29,7 @@ inline bool is_finding(std::string_view line) {
   const size_t expected = line.find(": expected ");
   return has_line && has_column && line.starts_with(' ') && expected > 1 &&
          expected != std::string_view::npos &&
-         line.find(" got ", expected) != std::string_view::npos;
+         line.find(", got ", expected) != std::string_view::npos;
 }
 
 inline void expect_findings(const std::string& message) {

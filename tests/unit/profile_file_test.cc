@@ -122,9 +122,9 @@ TEST_F(ProfileFile, ReadsText) {
   ASSERT_TRUE(text);
   EXPECT_EQ(*text, "node: x\n");
   EXPECT_EQ(read_text_file(path("none.yaml")).error().message,
-            path("none.yaml") + ": expected a readable file got No such file or directory");
+            path("none.yaml") + ": expected a readable file, got No such file or directory");
   EXPECT_EQ(read_text_file(folder_.string()).error().message,
-            folder_.string() + ": expected a readable file got Is a directory");
+            folder_.string() + ": expected a readable file, got Is a directory");
 }
 
 TEST_F(ProfileFile, ResolvesPathsFromTheProfilesFolder) {
@@ -170,9 +170,9 @@ TEST_F(ProfileFile, TellsOfAllBadKeyFilesAtOnce) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().message,
             path("gw.yaml") +
-                ":7:28: crypto.private_key_file: expected a file with mode 0600 got " +
+                ":7:28: crypto.private_key_file: expected a file with mode 0600, got " +
                 "mode 0644 (" + path("gw.key") + ")\n" + path("gw.yaml") +
-                ":10:93: peers[1].preshared_key_file: expected a readable key file got " +
+                ":10:93: peers[1].preshared_key_file: expected a readable key file, got " +
                 "No such file or directory (" + path("b.psk") + ")");
 }
 
@@ -182,7 +182,7 @@ TEST_F(ProfileFile, RefusesANodeThatIsItsOwnPeer) {
   const auto loaded = load_gateway(write("gw.yaml", gateway_yaml(kOwnPublic)));
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().message, path("gw.yaml") + ":7:28: crypto.private_key_file: expected " +
-                                        "the key of this node got that of peer a");
+                                        "the key of this node, got that of peer a");
 }
 
 TEST_F(ProfileFile, LoadsAClient) {
@@ -218,9 +218,9 @@ TEST_F(ProfileFile, PlacesThatCannotBeOpenedAreFound) {
     std::string finding;  ///< behind the place; empty: all is well
   };
   const std::string sink_finding =
-      "events.sinks[1].path: expected a file that can be appended to got ";
+      "events.sinks[1].path: expected a file that can be appended to, got ";
   const std::string socket_finding =
-      "admin.socket: expected a socket in a folder that is there, or can be made got ";
+      "admin.socket: expected a socket in a folder that is there, or can be made, got ";
   for (const Case& each : std::vector<Case>{
            {"there/log", "there/s", ""},
            {"file", "new/s", ""},
@@ -254,7 +254,7 @@ TEST_F(ProfileFile, TellsOfAMissingOrBadProfile) {
   EXPECT_FALSE(load_gateway(path("none.yaml")));
   const auto loaded = load_client(write("c.yaml", gateway_yaml(kOtherPublic)));
   ASSERT_FALSE(loaded);
-  EXPECT_EQ(loaded.error().message, path("c.yaml") + ":1:7: role: expected client got gateway");
+  EXPECT_EQ(loaded.error().message, path("c.yaml") + ":1:7: role: expected client, got gateway");
 }
 
 }  // namespace

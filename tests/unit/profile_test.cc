@@ -277,12 +277,12 @@ TEST(Policy, TakesEveryKey) {
 TEST(Profile, EmptyTextIsNoMap) {
   for (const char* text : {"", "\n", "# nothing\n"}) {
     EXPECT_EQ(parse_gateway_profile(text, "p").error().message,
-              "p:1:1: profile: expected a map got nothing");
+              "p:1:1: profile: expected a map, got nothing");
   }
   EXPECT_EQ(parse_client_profile("- a\n", "p").error().message,
-            "p:1:1: profile: expected a map got a list");
+            "p:1:1: profile: expected a map, got a list");
   EXPECT_EQ(parse_client_profile("  words\n", "p").error().message,
-            "p:1:3: profile: expected a map got something else (not shown, it may be a secret)");
+            "p:1:3: profile: expected a map, got something else (not shown, it may be a secret)");
 }
 
 TEST(KeyText, RoundTrips) {

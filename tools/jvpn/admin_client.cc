@@ -68,7 +68,7 @@ Result<void> ask(int fd, const std::string& path, std::string_view request) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Error{fmt::format("--socket: expected a path of 1 to {} bytes got {}",
+    return Error{fmt::format("--socket: expected a path of 1 to {} bytes, got {}",
                              sizeof address.sun_path - 1, path.size())};
   }
   path.copy(address.sun_path, path.size());

@@ -20,7 +20,7 @@ std::optional<YamlValue> take_key(const std::optional<YamlValue>& map, const cha
 
 Result<void> check_interface_name(const std::string& name) {
   if (!name.empty() && name.size() < IFNAMSIZ) return {};
-  return Error{"interface name: expected 1 to 15 characters got " + std::to_string(name.size())};
+  return Error{"interface name: expected 1 to 15 characters, got " + std::to_string(name.size())};
 }
 
 Result<std::string> read_interface_name(const std::string& profile_path) {
@@ -30,7 +30,7 @@ Result<std::string> read_interface_name(const std::string& profile_path) {
   const auto root = load_yaml(*text, unseen);
   const auto name = take_key(take_key(root, "interface", unseen), "name", unseen);
   if (!name || !name->node.IsScalar())
-    return Error{profile_path + ": expected interface.name got nothing; name it by --interface"};
+    return Error{profile_path + ": expected interface.name, got nothing; name it by --interface"};
   std::string value = name->node.Scalar();
   if (const auto checked = check_interface_name(value); !checked) return checked.error();
   return value;
