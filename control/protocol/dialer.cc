@@ -195,7 +195,7 @@ std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseK
   side.told_policy = payload.policy;
   side.policy = tightened(context_.config.policy, payload.policy);
   side.idle.data_at = now;
-  side.rekey.due = now + context_.config.rekey_after;
+  side.rekey.due = draw_rekey(context_, now);
   side.jumping.clock_ahead = payload.clock_ms - now.value;
   wire::SpareIndices spares{};
   for (uint16_t i = 0; i < wire::kSpareIndices; ++i) {

@@ -1,6 +1,11 @@
 #include "control/protocol/handshake_parties.h"
 
 namespace jvpn::protocol {
+namespace {
+
+constexpr uint32_t kRekeyJitter = 3;  // 100 000 sessions at 120 s stay within all sessions' budget
+
+}  // namespace
 
 Call call_to(const Context& context, const Identity& self, PeerId id, Suite suite,
              ReceiverIndex sender, const SecretKey& ephemeral) {
@@ -10,6 +15,12 @@ Call call_to(const Context& context, const Identity& self, PeerId id, Suite suit
 wire::Timestamp draw_timestamp(Context& context, PeerId id) {
   PeerState& peer = context.table.peer(id);
   return peer.latest_sent = next_timestamp(context.environment.timestamp(), peer.latest_sent);
+}
+
+Millis draw_rekey(Context& context, Millis now) {
+  const Millis latest = context.config.rekey_after;
+  const auto range = static_cast<uint32_t>(latest.value / kRekeyJitter) + 1;
+  return now + latest - Millis{random_u32(context.environment) % range};
 }
 
 void refuse_handshake(Context& context, Reporter& reporter, Millis now, const Path& from,

@@ -174,7 +174,7 @@ void Rekeyer::adopt(Millis now, Session& session, std::unique_ptr<KeyGeneration>
   lifecycle_.note(now, session, {.trigger = Trigger::kKeysRenewed, .time = expire});
   if (session.initiates()) {
     RekeyState& rekey = session.initiator->rekey;
-    rekey.due = now + context_.config.rekey_after;
+    rekey.due = draw_rekey(context_, now);
     const Activity activity = context_.environment.activity(session.peer);
     rekey.rx_packets_before_key = activity.rx_packets;
     rekey.rx_bytes_before_key = activity.rx_bytes;

@@ -1,6 +1,9 @@
 #include "control/protocol/rekeyer.h"
 
+#include <set>
+
 #include "common/limits.h"
+#include "control/protocol/handshake_parties.h"
 #include "tests/support/handshake_rig.h"
 
 namespace jvpn {
@@ -21,6 +24,15 @@ TEST_F(RekeyerPart, TheInitiatorAsksAgainUntilAnswered) {
   rekeyer.serve(rekeyer.due(session), session);
   EXPECT_NE(session.initiator->rekey.attempt->local, first);
   EXPECT_EQ(table.indices().owner(first), std::nullopt);
+}
+
+TEST_F(RekeyerPart, SessionsThatBeganTogetherRekeyApart) {
+  std::set<Millis> drawn;
+  for (int session = 0; session < 256; ++session) drawn.insert(draw_rekey(context, now));
+  const Millis latest = config.rekey_after;
+  EXPECT_LE(*drawn.rbegin(), now + latest) << "never later";
+  EXPECT_GE(*drawn.begin(), now + latest - Millis{latest.value / 3});
+  EXPECT_GT(drawn.size(), 32U);
 }
 
 TEST_F(RekeyerPart, AJumpGoesFirst) {

@@ -81,7 +81,9 @@ TEST(Rekey, KeysAndIndicesAreNewEachTime) {
 TEST(Rekey, PreviousKeysGoAfterAWhile) {
   World world(1, rekey_every(Millis{60'000}));
   world.connect();
-  world.run_for(Millis{61'000});
+  world.run_for(Millis{39'000});
+  EXPECT_EQ(world.node(0).generations(), 1U) << "no more than a third earlier";
+  for (int i = 0; i < 230 && world.node(1).generations() == 1; ++i) world.run_for(Millis{100});
   EXPECT_EQ(world.node(0).generations(), 2U);
   EXPECT_EQ(world.node(1).generations(), 2U);
   world.run_for(Millis{6'000});
@@ -254,13 +256,14 @@ TEST(Rekey, KeysThatCantBeReplacedEndTheSession) {
 TEST(Rekey, HappensAtTheConfiguredAgeByDefault) {
   World world;
   world.connect();
-  world.run_for(Millis{119'000});
-  EXPECT_EQ(world.node(0).session().rekeys, 0U);
-  world.run_for(Millis{2'000});
+  world.run_for(Millis{79'000});
+  EXPECT_EQ(world.node(0).session().rekeys, 0U) << "no more than a third earlier";
+  world.run_for(Millis{42'000});
   EXPECT_EQ(world.node(0).session().rekeys, 1U);
   EXPECT_EQ(world.node(1).session().rekeys, 1U);
-  world.run_for(Millis{500'000});
-  EXPECT_EQ(world.node(1).session().rekeys, 5U);
+  world.run_for(Millis{480'000});
+  EXPECT_GE(world.node(1).session().rekeys, 5U) << "120 s apart at most";
+  EXPECT_LE(world.node(1).session().rekeys, 7U) << "and 80 s at least";
   EXPECT_EQ(world.node(1).changes().size(), 1U);
 }
 
