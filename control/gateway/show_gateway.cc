@@ -15,10 +15,15 @@ uint64_t read(const std::atomic<uint64_t>& counter) {
 }
 
 nlohmann::json worker_json(const WorkerCounters& counters) {
-  return {{"busy_polls", read(counters.busy_polls)}, {"idle_polls", read(counters.idle_polls)},
-          {"rx_packets", read(counters.rx_packets)}, {"tx_packets", read(counters.tx_packets)},
-          {"sealed", read(counters.sealed)},         {"opened", read(counters.opened)},
-          {"handed_off", read(counters.handed_off)}, {"punted", read(counters.punted)}};
+  return {{"busy_polls", read(counters.busy_polls)},
+          {"idle_polls", read(counters.idle_polls)},
+          {"rx_packets", read(counters.rx_packets)},
+          {"tx_packets", read(counters.tx_packets)},
+          {"sealed", read(counters.sealed)},
+          {"opened", read(counters.opened)},
+          {"handed_off", read(counters.handed_off)},
+          {"punted", read(counters.punted)},
+          {"signals_lost", read(counters.signals_lost)}};
 }
 
 nlohmann::json port_json(const PortInfo& port, bool link_up) {

@@ -65,6 +65,7 @@ class GatewayNode {
 
   SessionEngine& engine() { return loop_->engine(); }
   SessionTable& sessions() { return gateway_.dataplane().sessions(); }
+  rte_mempool* control_pool() { return gateway_.dataplane().control_pool(); }
   RouteTable& routes() { return gateway_.dataplane().routes(); }
   const EventBook& events() const { return book_; }
   EventLogStatus log_status() const { return log_->status(); }

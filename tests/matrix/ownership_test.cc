@@ -111,5 +111,55 @@ TEST(Ownership, no_dual_identity) {
   EXPECT_EQ(store.commits, 3U);
 }
 
+/// Fails at one of its calls, counted over both kinds.
+class FailingStore final : public MemoryOwnership {
+ public:
+  FailingStore(uint64_t at, OwnershipAnswer how) : at_(at), how_(how) {}
+  bool authoritative(const SessionId& session) const override {
+    return !fails() && MemoryOwnership::authoritative(session);
+  }
+  void commit(Millis now, const SessionId& session, BindingVersion expected, BindingVersion next,
+              Done done) override {
+    if (fails()) return done(now, how_);
+    MemoryOwnership::commit(now, session, expected, next, std::move(done));
+  }
+  bool failed() const { return calls_ > at_; }
+
+ private:
+  bool fails() const { return calls_++ == at_; }
+  uint64_t at_;
+  OwnershipAnswer how_;
+  mutable uint64_t calls_ = 0;
+};
+
+/// A session that jumps twice: whichever answer of the store fails, a jump is refused by name, the
+/// binding that is there goes on, and the next jump succeeds.
+TEST(StoreFaults, OneAnswerFailsAndTheNextJumpSucceeds) {
+  for (const auto how : {OwnershipAnswer::kUnavailable, OwnershipAnswer::kConflict}) {
+    uint64_t point = 0;
+    for (bool failed = true; failed; ++point) {
+      SCOPED_TRACE("call " + std::to_string(point));
+      FailingStore store(point, how);
+      Rig rig(with(store));
+      rig.connect();
+      const SessionId id = rig.at_gateway().id;
+      size_t refused = 0;
+      for (const size_t path : {size_t{1}, size_t{2}}) {
+        refused += rig.jump(path) ? 0 : 1;
+        rig.run_for(Millis{3'000});
+      }
+      failed = store.failed();
+      const EventBook& events = rig.gateway().events();
+      EXPECT_EQ(events.count(EventKind::kReattach, Reason::kOwnershipConflict), failed ? 1U : 0U)
+          << events.text();
+      EXPECT_LE(refused, failed ? 1U : 0U);
+      EXPECT_EQ(rig.at_gateway().id, id) << "the session is the same";
+      EXPECT_TRUE(rig.jump(0));
+      EXPECT_TRUE(rig.serves());
+    }
+    EXPECT_GT(point, 4U) << "a check and a commit of each jump are points of the table";
+  }
+}
+
 }  // namespace
 }  // namespace jvpn::test

@@ -1,4 +1,5 @@
 // Matrix section 5: floods, flapping, replays, and nobody to write the log for.
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "tests/matrix/forger.h"
@@ -84,6 +85,70 @@ TEST(Resource, replay_flood) {
   EXPECT_GE(security, 1U);
   EXPECT_LE(security, 30U) << "sampled";
   still.expect();
+}
+
+/// While one lives, control has no buffer to send from.
+class NoBuffers {
+ public:
+  explicit NoBuffers(rte_mempool* pool) {
+    while (rte_mbuf* buffer = rte_pktmbuf_alloc(pool)) taken_.push_back(buffer);
+  }
+  ~NoBuffers() {
+    for (rte_mbuf* buffer : taken_) rte_pktmbuf_free(buffer);
+  }
+  NoBuffers(const NoBuffers&) = delete;
+  NoBuffers& operator=(const NoBuffers&) = delete;
+
+ private:
+  std::vector<rte_mbuf*> taken_;
+};
+
+/// Answers that the engine can't send are counted, and asked for again: handshake, jump, rekey.
+TEST(BuffersOfControl, AreShortAndWhatCouldNotBeSentIsAskedForAgain) {
+  RigOptions options;
+  options.rekey_after = Millis{20'000};
+  Rig rig(options);
+  uint64_t counted = 0;
+  const auto expect_counted = [&](const char* what) {
+    const auto shown = nlohmann::json::parse(rig.gateway().ask(R"({"command":"show"})"));
+    const uint64_t now = shown["control"]["inject"]["no_buffer"];
+    EXPECT_GT(now, counted) << what;
+    counted = now;
+  };
+  {
+    const NoBuffers none(rig.gateway().control_pool());
+    rig.client().dial(rig.client_now(), rig.path(0));
+    rig.run_for(Millis{1'500});
+    EXPECT_FALSE(rig.attached());
+    expect_counted("handshake");
+  }
+  ASSERT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
+  rig.set_candidates(0, {0, 1, 2});
+  rig.run_for(Millis{1'000});
+  const SessionId id = rig.at_gateway().id;
+  {
+    const NoBuffers none(rig.gateway().control_pool());
+    rig.wish_jump(1);
+    rig.run_for(Millis{300});
+    EXPECT_EQ(rig.at_gateway().binding, BindingVersion{1});
+    expect_counted("jump");
+  }
+  const std::string wished = to_string(rig.path(1));
+  ASSERT_TRUE(rig.run_until([&] { return rig.at_client().path == wished; }, Millis{10'000}));
+  rig.run_until([&] { return rig.count(ControlType::kRekeyInitiation) != 0; }, Millis{25'000});
+  const auto rekeyed = [&] {
+    return rig.gateway().events().count(EventKind::kKeyEvent, Reason::kKeysRenewed) != 0;
+  };
+  {
+    const NoBuffers none(rig.gateway().control_pool());
+    rig.run_for(Millis{1'200});
+    EXPECT_FALSE(rekeyed());
+    expect_counted("rekey");
+  }
+  EXPECT_TRUE(rig.run_until(rekeyed, Millis{5'000}));
+  EXPECT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
+  EXPECT_TRUE(rig.serves());
+  EXPECT_EQ(rig.at_gateway().id, id);
 }
 
 /// What a session does while its events go nowhere, or everywhere they should.

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 #include <rte_cycles.h>
+#include <rte_ring_elem.h>
 
+#include "common/source_signal.h"
 #include "tests/packet/worker_fixture.h"
 #include "tests/support/rooms.h"
 
@@ -90,6 +92,32 @@ TEST(FullRings, DropByNameAndLeaveTheOthersAlone) {
     EXPECT_EQ(lab.all_drops(), kSurplus) << lab.drop_text();
     lab.cookies().store(nullptr);
   }
+}
+
+TEST(FullRings, ASignalThatIsLostIsCountedAndItsPacketDelivered) {
+  Lab lab;
+  TestSession session(lab, {});
+  session.set_confirmed(true);
+  rte_ring* const signals = lab.dataplane().rings(0).sources;
+  SourceSignal other{};
+  while (rte_ring_sp_enqueue_elem(signals, &other, sizeof other) == 0) {
+  }
+  const auto from_elsewhere = [&](uint16_t lane) {
+    Bytes frame = session.seal_at_peer(ip_packet(session.host(Family::kIpv4), address("10.0.0.2"),
+                                                 udp_datagram(2000, 1000, payload_of(20))),
+                                       lane, 0);
+    frame[34] ^= 1;  // its source port
+    lab.receive(kWan, frame);
+    lab.poll();
+    EXPECT_EQ(lab.sent(kLan).size(), 1U) << lab.drop_text();
+  };
+  from_elsewhere(0);
+  EXPECT_EQ(lab.total(&WorkerCounters::signals_lost), 1U);
+  rte_ring_reset(signals);
+  from_elsewhere(1);
+  EXPECT_EQ(rte_ring_count(signals), 1U) << "control hears of the next";
+  EXPECT_EQ(lab.total(&WorkerCounters::signals_lost), 1U);
+  rte_ring_reset(signals);
 }
 
 /// Whoever floods the gateway with answers has to name an index that waits for one, and has its
