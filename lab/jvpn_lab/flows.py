@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Steady TCP flows between the client and the server, IPv4 and IPv6, up and down, and what arrives of each.
 
-flows.py serve PORT: prints `{"FLOW": bytes, …}` of what comes up, ten times a second.
+flows.py serve PORT: prints `{"FLOW": bytes, …}` of what comes up, twenty times a second.
 flows.py run PORT RATE ADDRESS…: one flow up and one down for each address, RATE bytes a second each; prints the same of
 what comes down.
 """
@@ -18,7 +18,7 @@ got = {}
 def say():
     while True:
         print(json.dumps(got), flush=True)
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def send(connection, rate):

@@ -12,7 +12,7 @@ import sys
 from e2e import (CLIENT, GATEWAY, LAB_DIR, LINKS, SERVER4, active_link, both_attached, faults, ip, logged, processes,
                  require_within, scenario, spawn, step)
 
-TTL_MS = 1500
+TTL_MS = 800
 # Awake, silence is death after 0.6 s; asleep, after 10 s ÷ 0.1 s = 100 times that.
 POLICY = f"""version: 1, session: {{transport_loss_ttl_ms: {TTL_MS}, idle_max_ms: 10000}},
   volatility: {{heartbeat_interval_ms: 100, heartbeat_volatile_ms: 300, transport_dead_ms: 600}}"""

@@ -12,7 +12,7 @@ TOGGLE = 'while ip link set "$0" down && sleep 0.3 && ip link set "$0" up; do sl
 
 
 with scenario(150) as s:
-    s.session(policy="version: 1, switching: {failback: {when_stable_ms: 3000}}")
+    s.session(policy="version: 1, switching: {failback: {when_stable_ms: 2000}}")
     preferred = s.noted.link
 
     def back() -> bool:
@@ -22,7 +22,7 @@ with scenario(150) as s:
     step(f"{preferred} goes down and up every 300 ms")
     processes.spawn("toggler", "client", "bash", "-c", TOGGLE, preferred)
     s.expect_jump(5)
-    s.expect("for 10 s the session stays away", lambda: not wait_for(10, back))
+    s.expect("for three times as long the session stays away", lambda: not wait_for(6, back))
     s.expect("one TRANSPORT_SWITCH", GATEWAY.switches() == 1)
 
     step(f"{preferred} stays up")

@@ -20,6 +20,9 @@ from jvpn_lab.processes import LAB_DIR
 from jvpn_lab.settings import gateway4
 
 OUTSIDE = ("192.88.99.9", "2001:db8:ffff::9")
+# A dead gateway is noticed and given up soon, then dialled anew.
+POLICY = """version: 1, switching: {max_recovery_window_ms: 3000},
+  volatility: {heartbeat_interval_ms: 200, heartbeat_volatile_ms: 500, transport_dead_ms: 1000}"""
 _MARKER = ROOT / "lab/jvpn_lab/marker.py"
 _FORGE = """
 import socket, sys
@@ -126,7 +129,8 @@ def set_mtu(link: str, mtu: int) -> None:
 
 with scenario(240) as s:
     step("Lab; the stream leaves in the clear while there is no client")
-    s.prepare(allowed='0.0.0.0/0, "::/0"', endpoints=endpoints(*(gateway4(link) for link in LINKS), "[2001:db8::1]"))
+    s.prepare(policy=POLICY, allowed='0.0.0.0/0, "::/0"',
+              endpoints=endpoints(*(gateway4(link) for link in LINKS), "[2001:db8::1]"))
     start_gateway()
     start_stream()
     s.expect("the watch sees both families", lambda: min(said("marker-watch").values()) > 4, within=10)

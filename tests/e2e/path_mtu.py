@@ -16,7 +16,7 @@ from jvpn_lab.topology import net
 SIZES = (9000, 1400, 1340, 1300, 1280)
 POLICY = "version: 1, switching: {switch_cooldown_ms: 250, max_switches_per_min: 64}"
 _FLOWS = ROOT / "lab/jvpn_lab/flows.py"
-_PORT, _RATE = 5400, 1_000_000
+_PORT, _RATE = 5400, 2_000_000
 _MOVED = 200_000  # of each flow
 
 
@@ -46,7 +46,7 @@ def tcp_moves(s: Scenario, what: str) -> None:
 
     def moved() -> bool:
         if not before:  # what was in flight has arrived
-            if time.monotonic() >= began + 0.4:
+            if time.monotonic() >= began + 0.2:
                 before.update(received())
             return False
         slow[:] = [flow for flow, count in received().items() if count < before[flow] + _MOVED]

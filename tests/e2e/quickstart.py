@@ -35,7 +35,7 @@ def nothing_left(pages_before: str) -> bool:
 with scenario(240) as s:
     before = on_idle_machine(hugepages)
     step("A whole run")
-    whole = bounded(200, *QUICKSTART, "--file-mib", "32", "--iperf-seconds", "2", show=True, grace=GRACE_S)
+    whole = bounded(200, *QUICKSTART, "--file-mib", "32", "--iperf-seconds", "1", show=True, grace=GRACE_S)
     s.expect(f"quickstart exits 0 (got {whole.returncode})", whole.returncode == 0)
     s.expect("nothing is left behind", lambda: on_idle_machine(lambda: nothing_left(before)))
 
