@@ -2,6 +2,7 @@
 #include "common/drop.h"
 #include "tests/matrix/rig.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn::test {
 namespace {
@@ -36,10 +37,11 @@ TEST_P(IdleRekeys, TwoHundredDropNothing) {
   rig.wire(1).delay = Millis{20};
   rig.wire(2).delay = Millis{45};
   rig.connect();
-  ASSERT_TRUE(rig.run_until([&] { return rekeys_of(rig.client().engine()) >= 200; },
+  constexpr uint64_t kRekeys = rounds(200);
+  ASSERT_TRUE(rig.run_until([&] { return rekeys_of(rig.client().engine()) >= kRekeys; },
                             Millis{1'100'000}, Millis{5}));
   rig.run_for(Millis{1'000}, Millis{5});
-  EXPECT_GE(rig.count(wire::ControlType::kPathResponse), 300U) << "paths were kept warm";
+  EXPECT_GE(rig.count(wire::ControlType::kPathResponse), kRekeys * 3 / 2) << "paths were kept warm";
   EXPECT_EQ(drops_of([&](Drop drop) { return rig.client().counters().dropped(drop); }), "");
   EXPECT_EQ(drops_of([&](Drop drop) { return rig.gateway().drops(drop); }), "");
 }

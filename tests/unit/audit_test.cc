@@ -234,7 +234,8 @@ TEST(Audit, BearsAnyText) {
 
 TEST(Audit, TheEnginesOwnLogsAreSound) {
   const uint64_t seed = test::fresh_seed();
-  for (uint64_t run = 0; run < 20; ++run) {
+  constexpr uint64_t kRuns = test::rounds(20);
+  for (uint64_t run = 0; run < kRuns; ++run) {
     const AuditReport report = audit_of_engines(seed + run);
     ASSERT_EQ(report.verdict(), kOk) << "replay by JVPN_SEED=" << seed + run << '\n'
                                      << render_audit(report, {"0", "1"}, true, false);

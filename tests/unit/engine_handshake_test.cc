@@ -4,6 +4,7 @@
 #include "common/limits.h"
 #include "tests/support/engine_world.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {
@@ -310,7 +311,8 @@ TEST(EngineHandshake, SimultaneousDiallingMakesOneSession) {
 }
 
 TEST(EngineHandshake, DiallingPastEachOtherInAnyOrderConverges) {
-  for (uint64_t seed = 1; seed <= 200; ++seed) {
+  constexpr uint64_t kSeeds = test::rounds(200);
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     World world(seed);
     test::Random random(seed);

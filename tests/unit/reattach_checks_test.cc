@@ -7,6 +7,7 @@
 #include "control/session/ownership.h"
 #include "tests/support/jumper.h"
 #include "tests/support/rooms.h"
+#include "tests/support/seed.h"
 
 namespace jvpn {
 namespace {
@@ -147,7 +148,8 @@ TEST(Reattach, ResponseFromAnotherAddressIsRefused) {
 
 // Two requests over two paths, both challenged; their responses come in any order.
 TEST(Reattach, OfTwoRacingRequestsExactlyOneCommits) {
-  for (uint64_t seed = 1; seed <= 1'000; ++seed) {
+  constexpr uint64_t kSeeds = test::rounds(1'000);
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Jumper world(seed);
     test::Random random(seed);
