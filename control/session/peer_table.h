@@ -36,10 +36,11 @@ struct Keyed {
 
 class PeerTable : public StaticSecrets {
  public:
-  /// With room for the keys of `room` peers in all.
+  /// With room for `room` peers in all: their keys, and the ids of their sessions.
   PeerTable(size_t peers, uint32_t slot_bits, size_t room = 0)
       : peers_(peers), indices_(slot_bits) {
     by_key_.reserve(std::max(peers, room));
+    living_.reserve(2 * std::max(peers, room));  // a session, and one that may replace it
   }
 
   /// Numbers the configured peers; an Error when two have one key, or one has `own`.
