@@ -145,7 +145,7 @@ TEST_F(AcceptorPart, WhoseClockRanBackwardsIsToldWhatToCarry) {
 TEST_F(AcceptorPart, RetriesShowNothingOfWhomTheyAnswer) {
   std::set<std::vector<uint8_t>> seen;
   const auto replay_all = [&] {
-    for (const uint8_t recording : {1, 2, 3}) {
+    for (uint8_t recording = 1; recording <= 3; ++recording) {
       EXPECT_EQ(hand_over(initiation(recording)), std::nullopt);
       const auto retry = sent<wire::SealedReply>();
       seen.insert({std::begin(retry.value), std::end(retry.value)});
