@@ -36,7 +36,7 @@ with scenario(60) as s:
             ("reserved bytes of the preamble", "reserved", changed(good, 2)),
             ("399 bytes", "message_length", good[:-1]),
             ("type 7", "message_type", b"\7" + good[1:]),
-            ("a response with a wrong mac1", "bad_mac", b"\2" + good[1:292])):
+            ("a response that nobody waits for", "unawaited_answer", b"\2" + good[1:292])):
         follows(s, client, f"{what}: {name}", drop(name), lambda: sends(message))
 
     step("Refused by the handshake")
