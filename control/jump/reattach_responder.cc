@@ -9,9 +9,9 @@ namespace jvpn::jump {
 namespace {
 
 constexpr Millis kDoubtEvery{1'000};
-constexpr Millis kLeastPatience{20};
-constexpr uint64_t kLeastSpreadUs = 5'000;  // the clock's grain, and what ends take now and then
-constexpr Millis kPatience{100};            // while no round trip was measured
+constexpr Millis kLeastAnswerWait{20};
+constexpr uint64_t kLeastSpreadUs = 5'000;    // the clock's grain, and what ends take now and then
+constexpr Millis kUnmeasuredAnswerWait{100};  // while no round trip was measured
 
 /// The request's path is the bound one: what differs is the source that it is seen from.
 bool is_rebind(const Session& session, const Path& from, wire::ReattachCause cause) {
@@ -22,10 +22,10 @@ bool is_rebind(const Session& session, const Path& from, wire::ReattachCause cau
 /// By when a source that is there has answered, as RFC 6298 counts it.
 Millis patience_of(const Session& session) {
   const RttMeter& rtt = session.quality.path.rtt;
-  if (!rtt.rtt_us()) return kPatience;
+  if (!rtt.rtt_us()) return kUnmeasuredAnswerWait;
   const uint64_t spread_us = 4 * uint64_t{rtt.jitter_us().value_or(*rtt.rtt_us() / 2)};
   const uint64_t answer_us = *rtt.rtt_us() + std::max(spread_us, kLeastSpreadUs);
-  return std::max(kLeastPatience, Millis{answer_us / 1'000 + 1});
+  return std::max(kLeastAnswerWait, Millis{answer_us / 1'000 + 1});
 }
 
 }  // namespace

@@ -32,16 +32,18 @@ namespace {
 
 constexpr uint32_t kPortRing = 16'384;
 constexpr uint32_t kPackets = 32'767;
-constexpr uint32_t kControlPackets = 8'191;
-constexpr uint32_t kControlRing = 4'096;
-constexpr size_t kBytesOfPacket = 2'560;
+constexpr uint32_t kCrowdControlPackets = 8'191;
+constexpr uint32_t kCrowdControlRing = 4'096;
+constexpr size_t kCrowdBytesOfPacket = 2'560;
 constexpr size_t kBytesOfPeer =
     20'480;  // records of an index and its spares, twice while it rekeys
-constexpr size_t kFixedBytes = size_t{256} << 20;
+constexpr size_t kCrowdFixedBytes = size_t{256} << 20;
 constexpr size_t kUdpPayload = kEthernetHeaderBytes + kIpv4HeaderBytes + kUdpHeaderBytes;
 
 size_t megabytes(size_t peers) {
-  return (kFixedBytes + peers * kBytesOfPeer + (kPackets + kControlPackets) * kBytesOfPacket) >> 20;
+  return (kCrowdFixedBytes + peers * kBytesOfPeer +
+          (kPackets + kCrowdControlPackets) * kCrowdBytesOfPacket) >>
+         20;
 }
 
 PeerProfile peer_profile(uint32_t number, const PublicKey& key) {
@@ -59,9 +61,9 @@ GatewayProfile profile_of(const IsolationOptions& options, const PrivateFolder& 
   profile.ports[test::kWan].gateways = {router_address()};
   profile.limits = {.sessions = static_cast<uint32_t>(peers.size()),
                     .mbufs = kPackets,
-                    .control_mbufs = kControlPackets,
-                    .control_ring = kControlRing,
-                    .handoff_ring = kControlRing,
+                    .control_mbufs = kCrowdControlPackets,
+                    .control_ring = kCrowdControlRing,
+                    .handoff_ring = kCrowdControlRing,
                     .handshakes_per_s = 1'000'000};
   profile.policy.session.idle_max = Millis{options.heartbeat_ms};
   profile.events.sinks = {{.kind = EventSinkKind::kFile, .path = folder.file("events.jsonl")}};

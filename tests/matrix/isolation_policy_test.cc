@@ -11,7 +11,7 @@
 namespace jvpn::test {
 namespace {
 
-constexpr const char* kReload = R"({"command":"reload"})";
+constexpr const char* kReloadOrder = R"({"command":"reload"})";
 constexpr uint32_t kVersion = 7;  // of the good profile
 
 /// A gateway with a profile on disk, two clients, the first of them attached.
@@ -38,11 +38,11 @@ struct Isolation4 : testing::Test {
   }
   std::string refuse_reload() {
     spoil();
-    return rig.gateway().ask(kReload);
+    return rig.gateway().ask(kReloadOrder);
   }
   std::string load_valid() {
     write(kGoodGateway);
-    return rig.gateway().ask(kReload);
+    return rig.gateway().ask(kReloadOrder);
   }
 
   const std::string path = testing::TempDir() + "jvpn_policy_" + std::to_string(getpid());
@@ -84,7 +84,7 @@ TEST_F(Isolation4, failure_logged) {
   EXPECT_NE(rig.gateway().ask(R"({"command":"show"})").find("\"denies_new_sessions\":true"),
             std::string::npos);
   unlink(path.c_str());
-  EXPECT_NE(rig.gateway().ask(kReload).find("error"), std::string::npos);
+  EXPECT_NE(rig.gateway().ask(kReloadOrder).find("error"), std::string::npos);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigRefused), 2U);
   EXPECT_NE(load_valid().find("reloaded"), std::string::npos);
   EXPECT_EQ(events.count(EventKind::kConfigEvent, Reason::kConfigLoaded), 1U);

@@ -92,13 +92,13 @@ TEST(Rekey, PreviousKeysGoAfterAWhile) {
 }
 
 // Each message of the exchange is lost in turn, once and several times.
-struct Loss {
+struct RekeyLoss {
   const char* name;
   size_t from;
   size_t bytes;
 };
 
-const Loss kLosses[] = {
+const RekeyLoss kRekeyLosses[] = {
     {"REKEY_INITIATION", 0, kSealed<wire::RekeyInitiation>},
     {"REKEY_RESPONSE", 1, kSealed<wire::RekeyResponse>},
     {"HEARTBEAT", 0, kSealed<wire::Heartbeat>},
@@ -106,7 +106,7 @@ const Loss kLosses[] = {
 };
 
 TEST(Rekey, AnyMessageMayBeLost) {
-  for (const Loss& loss : kLosses) {
+  for (const RekeyLoss& loss : kRekeyLosses) {
     for (int times = 1; times <= 8; ++times) {
       SCOPED_TRACE(std::string(loss.name) + " lost " + std::to_string(times));
       World world(1, rekey_every(Millis{3'000}));
