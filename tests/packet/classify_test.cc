@@ -447,40 +447,6 @@ TEST_F(Classify, link_layer_padding_is_no_payload) {
   EXPECT_EQ(sent[0].size(), 14 + small.size());
 }
 
-TEST_F(Classify, handshakes_by_the_proof_of_their_address) {
-  Bytes message(sizeof(wire::Initiation));
-  message[0] = 1;
-  const auto frame_with = [&](const Mac* cookie) {
-    write_macs(lab_.mac(), lab_.mac_keys().mac1, cookie, message);
-    return v4_.frame_at_peer(message);
-  };
-  const auto expect_ring = [&](PuntClass ring, const Bytes& frame, const char* name) {
-    lab_.receive(kWan, frame);
-    lab_.poll();
-    const auto punted = lab_.punted(ring);
-    ASSERT_EQ(punted.size(), 1U) << name << ": " << lab_.drop_text();
-    EXPECT_EQ(punted[0].note.payload_offset, kJvpV4) << name;
-    EXPECT_EQ(punted[0].note.payload_bytes, sizeof(wire::Initiation)) << name;
-    EXPECT_EQ(punted[0].bytes, frame) << name;
-  };
-  expect_ring(PuntClass::kHandshake, frame_with(nullptr), "no secrets yet");
-
-  CookieSecrets secrets{};
-  const std::array<uint8_t, 16> bytes{1, 2, 3};
-  lab_.mac().expand(bytes, secrets.previous);
-  lab_.mac().expand(std::array<uint8_t, 16>{9}, secrets.current);
-  lab_.cookies().store(&secrets);
-  const Endpoint source{address("192.0.2.2"), kPeerPort};
-  const Mac cookie = cookie_for(lab_.mac(), secrets.current, source);
-  const Mac older = cookie_for(lab_.mac(), secrets.previous, source);
-  const Mac foreign = cookie_for(lab_.mac(), secrets.current, {source.address, 1});
-  expect_ring(PuntClass::kHandshake, frame_with(nullptr), "no cookie");
-  expect_ring(PuntClass::kVerifiedHandshake, frame_with(&cookie), "cookie");
-  expect_ring(PuntClass::kVerifiedHandshake, frame_with(&older), "cookie of the previous secret");
-  expect_ring(PuntClass::kHandshake, frame_with(&foreign), "cookie of another source");
-  EXPECT_EQ(lab_.all_drops(), 0U) << lab_.drop_text();
-}
-
 TEST_F(Classify, control_messages_reach_control_opened) {
   const Bytes plaintext = payload_of(100, 3);
   for (const TestSession* session : {&v4_, &v6_}) {
@@ -502,20 +468,6 @@ TEST_F(Classify, control_messages_reach_control_opened) {
   Bytes unknown = v4_.control_at_peer(plaintext, 79);
   unknown[kJvpV4 + 6] ^= 1;
   expect_drop(kWan, unknown, Drop::kUnknownIndex, "control: index");
-}
-
-TEST(PuntRings, a_full_ring_is_a_named_drop_and_frames_keep_half_of_it) {
-  Lab lab({.control_ring = 16});
-  const Bytes nowhere = ip_frame(
-      kPortMac, kHostMac, ipv4_packet(address("10.0.0.2"), address("203.0.113.1"), payload_of(8)));
-  const Bytes arp = ethernet_frame(kBroadcast, kHostMac, kArpType, Bytes(28));
-  for (int i = 0; i < 30; ++i) lab.receive(kLan, nowhere);
-  lab.poll();
-  for (int i = 0; i < 10; ++i) lab.receive(kLan, arp);
-  lab.poll();
-  EXPECT_EQ(lab.drops(Drop::kNoRoute), 30U);
-  EXPECT_EQ(lab.drops(Drop::kControlRingFull), 3U);
-  EXPECT_EQ(lab.punted(PuntClass::kSlowPath).size(), 16U);
 }
 
 }  // namespace
