@@ -89,8 +89,8 @@ class Initiator(Node):
     def handle_handshake(self, datagram: bytes, path: Path) -> None:
         dial = self.dial
         receiver = int.from_bytes(datagram[8:12] if datagram[0] == wire.RESPONSE else datagram[4:8], "little")
-        if dial is None or receiver != dial.sender:
-            return
+        if dial is None or receiver != dial.sender or "response" in dial.answers:
+            return  # nothing waits for it
         if datagram[0] == wire.RESPONSE:
             dial.answers.append(self._read_response(dial, datagram))
         elif datagram[0] == wire.COOKIE_REPLY:
