@@ -78,17 +78,19 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
     worker.route_cache->prefetch_v6(ip + 24);
 }
 
-/// Why an answer to an initiation is refused; nullopt: one waits for it. It costs a flood nothing
-/// to name any index, so each that waits has its share.
-std::optional<Drop> answer_refusal(WorkerContext& worker, const uint8_t* message) {
+/// Of an answer to an initiation: whose it is.
+ReceiverIndex answered_index(const uint8_t* message) {
   const bool response = wire::MessageType{message[0]} == wire::MessageType::kResponse;
-  const ReceiverIndex index{load_u32(message + (response ? offsetof(wire::Response, receiver)
-                                                         : offsetof(wire::SealedReply, receiver)))};
-  if (!worker.sessions.awaits(index.value)) return Drop::kUnawaitedAnswer;
+  return ReceiverIndex{load_u32(message + (response ? offsetof(wire::Response, receiver)
+                                                    : offsetof(wire::SealedReply, receiver)))};
+}
+
+/// It costs a flood nothing to name any index, so each that waits for an answer has its share.
+bool take_share(WorkerContext& worker, ReceiverIndex index) {
   CycleBudget& budget = worker.answers.of(index);
-  if (!budget.has(worker.now_tsc, worker.tsc_per_answer, kAnswerBurst)) return Drop::kControlRate;
+  if (!budget.has(worker.now_tsc, worker.tsc_per_answer, kAnswerBurst)) return false;
   budget.take(worker.now_tsc, worker.tsc_per_answer);
-  return std::nullopt;
+  return true;
 }
 
 /// Cookie replies and retries have none.
@@ -247,15 +249,16 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
   const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
   const bool calls = wire::MessageType{message[0]} == wire::MessageType::kInitiation;
   auto ring = calls ? PuntClass::kHandshake : PuntClass::kAnswer;
-  if (!calls) {
-    if (const auto why = answer_refusal(context_, message)) return drop(context_, packet, *why);
-  }
+  if (!calls && !context_.sessions.awaits(answered_index(message).value))
+    return drop(context_, packet, Drop::kUnawaitedAnswer);
   if (has_macs(message)) {
     const MacVerdict verdict =
         judge(context_, source_endpoint(ethernet, message), {message, bytes});
     if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);
     if (calls && verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
   }
+  if (!calls && !take_share(context_, answered_index(message)))
+    return drop(context_, packet, Drop::kControlRate);
   JVPN_DEBUG_ASSERT(message + bytes <= ethernet + packet->data_len,
                     "the message lies in the packet's data");
   PacketNote& note = note_of(packet);

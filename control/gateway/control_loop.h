@@ -1,11 +1,11 @@
 // The control core of a gateway: one thread that serves the workers' rings, the session engine's
 // timers, the neighbour tables and the operator's socket.
 //
-// Each turn: verified handshakes, session control, slow path, other handshakes (each with a budget,
-// of packets and of time, so that none starves another), then its jobs: signals → uplinks → timers
-// → neighbours → what is watched, cookies → reclaim → a slice of a reload → the operator. When the
-// turn's time is up, the next turn goes on there. An idle loop sleeps in epoll for at most a
-// millisecond.
+// Each turn: verified initiations, answers to our own, session control, slow path, other
+// initiations (each with a budget, of packets and of time, so that none starves another), then its
+// jobs: signals → uplinks → timers → neighbours → what is watched, cookies → reclaim → a slice of a
+// reload → the operator. When the turn's time is up, the next turn goes on there. An idle loop
+// sleeps in epoll for at most a millisecond.
 //
 // After a stall of its own the loop is late, not the peers: control messages are handled as of
 // their arrival, and no timer runs past the arrival of one that still waits.
