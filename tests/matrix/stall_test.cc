@@ -9,6 +9,19 @@
 namespace jvpn::test {
 namespace {
 
+/// So many heartbeats of the client wait for a control core that is run by turn_control() alone.
+void queue_heartbeats(Rig& rig, uint64_t count, Millis for_workers) {
+  rig.connect();
+  Forger forger(rig);
+  auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
+  heartbeat.binding_version = rig.at_gateway().binding.value;
+  rig.cut_all();
+  rig.gateway().stalled = true;
+  for (uint64_t i = 0; i < count; ++i)
+    rig.inject(forger.seal(forger.active(), 0, bytes_of(heartbeat)));
+  rig.run_for(for_workers);
+}
+
 /// The control core stands still for 5 s, in which the client is heard for so long.
 void stall(Rig& rig, Millis heard_for) {
   rig.connect();
@@ -61,15 +74,7 @@ TEST(Stall, stale_packets_do_not_extend_life) {
 TEST(Stall, a_turn_ends_when_its_time_is_up) {
   constexpr uint64_t kMessages = 20;
   Rig rig;
-  rig.connect();
-  Forger forger(rig);
-  auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
-  heartbeat.binding_version = rig.at_gateway().binding.value;
-  rig.cut_all();
-  rig.gateway().stalled = true;
-  for (uint64_t i = 0; i < kMessages; ++i)
-    rig.inject(forger.seal(forger.active(), 0, bytes_of(heartbeat)));
-  rig.run_for(Millis{2});
+  queue_heartbeats(rig, kMessages, Millis{2});
   const auto handled = [&, before = rig.gateway().engine().counters().control_received] {
     return rig.gateway().engine().counters().control_received - before;
   };
@@ -85,14 +90,7 @@ TEST(Stall, a_turn_ends_when_its_time_is_up) {
 /// However long each of them takes: a message a turn, and one of the jobs beside them.
 TEST(Stall, every_job_has_its_turn) {
   Rig rig;
-  rig.connect();
-  Forger forger(rig);
-  auto heartbeat = control_message<wire::Heartbeat>(wire::ControlType::kHeartbeat);
-  heartbeat.binding_version = rig.at_gateway().binding.value;
-  rig.cut_all();
-  rig.gateway().stalled = true;
-  for (int i = 0; i < 40; ++i) rig.inject(forger.seal(forger.active(), 0, bytes_of(heartbeat)));
-  rig.run_for(Millis{10});
+  queue_heartbeats(rig, 40, Millis{10});
   const int asked = rig.gateway().begin_asking(R"({"command":"show"})");
   const auto handled = [&] { return rig.gateway().engine().counters().control_received; };
   const uint64_t begun = handled();

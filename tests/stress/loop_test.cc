@@ -13,7 +13,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "common/handshake_mac.h"
@@ -21,6 +20,7 @@
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
 #include "control/gateway/control_loop.h"
+#include "tests/stress/run_anywhere.h"
 #include "tests/support/must.h"
 #include "tests/support/openssl_aead.h"
 #include "tests/support/ring_gateway.h"
@@ -202,10 +202,7 @@ class Loop : public testing::Test {
     first_secrets_ = secrets();
     EXPECT_TRUE(gateway_.dataplane().start().ok());
     wire_ = std::thread([this] { run_wire(); });
-    cpu_set_t all;
-    CPU_ZERO(&all);
-    for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) CPU_SET(cpu, &all);
-    pthread_setaffinity_np(wire_.native_handle(), sizeof all, &all);
+    run_anywhere(wire_);
   }
   ~Loop() override {
     end();

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
@@ -32,6 +31,7 @@
 #include "control/publish/publisher.h"
 #include "control/session/reporter.h"
 #include "tests/stress/peers.h"
+#include "tests/stress/run_anywhere.h"
 #include "tests/stress/wire_side.h"
 #include "tests/support/must.h"
 #include "tests/support/part_rig.h"
@@ -88,10 +88,7 @@ class Threads : public PartRig {
     log_.start();
     EXPECT_TRUE(gateway_.dataplane().start().ok());
     wire_thread_ = std::thread([this] { wire_.run(stop_); });
-    cpu_set_t all;
-    CPU_ZERO(&all);
-    for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) CPU_SET(cpu, &all);
-    pthread_setaffinity_np(wire_thread_.native_handle(), sizeof all, &all);
+    run_anywhere(wire_thread_);
   }
   ~Threads() override {
     end();

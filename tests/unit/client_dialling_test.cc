@@ -1,7 +1,6 @@
 // What the client tells its operator when dialling brings no session.
 #include <gtest/gtest.h>
 
-#include "tests/support/rooms.h"
 #include "tools/client/control/session_keeper.h"
 
 namespace jvpn::client::control {
