@@ -21,6 +21,7 @@
 #include "tools/client/control/interface_name.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 
 namespace jvpn::client {
@@ -116,6 +117,7 @@ int run(const Words& words) {
 }  // namespace jvpn::client
 
 int main(int argc, char** argv) try {
+  jvpn::end_by_name_without_memory();
   CLI::App app(
       "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
   jvpn::client::Words words;

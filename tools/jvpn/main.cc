@@ -15,6 +15,7 @@
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/watch.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 
 namespace jvpn {
@@ -129,6 +130,7 @@ class CommandLine {
 }  // namespace jvpn
 
 int main(int argc, char** argv) try {
+  jvpn::end_by_name_without_memory();
   // genkey, pubkey, genpsk and check hold keys.
   if (const std::string refused = jvpn::keep_memory_undumped(); !refused.empty())
     std::fprintf(stderr, "jvpn: warning: %s\n", refused.c_str());

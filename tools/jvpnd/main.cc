@@ -14,6 +14,7 @@
 #include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 
 namespace jvpn {
@@ -76,6 +77,7 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
 }  // namespace jvpn
 
 int main(int argc, char** argv) try {
+  jvpn::end_by_name_without_memory();
   CLI::App app("The Jumping VPN gateway: DPDK workers and one control core.", "jvpnd");
   std::string profile;
   std::string level = "info";
