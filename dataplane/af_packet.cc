@@ -25,7 +25,7 @@ constexpr int kDefragment = PACKET_FANOUT_FLAG_DEFRAG << 16;
 constexpr uint32_t kDefaultFrame = 2'048;  // DFLT_FRAME_SIZE of the driver
 /// Before a frame's bytes in the ring, as the kernel lays it out for TPACKET_V2; and a VLAN tag.
 constexpr uint32_t kRingHeader = 66 + 14 + 4;
-constexpr uint32_t kPage = 4'096;
+constexpr uint32_t kRingPage = 4'096;
 
 std::atomic<bool> keeps_apart{false};
 
@@ -47,7 +47,8 @@ uint32_t af_packet_mtu(const std::string& vdev) {
 
 std::string af_packet_arguments(uint32_t mtu) {
   const uint32_t frame = std::bit_ceil(mtu + kRingHeader);
-  return "framesz=" + std::to_string(frame) + ",blocksz=" + std::to_string(std::max(frame, kPage));
+  return "framesz=" + std::to_string(frame) +
+         ",blocksz=" + std::to_string(std::max(frame, kRingPage));
 }
 
 uint32_t af_packet_room(const std::string& vdev) {
