@@ -1,6 +1,7 @@
 // jvpn-perf isolation: what one fault at a time does to many idle sessions on the shipping data
 // plane and control loop.
 //
+//   machine    how often it holds up a thread that only touches memory
 //   set up     every session by a handshake of its own
 //   none       the same peers without a fault: what heartbeats take here
 //   each fault for some seconds, then a pause in which what is late may still come
@@ -25,6 +26,7 @@
 #include "perf/isolation/faults.h"
 #include "perf/isolation/gateway.h"
 #include "perf/isolation/isolation_options.h"
+#include "perf/isolation/machine_stalls.h"
 
 namespace jvpn::perf {
 namespace {
@@ -33,6 +35,7 @@ constexpr uint32_t kDialsAtOnce = 256;
 constexpr uint64_t kPauseUs = 1'000'000;    // then an answer isn't late any more, but lost
 constexpr uint64_t kSetUpUs = 300'000'000;  // for all handshakes; also for a fault's first round
 constexpr uint32_t kTurnPolls = 4;
+constexpr double kMachinePhases = 4;  // so long is the machine watched: stalls are few
 
 /// Numbers of `after` that differ from those of `before`, by their dotted names.
 void add_differences(const Json& before, const Json& after, const std::string& name, Json& out) {
@@ -57,8 +60,8 @@ Json counters_of(const Json& shown) {
 
 class Driver {
  public:
-  Driver(const IsolationOptions& options, IsolatedGateway& gateway)
-      : options_(options), gateway_(gateway) {}
+  Driver(const IsolationOptions& options, IsolatedGateway& gateway, Json machine)
+      : options_(options), gateway_(gateway), machine_(std::move(machine)) {}
 
   void set_crowd(std::unique_ptr<Crowd> crowd) { crowd_ = std::move(crowd); }
   Crowd& crowd() { return *crowd_; }
@@ -86,6 +89,7 @@ class Driver {
     return {{"phases", std::move(phases_)},
             {"facts",
              {{"sessions", options_.sessions},
+              {"machine", std::move(machine_)},
               {"attached", attached_},
               {"setup_s", static_cast<double>(setup_us_) / 1e6},
               {"seconds", options_.seconds},
@@ -216,6 +220,7 @@ class Driver {
 
   const IsolationOptions& options_;
   IsolatedGateway& gateway_;
+  Json machine_;
   std::unique_ptr<Crowd> crowd_;
   Captures kept_;
   bool captures_ = false;
@@ -231,6 +236,7 @@ class Driver {
 Result<Measured> measure_isolation(const IsolationOptions& asked) {
   IsolationOptions options = asked;
   if (options.faults.empty()) options.faults.assign(std::begin(kFaultNames), std::end(kFaultNames));
+  Json machine = measure_machine_stalls(kMachinePhases * options.seconds, options.sessions);
   const SecretKey key = generate_secret_key();
   Driver* driver = nullptr;
   auto crowd = Crowd::create(
@@ -245,7 +251,7 @@ Result<Measured> measure_isolation(const IsolationOptions& asked) {
   for (uint32_t peer = 0; peer < (*crowd)->size(); ++peer) keys.push_back((*crowd)->key_of(peer));
   auto gateway = IsolatedGateway::create(options, key, keys);
   if (!gateway) return gateway.error();
-  Driver at_work(options, **gateway);
+  Driver at_work(options, **gateway, std::move(machine));
   driver = &at_work;
   at_work.set_crowd(*std::move(crowd));
   (*gateway)->run([&] { at_work.run(); });

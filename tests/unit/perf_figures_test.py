@@ -183,7 +183,8 @@ def phase_of(fault, max_us=900, cpu_us=300, **values):
 
 class Isolation(unittest.TestCase):
     FACTS = {"sessions": 200, "attached": 201, "setup_s": 2, "seconds": 5, "heartbeat_ms": 600, "most_delay_ms": 50,
-             "most_turn_ms": 1, "pages": "4 kB", "seed": 7}
+             "most_turn_ms": 1, "pages": "4 kB", "seed": 7,
+             "machine": {"seconds": 20, "over_1ms": 0, "longest_cpu_us": 40}}
 
     def failure(self, *phases, **facts):
         return isolation.isolation({"phases": [phase_of("none"), *phases], "facts": self.FACTS | facts})[0].get("failure")
@@ -206,6 +207,14 @@ class Isolation(unittest.TestCase):
                 (phase_of("show"), {"attached": 199}, "only 199 of 200 sessions came up"),
                 (phase_of("show"), {"most_turn_ms": 0.1}, "none: control ran for 0.30 ms")]:
             self.assertIn(text, self.failure(phase, **facts) or "it passed", phase["fault"])
+
+    def test_what_the_machine_does_is_no_turns_fault(self):
+        uneven = {"machine": {"seconds": 20, "over_1ms": 4, "longest_cpu_us": 7_000}}  # one in a phase of 5 s
+        for over_1ms, facts, passes in [(4, uneven, True), (5, uneven, False), (1, {}, False),
+                                        (0, uneven | {"most_turn_ms": 0.5}, False)]:
+            phase = phase_of("reload", cpu_us=5_000)
+            phase["turns"]["over_1ms"] = over_1ms
+            self.assertEqual(self.failure(phase, **facts) is None, passes, (over_1ms, facts))
 
     def test_without_the_quiet_phase_nothing_passes(self):
         figures, _ = isolation.isolation({"phases": [], "facts": self.FACTS})
