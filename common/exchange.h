@@ -22,7 +22,7 @@ namespace jvpn {
 enum class PuntClass : uint8_t {
   kVerifiedHandshake,  ///< initiations whose source is proven
   kHandshake,          ///< other initiations
-  kAnswer,             ///< to our own initiations
+  kAnswer,             ///< to our own initiations; resets, which answer what we sent
   kControl,
   kSlowPath,
   kCount
@@ -48,8 +48,8 @@ enum class InjectAction : uint8_t {
 
 /// The note in each mbuf's private area. One owner at a time: whoever holds the mbuf.
 struct PacketNote {
-  uint32_t receiver = 0;        ///< kControl: the index it was opened under
-  PeerId peer;                  ///< kControl, or the peer an inner packet came from
+  uint32_t receiver = 0;  ///< kControl: the index it was opened under
+  PeerId peer;  ///< kControl; of a reset whom it concerns; or the peer an inner packet came from
   uint64_t counter = 0;         ///< kControl: its counter
   uint64_t serial = 0;          ///< kControl, hand-off: RxRecord::serial that it was taken under
   uint16_t payload_offset = 0;  ///< handshakes: UDP payload; kControl: plaintext; from data start
@@ -94,6 +94,7 @@ struct WorkerRings {
   std::array<rte_ring*, kPuntClasses>
       punt{};                   ///< single producer (worker), single consumer (control)
   rte_ring* sources = nullptr;  ///< SourceSignals; single producer (worker), consumer control
+  rte_ring* unknown = nullptr;  ///< SourceSignals of messages under unknown indices; the same
   rte_ring* inject = nullptr;   ///< single producer (control), single consumer (worker)
   std::array<rte_ring*, kMaxWorkers> handoff{};  ///< [from]: single producer, consumer this worker
 };

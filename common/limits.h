@@ -41,6 +41,9 @@ inline constexpr uint32_t kControlBurst = 30;
 /// Answers to initiations that a worker hands over for one index.
 inline constexpr uint32_t kAnswersPerSecond = 100;
 inline constexpr uint32_t kAnswerBurst = 8;
+/// Messages under an index that nobody has, of which a worker tells control, for each index.
+inline constexpr uint32_t kUnknownPerSecond = 10;
+inline constexpr uint32_t kUnknownBurst = 2;
 inline constexpr uint32_t kCookieSecretMs = 120'000;
 inline constexpr size_t kWaitingMessages = 16;  ///< control messages kept while a commit is pending
 inline constexpr size_t kTombstones = 256;      ///< ended sessions remembered

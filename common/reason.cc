@@ -83,6 +83,9 @@ constexpr std::array kReasonTexts = {
                "the policy was invalid: the one before goes on, new sessions are denied"},
 
     ReasonText{Reason::kKeysRenewed, "KEYS_RENEWED", "new keys took over, the path is the same"},
+    ReasonText{
+        Reason::kKeysLost, "KEYS_LOST",
+        "the peer has lost the session's keys, as it does when it starts again; dialling it"},
 };
 
 constexpr std::array kDetailTexts = {
@@ -101,6 +104,7 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kThrottled, "throttled"},
     DetailText{Detail::kUnknownField, "unknown_field"},
     DetailText{Detail::kSessionIdUsed, "session_id_used"},
+    DetailText{Detail::kResetRefused, "reset_refused"},
     DetailText{Detail::kStaleVersion, "stale_version"},
     DetailText{Detail::kFutureVersion, "future_version"},
     DetailText{Detail::kStaleTime, "stale_time"},

@@ -65,6 +65,7 @@ enum class Reason : uint16_t {
 
   // keys, added
   kKeysRenewed = 320,
+  kKeysLost = 321,
 };
 
 struct ReasonText {
@@ -106,7 +107,7 @@ enum class Detail : uint16_t {
   kShutdown = 5,        ///< this program ends
   kTakenOver = 6,       ///< the peer told that another holder of our key replaced us
 
-  // HANDSHAKE_FAIL; kNotConfirmed, kSessionIdUsed: SEC_ABUSE_CONTROL_PLANE
+  // HANDSHAKE_FAIL; kNotConfirmed, kSessionIdUsed, kResetRefused: SEC_ABUSE_CONTROL_PLANE
   kAuthentication = 16,
   kPolicyRefused = 17,
   kTimeout = 18,
@@ -116,6 +117,7 @@ enum class Detail : uint16_t {
   kThrottled = 22,     ///< more came than is admitted, or than control can take
   kUnknownField = 23,  ///< it has a critical field that this version doesn't know
   kSessionIdUsed = 24,  ///< the answer names a session that lives, or ended lately
+  kResetRefused = 25,   ///< a reset without the token of the index that it names
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one

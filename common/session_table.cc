@@ -9,6 +9,8 @@
 namespace jvpn {
 namespace {
 
+constexpr uint32_t kSentPlaces = 4;  // for a peer: its active binding's index, some standby paths'
+
 template <typename T>
 std::atomic<T>* make_slots(const char* name, size_t count) {
   using Slot = std::atomic<T>;
@@ -50,7 +52,9 @@ SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
       rx_(make_slots<const RxRecord*>("jvpn_rx_slots", size_t{mask_} + 1)),
       tx_(make_slots<const TxRecord*>("jvpn_tx_slots", std::max(peers, 1U))),
       hops_(make_slots<const NextHop*>("jvpn_next_hops", kMaxNextHops)),
-      awaited_(make_slots<uint32_t>("jvpn_awaited", size_t{mask_} + 1)) {}
+      awaited_(make_slots<uint32_t>("jvpn_awaited", size_t{mask_} + 1)),
+      sent_places_(std::max(peers, 1U) * kSentPlaces),
+      sent_to_(make_slots<uint64_t>("jvpn_sent_to", sent_places_)) {}
 
 SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
   if (!complete()) throw std::bad_alloc();
@@ -72,6 +76,7 @@ SessionTable::~SessionTable() {
   rte_free(tx_);
   rte_free(hops_);
   rte_free(awaited_);
+  rte_free(sent_to_);
 }
 
 }  // namespace jvpn

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 
 #include <rte_prefetch.h>
 
@@ -218,6 +219,12 @@ class SessionTable {
   bool awaits(uint32_t receiver) const {
     return receiver != 0 && awaited_[receiver & mask_].load(std::memory_order_relaxed) == receiver;
   }
+  /// The peer that we send to under that index of its, unless that was forgotten for another index.
+  std::optional<PeerId> sends_to(uint32_t remote) const {
+    const uint64_t known = sent_to_[sent_place(remote)].load(std::memory_order_relaxed);
+    if (remote == 0 || static_cast<uint32_t>(known) != remote) return std::nullopt;
+    return PeerId{static_cast<uint32_t>(known >> 32)};
+  }
   const void* rx_slot_address(uint32_t receiver) const { return &rx_[receiver & mask_]; }
   const TxRecord* tx(PeerId peer) const { return tx_[peer.value].load(std::memory_order_acquire); }
   const void* tx_slot_address(PeerId peer) const { return &tx_[peer.value]; }
@@ -237,11 +244,22 @@ class SessionTable {
   void await(ReceiverIndex index) {
     awaited_[index.value & mask_].store(index.value, std::memory_order_relaxed);
   }
+  /// Before anything is sent to the peer under `remote`. One of two that share a place is
+  /// forgotten: that peer's resets aren't seen.
+  void note_sends_to(PeerId peer, ReceiverIndex remote) {
+    sent_to_[sent_place(remote.value)].store(uint64_t{peer.value} << 32 | remote.value,
+                                             std::memory_order_relaxed);
+  }
 
  private:
   SessionTable(uint32_t peers, const std::nothrow_t&);
   bool complete() const {
-    return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr && awaited_ != nullptr;
+    return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr && awaited_ != nullptr &&
+           sent_to_ != nullptr;
+  }
+  /// Of a peer's index, whose low bits are far from random.
+  uint32_t sent_place(uint32_t remote) const {
+    return static_cast<uint32_t>(uint64_t{remote * 0x9e37'79b9U} * sent_places_ >> 32);
   }
 
   uint32_t peers_;
@@ -251,6 +269,8 @@ class SessionTable {
   std::atomic<const TxRecord*>* tx_;
   std::atomic<const NextHop*>* hops_;
   std::atomic<uint32_t>* awaited_;  ///< by slot
+  uint32_t sent_places_;
+  std::atomic<uint64_t>* sent_to_;  ///< peer ‖ its index
 };
 
 }  // namespace jvpn

@@ -1,5 +1,5 @@
 // How a worker tells control that data came from elsewhere than its binding says (docs/DESIGN.md,
-// reattach). The binding stays; control answers that source.
+// reattach), or under an index that nobody has. Bindings stay; control answers that source.
 #pragma once
 
 #include <array>
@@ -9,10 +9,10 @@
 
 namespace jvpn {
 
-/// One element of WorkerRings::sources.
+/// One element of WorkerRings::sources or WorkerRings::unknown.
 struct SourceSignal {
-  uint64_t serial = 0;       ///< of the install that the data opened under
-  uint32_t receiver = 0;     ///< the index that the data opened under
+  uint64_t serial = 0;       ///< of the install that the data opened under; of `unknown` 0
+  uint32_t receiver = 0;     ///< the index that the message names
   uint16_t port = 0;         ///< where it came in
   uint16_t remote_port = 0;  ///< UDP
   uint16_t local_port = 0;

@@ -87,6 +87,7 @@ struct TransportDead {
 struct SpareIndices {
   uint32_t index[kSpareIndices];
   uint16_t number[kSpareIndices];
+  ResetToken token[kSpareIndices];  ///< of the responder's; the initiator gives none
 };
 
 /// Responder: all its unused spares. Initiator: asks for them, and gives those listed back.
@@ -141,7 +142,7 @@ struct ReattachRequest {
   uint16_t lanes;            ///< as announced in the handshake
   uint8_t retire_active;     ///< 1: the initiator gives the old binding up at the commit
   ReattachCause cause;
-  uint8_t padding[16];
+  uint8_t padding[80];  ///< no answer to an unproven address is longer
 };
 
 /// To the observed source of the request.
@@ -216,7 +217,8 @@ struct RekeyResponsePayload {
   uint16_t lanes;
   uint32_t reserved;
   uint64_t clock_ms;
-  SpareIndices spares;  ///< of the new generation
+  ResetToken reset_token;  ///< of the message's sender
+  SpareIndices spares;     ///< of the new generation
 };
 
 struct RekeyResponse {
@@ -247,6 +249,9 @@ struct Terminate {
   uint16_t detail;
   uint32_t reserved;
 };
+
+static_assert(sizeof(Reset) <= kTransportOverhead + sizeof(ControlHeader),
+              "a reset is no longer than what it answers");
 
 #pragma pack(pop)
 

@@ -26,6 +26,7 @@ enum class MessageType : uint8_t {
   kData = 4,
   kControl = 5,
   kRetry = 6,
+  kReset = 7,
 };
 
 inline constexpr unsigned kLaneShift = 48;  ///< counter = lane (16) ‖ sequence (48)
@@ -74,6 +75,10 @@ using Timestamp = std::array<uint8_t, 12>;
 
 /// Proves that an initiation was made after a retry.
 using Freshness = std::array<uint8_t, 16>;
+
+/// Shows who lost a session that the index was the responder's own: the responder told it when it
+/// gave the index out.
+using ResetToken = std::array<uint8_t, 16>;
 
 /// Encrypted part of an initiation, fixed size. The room for fields makes the initiation at least
 /// as long as any answer to it.
@@ -141,6 +146,8 @@ struct ResponsePayload {
   InnerAddress addresses[kMaxInnerAddresses];
   PolicySnapshot policy;
   uint32_t spare_indices[kSpareIndices];  ///< for paths to come, numbers 1 to 4; 0: none
+  ResetToken reset_token;                 ///< of the response's sender
+  ResetToken spare_tokens[kSpareIndices];
 };
 
 /// Fields may follow the payload's fixed part, inside the Noise message; no answer is longer than
@@ -166,6 +173,16 @@ struct SealedReply {
   uint8_t tag[16];
 };
 static_assert(sizeof(SealedReply) <= sizeof(Initiation));
+
+/// Answers data or control that names an index which nobody has; never anything else, so no two
+/// nodes go on answering each other.
+struct Reset {
+  MessageType type;
+  uint8_t reserved[3];
+  uint32_t receiver;   ///< as the message answered named it
+  ResetToken token;    ///< of that index, had it been given out now,
+  ResetToken earlier;  ///< or in the period before
+};
 
 #pragma pack(pop)
 

@@ -24,7 +24,7 @@ inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxPad
 enum class Verdict : uint8_t {
   kData,       ///< JVP data message
   kControl,    ///< JVP control message
-  kHandshake,  ///< initiation, response, cookie reply or retry, of the right size
+  kHandshake,  ///< initiation, response, cookie reply, retry or reset, of the right size
   kInner,      ///< inside packet to be routed
   kFrame,      ///< for control: ARP, ND, ICMP, or anything to an inside port's own address
   kDrop,
@@ -96,6 +96,8 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
     case wire::MessageType::kCookieReply:
     case wire::MessageType::kRetry:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::SealedReply));
+    case wire::MessageType::kReset:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::Reset));
   }
   return dropped(Drop::kMessageType);
 }

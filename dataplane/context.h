@@ -65,6 +65,8 @@ struct WorkerContext {
   ByIndex<uint64_t, 256> replays_told{};
   ByIndex<CycleBudget, 1'024> answers{};
   uint64_t tsc_per_answer = rte_get_tsc_hz() / kAnswersPerSecond;
+  ByIndex<CycleBudget, 1'024> unknown{};
+  uint64_t tsc_per_unknown = rte_get_tsc_hz() / kUnknownPerSecond;
   OversizeLimit oversize{sessions.peers(), rte_get_tsc_hz()};
   /// Many sessions: their slots, records and keys don't come from the core's caches.
   const bool sessions_are_far = sessions.peers() >= kManyPeers;

@@ -39,8 +39,8 @@ uint16_t largest_mtu(const GatewayProfile& profile) {
   return mtu;
 }
 
-Result<SignalRing> make_source_ring() {
-  rte_ring* ring = rte_ring_create_elem(unique_dpdk_name("sources").c_str(), sizeof(SourceSignal),
+Result<SignalRing> make_signal_ring() {
+  rte_ring* ring = rte_ring_create_elem(unique_dpdk_name("signals").c_str(), sizeof(SourceSignal),
                                         kSourceSignals, static_cast<int>(rte_socket_id()),
                                         RING_F_SP_ENQ | RING_F_SC_DEQ);
   if (ring != nullptr) return SignalRing(ring);
@@ -155,10 +155,12 @@ Result<void> Dataplane::Parts::make_rings(const LimitsProfile& limits, size_t co
       if (!ring) return ring.error();
       own.punt[punt_class] = *ring;
     }
-    auto sources = make_source_ring();
-    if (!sources) return sources.error();
-    own.sources = sources->get();
-    signal_rings.push_back(*std::move(sources));
+    for (rte_ring** each : {&own.sources, &own.unknown}) {
+      auto signals = make_signal_ring();
+      if (!signals) return signals.error();
+      *each = signals->get();
+      signal_rings.push_back(*std::move(signals));
+    }
     auto inject = own_ring("inject", limits.control_ring);
     if (!inject) return inject.error();
     own.inject = *inject;

@@ -19,6 +19,7 @@
 #include "dataplane/context.h"
 #include "dataplane/handoff.h"
 #include "dataplane/inner_packet.h"
+#include "dataplane/source.h"
 
 namespace jvpn {
 namespace lookup {
@@ -51,7 +52,7 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
                                              uint32_t now) {
   const RxRecord* record = data.record;
   if (record == nullptr || record->index.value != receiver_of(data.message)) [[unlikely]] {
-    drop(worker, data.packet, Drop::kUnknownIndex);
+    drop_unknown(worker, data.packet, data.message, data.port);
     return false;
   }
   if (record->deadline.load(std::memory_order_relaxed).passed(now)) [[unlikely]] {

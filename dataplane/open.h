@@ -31,6 +31,7 @@
 #include "dataplane/inner_packet.h"
 #include "dataplane/lookup.h"
 #include "dataplane/route.h"
+#include "dataplane/source.h"
 
 namespace jvpn {
 namespace open {
@@ -93,19 +94,8 @@ inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
   if (worker.rings.sources == nullptr || quiet) return;
   const uint64_t next = (worker.now_tsc + worker.tsc_per_signal) >> kQuietShift;
   lane.quiet_until = std::max(static_cast<uint32_t>(next), 1U);
-  const uint8_t* udp = data.message - kUdpHeaderBytes;
-  const uint8_t* ip = rte_pktmbuf_mtod(data.packet, const uint8_t*) + kEthernetHeaderBytes;
-  SourceSignal signal;
+  SourceSignal signal = signal_of(data.packet, data.message, data.port);
   signal.serial = data.record->serial;
-  signal.receiver = lookup::receiver_of(data.message);
-  signal.port = data.port;
-  signal.remote_port = load_be16(udp);
-  signal.local_port = load_be16(udp + 2);
-  const bool v4 = is_ipv4(ip);
-  const size_t bytes = v4 ? 4 : 16;
-  signal.family = v4 ? Family::kIpv4 : Family::kIpv6;
-  std::copy_n(source_of(ip), bytes, signal.remote.begin());
-  std::copy_n(source_of(ip) + bytes, bytes, signal.local.begin());
   if (rte_ring_sp_enqueue_elem(worker.rings.sources, &signal, sizeof signal) != 0)
     WorkerCounters::add(worker.counters.signals_lost, 1);
 }
@@ -343,7 +333,7 @@ inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* 
   const uint32_t receiver = lookup::receiver_of(message);
   const RxRecord* record = worker.sessions.rx(receiver);
   if (record == nullptr || record->index.value != receiver)
-    return drop(worker, packet, Drop::kUnknownIndex);
+    return drop_unknown(worker, packet, message, port.number);
   if (record->deadline.load(std::memory_order_relaxed)
           .passed(CoarseDeadline::coarse(worker.now_tsc)))
     return drop(worker, packet, Drop::kSessionExpired);

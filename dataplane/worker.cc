@@ -78,8 +78,9 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
     worker.route_cache->prefetch_v6(ip + 24);
 }
 
-/// Of an answer to an initiation: whose it is.
+/// Of an answer: the index that it names, ours of an initiation, the peer's of a reset.
 ReceiverIndex answered_index(const uint8_t* message) {
+  static_assert(offsetof(wire::Reset, receiver) == offsetof(wire::SealedReply, receiver));
   const bool response = wire::MessageType{message[0]} == wire::MessageType::kResponse;
   return ReceiverIndex{load_u32(message + (response ? offsetof(wire::Response, receiver)
                                                     : offsetof(wire::SealedReply, receiver)))};
@@ -243,9 +244,11 @@ void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurs
 }
 
 /// Handshakes whose mac1 holds go to control; those that proved their address, and what answers our
-/// own, by rings of their own.
+/// own, by rings of their own. Resets must name an index that we send to.
 void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                             uint32_t bytes) {
+  if (wire::MessageType{message[0]} == wire::MessageType::kReset)
+    return take_reset(port, packet, message, bytes);
   const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
   const bool calls = wire::MessageType{message[0]} == wire::MessageType::kInitiation;
   auto ring = calls ? PuntClass::kHandshake : PuntClass::kAnswer;
@@ -259,12 +262,28 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
   }
   if (!calls && !take_share(context_, answered_index(message)))
     return drop(context_, packet, Drop::kControlRate);
-  JVPN_DEBUG_ASSERT(message + bytes <= ethernet + packet->data_len,
+  punt_message(port, packet, {message, bytes}, ring, PeerId{});
+}
+
+void Worker::take_reset(const PortView& port, rte_mbuf* packet, const uint8_t* message,
+                        uint32_t bytes) {
+  const ReceiverIndex index = answered_index(message);
+  const std::optional<PeerId> peer = context_.sessions.sends_to(index.value);
+  if (!peer) return drop(context_, packet, Drop::kUnawaitedAnswer);
+  if (!take_share(context_, index)) return drop(context_, packet, Drop::kControlRate);
+  punt_message(port, packet, {message, bytes}, PuntClass::kAnswer, *peer);
+}
+
+void Worker::punt_message(const PortView& port, rte_mbuf* packet, std::span<const uint8_t> message,
+                          PuntClass ring, PeerId peer) {
+  const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
+  JVPN_DEBUG_ASSERT(message.data() + message.size() <= ethernet + packet->data_len,
                     "the message lies in the packet's data");
   PacketNote& note = note_of(packet);
   note = PacketNote{};
-  note.payload_offset = static_cast<uint16_t>(message - ethernet);
-  note.payload_bytes = static_cast<uint16_t>(bytes);
+  note.peer = peer;
+  note.payload_offset = static_cast<uint16_t>(message.data() - ethernet);
+  note.payload_bytes = static_cast<uint16_t>(message.size());
   note.port = port.number;
   note.tsc = context_.now_tsc;
   punt(context_, ring, packet);

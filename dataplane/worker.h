@@ -79,6 +79,9 @@ class alignas(kCacheLine) Worker {
                          RouteBurst<Origin::kInside>& outgoing);
   void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
                       uint32_t bytes);
+  void take_reset(const PortView& port, rte_mbuf* packet, const uint8_t* message, uint32_t bytes);
+  void punt_message(const PortView& port, rte_mbuf* packet, std::span<const uint8_t> message,
+                    PuntClass ring, PeerId peer);
   size_t drain_handoff();
   size_t drain_inject();
   void rest(unsigned idle_polls);

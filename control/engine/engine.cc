@@ -255,9 +255,6 @@ const EngineCounters& SessionEngine::counters() const {
 const Policy& SessionEngine::policy() const {
   return impl_->config.policy;
 }
-const ResponderMacKeys& SessionEngine::mac_keys() const {
-  return impl_->parts.cookies.mac_keys();
-}
 const CookieSecrets& SessionEngine::cookie_secrets(uint64_t& generation) const {
   generation = impl_->parts.cookies.generation();
   return impl_->parts.cookies.secrets();

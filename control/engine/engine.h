@@ -66,13 +66,17 @@ class SessionEngine {
                                                        Millis now);
   ~SessionEngine();
 
-  /// A handshake message (types 1 to 3), MACs not yet checked unless `verdict` says so.
+  /// A message under no session's keys: a handshake's, MACs not yet checked unless `verdict` says
+  /// so, or a reset, token not yet checked, that names an index of `peer`'s (AwaitReset).
   void on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
-                    std::optional<MacVerdict> verdict);
+                    std::optional<MacVerdict> verdict, PeerId peer = session::kNoPeer);
   /// A control message whose tag was right; its counter is judged here. `serial`: of the install
   /// that it was opened under (RxInstall::serial); without one it was opened just now.
   void on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
                   std::span<const uint8_t> plaintext, std::optional<uint64_t> serial = {});
+  /// Data or control came from there under an index that isn't ours: its sender may be told that
+  /// the session is lost.
+  void on_unknown_index(Millis now, const Path& from, ReceiverIndex index);
   /// Runs timers that are due, as many as fit a slice; next_deadline() tells whether any are left.
   void advance(Millis now);
   /// When advance() has work next; kNever when never; 0 when something that concerns many sessions
@@ -161,8 +165,7 @@ class SessionEngine {
   void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
   const EngineCounters& counters() const;
   const Policy& policy() const;
-  /// Present cookie secrets and mac1 keys, for the workers' check. `generation` rises on rotation.
-  const ResponderMacKeys& mac_keys() const;
+  /// Present cookie secrets, for the workers' check. `generation` rises on rotation.
   const CookieSecrets& cookie_secrets(uint64_t& generation) const;
 
  private:

@@ -36,8 +36,10 @@ bool is_critical(std::span<const uint8_t> plaintext) {
 // ---- The way in.
 
 void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const uint8_t> datagram,
-                                 std::optional<MacVerdict> verdict) {
+                                 std::optional<MacVerdict> verdict, PeerId peer) {
   Parts& parts = impl_->parts;
+  if (!datagram.empty() && wire::MessageType{datagram[0]} == wire::MessageType::kReset)
+    return impl_->leave(parts.resets.on_reset(now, from, peer, datagram));
   ++impl_->counters.handshakes_received;
   switch (datagram.empty() ? wire::MessageType{} : wire::MessageType{datagram[0]}) {
     case wire::MessageType::kInitiation:
@@ -58,6 +60,11 @@ void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const u
 void SessionEngine::on_control(Millis now, const Path& from, ReceiverIndex index, uint64_t counter,
                                std::span<const uint8_t> plaintext, std::optional<uint64_t> serial) {
   impl_->leave(impl_->dispatch.on_control(now, from, {index, serial}, counter, plaintext));
+}
+
+void SessionEngine::on_unknown_index(Millis now, const Path& from, ReceiverIndex index) {
+  impl_->parts.resets.on_unknown_index(now, from, index);
+  impl_->carry_out();
 }
 
 std::optional<OpenedControl> SessionEngine::open_control(std::span<uint8_t> message) {
@@ -152,6 +159,7 @@ bool PacketDispatch::confirm_keys(Millis now, Keyed& at) {
   // Signs of life on a path that isn't bound say nothing about the bound one.
   if (at.spare == nullptr) parts_.liveness.note_control(now, session);
   parts_.rekeyer.confirm(now, session, *at.generation);
+  parts_.dialer.note_alive(session);
   return true;
 }
 

@@ -18,6 +18,7 @@
 #include "control/protocol/idleness.h"
 #include "control/protocol/liveness.h"
 #include "control/protocol/rekeyer.h"
+#include "control/protocol/resets.h"
 #include "control/session/lifecycle.h"
 
 namespace jvpn::engine {
@@ -37,6 +38,7 @@ struct Parts {
         dialer(context, self, cookies, reporter, bindings, lifecycle, liveness),
         acceptor(context, self, cookies, reporter, bindings, lifecycle, dialer, now),
         rekeyer(context, self, lifecycle, reporter, bindings, channel, liveness, dialer),
+        resets(context, reporter, bindings, dialer, now),
         candidates(context),
         quality(context, lifecycle, channel, candidates),
         prober(context, lifecycle, bindings, channel, candidates),
@@ -66,6 +68,7 @@ struct Parts {
   protocol::Dialer dialer;
   protocol::Acceptor acceptor;
   protocol::Rekeyer rekeyer;
+  protocol::Resets resets;
 
   jump::Candidates candidates;
   jump::QualityMonitor quality;

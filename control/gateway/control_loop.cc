@@ -301,27 +301,35 @@ void ControlLoop::take_message(Millis now, PuntClass from, rte_mbuf* packet) {
   } else {
     engine_->on_handshake(
         now, *path, payload,
-        from == PuntClass::kVerifiedHandshake ? MacVerdict::kVerified : MacVerdict::kMac1);
+        from == PuntClass::kVerifiedHandshake ? MacVerdict::kVerified : MacVerdict::kMac1,
+        note.peer);
   }
 }
 
-/// Foreign sources that the workers have seen: one worker's after the other, beginning where the
-/// time was up.
+/// Foreign sources, and those of unknown indices, that the workers have seen: one worker's after
+/// the other, beginning where the time was up.
 void ControlLoop::take_signals(Millis now) {
   for (size_t served = 0; served < view_.rings.size(); ++served) {
-    rte_ring* const ring = view_.rings[next_signals_]->sources;
+    const WorkerRings& rings = *view_.rings[next_signals_];
     next_signals_ = (next_signals_ + 1) % view_.rings.size();
-    if (ring == nullptr) continue;
-    SourceSignal each;
-    for (unsigned taken = 0; taken < kSignals; ++taken) {
-      if (rte_ring_sc_dequeue_elem(ring, &each, sizeof each) != 0) break;
-      const Path from{each.port,
-                      {{each.family, each.local}, each.local_port},
-                      {{each.family, each.remote}, each.remote_port}};
-      engine_->source_changed(now, from, ReceiverIndex{each.receiver}, each.serial);
-      if (limit_.spent()) return;
-    }
+    if (!take_signals_of(now, rings.sources) || !take_signals_of(now, rings.unknown)) return;
   }
+}
+
+bool ControlLoop::take_signals_of(Millis now, rte_ring* ring) {
+  SourceSignal each;
+  for (unsigned taken = 0; ring != nullptr && taken < kSignals; ++taken) {
+    if (rte_ring_sc_dequeue_elem(ring, &each, sizeof each) != 0) break;
+    const Path from{each.port,
+                    {{each.family, each.local}, each.local_port},
+                    {{each.family, each.remote}, each.remote_port}};
+    if (each.serial != 0)
+      engine_->source_changed(now, from, ReceiverIndex{each.receiver}, each.serial);
+    else
+      engine_->on_unknown_index(now, from, ReceiverIndex{each.receiver});
+    if (limit_.spent()) return false;
+  }
+  return true;
 }
 
 /// Shows the workers the engine's cookie secrets when they have rotated.

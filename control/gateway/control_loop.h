@@ -86,6 +86,8 @@ class ControlLoop {
 
   bool do_jobs(Millis now);
   void take_signals(Millis now);
+  /// False: the turn's time is up.
+  bool take_signals_of(Millis now, rte_ring* ring);
   void poll_uplinks(Millis now);
   void run_timers(Millis now);
   void ask_neighbors(Millis now);

@@ -34,6 +34,7 @@ class GatewayHost final : public session::SessionHost {
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const session::RxInstall& install);
   void await_answer(ReceiverIndex index) { publisher_.await_answer(index); }
+  void await_reset(PeerId peer, ReceiverIndex index) { publisher_.await_reset(peer, index); }
   void bind_rx(const session::RxBind& bind) { publisher_.bind_rx(bind); }
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
   void install_tx(const session::TxInstall& install);

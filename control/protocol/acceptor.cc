@@ -189,6 +189,7 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
 }
 
 wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& session,
+                                                 ReceiverIndex index,
                                                  const SpareSet& spares) const {
   wire::ResponsePayload payload{};
   payload.version = wire::kVersion;
@@ -201,10 +202,12 @@ wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& sess
   payload.clock_ms = now.value;
   fill_addresses(context_.configured(session.peer), payload);
   payload.policy = snapshot_of(context_.config.policy);
+  payload.reset_token = bindings_.reset_token(index);
   for (const SpareBinding& spare : spares) {
     JVPN_ASSERT(spare.number >= 1 && spare.number <= wire::kSpareIndices,
                 "a handshake's spares are numbered 1, 2, …");
     payload.spare_indices[spare.number - 1] = spare.local.value;
+    payload.spare_tokens[spare.number - 1] = spare.reset_token.bytes();
   }
   return payload;
 }
@@ -213,7 +216,7 @@ std::optional<wire::Response> Acceptor::write_answer(Millis now, InitiationState
                                                      const Session& session, ReceiverIndex index,
                                                      const SpareSet& spares) {
   wire::Response message;
-  const wire::ResponsePayload payload = response_payload(now, session, spares);
+  const wire::ResponsePayload payload = response_payload(now, session, index, spares);
   if (!write_response(initiation, context_.psk_of(session.peer), index, payload, message)) {
     return std::nullopt;
   }

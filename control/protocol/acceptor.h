@@ -38,7 +38,7 @@ class Acceptor {
   bool is_fresh(PeerId id, const Proof& proof) const;
   wire::Freshness freshness_of(PeerId id) const;
   void answer(Millis now, const Path& from, PeerId id, InitiationState& initiation);
-  wire::ResponsePayload response_payload(Millis now, const Session& session,
+  wire::ResponsePayload response_payload(Millis now, const Session& session, ReceiverIndex index,
                                          const SpareSet& spares) const;
   std::optional<wire::Response> write_answer(Millis now, InitiationState& initiation,
                                              const Session& session, ReceiverIndex index,

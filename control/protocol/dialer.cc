@@ -17,6 +17,7 @@ constexpr uint32_t kJitterMs = kRetryMs / 4;
 constexpr uint32_t kLeastPauseMs = 1'000;  // after a takeover; each doubles it
 constexpr uint32_t kMostPauseMs = 4'000;   // whoever is left alone is attached again within 5 s
 constexpr Millis kUndisputed{60'000};      // a session that lasts so long begins the count anew
+constexpr uint32_t kMostResetPauseMs = 64'000;  // between dials that resets cause; 1 s at first
 
 }  // namespace
 
@@ -59,7 +60,7 @@ void Dialer::stop_attempt(Dial& call) {
 void Dialer::stop(PeerState& peer) {
   if (!peer.dial) return;
   stop_attempt(*peer.dial);
-  peer.dial->active = false;
+  peer.dial->active = peer.dial->beside = false;
 }
 
 void Dialer::forget(PeerState& peer) {
@@ -74,6 +75,24 @@ void Dialer::taken_over(Millis now, const Session& session) {
   const uint32_t most = std::min(kLeastPauseMs << std::min(call->takeovers, 8U), kMostPauseMs);
   ++call->takeovers;
   call->not_before = now + Millis{most - random_u32(context_.environment) % (most / 4)};
+}
+
+bool Dialer::dial_beside(Millis now, const Session& session, const Path& path) {
+  Dial* const call = context_.table.peer_of(session).dial.get();
+  if (call == nullptr || context_.denies_new_sessions || now < call->next_reset) return false;
+  if (now >= call->next_reset + kUndisputed) call->resets = 0;
+  const uint32_t pause = std::min(kLeastPauseMs << std::min(call->resets, 8U), kMostResetPauseMs);
+  ++call->resets;
+  call->next_reset = now + Millis{pause};
+  wish(session.peer, path).start(now);
+  call->beside = true;
+  serve_dial(now, session.peer);
+  return true;
+}
+
+void Dialer::note_alive(const Session& session) {
+  PeerState& peer = context_.table.peer_of(session);
+  if (peer.dial && peer.dial->beside) stop(peer);
 }
 
 bool Dialer::waits_for_peer(PeerId id) const {
@@ -201,7 +220,9 @@ std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseK
   for (uint16_t i = 0; i < wire::kSpareIndices; ++i) {
     spares.index[i] = payload.spare_indices[i];
     spares.number[i] = static_cast<uint16_t>(i + 1);
+    spares.token[i] = payload.spare_tokens[i];
   }
+  session->current->reset_token = Secret<16>(payload.reset_token);
   session->current->learn_spares(spares);
   return session;
 }

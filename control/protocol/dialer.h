@@ -35,6 +35,12 @@ class Dialer : public Part {
   /// Another holder of our key replaced `session`, which ends now: it is dialled again after a
   /// pause that grows, so that two devices with one key don't fight without end.
   void taken_over(Millis now, const Session& session);
+  /// Initiator: the peer has lost the session, which lives until the new one takes its place. One
+  /// attempt at once, over that path, then as dial(). False: it isn't to be dialled, or was for
+  /// that reason a moment ago: one that comes again and again is followed ever more rarely.
+  bool dial_beside(Millis now, const Session& session, const Path& path);
+  /// The peer has the session's keys: what dial_beside() began ends.
+  void note_alive(const Session& session);
   /// Makes the next attempt when it is due.
   void serve_dial(Millis now, PeerId id);
   Millis dial_due(PeerId id) const;

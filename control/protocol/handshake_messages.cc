@@ -170,6 +170,10 @@ std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> dat
   return parse<wire::SealedReply>(datagram, wire::MessageType::kRetry);
 }
 
+std::optional<wire::Reset> parse_reset(std::span<const uint8_t> datagram) {
+  return parse<wire::Reset>(datagram, wire::MessageType::kReset);
+}
+
 std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation) {
   return initiation.secret_of_message1(text("JVP/1 retry"));
 }
@@ -236,7 +240,7 @@ std::optional<RekeyRequestState> read_rekey(const Identity& self, const SecretKe
 }
 
 bool write_rekey_response(RequestState& request, const PresharedKey& psk, ReceiverIndex sender,
-                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          uint16_t lanes, Millis clock, const IndexOffer& offer,
                           wire::RekeyResponse& out) {
   out = {};
   out.header = control_header(wire::ControlType::kRekeyResponse, wire::kCritical);
@@ -247,7 +251,8 @@ bool write_rekey_response(RequestState& request, const PresharedKey& psk, Receiv
   payload.suite = static_cast<uint8_t>(request.suite);
   payload.lanes = lanes;
   payload.clock_ms = clock.value;
-  payload.spares = spares;
+  payload.reset_token = offer.reset_token;
+  payload.spares = offer.spares;
   return request.noise.write_message2(psk, bytes_of(payload), out.noise, head_of(out));
 }
 

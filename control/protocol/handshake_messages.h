@@ -92,6 +92,8 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
 
 /// The cookie reply or retry when its size and reserved bytes are right.
 std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> datagram);
+/// The reset when its size and reserved bytes are right.
+std::optional<wire::Reset> parse_reset(std::span<const uint8_t> datagram);
 /// What seals retries to an initiation, for its two ends. nullopt: it is not read, or answered.
 std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation);
 
@@ -115,6 +117,12 @@ struct RekeyBasis {
   PresharedKey mixed(const PresharedKey& psk) const;
 };
 
+/// What a responder tells of the indices that it gives out.
+struct IndexOffer {
+  wire::ResetToken reset_token{};  ///< of the message's sender
+  wire::SpareIndices spares{};
+};
+
 /// The same two steps inside control messages. `psk`: RekeyBasis::mixed().
 std::optional<NoiseHandshake> write_rekey(const Call& call, const RekeyBasis& basis,
                                           uint64_t number, wire::RekeyInitiation& out);
@@ -122,7 +130,7 @@ std::optional<RekeyRequestState> read_rekey(const Identity& self, const SecretKe
                                             Suite suite, const RekeyBasis& basis,
                                             const wire::RekeyInitiation& message);
 bool write_rekey_response(RequestState& request, const PresharedKey& psk, ReceiverIndex sender,
-                          uint16_t lanes, Millis clock, const wire::SpareIndices& spares,
+                          uint16_t lanes, Millis clock, const IndexOffer& offer,
                           wire::RekeyResponse& out);
 std::optional<wire::RekeyResponsePayload> read_rekey_response(NoiseHandshake& noise,
                                                               const PresharedKey& psk, Suite suite,

@@ -115,8 +115,9 @@ bool Rekeyer::answer(Millis now, Session& session, RequestState& request, Receiv
       session.peer, request.lanes, bindings_.spares_wanted(context_.policy_of(session)));
   wire::RekeyResponse response;
   const PresharedKey psk = basis_of(session).mixed(context_.psk_of(session.peer));
-  const bool written = write_rekey_response(request, psk, index, context_.config.lanes, now,
-                                            issued.spares.offered(), response);
+  const bool written =
+      write_rekey_response(request, psk, index, context_.config.lanes, now,
+                           {bindings_.reset_token(index), issued.spares.offered()}, response);
   const std::optional<NoiseKeys> keys = request.noise.split();
   if (!written || !keys) {
     bindings_.release_spares(issued);
@@ -152,6 +153,7 @@ void Rekeyer::on_rekey_response(Millis now, Session& session, const wire::RekeyR
   auto fresh = make_generation(now, *keys, true, rekey.attempt->local,
                                ReceiverIndex{message.sender}, payload->lanes);
   rekey.attempt.reset();  // its index lives on with the keys
+  fresh->reset_token = Secret<16>(payload->reset_token);
   fresh->learn_spares(payload->spares);
   session.initiator->jumping.clock_ahead = payload->clock_ms - now.value;
   bindings_.install_rx(session, *fresh);

@@ -62,6 +62,8 @@ class Publisher {
   Refusal install_rx(const session::RxInstall& install, uint64_t deadline_tsc = kNoDeadline);
   /// Workers let answers to our initiation pass that is about to name the index.
   void await_answer(ReceiverIndex index) { table_.await(index); }
+  /// Workers let resets pass that name an index which we send to.
+  void await_reset(PeerId peer, ReceiverIndex index) { table_.note_sends_to(peer, index); }
   /// Data on an installed index is expected from there; workers tell when it isn't. They drop
   /// control messages from elsewhere while the keys aren't confirmed.
   void bind_rx(const session::RxBind& bind);

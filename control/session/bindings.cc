@@ -89,6 +89,10 @@ void Bindings::shorten_draining(Millis now, Millis after, PeerState& peer) {
   }
 }
 
+wire::ResetToken Bindings::reset_token(ReceiverIndex index) const {
+  return reset_tokens_.of(index, reset_period(context_.environment.timestamp()));
+}
+
 // ---- Spare bindings.
 
 size_t Bindings::spares_wanted(const Policy& policy) const {
@@ -111,7 +115,8 @@ void Bindings::issue(PeerId id, uint16_t lanes, size_t count, SpareSet& spares,
     spares.add({.number = ++last_number,
                 .status = SpareStatus::kOffered,
                 .local = *index,
-                .remote = ReceiverIndex{}});
+                .remote = ReceiverIndex{},
+                .reset_token = Secret<16>(reset_token(*index))});
   }
 }
 
@@ -151,6 +156,7 @@ SpareBinding* Bindings::assign_spare(const Session& session, const Path& path, s
   unused->path = path;
   unused->status = SpareStatus::kAssigned;
   install_index(session, generation, *index, unused->number);
+  context_.effects.await_reset(session.peer, unused->remote);
   return unused;
 }
 
@@ -263,6 +269,7 @@ void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, 
   install.inner_mtu = told == 0 || probed == 0 ? std::max(told, probed) : std::min(told, probed);
   install.path = path;
   install.until = end_of(session, generation);
+  if (session.initiates()) context_.effects.await_reset(session.peer, remote);
   context_.effects.install_tx(install);
   wipe(install.traffic_key.data(), install.traffic_key.size());
 }
@@ -317,6 +324,7 @@ void Bindings::rebind(Millis now, Session& session, uint16_t number, const Path&
   generation.control = taken.control;
   generation.local = taken.local;
   generation.remote = taken.remote;
+  generation.reset_token = taken.reset_token;
   generation.binding = number;
   for (SpareBinding& each : generation.spares) {
     if (each.number < number && !initiates) each.status = SpareStatus::kVoid;

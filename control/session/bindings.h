@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "control/session/context.h"
+#include "control/session/reset_tokens.h"
 
 namespace jvpn::session {
 
@@ -21,7 +22,8 @@ struct IssuedSpares {
 
 class Bindings {
  public:
-  explicit Bindings(Context& context) : context_(context) {}
+  explicit Bindings(Context& context)
+      : context_(context), reset_tokens_(context.mac, context.config.private_key) {}
 
   // Indices.
 
@@ -41,6 +43,9 @@ class Bindings {
   static Millis draining_due(const PeerState& peer);
   /// Draining indices are retired at most `after` from now.
   static void shorten_draining(Millis now, Millis after, PeerState& peer);
+  /// What goes to the initiator with an index that is given out now.
+  wire::ResetToken reset_token(ReceiverIndex index) const;
+  const ResetTokens& reset_tokens() const { return reset_tokens_; }
 
   // Room. Whatever is installed was set aside before anybody heard of it.
 
@@ -107,6 +112,7 @@ class Bindings {
   void send_by(Session& session, ReceiverIndex remote, uint16_t number, const Path& path);
 
   Context& context_;
+  ResetTokens reset_tokens_;
 };
 
 }  // namespace jvpn::session

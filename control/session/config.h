@@ -46,6 +46,11 @@ struct EngineCounters {
   uint64_t handshakes_throttled = 0;
   uint64_t no_room = 0;  ///< keys, bindings and changes of size put off: no memory, or no index
   uint64_t cookies_sent = 0;
+  uint64_t resets_sent = 0;
+  uint64_t resets_throttled = 0;  ///< not sent: more than handshakes are admitted
+  uint64_t resets_taken = 0;      ///< each had a peer dialled
+  uint64_t resets_refused = 0;    ///< forged: not the index' token, or not from there
+  uint64_t resets_stale = 0;      ///< of indices that we have left, or sooner than one is taken
   uint64_t control_received = 0;
   uint64_t control_replayed = 0;
   uint64_t control_malformed = 0;

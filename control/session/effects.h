@@ -65,6 +65,13 @@ struct AwaitAnswer {
   ReceiverIndex index;
 };
 
+/// What goes to the peer from now on names `index` of its; a host that can tell drops resets that
+/// name others.
+struct AwaitReset {
+  PeerId peer;
+  ReceiverIndex index;
+};
+
 /// Data on an installed index is expected from `from`; a host that can tell reports when it comes
 /// from elsewhere (SessionEngine::source_changed()). Before the keys are `confirmed`, control
 /// messages from elsewhere are refused, and a host that can tell drops them.
@@ -96,8 +103,8 @@ struct Configure {
   wire::ResponsePayload answer;
 };
 
-using Effect = std::variant<Send, AwaitAnswer, RxInstall, RxBind, RxRetire, TxInstall, TxWithdraw,
-                            Extend, Configure, Event>;
+using Effect = std::variant<Send, AwaitAnswer, AwaitReset, RxInstall, RxBind, RxRetire, TxInstall,
+                            TxWithdraw, Extend, Configure, Event>;
 
 /// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
 template <typename T>
@@ -122,6 +129,9 @@ class Effects {
     bytes_.insert(bytes_.end(), datagram.begin(), datagram.end());
   }
   void await_answer(ReceiverIndex index) { list_.emplace_back(AwaitAnswer{index}); }
+  void await_reset(PeerId peer, ReceiverIndex index) {
+    list_.emplace_back(AwaitReset{peer, index});
+  }
   void install_rx(const RxInstall& install) { list_.emplace_back(install); }
   void bind_rx(const RxBind& bind) { list_.emplace_back(bind); }
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
@@ -169,6 +179,11 @@ class Effects {
   template <typename Host>
   void carry_out(Host& host, const AwaitAnswer& awaited) const {
     if constexpr (requires { host.await_answer(awaited.index); }) host.await_answer(awaited.index);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const AwaitReset& awaited) const {
+    if constexpr (requires { host.await_reset(awaited.peer, awaited.index); })
+      host.await_reset(awaited.peer, awaited.index);
   }
   template <typename Host>
   void carry_out(Host& host, const RxInstall& install) const {

@@ -43,6 +43,13 @@ class IndexAllocator {
     return entry == nullptr ? 0 : entry->serial;
   }
 
+  /// Whose it was before it was released, as long as nobody has the slot again.
+  std::optional<PeerId> former_owner(ReceiverIndex index) const {
+    const Entry* const entry = entry_of(index);
+    if (entry == nullptr || entry->serial != 0) return std::nullopt;
+    return entry->owner;
+  }
+
   /// Few enough are in use for indices that only may be needed.
   bool plenty() const { return entries_.size() - free_.size() < (uint64_t{mask()} + 1) / 4 * 3; }
 
@@ -52,23 +59,28 @@ class IndexAllocator {
   void release(ReceiverIndex index) {
     if (find(index) == nullptr) return;
     const uint32_t slot = index.value & mask();
-    entries_[slot] = {};
+    entries_[slot].serial = 0;
     free_.push_back(slot);
   }
 
  private:
   struct Entry {
-    uint32_t index = 0;  ///< 0: free
+    uint32_t index = 0;  ///< the slot's latest; 0: it had none
     PeerId owner;
-    uint64_t serial = 0;
+    uint64_t serial = 0;  ///< 0: free
   };
 
   uint32_t mask() const { return (uint32_t{1} << slot_bits_) - 1; }
 
-  const Entry* find(ReceiverIndex index) const {
+  const Entry* entry_of(ReceiverIndex index) const {
     const uint32_t slot = index.value & mask();
     if (index.value == 0 || slot >= entries_.size()) return nullptr;
     return entries_[slot].index == index.value ? &entries_[slot] : nullptr;
+  }
+
+  const Entry* find(ReceiverIndex index) const {
+    const Entry* const entry = entry_of(index);
+    return entry == nullptr || entry->serial == 0 ? nullptr : entry;
   }
 
   /// One of the free slots, of which there are many, as long as there may be more.

@@ -13,6 +13,7 @@ wire::SpareIndices SpareSet::offered() const {
   for (const SpareBinding& spare : list_) {
     if (spare.status != SpareStatus::kOffered || count == wire::kSpareIndices) continue;
     list.index[count] = spare.local.value;
+    list.token[count] = spare.reset_token.bytes();
     list.number[count++] = spare.number;
   }
   return list;
@@ -26,7 +27,8 @@ void KeyGeneration::learn_spares(const wire::SpareIndices& told) {
     spares.add({.number = told.number[i],
                 .status = SpareStatus::kUnused,
                 .local = ReceiverIndex{},
-                .remote = ReceiverIndex{told.index[i]}});
+                .remote = ReceiverIndex{told.index[i]},
+                .reset_token = Secret<16>(told.token[i])});
   }
 }
 

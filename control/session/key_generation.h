@@ -11,6 +11,7 @@
 
 #include "common/path.h"
 #include "common/replay_window.h"
+#include "common/secret.h"
 #include "common/types.h"
 #include "common/wire.h"
 #include "control/session/key_schedule.h"
@@ -41,6 +42,7 @@ struct SpareBinding {
   SpareStatus status{};
   ReceiverIndex local;         ///< this end receives on it; 0: none yet
   ReceiverIndex remote;        ///< the peer receives on it; 0: not told yet
+  Secret<16> reset_token{};    ///< of the responder's index
   std::optional<Path> path{};  ///< initiator: the path it was assigned to; no other may use it
   ControlLane control{};
 
@@ -94,6 +96,7 @@ struct KeyGeneration {
   uint64_t number = 1;       ///< 1 for the handshake's, one more with each rekey
   ReceiverIndex local;       ///< this end receives on it, on the active binding
   ReceiverIndex remote;      ///< the peer receives on it, on the active binding
+  Secret<16> reset_token;    ///< initiator: of `remote`
   uint16_t binding = 0;      ///< number of the active binding: its lanes begin at number × lanes
   uint16_t last_number = 0;  ///< of the latest spare issued or learnt
   uint16_t peer_lanes = 1;   ///< lanes that the peer sends on, on each binding

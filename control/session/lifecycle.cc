@@ -20,6 +20,7 @@ bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& eve
   }
   session.last_reason = taken.reason;
   if (before.state == State::kBirth) session.bound_id = session.id;
+  if (session.state() == State::kAttached) context_.table.peer_of(session).owned_elsewhere = false;
   reporter_.emit_rows(now, session, before, event, taken);
   const bool recovers =
       std::ranges::find(taken.rows(), State::kRecovering, &AppliedRow::to) != taken.rows().end();
@@ -83,6 +84,7 @@ void Lifecycle::forget(Millis now, Session& session) {
                           session.id, session.path);
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> lost = std::move(peer.session);
+  peer.owned_elsewhere = true;
   context_.table.end(lost->id);
   bindings_.release_keys(now, *lost, false);
 }

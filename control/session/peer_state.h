@@ -40,6 +40,9 @@ struct Dial {
   bool cookie_is_new = false;   ///< no attempt has carried it yet
   bool carried_cookie = false;  ///< the latest attempt did
   bool retried = false;         ///< a retry had its answer since the latest attempt that was due
+  bool beside = false;          ///< a reset began it; a sign of life of the session ends it
+  Millis next_reset;            ///< none is taken before
+  unsigned resets = 0;          ///< taken in a row; each doubles the wait
   Millis cookie_until;
 
   ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }
@@ -47,6 +50,7 @@ struct Dial {
   /// Attempts are made from `at` on.
   void start(Millis at) {
     active = true;
+    beside = false;
     attempts = 0;
     next_attempt = started = std::max(at, not_before);
   }
@@ -83,6 +87,7 @@ struct PeerState {
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
   uint32_t unconfirmed = 0;           ///< answers in a row that no confirmation followed
+  bool owned_elsewhere = false;       ///< its latest session goes on at another node; by Lifecycle
   std::optional<Millis> replaced_at;  ///< when a session that was alive gave way to the latest
   std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
   std::vector<Candidate> candidates;              ///< initiator: by preference

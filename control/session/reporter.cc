@@ -147,6 +147,12 @@ void Reporter::emit_rekeyed(Millis now, const Session& session) {
   context_.effects.emit(event);
 }
 
+void Reporter::emit_keys_lost(Millis now, const Session& session) {
+  Event event = event_of(now, EventKind::kKeyEvent, session);
+  event.reason = Reason::kKeysLost;
+  context_.effects.emit(event);
+}
+
 void Reporter::emit_accepted(Millis now, const Session& session, const Path& from) {
   context_.effects.emit(reattach_event(now, session, {}, from, "accept"));
 }

@@ -26,6 +26,8 @@ class Reporter {
   void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
                      const Path& from);
   void emit_rekeyed(Millis now, const Session& session);
+  /// Initiator: the peer has shown that it doesn't have the session's keys any more.
+  void emit_keys_lost(Millis now, const Session& session);
   /// REATTACH: the request from that path was accepted, or rejected.
   void emit_accepted(Millis now, const Session& session, const Path& from);
   void emit_rejected(Millis now, const Session& session, const Finding& finding, const Path& from);

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Two gateways, the second dials the first over three ports: a port of the dialling one is pulled, then one of the
-answering one; the session jumps both times, and TCP between the two LANs lives on.
+answering one; the session jumps both times, and TCP between the two LANs lives on. Then the answering one is killed
+and started again: the other dials it as soon as it is told.
 
   jvpn-lan2 ── [jvpn-gw2] ╳ wan0 ═════ [jvpn-gw] ── jvpn-lan        (jvpn_lab/topology.py: site=True)
                           ═ wan1 ═══ ╳
                           ═ wan2 ═════
 """
-from e2e import SERVER4, SITE4, SITE6, faults, pings, scenario, start_transfer, step
+import signal
+
+from e2e import (GATEWAY, SERVER4, SITE4, SITE6, both_attached, faults, pings, scenario, start_gateway, start_transfer,
+                 step)
+from jvpn_lab.programs import GATEWAY2
 
 with scenario(150) as s:
     s.session(site=True)
@@ -19,3 +24,10 @@ with scenario(150) as s:
         s.expect_jump(10)
     s.expect("pings pass", pings("lan", SITE4))
     s.jump_end()
+
+    step("kill -9 of the answering gateway, and a start")
+    GATEWAY.stop(signal.SIGKILL)
+    start_gateway()
+    s.expect("attached again", both_attached, within=5)
+    s.expect("because of a reset", GATEWAY2.told('"KEYS_LOST"') == 1)
+    s.expect("pings pass", pings("lan", SITE4))

@@ -3,6 +3,7 @@
 #include "common/handshake_mac.h"
 #include "control/protocol/handshake_messages.h"
 #include "control/session/control_message.h"
+#include "control/session/reset_tokens.h"
 #include "tests/fuzz/engine_pair.h"
 #include "tests/support/must.h"
 
@@ -48,6 +49,8 @@ class Handshakes {
         return confirm();
       case 7:
         return send(draw_.bytes(sizeof(wire::Initiation)));
+      case 8:
+        return reset();
       default:
         return call();
     }
@@ -118,9 +121,10 @@ class Handshakes {
     payload.binding_version = 1;
     payload.clock_ms = pair_.now.value;
     for (uint32_t i = 0; i < wire::kSpareIndices; ++i) payload.spare_indices[i] = 100 + i;
+    const ReceiverIndex sender{draw_.number<uint32_t>()};
+    payload.reset_token = token_of(sender);
     for (size_t spoilt = draw_.below(4); spoilt > 0; --spoilt) draw_.spoil(bytes_of(payload));
     wire::Response message;
-    const ReceiverIndex sender{draw_.number<uint32_t>()};
     if (write_response(*initiation, PresharedKey{}, sender, payload, message))
       seal_and_send(bytes_of(message));
   }
@@ -138,6 +142,34 @@ class Handshakes {
                                          cookie, {asked->sender, mac1}, nonce);
     if (draw_.flip()) draw_.spoil(bytes_of(reply));
     send(bytes_of(reply));
+  }
+
+  /// For an index of ours that the tested engine sends to, or another. Whatever it holds, the
+  /// session is as it was, and one call is made at most.
+  void reset() {
+    const auto tx = pair_.side(kTested).published(kPeer).tx;
+    const ReceiverIndex index = tx ? tx->peer_index : ReceiverIndex{draw_.number<uint32_t>()};
+    wire::Reset message{};
+    message.type = wire::MessageType::kReset;
+    message.receiver = index.value;
+    message.token = token_of(index);
+    if (draw_.flip()) draw_.spoil(bytes_of(message));
+    const auto versions = versions_of_tested();
+    const size_t sent = pair_.side(kTested).sent.size();
+    const Path from = from_other_side(Pair::path(kLiar, draw_.below(kNetworks)));
+    tested().on_handshake(pair_.now, from, bytes_of(message), std::nullopt, kPeer);
+    EXPECT_EQ(versions_of_tested(), versions);
+    EXPECT_LE(pair_.side(kTested).sent.size(), sent + 1);
+  }
+  std::vector<uint64_t> versions_of_tested() {
+    std::vector<uint64_t> versions;
+    for_each_session(tested(),
+                     [&](const SessionView& each) { versions.push_back(each.version.value); });
+    return versions;
+  }
+  /// As it was told with the index; nothing asks for the right period.
+  wire::ResetToken token_of(ReceiverIndex index) {
+    return ResetTokens(mac_, Pair::secret(kLiar)).of(index, 1);
   }
 
   /// As the initiator does that has the keys: a heartbeat, or something else.

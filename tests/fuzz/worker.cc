@@ -1,6 +1,7 @@
 // Frames as ports give them to a shipping worker: any bytes, and packets and control messages that
 // a peer with the right keys has sealed. Each packet ends up sent, with control, or dropped by
 // name.
+#include <cstring>
 #include <memory>
 
 #include "tests/fuzz/dpdk.h"
@@ -37,6 +38,7 @@ class Gateway {
         break;
       case 2: {  // any JVP message
         Bytes message = draw.bytes(draw.number<uint16_t>() % 1'400);
+        note_index_of_reset(message);
         lab_.receive(kWan, peer.frame_at_peer(message));
         break;
       }
@@ -75,6 +77,14 @@ class Gateway {
     lab_.poll();
     lab_.poll();
     account(dropped);
+  }
+
+  /// A reset passes that names an index which we send to.
+  void note_index_of_reset(const Bytes& message) {
+    uint32_t index = 0;
+    if (message.size() != sizeof(wire::Reset)) return;
+    std::memcpy(&index, &message[offsetof(wire::Reset, receiver)], sizeof index);
+    lab_.sessions().note_sends_to(PeerId{1}, ReceiverIndex{index});
   }
 
   /// At least as much as a port gives.

@@ -1,4 +1,5 @@
 """The dialling end: handshake, rekey. Jumps are in jump.py."""
+import hmac
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import wire
 from jvpn_lab.settings import LINKS, OUTSIDE4, PORT, gateway4
 from session import Generation, Path, Session, new_index, now_us
 
-RESPONSE_LENGTHS = range(292, 401)
+RESPONSE_LENGTHS = range(372, 401)
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Initiator(Node):
         self.clock_ahead_ms = 0  # the responder's, of ours
         self.rekeys = self.nonce = 0
         self.dial: Dial | None = None
+        self.resets: list[str] = []  # good; or why not
 
     # --- handshake ----------------------------------------------------------------------------
 
@@ -87,6 +89,9 @@ class Initiator(Node):
                    for arrival in self.session.arrived)
 
     def handle_handshake(self, datagram: bytes, path: Path) -> None:
+        if datagram[0] == wire.RESET:
+            self.resets.append(self._judge_reset(datagram, path))
+            return
         dial = self.dial
         receiver = int.from_bytes(datagram[8:12] if datagram[0] == wire.RESPONSE else datagram[4:8], "little")
         if dial is None or receiver != dial.sender or "response" in dial.answers:
@@ -99,6 +104,18 @@ class Initiator(Node):
         elif datagram[0] == wire.RETRY:
             dial.freshness = noise.open_reply(noise.retry_key(dial.handshake.chaining_key), datagram, dial.message)
             dial.answers.append("retry")
+
+    def _judge_reset(self, datagram: bytes, path: Path) -> str:
+        session = self.session
+        if len(datagram) != wire.RESET_MESSAGE.size or session is None:
+            return "bad_length"
+        message = wire.RESET_MESSAGE.unpack(datagram)
+        binding = next((each for each in session.current.bindings.values() if each.remote == message.receiver), None)
+        if binding is None or binding.path is None or binding.path.remote != path.remote:
+            return "unknown_index"
+        token = session.current.tokens[message.receiver]
+        good = any([hmac.compare_digest(token, each) for each in (message.token, message.earlier)])
+        return "good" if good else "bad_token"
 
     def _read_response(self, dial: Dial, datagram: bytes) -> str:
         if len(datagram) not in RESPONSE_LENGTHS:
@@ -121,16 +138,19 @@ class Initiator(Node):
         self.session.binding_version = payload.binding_version
         indices = wire.Layout("a:I b:I c:I d:I").unpack(payload.spare_indices)
         spares = {number: index for number, index in enumerate(vars(indices).values(), 1) if index}
-        self._found(dial.handshake, 1, payload.lanes, (dial.sender, head.sender), dial.path, spares)
+        told = [payload.reset_token, *(payload.spare_tokens[at:at + 16] for at in range(0, 64, 16))]
+        self._found(dial.handshake, 1, payload.lanes, (dial.sender, head.sender), dial.path, spares,
+                    dict(zip((head.sender, *vars(indices).values()), told)))
         return "response"
 
     def _found(self, handshake: noise.Handshake, number: int, lanes: int, indices: tuple[int, int], path: Path,
-               spares: dict[int, int]) -> None:
+               spares: dict[int, int], tokens: dict[int, bytes]) -> None:
         """A key generation, on which we send from now on."""
         assert self.session is not None
         there, back, chain = handshake.split()
         generation = Generation(number, chain, noise.DirectionKeys(self.suite, there),
-                                noise.DirectionKeys(self.suite, back), self.lanes, lanes, spares=spares)
+                                noise.DirectionKeys(self.suite, back), self.lanes, lanes, spares=spares,
+                                tokens=tokens)
         self.session.add_generation(generation)
         self.session.use(generation, generation.add(0, *indices, path))
 
@@ -164,7 +184,8 @@ class Initiator(Node):
         path = session.binding.path
         assert path is not None
         self._found(handshake, session.current.number + 1, payload.lanes, (sender, message.sender), path,
-                    wire.parse_spares(payload.spares))
+                    wire.parse_spares(payload.spares),
+                    {message.sender: payload.reset_token} | wire.parse_tokens(payload.spares))
         return self.confirm()
 
     def close(self, reason: int = 15, detail: int = 3) -> None:

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """A client in Python, written from docs/PROTOCOL.md alone, against jvpnd: handshake in each suite, data both ways,
-rekey, spares, probes; jumps to a warm path, by proof, from a dead path, from behind a changed NAT; idleness; the end.
+rekey, spares, probes; jumps to a warm path, by proof, from a dead path, from behind a changed NAT; a gateway that is
+killed and started again; idleness; the end.
 
   Python (jvpn-client) ══ wan0, wan1, wan2 ══ jvpn-gw ── jvpn-lan      (jvpn_lab/topology.py)
 """
+import signal
+
 import inner
 import jump
 import noise
@@ -11,7 +14,7 @@ from interop import (CLIENT4, GATEWAY, SERVER4, Scenario, processes, python_clie
                      step, udp_socket)
 from initiator import Initiator
 from jvpn_lab.settings import OUTSIDE4
-from session import Path
+from session import Binding, Path
 
 PORT = 7010
 SUITES = {"aes-128-gcm": noise.AES_128_GCM, "aes-256-gcm": noise.AES_256_GCM,
@@ -112,6 +115,25 @@ with scenario(60) as s:
     s.expect("the gateway tells of all four jumps", client.until(lambda: GATEWAY.switches() == 4))
     s.expect("still the same session", GATEWAY.session()["session_id"] == session_id)
     s.expect("nothing was refused that came", not client.session.refused)
+
+    step("The gateway is killed, and started again")
+    other = jump.open_path(client, wan2)
+    s.expect("it has a session by two paths", jump.probe(client, other, 1280))
+    GATEWAY.stop(signal.SIGKILL)
+    start_gateway()
+    client.resets.clear()
+    client.heartbeat()
+    s.expect("what it no longer knows it answers by a token that it told before", client.until(lambda: client.resets)
+             and client.resets[0] == "good")
+    client.resets.clear()
+    client.silent = True
+    jump.request(client, other)
+    s.expect("on the other path, too", client.until(lambda: client.resets) and client.resets[0] == "good")
+    client.session.send("HEARTBEAT", binding=Binding(0, 0, 0x0BADBAD0, wan0), clock_us=1, binding_version=1)
+    s.expect("an index that nobody told is answered by another", client.until(lambda: "unknown_index" in client.resets))
+    client.silent = False
+    s.expect("attached again", client.attach())
+    pings(s, client)
 
     step("Idle, and the end")
     for wanted in (IDLE_MS, 0):

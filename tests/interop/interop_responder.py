@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """jvpn-client against a gateway in Python, written from docs/PROTOCOL.md alone: cookie, retry, handshake, data both
-ways, rekey, a jump that is accepted, one that is refused, the end.
+ways, rekey, a jump that is accepted, one that is refused, a session that the gateway loses, the end.
 
   jvpn-client ══ wan0, wan1, wan2 ══ Python (jvpn-gw)      (jvpn_lab/topology.py)
 """
+import noise
 import wire
 from interop import CLIENT, CLIENT4, LINKS, SERVER4, ip, key_file, processes, program, scenario, spawn, step
 from jvpn_lab.settings import OUTSIDE4, gateway4
@@ -65,6 +66,20 @@ with scenario(60) as s:
     s.expect("allowed again it succeeds", jumped(second) == 0 and uses(second))
     s.expect("pings pass", pinged())
     s.expect("nothing was refused that came", not gateway.session.refused)
+
+    step("The gateway loses the session")
+    def resets(name: str) -> int:
+        return CLIENT.show()["control"][f"resets_{name}"]
+
+    lost, path = gateway.session, gateway.session.binding.path
+    path.send(noise.ResetTokens(bytes(32)).message(lost.binding.local, 0))
+    s.expect("a token that isn't the index' is refused", gateway.until(lambda: resets("refused") == 1))
+    s.expect("and has nobody dialled", gateway.ping(SERVER4, CLIENT4) and gateway.session is lost)
+    gateway.session = None
+    s.expect("its own has the client dial at once", gateway.until(lambda: gateway.session, 2) and gateway.resets >= 1)
+    s.expect("which says why", gateway.until(lambda: CLIENT.told('"KEYS_LOST"') == 1) and resets("taken") == 1)
+    s.expect("pings pass", pinged())
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
 
     step("The end")
     CLIENT.stop()

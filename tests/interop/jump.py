@@ -21,7 +21,10 @@ def ask_for_spares(client: Initiator, given_back: dict[int, int]) -> dict[int, i
     assert client.session is not None
     client.session.send("NEW_INDICES", spares=wire.pack_spares(given_back))
     answer = client.take("NEW_INDICES")
-    return wire.parse_spares(answer.message.spares) if answer else None
+    if answer is None:
+        return None
+    client.session.current.tokens |= wire.parse_tokens(answer.message.spares)
+    return wire.parse_spares(answer.message.spares)
 
 
 def request(client: Initiator, binding: Binding, **changes: Any) -> bytes:
@@ -59,6 +62,7 @@ def commit(client: Initiator, ack: Arrival, binding: Binding) -> None:
     assert session is not None
     session.binding_version = ack.message.binding_version
     session.use(session.current, binding)
+    session.current.tokens |= wire.parse_tokens(ack.message.spares)
     session.current.spares = {number: index for number, index in wire.parse_spares(ack.message.spares).items()
                               if number > binding.number}
     client.heartbeat()

@@ -63,11 +63,16 @@ class Node:
             if self.session and (arrival := self.session.open(datagram, path)):
                 self.session.arrived.append(arrival)
                 self.handle(arrival)
+            elif self.session is None:
+                self.handle_unknown(wire.HEADER.unpack(datagram).receiver, path)
         else:
             self.handle_handshake(datagram, path)
 
     def handle_handshake(self, datagram: bytes, path: Path) -> None:
         raise NotImplementedError
+
+    def handle_unknown(self, index: int, path: Path) -> None:
+        """Data or control, while there is no session."""
 
     def handle(self, arrival: Arrival) -> None:
         assert self.session is not None

@@ -146,6 +146,20 @@ def retry_key(chaining_key: bytes) -> bytes:
     return expand(chaining_key, b"JVP/1 retry")
 
 
+class ResetTokens:
+    """Of the responder with that static private key."""
+
+    def __init__(self, private: bytes) -> None:
+        self._key = expand(private, b"JVP/1 reset")[:16]
+
+    def of(self, index: int, period: int) -> bytes:
+        return cmac(self._key, index.to_bytes(4, "little") + period.to_bytes(8, "little"))
+
+    def message(self, index: int, period: int) -> bytes:
+        return wire.RESET_MESSAGE.pack(type=wire.RESET, receiver=index, token=self.of(index, period),
+                                       earlier=self.of(index, period - 1))
+
+
 def seal_reply(kind: int, key: bytes, nonce: bytes, value: bytes, initiation: bytes) -> bytes:
     """A cookie reply or a retry."""
     sealed = ChaCha20Poly1305(blake2s(key + nonce)).encrypt(bytes(12), value, initiation[-32:-16])

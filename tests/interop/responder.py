@@ -1,6 +1,7 @@
 """The gateway's end of one session: it admits one client, gives out spares, lets it jump or not."""
 import ipaddress
 import os
+import time
 from collections.abc import Collection
 
 from node import Node, udp_socket  # first: it finds jvpn_lab
@@ -25,10 +26,12 @@ class Responder(Node):
                  lanes: int = 1) -> None:
         super().__init__()
         self.static, self.psk, self.client, self.lanes = noise.key_pair(private), psk, client, lanes
+        self.tokens = noise.ResetTokens(private)
         self.macs, self.client_macs = noise.MacKeys(self.static.public.data), noise.MacKeys(client)
         self.sockets = [udp_socket("gw", gateway4(link), PORT) for link in LINKS]
         self.demands = demands  # of an initiation: cookie, retry
         self.told: list[str] = []  # how initiations were answered, or why not
+        self.resets = 0  # that were sent
         self.fields = b""  # behind the response's payload
         self.refuses_jumps = False
         self.secret, self.freshness = os.urandom(16), os.urandom(16)
@@ -77,7 +80,8 @@ class Responder(Node):
         plaintext = wire.RESPONSE_PAYLOAD.pack(
             version=1, suite=head.suite, lanes=self.lanes, mtu=MTU, session_id=session.id,
             binding_version=session.binding_version, clock_ms=now_us() // 1000, addresses=addresses,
-            policy=wire.POLICY.pack(**POLICY), spare_indices=b"".join(each.to_bytes(4, "little") for each in spares))
+            policy=wire.POLICY.pack(**POLICY), spare_indices=b"".join(each.to_bytes(4, "little") for each in spares),
+            reset_token=self.token(index), spare_tokens=b"".join(map(self.token, spares)))
         clear = wire.RESPONSE_HEAD.pack(type=wire.RESPONSE, sender=index, receiver=head.sender)
         handshake.mix_hash(clear)
         path.send(self.client_macs.add_macs(clear + handshake.write(plaintext + self.fields)))
@@ -99,6 +103,19 @@ class Responder(Node):
         session.add_generation(generation)
         return generation
 
+    # --- what is left of a session that was lost ------------------------------------------------
+
+    def token(self, index: int) -> bytes:
+        """As it is told with an index."""
+        return self.tokens.of(index, self._period())
+
+    def _period(self) -> int:
+        return wire.reset_period(wire.tai64n(time.time_ns()))
+
+    def handle_unknown(self, index: int, path: Path) -> None:
+        path.send(self.tokens.message(index, self._period()))
+        self.resets += 1
+
     # --- control messages ---------------------------------------------------------------------
 
     def handle(self, arrival: Arrival) -> None:
@@ -119,6 +136,9 @@ class Responder(Node):
             generation.add(number, new_index(), 0)
         return {number: each.local for number, each in generation.bindings.items() if number > used}
 
+    def _packed(self, generation: Generation) -> bytes:
+        return wire.pack_spares(self._offered(generation), self.token)
+
     def _on_rekey_initiation(self, session: Session, arrival: Arrival, message: wire.Message) -> None:
         old = arrival.generation
         handshake = noise.Handshake(session.suite, noise.rekey_prologue(session.id, old.number, message.raw[:12]),
@@ -130,7 +150,7 @@ class Responder(Node):
         index, spares = new_index(), [new_index() for _ in range(SPARES)]
         plaintext = wire.REKEY_RESPONSE_PAYLOAD.pack(
             version=1, suite=session.suite, lanes=self.lanes, clock_ms=now_us() // 1000,
-            spares=wire.pack_spares(dict(enumerate(spares, 1))))
+            reset_token=self.token(index), spares=wire.pack_spares(dict(enumerate(spares, 1)), self.token))
         clear = wire.control("REKEY_RESPONSE", wire.CRITICAL_MESSAGE, sender=index, receiver=message.sender)[:16]
         handshake.mix_hash(clear)
         noise_message = handshake.write(plaintext)
@@ -141,7 +161,7 @@ class Responder(Node):
         for number in wire.parse_spares(message.spares):
             if number != arrival.binding.number:
                 arrival.generation.bindings.pop(number, None)
-        session.send("NEW_INDICES", spares=wire.pack_spares(self._offered(arrival.generation)))
+        session.send("NEW_INDICES", spares=self._packed(arrival.generation))
 
     def _on_idle(self, session: Session, _: Arrival, message: wire.Message) -> None:
         session.send("IDLE", binding_version=message.binding_version,
@@ -190,7 +210,7 @@ class Responder(Node):
     def _reject(self, session: Session, arrival: Arrival, reason: int, detail: int) -> None:
         session.send("REATTACH_REJECT", on=arrival, nonce=arrival.message.nonce, reason=reason, detail=detail,
                      binding_version=session.binding_version, clock_ms=now_us() // 1000,
-                     spares=wire.pack_spares(self._offered(arrival.generation)))
+                     spares=self._packed(arrival.generation))
 
     def _commit(self, session: Session, arrival: Arrival) -> None:
         binding: Binding = arrival.binding
@@ -199,4 +219,4 @@ class Responder(Node):
         session.binding_version += 2
         session.send("REATTACH_ACK", nonce=arrival.message.nonce, binding_version=session.binding_version,
                      clock_ms=now_us() // 1000, sender=binding.local,
-                     spares=wire.pack_spares(self._offered(session.current)))
+                     spares=self._packed(session.current))

@@ -68,6 +68,7 @@ class Generation:
     lanes_in: int
     bindings: dict[int, Binding] = field(default_factory=dict)
     spares: dict[int, int] = field(default_factory=dict)  # number → index, issued by the responder, not used yet
+    tokens: dict[int, bytes] = field(default_factory=dict)  # of each index that the responder has told
 
     def add(self, number: int, local: int, remote: int, path: Path | None = None) -> Binding:
         self.bindings[number] = Binding(number, local, remote, path)

@@ -29,8 +29,18 @@ TIMESTAMP = wire.tai64n(1_700_000_000_123_456_789)
 SPARES = {1: 0xA1A2A3A4, 2: 0xB1B2B3B4, 3: 0xC1C2C3C4, 4: 0xD1D2D3D4}
 TOKEN = bytes(range(0xE0, 0xF0))
 FRESHNESS = bytes(range(0xC0, 0xD0))
+PERIOD = wire.reset_period(TIMESTAMP)
+TOKENS = noise.ResetTokens(RESPONDER.private.data)
 POLICY = {name: 1000 + number for number, name in enumerate(wire.POLICY.names)}
 VERSION, CLOCK_MS, CLOCK_US, NONCE = 0x0102030405060708, 0x1112131415161718, 0x2122232425262728, 0x3132333435363738
+
+
+
+def token(index: int) -> bytes:
+    return TOKENS.of(index, PERIOD)
+
+
+PACKED = wire.pack_spares(SPARES, token)
 
 # Every control message but the rekeys', each field another number.
 CONTROL: list[tuple[str, int, dict[str, Any]]] = [
@@ -47,10 +57,10 @@ CONTROL: list[tuple[str, int, dict[str, Any]]] = [
     ("REATTACH_CHALLENGE", 0, {"nonce": NONCE, "token": TOKEN}),
     ("REATTACH_RESPONSE", 0, {"nonce": NONCE, "token": TOKEN}),
     ("REATTACH_ACK", 0, {"nonce": NONCE, "binding_version": VERSION, "clock_ms": CLOCK_MS, "sender": RESPONDER_INDEX,
-                         "spares": wire.pack_spares(SPARES)}),
+                         "spares": PACKED}),
     ("REATTACH_REJECT", 0, {"nonce": NONCE, "reason": 71, "detail": 49, "retry_after_ms": 2_500,
-                            "binding_version": VERSION, "clock_ms": CLOCK_MS, "spares": wire.pack_spares(SPARES)}),
-    ("NEW_INDICES", 0, {"spares": wire.pack_spares(SPARES)}),
+                            "binding_version": VERSION, "clock_ms": CLOCK_MS, "spares": PACKED}),
+    ("NEW_INDICES", 0, {"spares": PACKED}),
     ("POLICY_HINT", 0, {"binding_version": VERSION, "hint": 3}),
     ("TERMINATE", wire.CRITICAL_MESSAGE, {"reason": 15, "detail": 5}),
     ("MTU_PROBE", 0, {"nonce": NONCE, "receiver": INITIATOR_INDEX, "path_mtu": 1400}),
@@ -80,7 +90,8 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
     indices = b"".join(index.to_bytes(4, "little") for index in SPARES.values())
     payload = wire.RESPONSE_PAYLOAD.pack(
         version=1, suite=suite, lanes=LANES, mtu=1420, session_id=SESSION_ID, binding_version=VERSION,
-        clock_ms=CLOCK_MS, addresses=addresses, policy=wire.POLICY.pack(**POLICY), spare_indices=indices)
+        clock_ms=CLOCK_MS, addresses=addresses, policy=wire.POLICY.pack(**POLICY), spare_indices=indices,
+        reset_token=token(RESPONDER_INDEX), spare_tokens=b"".join(map(token, SPARES.values())))
     clear = wire.RESPONSE_HEAD.pack(type=wire.RESPONSE, sender=RESPONDER_INDEX, receiver=INITIATOR_INDEX)
     theirs.mix_hash(clear)
     response = to_initiator.add_macs(clear + theirs.write(payload))
@@ -90,7 +101,7 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
         responder_index=RESPONDER_INDEX, lanes=LANES, timestamp=TIMESTAMP, freshness=FRESHNESS, initiation=initiation,
         cookie=cookie, reply_nonce=nonce, cookie_reply=reply,
         initiation_with_cookie=to_responder.add_macs(first, cookie), retry=retry, response_payload=payload,
-        response=response)
+        response=response, reset=TOKENS.message(RESPONDER_INDEX, PERIOD))
     return text, theirs.split()
 
 
@@ -105,12 +116,12 @@ def rekey(suite: int, chain: bytes) -> str:
                          receiver=REKEY_INDICES[0])[:16]
     theirs.mix_hash(clear)
     second = theirs.write(wire.REKEY_RESPONSE_PAYLOAD.pack(version=1, suite=suite, lanes=LANES, clock_ms=CLOCK_MS,
-                                                           spares=wire.pack_spares(SPARES)))
+                                                           reset_token=token(REKEY_INDICES[1]), spares=PACKED))
     there, back, next_chain = theirs.split()
     return record(message="rekey", session_id=SESSION_ID, generation=1, chain=chain, number=1,
                   initiator_ephemeral=REKEY_EPHEMERALS[0], responder_ephemeral=REKEY_EPHEMERALS[1],
                   initiator_index=REKEY_INDICES[0], responder_index=REKEY_INDICES[1], clock_ms=CLOCK_MS,
-                  spares=wire.pack_spares(SPARES), initiation=head + first, response=clear + second,
+                  reset_token=token(REKEY_INDICES[1]), spares=PACKED, initiation=head + first, response=clear + second,
                   initiator_to_responder=there, responder_to_initiator=back, next_chain=next_chain)
 
 

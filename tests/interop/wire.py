@@ -1,9 +1,10 @@
 """Every layout that docs/PROTOCOL.md has, in its words: `name:code`, with the codes of Python's struct."""
 import struct
+from collections.abc import Callable
 from types import SimpleNamespace as Message
 from typing import Any
 
-INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY = 1, 2, 3, 4, 5, 6
+INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY, RESET = 1, 2, 3, 4, 5, 6, 7
 CRITICAL_FIELD = 1 << 15
 CRITICAL_MESSAGE = 1
 
@@ -34,14 +35,15 @@ INITIATION_HEAD = Layout("type:B :3x sender:I suite:B :7x")
 INITIATION_PAYLOAD = Layout("version:B suite:B lanes:H :4x timestamp:12s freshness:16s fields:220s")
 RESPONSE_HEAD = Layout("type:B :3x sender:I receiver:I")
 RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H mtu:H :2x session_id:16s binding_version:Q clock_ms:Q "
-                          "addresses:80s policy:64s spare_indices:16s")
+                          "addresses:80s policy:64s spare_indices:16s reset_token:16s spare_tokens:64s")
 SEALED_REPLY = Layout("type:B :3x receiver:I nonce:24s sealed:32s")  # cookie or freshness
+RESET_MESSAGE = Layout("type:B :3x receiver:I token:16s earlier:16s")
 POLICY = Layout(" ".join(f"{name}:I" for name in (
     "version max_lifetime transport_loss_ttl idle_max heartbeat_interval heartbeat_volatile transport_dead "
     "stability_window max_switches_per_min switch_cooldown max_recovery_window max_recovery_attempts recovery_attempt "
     "drain max_candidate_count candidate_validation_ttl").split()))
 REKEY_INITIATION_PAYLOAD = Layout("version:B suite:B lanes:H :4x number:Q")
-REKEY_RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H :4x clock_ms:Q spares:24s")
+REKEY_RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H :4x clock_ms:Q reset_token:16s spares:88s")
 
 _CONTROL_HEAD = Layout("version:B type:B flags:B :5x")
 _CONTROL = {
@@ -54,14 +56,14 @@ _CONTROL = {
     7: ("PATH_CHALLENGE", "nonce:Q echo_us:Q token:16s"),
     8: ("PATH_RESPONSE", "nonce:Q token:16s receiver:I :4x"),
     9: ("REATTACH_REQUEST",
-        "session_id:16s nonce:Q clock_ms:Q binding_version:Q receiver:I lanes:H retire_active:B cause:B :16x"),
+        "session_id:16s nonce:Q clock_ms:Q binding_version:Q receiver:I lanes:H retire_active:B cause:B :80x"),
     10: ("REATTACH_CHALLENGE", "nonce:Q token:16s"),
     11: ("REATTACH_RESPONSE", "nonce:Q token:16s"),
-    12: ("REATTACH_ACK", "nonce:Q binding_version:Q clock_ms:Q sender:I :4x spares:24s"),
-    13: ("REATTACH_REJECT", "nonce:Q reason:H detail:H retry_after_ms:I binding_version:Q clock_ms:Q spares:24s"),
-    14: ("NEW_INDICES", "spares:24s"),
+    12: ("REATTACH_ACK", "nonce:Q binding_version:Q clock_ms:Q sender:I :4x spares:88s"),
+    13: ("REATTACH_REJECT", "nonce:Q reason:H detail:H retry_after_ms:I binding_version:Q clock_ms:Q spares:88s"),
+    14: ("NEW_INDICES", "spares:88s"),
     15: ("REKEY_INITIATION", "sender:I noise:112s"),
-    16: ("REKEY_RESPONSE", "sender:I receiver:I noise:88s"),
+    16: ("REKEY_RESPONSE", "sender:I receiver:I noise:168s"),
     17: ("POLICY_HINT", "binding_version:Q hint:B :3x"),
     18: ("TERMINATE", "reason:H detail:H :4x"),
     19: ("MTU_PROBE", "nonce:Q receiver:I path_mtu:H :2x"),
@@ -99,20 +101,33 @@ def field(kind: int, value: bytes, critical: bool = False) -> bytes:
     return struct.pack("<HH", kind | (CRITICAL_FIELD if critical else 0), len(value)) + value
 
 
-def pack_spares(spares: dict[int, int]) -> bytes:
-    """Four {index u32}, then four {number u16}, of number → index."""
-    pairs = list(spares.items())[:4] + [(0, 0)] * (4 - len(spares))
-    return struct.pack("<4I4H", *(index for _, index in pairs), *(number for number, _ in pairs))
+def pack_spares(spares: dict[int, int], token_of: Callable[[int], bytes] = lambda _: b"") -> bytes:
+    """Four {index u32}, then four {number u16}, then four {token 16}, of number → index."""
+    pairs = list(spares.items())[:4]
+    none = [(0, 0)] * (4 - len(pairs))
+    return struct.pack("<4I4H64s", *(index for _, index in pairs + none), *(number for number, _ in pairs + none),
+                       b"".join(token_of(index) for _, index in pairs))
 
 
 def parse_spares(data: bytes) -> dict[int, int]:
-    values = struct.unpack("<4I4H", data)
+    values = struct.unpack_from("<4I4H", data)
     return {number: index for index, number in zip(values[:4], values[4:]) if index}
+
+
+def parse_tokens(data: bytes) -> dict[int, bytes]:
+    """Of the spares, index → token."""
+    *values, tokens = struct.unpack("<4I8x64s", data)
+    return {index: tokens[16 * place:16 * place + 16] for place, index in enumerate(values) if index}
 
 
 def tai64n(unix_ns: int) -> bytes:
     """Big-endian seconds since 1970 TAI plus 2^62, then nanoseconds."""
     return struct.pack(">QI", (1 << 62) + TAI_OFFSET_S + unix_ns // 10**9, unix_ns % 10**9)
+
+
+def reset_period(timestamp: bytes) -> int:
+    """Of TAI64N: 256 s."""
+    return int.from_bytes(timestamp[:8], "big") >> 8
 
 
 TAI_OFFSET_S = 10

@@ -57,8 +57,9 @@ void judge_reasons() {
   std::string missing;
   for (const ReasonText& text : all_reasons()) {
     const auto counted = reason_totals().find(text.code);
-    // Nobody answered: only whoever asks can tell.
-    const size_t end = text.reason == Reason::kReattachTimeout ? kClientEnd : kGatewayEnd;
+    // Nobody answered, or who did has lost the keys: only whoever asks can tell.
+    const bool asked = text.reason == Reason::kReattachTimeout || text.reason == Reason::kKeysLost;
+    const size_t end = asked ? kClientEnd : kGatewayEnd;
     const bool emitted = counted != reason_totals().end() && counted->second[end] != 0;
     if (!emitted) missing += std::string(" ") + text.code;
   }

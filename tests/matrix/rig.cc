@@ -58,14 +58,9 @@ Rig::Rig(const RigOptions& options) : clock_(kStart) {
     peers.push_back({"client" + std::to_string(i), key, {}, {Prefix{inner_address(i), 32}}});
   }
   for (size_t i = 0; i < options.gateways; ++i) {
-    const GatewaySpec spec{i,
-                           options.workers,
-                           gateway_secret,
-                           peers,
-                           options.policy,
-                           options.adjust_gateway,
-                           options.sinks};
-    gateways_.push_back(std::make_unique<GatewayNode>(clock_, spec));
+    specs_.push_back({i, options.workers, gateway_secret, peers, options.policy,
+                      options.adjust_gateway, options.sinks});
+    gateways_.push_back(std::make_unique<GatewayNode>(clock_, specs_.back()));
   }
   for (size_t i = 0; i < options.clients; ++i) {
     ClientSpec spec;
@@ -92,6 +87,11 @@ Rig::~Rig() {
   for (const auto& each : clients_) books.push_back(&each->events());
   expect_sound(books, planted);
   if (testing::Test::HasFailure()) std::fputs(text().c_str(), stderr);
+}
+
+void Rig::restart_gateway(size_t number) {
+  gateways_[number].reset();
+  gateways_[number] = std::make_unique<GatewayNode>(clock_, specs_[number]);
 }
 
 std::string Rig::text() const {

@@ -132,6 +132,9 @@ class Rig {
   size_t count(wire::ControlType type, size_t client = 0) const;
 
   GatewayNode& gateway(size_t number = 0) { return *gateways_[number]; }
+  /// It was killed and starts again, with its profile and nothing else.
+  void restart_gateway(size_t number = 0);
+  const SecretKey& gateway_key() const { return specs_.front().private_key; }
   ClientNode& client(size_t number = 0) { return *clients_[number]; }
   /// Of the live session; TERMINATED and empty when there is none.
   Snapshot at_gateway(size_t client = 0, size_t gateway = 0);
@@ -163,6 +166,7 @@ class Rig {
 
   VirtualClock clock_;
   PublicKey gateway_key_{};
+  std::vector<GatewaySpec> specs_;
   std::vector<std::unique_ptr<GatewayNode>> gateways_;
   std::vector<std::unique_ptr<ClientNode>> clients_;
   std::vector<std::vector<Wire>> wires_;  ///< by client and path

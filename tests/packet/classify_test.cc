@@ -200,7 +200,7 @@ TEST_F(Classify, jvp_messages) {
       kWan, data_v4(),
       {
           {"type 0", set_byte(kJvpV4, 0), Drop::kMessageType},
-          {"type 7", set_byte(kJvpV4, 7), Drop::kMessageType},
+          {"type 8", set_byte(kJvpV4, 8), Drop::kMessageType},
           {"type 255", set_byte(kJvpV4, 255), Drop::kMessageType},
           {"reserved byte 1", set_byte(kJvpV4 + 1, 1), Drop::kReserved},
           {"reserved byte 2", set_byte(kJvpV4 + 2, 0x80), Drop::kReserved},
@@ -240,6 +240,11 @@ TEST_F(Classify, jvp_messages) {
            Drop::kMessageLength},
           {"retry long", typed(MessageType::kRetry, sizeof(wire::SealedReply) + 1),
            Drop::kMessageLength},
+          {"reset short", typed(MessageType::kReset, sizeof(wire::Reset) - 1),
+           Drop::kMessageLength},
+          {"reset of what we don't send to", typed(MessageType::kReset, sizeof(wire::Reset)),
+           Drop::kUnawaitedAnswer},
+          {"reset long", typed(MessageType::kReset, sizeof(wire::Reset) + 1), Drop::kMessageLength},
       });
 }
 

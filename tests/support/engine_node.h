@@ -186,8 +186,8 @@ class Node : public SessionHost {
 
   /// Seals one packet to `peer`; its content stands for its key.
   void send_data(PeerId peer);
-  /// Opens what arrives, if it can.
-  void receive_data(const Datagram& datagram, Millis now);
+  /// Opens what arrives, if it can. False: no index of ours is named.
+  bool receive_data(const Datagram& datagram, Millis now);
 
   std::vector<SessionView> sessions() const {
     std::vector<SessionView> views;
@@ -224,6 +224,15 @@ class Node : public SessionHost {
       text += to_json_line(event, ++sequence, event.at.value, "n" + std::to_string(number_)) + "\n";
     }
     return text;
+  }
+
+  /// The program has ended without a word.
+  void lose_all() {
+    engine.reset();
+    rx.clear();
+    tx.clear();
+    promised_rx_.clear();
+    promised_tx_.clear();
   }
 
   /// Tells the engine something, and the recording.
@@ -269,7 +278,7 @@ class Node : public SessionHost {
   std::map<std::pair<RawKey, uint32_t>, std::string> indices_used_;
 };
 
-inline void Node::receive_data(const Datagram& datagram, Millis now) {
+inline bool Node::receive_data(const Datagram& datagram, Millis now) {
   wire::TransportHeader header;
   __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
   const auto found = rx.find(header.receiver);
@@ -283,7 +292,7 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
                                 datagram.bytes.begin() + sizeof header);
   if (!opens) {
     ++lost;
-    return;
+    return found != rx.end();
   }
   ++delivered;
   RxProgress& progress = progress_[header.receiver];
@@ -293,6 +302,7 @@ inline void Node::receive_data(const Datagram& datagram, Millis now) {
   Activity& activity = activity_[found->second.peer.value];
   ++activity.rx_packets;
   activity.last_rx = now;
+  return true;
 }
 
 }  // namespace jvpn::test

@@ -32,7 +32,7 @@ class World {
   /// `recording`: of node 1.
   explicit World(uint64_t seed = 1, const Adjust& adjust = nullptr, size_t count = 2,
                  Recording* recording = nullptr)
-      : seed_(seed), random_(seed) {
+      : seed_(seed), random_(seed), adjust_(adjust), count_(count) {
     const std::vector<SecretKey> keys = keys_of(random_, count);
     for (const SecretKey& key : keys) public_keys_.push_back(public_key_of(key));
     for (size_t i = 0; i < count; ++i) {
@@ -45,6 +45,25 @@ class World {
       nodes_[i]->engine = std::move(*engine);
       nodes_[i]->asked_by_engine = false;
     }
+  }
+
+  /// No end that lives has taken the other for one that lost the session.
+  ~World() {
+    for (const auto& each : nodes_) {
+      if (resets_expected) continue;
+      EXPECT_EQ(each->engine->counters().resets_taken, 0U) << "seed " << seed_;
+      EXPECT_EQ(each->engine->counters().resets_refused, 0U) << "seed " << seed_;
+    }
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  /// A node's program is killed and started again: it has its configuration and nothing else.
+  void restart(size_t i) {
+    nodes_[i]->lose_all();
+    auto engine = SessionEngine::create(config_from(seed_, adjust_, count_, i), *nodes_[i], now);
+    EXPECT_TRUE(engine.ok());
+    nodes_[i]->engine = std::move(*engine);
   }
 
   /// The configuration that a world of this seed gives a node.
@@ -92,7 +111,13 @@ class World {
     const Path from = datagram.path;
     switch (datagram.type()) {
       case wire::MessageType::kData:
-        return receiver.receive_data(datagram, now);
+        if (!receiver.receive_data(datagram, now)) report_unknown(receiver, datagram);
+        return;
+      case wire::MessageType::kReset:
+        return receiver.tell([at = now, from, peer = peer(datagram.to, datagram.from),
+                              bytes = datagram.bytes](SessionEngine& engine) {
+          engine.on_handshake(at, from, bytes, std::nullopt, peer);
+        });
       case wire::MessageType::kControl: {
         Bytes copy = datagram.bytes;
         wire::TransportHeader header{};
@@ -104,6 +129,8 @@ class World {
         const auto found = receiver.engine->open_control(copy);
         if (!found) {
           ++unopened;
+          const ReceiverIndex index{header.receiver};
+          if (!receiver.engine->receives_on(index)) report_unknown(receiver, datagram);
           return;
         }
         const Bytes opened(found->plaintext.begin(), found->plaintext.end());
@@ -118,6 +145,14 @@ class World {
           engine.on_handshake(at, from, bytes, std::nullopt);
         });
     }
+  }
+
+  /// As a gateway's worker does.
+  void report_unknown(Node& receiver, const Datagram& datagram) const {
+    wire::TransportHeader header;
+    __builtin_memcpy(&header, datagram.bytes.data(), sizeof header);
+    receiver.tell([at = now, from = datagram.path, index = ReceiverIndex{header.receiver}](
+                      SessionEngine& engine) { engine.on_unknown_index(at, from, index); });
   }
 
   void run_for(Millis span) { run_until(now + span); }
@@ -169,6 +204,7 @@ class World {
   std::function<void()> after_each;
   std::vector<Datagram> sent;
   uint64_t unopened = 0;
+  bool resets_expected = false;  ///< a session may be lost or end unheard, or they are forged
   std::map<unsigned, uint64_t> control_types;  ///< control messages delivered, by type
 
  private:
@@ -205,6 +241,8 @@ class World {
 
   uint64_t seed_;
   Random random_;
+  Adjust adjust_;
+  size_t count_;
   std::vector<PublicKey> public_keys_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::multimap<Millis, Datagram> queue_;

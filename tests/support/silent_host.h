@@ -59,12 +59,12 @@ class SilentHost : public session::SessionHost {
   std::unordered_map<uint32_t, uint32_t> owner_;                ///< of an index
 };
 
-/// Gives an engine what came on a path: a handshake, or a control message, which is opened in
-/// place. False: it did not open.
+/// Gives an engine what came on a path: a handshake, a reset, as its first peer's, or a control
+/// message, which is opened in place. False: it did not open.
 inline bool give(engine::SessionEngine& engine, Millis now, const Path& from,
                  std::span<uint8_t> datagram) {
   if (wire::MessageType{datagram[0]} != wire::MessageType::kControl) {
-    engine.on_handshake(now, from, datagram, std::nullopt);
+    engine.on_handshake(now, from, datagram, std::nullopt, PeerId{0});
     return true;
   }
   wire::TransportHeader header;

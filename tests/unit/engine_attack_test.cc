@@ -225,7 +225,7 @@ Bytes garble(test::Random& random, const std::vector<Datagram>& captured) {
   if (captured.empty() || random.chance(0.2)) {
     Bytes noise(random.below(500));
     random.fill(noise);
-    if (!noise.empty()) noise[0] = static_cast<uint8_t>(random.below(7));
+    if (!noise.empty()) noise[0] = static_cast<uint8_t>(random.below(8));
     return noise;
   }
   Bytes bytes = captured[random.below(captured.size())].bytes;
@@ -264,6 +264,7 @@ TEST(EngineAttack, GarbageMutatesNothing) {
   const uint64_t seed = test::fresh_seed();
   SCOPED_TRACE("JVPN_SEED=" + std::to_string(seed));
   World world(seed);
+  world.resets_expected = true;
   test::Random random(seed);
   world.connect();
   world.run_for(Millis{3'000});
@@ -300,6 +301,7 @@ TEST(EngineAttack, ReplayedControlMutatesNothing) {
 /// A run with everything in it; returns all events as lines.
 std::string eventful_run(uint64_t seed) {
   World world(seed, [](size_t, EngineConfig& config) { config.rekey_after = Millis{1'500}; });
+  world.resets_expected = true;
   test::Random random(seed);
   world.weather = {0.1, 0.1, 10, 40};
   for (int i = 0; i < 60; ++i) {

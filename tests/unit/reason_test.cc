@@ -57,6 +57,7 @@ constexpr Expected kSpecification[] = {
     {"CONFIG_LOADED", ReasonKind::kConfig},
     {"CONFIG_REFUSED", ReasonKind::kConfig},
     {"KEYS_RENEWED", ReasonKind::kKeys},
+    {"KEYS_LOST", ReasonKind::kKeys},
 };
 
 TEST(Reason, EveryCodeOfTheSpecificationRoundTrips) {

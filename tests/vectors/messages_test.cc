@@ -7,6 +7,7 @@
 #include "common/handshake_mac.h"
 #include "control/protocol/handshake_messages.h"
 #include "control/session/control_channel.h"
+#include "control/session/reset_tokens.h"
 #include "tests/support/part_rig.h"
 #include "tests/vectors/vector_file.h"
 
@@ -174,6 +175,8 @@ class Messages : public PartRig {
   }
 
   NoiseKeys check_handshake(const Record& record);
+  void check_reset(const Record& record, const SecretKey& responder,
+                   const wire::ResponsePayload& told);
   void check_macs(const Record& record, const NoiseHandshake& noise, wire::Initiation& initiation);
   void check_rekey(const Record& handshake, const Record& record, const NoiseKeys& keys);
   void check_data(const Record& record, const Session& session);
@@ -204,6 +207,23 @@ void Messages::check_macs(const Record& record, const NoiseHandshake& noise,
   EXPECT_EQ(bytes_of_message(initiation), record.bytes("initiation_with_cookie"));
 }
 
+/// The responder told the initiator's timestamp's own tokens, and answers its packets by them.
+void Messages::check_reset(const Record& record, const SecretKey& responder,
+                           const wire::ResponsePayload& told) {
+  const ResetTokens tokens(mac, responder);
+  const uint64_t period = reset_period(array_of<12>(record.bytes("timestamp")));
+  const ReceiverIndex index = index_of(record, "responder_index");
+  wire::Reset message{};
+  message.type = wire::MessageType::kReset;
+  message.receiver = index.value;
+  message.token = tokens.of(index, period);
+  message.earlier = tokens.of(index, period - 1);
+  EXPECT_EQ(bytes_of_message(message), record.bytes("reset"));
+  EXPECT_EQ(told.reset_token, message.token);
+  for (size_t i = 0; i < wire::kSpareIndices; ++i)
+    EXPECT_EQ(told.spare_tokens[i], tokens.of(ReceiverIndex{told.spare_indices[i]}, period)) << i;
+}
+
 NoiseKeys Messages::check_handshake(const Record& record) {
   const Identity initiator = identity_of(record, "initiator_static");
   const Identity responder = identity_of(record, "responder_static");
@@ -231,6 +251,7 @@ NoiseKeys Messages::check_handshake(const Record& record) {
   const auto to_initiator = ResponderMacKeys::derive(mac, initiator.public_key);
   write_macs(mac, to_initiator.mac1, nullptr, span_of(response));
   EXPECT_EQ(bytes_of_message(response), record.bytes("response"));
+  check_reset(record, responder.secret, payload);
   auto keys = state->noise.split();
   EXPECT_TRUE(keys);
   return keys ? *std::move(keys) : NoiseKeys{};
@@ -255,7 +276,8 @@ void Messages::check_rekey(const Record& handshake, const Record& record, const 
   wire::RekeyResponse response;
   EXPECT_TRUE(write_rekey_response(
       *state, basis.mixed(secret_of(handshake, "psk")), index_of(record, "responder_index"), lanes,
-      Millis{number(record, "clock_ms")}, spares_of(record), response));
+      Millis{number(record, "clock_ms")},
+      {array_of<16>(record.bytes("reset_token")), spares_of(record)}, response));
   EXPECT_EQ(bytes_of_message(response), record.bytes("response"));
   const auto next = state->noise.split();
   ASSERT_TRUE(next);

@@ -5,6 +5,7 @@
 #include "common/wire.h"
 #include "control/session/system_sources.h"
 #include "tools/client/control/event_loop.h"
+#include "tools/client/control/gateway_peer.h"
 
 namespace jvpn::client::control {
 
@@ -18,7 +19,8 @@ void MessageSwitch::on_message(const Path& from, std::span<uint8_t> message) {
     case wire::MessageType::kResponse:
     case wire::MessageType::kCookieReply:
     case wire::MessageType::kRetry:
-      return engine_.on_handshake(session::boottime_now(), from, message, std::nullopt);
+    case wire::MessageType::kReset:
+      return engine_.on_handshake(session::boottime_now(), from, message, std::nullopt, kGateway);
     case wire::MessageType::kControl:
       return on_control(from, message);
     default:

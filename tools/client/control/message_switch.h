@@ -1,5 +1,5 @@
-// Hands messages that carry no data to the engine: handshake answers as they are, control messages
-// opened. Everything else is a counted drop.
+// Hands messages that carry no data to the engine: handshake answers and resets as they are,
+// control messages opened. Everything else is a counted drop.
 #pragma once
 
 #include <cstdint>
