@@ -79,7 +79,8 @@ void Dialer::taken_over(Millis now, const Session& session) {
 
 bool Dialer::dial_beside(Millis now, const Session& session, const Path& path) {
   Dial* const call = context_.table.peer_of(session).dial.get();
-  if (call == nullptr || context_.denies_new_sessions || now < call->next_reset) return false;
+  const bool may = call != nullptr && !call->active && !context_.denies_new_sessions;
+  if (!may || now < call->next_reset) return false;
   if (now >= call->next_reset + kUndisputed) call->resets = 0;
   const uint32_t pause = std::min(kLeastPauseMs << std::min(call->resets, 8U), kMostResetPauseMs);
   ++call->resets;

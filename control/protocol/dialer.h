@@ -36,8 +36,9 @@ class Dialer : public Part {
   /// pause that grows, so that two devices with one key don't fight without end.
   void taken_over(Millis now, const Session& session);
   /// Initiator: the peer has lost the session, which lives until the new one takes its place. One
-  /// attempt at once, over that path, then as dial(). False: it isn't to be dialled, or was for
-  /// that reason a moment ago: one that comes again and again is followed ever more rarely.
+  /// attempt at once, over that path, then as dial(). False: it isn't to be dialled, is being
+  /// dialled, or was for that reason a moment ago: one that comes again is followed ever more
+  /// rarely.
   bool dial_beside(Millis now, const Session& session, const Path& path);
   /// The peer has the session's keys: what dial_beside() began ends.
   void note_alive(const Session& session);

@@ -35,8 +35,10 @@ with scenario(60) as s:
             ("a wrong mac1", "bad_mac", changed(good, 399 - 16)),
             ("reserved bytes of the preamble", "reserved", changed(good, 2)),
             ("399 bytes", "message_length", good[:-1]),
-            ("type 7", "message_type", b"\7" + good[1:]),
-            ("a response that nobody waits for", "unawaited_answer", b"\2" + good[1:292])):
+            ("type 8", "message_type", b"\x08" + good[1:]),
+            ("a reset of 41 bytes", "message_length", b"\7" + good[1:41]),
+            ("a reset of an index that it doesn't send to", "unawaited_answer", b"\7" + good[1:40]),
+            ("a response that nobody waits for", "unawaited_answer", b"\2" + good[1:372])):
         follows(s, client, f"{what}: {name}", drop(name), lambda: sends(message))
 
     step("Refused by the handshake")

@@ -71,8 +71,9 @@ with scenario(60) as s:
     def resets(name: str) -> int:
         return CLIENT.show()["control"][f"resets_{name}"]
 
+    gateway.demands = set()
     lost, path = gateway.session, gateway.session.binding.path
-    path.send(noise.ResetTokens(bytes(32)).message(lost.binding.local, 0))
+    path.send(noise.ResetTokens(bytes(32)).message(lost.binding.local, 1))
     s.expect("a token that isn't the index' is refused", gateway.until(lambda: resets("refused") == 1))
     s.expect("and has nobody dialled", gateway.ping(SERVER4, CLIENT4) and gateway.session is lost)
     gateway.session = None

@@ -220,6 +220,8 @@ TEST_F(ResetsPart, TheOnesThatFollowAreTakenEverMoreRarely) {
   const auto next_after = [&] {
     const Millis begun = now;
     while (!takes(reset_of(session.current->remote))) now = now + Millis{250};
+    EXPECT_FALSE(takes(reset_of(session.current->remote))) << "it is being dialled";
+    dialer.note_alive(session);
     return (now - begun).value;
   };
   EXPECT_EQ(next_after(), 0U);

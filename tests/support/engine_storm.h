@@ -40,7 +40,6 @@ class Storm {
 
   explicit Storm(uint64_t seed, Recording* recording = nullptr)
       : world(seed, policies(seed), 2, recording), random_(~seed) {
-    world.resets_expected = true;
     world.filter = [this](const Datagram& datagram) { return judge(datagram); };
     call_dialler([path = path_between(0, 1)](SessionEngine& engine, Millis now) {
       engine.dial(now, kPeer, path);

@@ -264,7 +264,6 @@ TEST(EngineAttack, GarbageMutatesNothing) {
   const uint64_t seed = test::fresh_seed();
   SCOPED_TRACE("JVPN_SEED=" + std::to_string(seed));
   World world(seed);
-  world.resets_expected = true;
   test::Random random(seed);
   world.connect();
   world.run_for(Millis{3'000});
@@ -301,7 +300,6 @@ TEST(EngineAttack, ReplayedControlMutatesNothing) {
 /// A run with everything in it; returns all events as lines.
 std::string eventful_run(uint64_t seed) {
   World world(seed, [](size_t, EngineConfig& config) { config.rekey_after = Millis{1'500}; });
-  world.resets_expected = true;
   test::Random random(seed);
   world.weather = {0.1, 0.1, 10, 40};
   for (int i = 0; i < 60; ++i) {

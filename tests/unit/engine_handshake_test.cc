@@ -286,7 +286,6 @@ TEST(EngineHandshake, LostConfirmationIsRepeated) {
 
 TEST(EngineHandshake, AnswerWithoutConfirmationIsDialledAgain) {
   World world;
-  world.resets_expected = true;
   world.filter = [&](const Datagram& datagram) {
     const bool early = world.now < Millis{1'007'000};
     return early && datagram.type() == MessageType::kControl ? Fate::kDrop : Fate::kDeliver;

@@ -43,7 +43,6 @@ size_t keys_lost(const World& world, size_t node) {
 
 TEST(EngineReset, AResponderThatStartsAgainIsDialledByTheFirstMessage) {
   World world;
-  world.resets_expected = true;
   world.connect();
   world.run_for(Millis{5'000});
   const SessionId before = world.node(0).session().id;
@@ -63,7 +62,6 @@ TEST(EngineReset, AResponderThatStartsAgainIsDialledByTheFirstMessage) {
 
 TEST(EngineReset, DataIsAnsweredAtOnce) {
   World world;
-  world.resets_expected = true;
   world.connect();
   world.run_for(Millis{2'000});
   const SessionId before = world.node(0).session().id;
@@ -76,7 +74,6 @@ TEST(EngineReset, DataIsAnsweredAtOnce) {
 /// It was down for so long that the session seeks another path.
 TEST(EngineReset, ASessionThatRecoversHearsOfItOnTheStandbyPath) {
   World world;
-  world.resets_expected = true;
   world.connect();
   const std::vector<Path> paths{test::path_between(0, 1, 0), test::path_between(0, 1, 1)};
   world.engine(0).set_candidates(world.now, test::kPeer, paths);
@@ -93,7 +90,6 @@ TEST(EngineReset, ASessionThatRecoversHearsOfItOnTheStandbyPath) {
 
 TEST(EngineReset, OfASessionThatEndedUnheardTheInitiatorIsTold) {
   World world;
-  world.resets_expected = true;
   world.connect();
   world.run_for(Millis{1'000});
   const SessionId before = world.node(0).session().id;
@@ -107,7 +103,6 @@ TEST(EngineReset, OfASessionThatEndedUnheardTheInitiatorIsTold) {
 /// Whoever has lost everything himself follows no reset, and nobody answers one.
 TEST(EngineReset, TwoThatLostAllDontAnswerEachOther) {
   World world;
-  world.resets_expected = true;
   world.connect();
   world.node(0).send_data(test::kPeer);
   world.node(1).send_data(test::kPeer);

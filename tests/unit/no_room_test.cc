@@ -23,7 +23,6 @@ class ShortWorld : public World {
       : World(1, [](size_t, EngineConfig& config) { config.rekey_after = Millis{2'000}; }),
         short_of_(short_of) {
     node(short_of).fails = fails;
-    resets_expected = true;
     after_each = [this] { expect_records(); };
   }
 
