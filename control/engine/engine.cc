@@ -53,6 +53,7 @@ SessionEngine::~SessionEngine() = default;
 // ---- Time.
 
 void SessionEngine::advance(Millis now) {
+  impl_->take_replies(now);
   impl_->parts.cookies.serve(now);
   impl_->go_on_sweeping(now);
   for (size_t moved = 0; moved < kTimersAtOnce; moved += kTimersMoved) {
@@ -69,7 +70,7 @@ void SessionEngine::advance(Millis now) {
 }
 
 Millis SessionEngine::next_deadline() const {
-  if (!impl_->sweeps.empty()) return Millis{0};
+  if (!impl_->sweeps.empty() || impl_->store.has_replies()) return Millis{0};
   return std::min(impl_->timers.next(), impl_->parts.cookies.due());
 }
 

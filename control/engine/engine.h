@@ -77,10 +77,11 @@ class SessionEngine {
   /// Data or control came from there under an index that isn't ours: its sender may be told that
   /// the session is lost.
   void on_unknown_index(Millis now, const Path& from, ReceiverIndex index);
-  /// Runs timers that are due, as many as fit a slice; next_deadline() tells whether any are left.
+  /// Handles replies of the store and timers that are due, as many as fit a slice; next_deadline()
+  /// tells whether any are left.
   void advance(Millis now);
   /// When advance() has work next; kNever when never; 0 when something that concerns many sessions
-  /// isn't done for all of them yet.
+  /// isn't done for all of them yet, or the store has replied.
   Millis next_deadline() const;
 
   /// Initiator: opens a session with `peer` over `path`, retrying until confirmed or told

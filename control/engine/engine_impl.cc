@@ -15,18 +15,12 @@ SessionEngine::Impl::Impl(EngineConfig configuration, SessionHost& session_host,
       mac(std::move(own_mac)),
       own_key(config.private_key),
       // A peer's next session may replace one that lives.
-      own_memory(config.ownership == nullptr ? 2 * config.peer_room : 0),
+      own_sessions(config.ownership == nullptr ? 2 * config.peer_room : 0),
+      store(config, config.ownership != nullptr ? *config.ownership : own_memory),
       table(config.peers.size(), config.slot_bits, config.peer_room),
       self{config.private_key, own_key.public_key(), {&own_key, &table}},
-      context{config,  table,    host,
-              effects, counters, config.ownership != nullptr ? *config.ownership : own_memory,
-              aead,    mac},
-      parts(
-          context, self, token_secret,
-          [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
-            on_ownership_answer(then, id, ticket, answer);
-          },
-          now),
+      context{config, table, host, effects, counters, store, aead, mac},
+      parts(context, self, token_secret, now),
       dispatch(parts),
       timers(std::max(static_cast<uint32_t>(config.peers.size()), config.peer_room), now) {
   config.peers.reserve(config.peer_room);
@@ -53,11 +47,17 @@ void SessionEngine::Impl::serve_session(Millis now, Session& session) {
   const PeerId id = session.peer;
   parts.liveness.note_data(now, session);
   if (session.commit_pending()) {  // all but the session's end waits for the store's answer
+    if (now >= session.responder->store.answer_due)
+      return end_commit(now, StoreCalls::unanswered(session));
     if (now < end_deadline(session.record(), context.policy_of(session))) return;
     parts.lifecycle.transition(now, session, {Trigger::kTick});
     return;
   }
   if (!parts.lifecycle.transition(now, session, {Trigger::kTick})) return;
+  if (StoreCalls::exhausted(session)) {
+    parts.lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kStoreUnavailable});
+    return;
+  }
   for (Part* part : parts.served) {
     const bool lives = part->serve(now, session);
     carry_out();  // what measures round trips must not wait for the parts behind it
@@ -76,7 +76,8 @@ Millis SessionEngine::Impl::due(PeerId id) const {
 
 Millis SessionEngine::Impl::session_due(const Session& session) const {
   const Policy& policy = context.policy_of(session);
-  if (session.commit_pending()) return end_deadline(session.record(), policy);
+  if (session.commit_pending())
+    return std::min(end_deadline(session.record(), policy), session.responder->store.answer_due);
   Millis at = session::next_deadline(session.record(), policy);
   for (const Part* part : parts.served) at = std::min(at, part->due(session));
   return at;

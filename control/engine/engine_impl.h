@@ -6,6 +6,7 @@
 #include "control/engine/packet_dispatch.h"
 #include "control/engine/parts.h"
 #include "control/engine/timer_wheel.h"
+#include "control/session/memory_ownership.h"
 
 namespace jvpn::engine {
 
@@ -55,7 +56,10 @@ struct SessionEngine::Impl {
   bool apply_policy(Millis now, PeerId id);
   /// False: nothing of the peer's is bound to it.
   bool lose_interface(Millis now, PeerId id, uint16_t interface);
-  void on_ownership_answer(Millis now, PeerId id, uint64_t ticket, OwnershipAnswer answer);
+  /// Handles what the store has answered so far.
+  void take_replies(Millis now);
+  void on_reply(Millis now, const OwnershipReply& reply);
+  void end_commit(Millis now, const OwnershipReply& reply);
   bool end_peer(Millis now, PeerId id, Detail detail);
   Result<void> add_peer(PeerId id, EnginePeer peer);
   void remove_peer(Millis now, PeerId id);
@@ -68,7 +72,9 @@ struct SessionEngine::Impl {
   Aead aead;
   MessageMac mac;
   DhKey own_key;
-  MemoryOwnership own_memory;
+  MemoryStore own_sessions;
+  MemoryOwnership own_memory{own_sessions};
+  StoreCalls store;
   EngineCounters counters;
   Effects effects;
   PeerTable table;
@@ -80,6 +86,7 @@ struct SessionEngine::Impl {
   TimerWheel timers;          ///< one for each peer
   std::vector<Sweep> sweeps;  ///< one of each kind at most, and of each interface
   bool carrying_out = false;
+  bool taking_replies = false;
 };
 
 }  // namespace jvpn::engine

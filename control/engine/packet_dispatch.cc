@@ -1,5 +1,5 @@
-// How packets move through the engine: on_handshake() or on_control() hands each to its part,
-// leave() sets the peer's timer and has the host carry out what was decided.
+// How packets come into the engine: on_handshake() or on_control() hands each to its part. How they
+// leave it: engine_exit.cc.
 #include "control/engine/packet_dispatch.h"
 
 #include "common/assert.h"
@@ -112,6 +112,10 @@ std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from,
     return std::nullopt;
   }
   if (at.session->commit_pending() && lane.window.check(sequence) == ReplayVerdict::kFresh) {
+    if (answers_heartbeat(now, at, plaintext)) {
+      lane.window.accept(sequence);
+      return id;
+    }
     if (!waits_for_commit(at, from, index, counter, plaintext)) ++counters.control_stale;
     return std::nullopt;
   }
@@ -131,6 +135,24 @@ std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from,
   if (bound) parts_.responder.on_bound_message(now, *at.session, from, plaintext.size());
   dispatch(now, *at.session, {from, *at.generation, index, plaintext.size()}, plaintext);
   return id;
+}
+
+/// Signs of life on the active binding don't wait for a commit: a store that is slow, or silent,
+/// must not look like a dead path. No row is judged meanwhile. False: it is none.
+bool PacketDispatch::answers_heartbeat(Millis now, const Keyed& at,
+                                       std::span<const uint8_t> plaintext) {
+  Session& session = *at.session;
+  const bool bound = at.spare == nullptr && at.generation == session.current.get();
+  wire::Heartbeat message;
+  if (!bound || plaintext.size() != sizeof message) return false;
+  __builtin_memcpy(&message, plaintext.data(), sizeof message);
+  const bool heartbeat = message.header.version == wire::kVersion &&
+                         message.header.type == wire::ControlType::kHeartbeat;
+  if (!heartbeat) return false;
+  parts_.liveness.note_control(now, session);
+  if (parts_.context.admit(now, session, Input::kHeartbeat))
+    parts_.liveness.on_heartbeat(now, session, message);
+  return true;
 }
 
 /// False: too many wait already.
@@ -307,56 +329,6 @@ void PacketDispatch::on_terminate(Millis now, Session& session, const wire::Term
   if (taken_over) parts_.dialer.taken_over(now, session);
   const Detail detail = taken_over ? Detail::kTakenOver : Detail::kPeerTerminate;
   parts_.lifecycle.transition(now, session, {Trigger::kTerminate, detail}, NotifyPeer::kNo);
-}
-
-// ---- The way out.
-
-void SessionEngine::Impl::leave(PeerId id) {
-  carry_out();  // an audit may end the session
-  const Millis at = due(id);
-  if (at == kNever) {
-    timers.cancel(id.value);
-  } else {
-    timers.arm(id.value, at);
-  }
-}
-
-void SessionEngine::Impl::leave(std::optional<PeerId> id) {
-  if (id) return leave(*id);
-  carry_out();
-}
-
-/// Switches are audited when the host has them, and before anything else happens.
-void SessionEngine::Impl::carry_out() {
-  hand_over();
-  parts.lifecycle.audit_switches();
-  hand_over();
-}
-
-void SessionEngine::Impl::hand_over() {
-  if (effects.empty()) return;
-  JVPN_ASSERT(!carrying_out, "a host must not call the engine while it carries out effects");
-  struct Done {
-    Impl& impl;
-    ~Done() {  // also when the host throws: keys don't stay in the list
-      impl.effects.clear();
-      impl.carrying_out = false;
-    }
-  };
-  carrying_out = true;
-  const Done done{*this};
-  host.apply(effects);
-}
-
-/// From within a commit, or whenever the store answers.
-void SessionEngine::Impl::on_ownership_answer(Millis now, PeerId id, uint64_t ticket,
-                                              OwnershipAnswer answer) {
-  const std::vector<WaitingMessage> waiting = parts.responder.end_commit(now, id, ticket, answer);
-  carry_out();
-  for (const WaitingMessage& each : waiting) {
-    dispatch.on_control(now, each.from, {each.index, each.serial}, each.counter, each.plaintext);
-  }
-  leave(id);
 }
 
 }  // namespace jvpn::engine

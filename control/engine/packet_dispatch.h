@@ -26,6 +26,7 @@ class PacketDispatch {
   bool is_same_install(const OpenedUnder& under) const;
 
  private:
+  bool answers_heartbeat(Millis now, const Keyed& at, std::span<const uint8_t> plaintext);
   bool waits_for_commit(const Keyed& at, const Path& from, ReceiverIndex index, uint64_t counter,
                         std::span<const uint8_t> plaintext);
   bool confirm_keys(Millis now, Keyed& at);

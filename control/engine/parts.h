@@ -24,8 +24,7 @@
 namespace jvpn::engine {
 
 struct Parts {
-  Parts(Context& shared, const protocol::Identity& self, const MacKey& token_secret,
-        jump::ReattachResponder::Decided decided, Millis now)
+  Parts(Context& shared, const protocol::Identity& self, const MacKey& token_secret, Millis now)
       : context(shared),
         reporter(context),
         bindings(context),
@@ -48,8 +47,7 @@ struct Parts {
                liveness),
         failback(context, candidates, jumper),
         validator(context, lifecycle, reporter, channel, token_secret),
-        responder(context, lifecycle, reporter, bindings, channel, liveness, token_secret,
-                  std::move(decided)) {
+        responder(context, lifecycle, reporter, bindings, channel, liveness, token_secret) {
     lifecycle.set_parts(served);
   }
   Parts(const Parts&) = delete;
@@ -82,9 +80,9 @@ struct Parts {
 
   /// In the order in which a session is served and parts hear of what happened to it: signs of life
   /// before quality, quality before a jump that it may cause, a jump before new keys.
-  std::array<Part*, 13> served{&old_keys, &liveness, &quality,   &idleness, &jumper,
-                               &failback, &prober,   &path_mtu,  &spares,   &responder,
-                               &rekeyer,  &dialer,   &candidates};
+  std::array<Part*, 14> served{&old_keys, &liveness, &quality,    &idleness,     &jumper,
+                               &failback, &prober,   &path_mtu,   &spares,       &responder,
+                               &rekeyer,  &dialer,   &candidates, &context.store};
 };
 
 }  // namespace jvpn::engine

@@ -57,6 +57,8 @@ std::string to_json_line(const session::Event& event, uint64_t sequence, uint64_
   add_fired(line, event.fired);
   if (event.suppressed) line["suppressed"] = *event.suppressed;
   if (event.count) line["count"] = *event.count;
+  if (event.from_epoch) line["from_epoch"] = *event.from_epoch;
+  if (event.to_epoch) line["to_epoch"] = *event.to_epoch;
   if (event.lost) line["lost"] = *event.lost;
   if (event.peer != session::kNoPeer) line["peer"] = event.peer.value;
   if (event.end != session::SessionEnd::kNone)

@@ -107,7 +107,7 @@ Finding ReattachResponder::check(Millis now, Session& session, const Arrival& at
   if (!memory.rate.take(now)) return {Reason::kRateLimited, Detail::kNone, "rate", 1'000};
   finding = judge_version(BindingVersion{message.binding_version}, session.record());
   if (!finding.ok()) return finding;
-  if (!context_.ownership.authoritative(session.id)) {
+  if (!context_.store.may_commit(session)) {
     return {Reason::kOwnershipConflict, Detail::kNone, "ownership"};
   }
   const bool rebind = is_rebind(session, at.from, message.cause);
@@ -231,23 +231,16 @@ void ReattachResponder::on_response(Millis now, Session& session, const Arrival&
   begin_commit(now, session);
 }
 
-/// Asks the store. It may answer from within, later, or not before the session has ended.
+/// Asks the store. It may answer at once, later, or not before the session has ended.
 void ReattachResponder::begin_commit(Millis now, Session& session) {
-  const uint64_t ticket = ++commits_begun_;
-  const PeerId id = session.peer;
-  session.responder->commit_pending = ticket;
-  context_.ownership.commit(
-      now, session.id, session.binding_version(), version_after_commit(session.record()),
-      [this, id, ticket, watch = std::weak_ptr<int>(alive_)](Millis then, OwnershipAnswer answer) {
-        if (!watch.expired()) decided_(then, id, ticket, answer);
-      });
+  session.responder->commit_pending =
+      context_.store.commit(now, session, version_after_commit(session.record()));
 }
 
-std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, PeerId id, uint64_t ticket,
-                                                          OwnershipAnswer answer) {
-  Session* const session = context_.table.peer(id).session.get();
-  const bool ours =
-      session != nullptr && !session->initiates() && session->responder->commit_pending == ticket;
+std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, const OwnershipReply& reply) {
+  Session* const session = context_.table.peer(reply.peer).session.get();
+  const bool ours = session != nullptr && !session->initiates() && session->id == reply.session &&
+                    session->responder->commit_pending == reply.ticket;
   if (!ours) return {};
   session->responder->commit_pending = 0;
   std::vector<WaitingMessage> waiting = std::move(session->responder->waiting);
@@ -256,29 +249,27 @@ std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, PeerId id,
   JVPN_ASSERT(outstanding, "a commit is of a request");
   const OutstandingChallenge request = *outstanding;
   outstanding.reset();
-  if (answer == OwnershipAnswer::kCommitted) {
+  const bool still_ours = context_.store.reconcile(*session, reply);
+  if (reply.answer == OwnershipAnswer::kCommitted) {
     commit(now, *session, request);
-  } else if (!refuse_commit(now, *session, request, answer)) {
-    return {};
+    return waiting;
   }
-  return waiting;
+  refuse_commit(now, *session, request, reply.answer);
+  if (still_ours) return waiting;
+  lifecycle_.forget(now, *session, reply.found ? reply.found->epoch : 0);
+  return {};
 }
 
-/// False: the session isn't ours any more, and forgotten.
-bool ReattachResponder::refuse_commit(Millis now, Session& session,
+void ReattachResponder::refuse_commit(Millis now, Session& session,
                                       const OutstandingChallenge& request, OwnershipAnswer answer) {
-  const bool conflict = answer == OwnershipAnswer::kConflict;
+  const bool silent = answer == OwnershipAnswer::kUnavailable;
   const Finding finding{Reason::kOwnershipConflict,
-                        conflict ? Detail::kVersionConflict : Detail::kStoreUnavailable, "commit"};
+                        silent ? Detail::kStoreUnavailable : Detail::kVersionConflict, "commit"};
   reporter_.emit_refused_request(now, session, finding, request.from);
   const SpareBinding* const spare = session.current->spares.numbered(request.number);
-  if (spare != nullptr) {
-    send_reject(now, session, {request.from, *session.current, spare->local}, request.latest_nonce,
-                request.receiver, finding);
-  }
-  if (!conflict || context_.ownership.authoritative(session.id)) return true;
-  lifecycle_.forget(now, session);
-  return false;
+  if (spare == nullptr) return;
+  send_reject(now, session, {request.from, *session.current, spare->local}, request.latest_nonce,
+              request.receiver, finding);
 }
 
 void ReattachResponder::commit(Millis now, Session& session, const OutstandingChallenge& request) {

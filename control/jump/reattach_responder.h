@@ -6,9 +6,6 @@
 // Control thread only.
 #pragma once
 
-#include <functional>
-#include <memory>
-
 #include "control/jump/path_validator.h"
 #include "control/protocol/liveness.h"
 #include "control/session/lifecycle.h"
@@ -17,30 +14,25 @@ namespace jvpn::jump {
 
 class ReattachResponder : public Part {
  public:
-  /// Called when the store has answered: from within a commit, or later.
-  using Decided = std::function<void(Millis now, PeerId, uint64_t ticket, OwnershipAnswer)>;
-
   /// `secret`, of the tokens, outlives the responder.
   ReattachResponder(Context& context, Lifecycle& lifecycle, Reporter& reporter, Bindings& bindings,
-                    ControlChannel& channel, protocol::Liveness& liveness, const MacKey& secret,
-                    Decided decided)
+                    ControlChannel& channel, protocol::Liveness& liveness, const MacKey& secret)
       : context_(context),
         lifecycle_(lifecycle),
         reporter_(reporter),
         bindings_(bindings),
         channel_(channel),
         liveness_(liveness),
-        secret_(secret),
-        decided_(std::move(decided)) {}
+        secret_(secret) {}
 
   void on_request(Millis now, Session& session, const Arrival& at,
                   const wire::ReattachRequest& message);
   void on_response(Millis now, Session& session, const Arrival& at,
                    const wire::ReattachResponse& message);
-  /// The store has answered: commits or refuses. Returns the messages that waited for it, which are
-  /// judged now; nothing when the session ended meanwhile or isn't ours any more.
-  std::vector<WaitingMessage> end_commit(Millis now, PeerId id, uint64_t ticket,
-                                         OwnershipAnswer answer);
+  /// The store has answered, or hasn't in time: commits or refuses. Returns the messages that
+  /// waited for it, which are judged now; nothing when the session ended meanwhile or isn't ours
+  /// any more.
+  std::vector<WaitingMessage> end_commit(Millis now, const OwnershipReply& reply);
   /// Tells the initiator that the link at our end of its path is down, at the addresses that it was
   /// lately validated at.
   void send_transport_dead(Millis now, const Session& session);
@@ -73,7 +65,7 @@ class ReattachResponder : public Part {
   void send_ack(Millis now, const Session& session, uint64_t nonce);
   void begin_commit(Millis now, Session& session);
   void commit(Millis now, Session& session, const OutstandingChallenge& request);
-  bool refuse_commit(Millis now, Session& session, const OutstandingChallenge& request,
+  void refuse_commit(Millis now, Session& session, const OutstandingChallenge& request,
                      OwnershipAnswer answer);
 
   Context& context_;
@@ -83,9 +75,6 @@ class ReattachResponder : public Part {
   ControlChannel& channel_;
   protocol::Liveness& liveness_;
   const MacKey& secret_;
-  Decided decided_;
-  uint64_t commits_begun_ = 0;
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< late answers of a store see it gone
 };
 
 }  // namespace jvpn::jump

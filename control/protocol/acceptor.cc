@@ -260,7 +260,7 @@ bool Acceptor::confirm(Millis now, PeerState& peer) {
   session.confirmed = true;
   if (!lifecycle_.transition(now, session, {Trigger::kKeyConfirmed})) return false;
   context_.effects.bind_rx({session.current->local, session.path});
-  context_.ownership.claim(session.id, session.binding_version());
+  context_.store.acquire(now, session);
   bindings_.install_tx(session);
   return true;
 }

@@ -35,7 +35,7 @@ struct EngineConfig {
   uint32_t slot_bits = 10;  ///< low bits of a receiver index that number a slot
   uint32_t handshakes_per_s = 1'000;
   Policy policy;
-  /// Who decides which binding of a session counts; nullptr: the engine alone. Outlives the engine.
+  /// Who keeps which session is whose; nullptr: the engine itself, in memory. Outlives the engine.
   Ownership* ownership = nullptr;
 };
 

@@ -8,6 +8,7 @@
 #include "control/session/effects.h"
 #include "control/session/environment.h"
 #include "control/session/peer_table.h"
+#include "control/session/store_calls.h"
 
 namespace jvpn::session {
 
@@ -17,7 +18,7 @@ struct Context {
   Environment& environment;
   Effects& effects;
   EngineCounters& counters;
-  Ownership& ownership;
+  StoreCalls& store;
   Aead& aead;
   MessageMac& mac;
   bool denies_new_sessions = false;  ///< the latest reload was refused

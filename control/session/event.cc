@@ -18,6 +18,8 @@ const char* to_string(EventKind kind) {
       return "KEY_EVENT";
     case EventKind::kConfigEvent:
       return "CONFIG_EVENT";
+    case EventKind::kOwnershipChange:
+      return "OWNERSHIP_CHANGE";
   }
   return "UNKNOWN";
 }

@@ -21,6 +21,7 @@ enum class EventKind : uint8_t {
   kAuditEvent,
   kKeyEvent,
   kConfigEvent,
+  kOwnershipChange,
 };
 const char* to_string(EventKind kind);
 
@@ -66,6 +67,9 @@ struct Event {
   std::optional<uint64_t> suppressed;
   // SECURITY_EVENT of the data path: packets since it was last told; `check` is their counter
   std::optional<uint64_t> count;
+  // OWNERSHIP_CHANGE: runs of gateways; 0: none, or not known
+  std::optional<uint64_t> from_epoch;
+  std::optional<uint64_t> to_epoch;
   // EVENTS_LOST: how many before this line, its own number included
   std::optional<uint64_t> lost;
 };

@@ -77,11 +77,12 @@ void Lifecycle::end_all(Millis now, PeerState& peer, Detail detail) {
   if (peer.session) transition(now, *peer.session, {Trigger::kTerminate, detail});
 }
 
-void Lifecycle::forget(Millis now, Session& session) {
+void Lifecycle::forget(Millis now, Session& session, uint64_t epoch) {
   PeerState& peer = context_.table.peer_of(session);
   JVPN_ASSERT(peer.session.get() == &session, "only an attached session has an owner");
   reporter_.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, session.peer,
                           session.id, session.path);
+  reporter_.emit_ownership(now, session, {context_.store.ownership().epoch(), epoch});
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> lost = std::move(peer.session);
   peer.owned_elsewhere = true;
@@ -99,7 +100,7 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   const bool superseded = detail == Detail::kSuperseded;
   if (attached && notify == NotifyPeer::kYes) send_terminate(*ended, detail);
   if (!superseded) bindings_.withdraw_tx(*ended);
-  if (attached && !ended->initiates()) context_.ownership.forget(ended->id);
+  if (attached && !ended->initiates()) context_.store.release(now, *ended, detail);
   bindings_.release_keys(now, *ended, attached && superseded);
   if (!attached) return;
   context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now,

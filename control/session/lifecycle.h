@@ -40,8 +40,9 @@ class Lifecycle {
   void note_attempt(Millis now, Session& session);
   /// Policy holds it back, or denied a request.
   void note_gate(Session& session, Detail gate, bool denied);
-  /// Somebody else owns it: it is forgotten without a transition, and only the owner ends it.
-  void forget(Millis now, Session& session);
+  /// Somebody else owns it, since `epoch` if that is known: it is forgotten without a transition,
+  /// and only the owner ends it.
+  void forget(Millis now, Session& session, uint64_t epoch);
 
   /// A jump is committed: swaps the binding and tells the parts.
   void rebind(Millis now, Session& session, uint16_t number, const Path& path);

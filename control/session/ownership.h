@@ -1,66 +1,97 @@
-// Who decides which binding of a session counts (docs/DESIGN.md, durability): a compare-and-set on
-// its binding_version, answered later or at once. Memory is the first store; etcd and SQLite
-// follow.
+// Who owns a session (docs/CLUSTER.md): a store that keeps, of each session, what another run of
+// this gateway needs to go on with it, and lets one owner write. Calls are taken without waiting;
+// their replies come later, in any order, or never. StoreCalls gives them deadlines.
 //
-// Control thread only: completions come on it, never from within another thread.
+// Control thread only: a store with a thread of its own hands its replies over by take().
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <functional>
-#include <unordered_map>
+#include <optional>
 
+#include "common/ip.h"
+#include "common/noise.h"
+#include "common/reason.h"
 #include "common/types.h"
 
 namespace jvpn::session {
 
+/// Inner addresses of a session that a store keeps: as many as a handshake tells.
+inline constexpr size_t kStoredAddresses = 4;
+
+/// A session as a store keeps it. No secret.
+struct StoredSession {
+  SessionId id;
+  PublicKey peer{};                ///< who may resume it
+  BindingVersion binding_version;  ///< of the latest commit
+  StateVersion ceiling;            ///< versions up to it may have been used
+  uint32_t policy_version = 0;
+  Millis lived;     ///< since its birth, restarts included
+  Millis unserved;  ///< since its owner was last known to run; 0 while it does
+  std::array<Prefix, kStoredAddresses> inner_addresses{};
+  uint8_t address_count = 0;  ///< of inner_addresses
+  uint64_t epoch = 0;         ///< run of a gateway that wrote it last
+  bool ended = false;         ///< TERMINATED: it never comes back
+  Reason reason{};
+  Detail detail = Detail::kNone;
+};
+
 enum class OwnershipAnswer : uint8_t {
   kCommitted,
-  kConflict,    ///< another version is there, or nobody owns the session
-  kUnavailable  ///< no answer can be had: count on nothing
+  kConflict,     ///< ours, but another version is there
+  kUnavailable,  ///< no answer can be had: count on nothing
+  kLost,         ///< another's, ended, or not there
+  kTampered,     ///< what is there wasn't written by us
+};
+
+/// What is asked of a store.
+struct OwnershipCall {
+  enum class Kind : uint8_t {
+    kAcquire,  ///< a session begins: `record`. Once more: its ceiling rises
+    kCommit,   ///< `next` takes the place of a version from `expected` to `attempted`
+    kReserve,  ///< its ceiling rises
+    kRelease,  ///< it has ended, by `record.reason`
+    kLoad,     ///< what is kept of it
+  };
+  Kind kind{};
+  uint64_t ticket = 0;  ///< rises with each call; names its reply
+  PeerId peer;          ///< as in the reply, for whoever asked
+  SessionId session;
+  StoredSession record{};      ///< kAcquire, kRelease
+  BindingVersion expected{};   ///< kCommit: the least that may be there
+  BindingVersion attempted{};  ///< the most: earlier commits that weren't answered may be made
+  BindingVersion next{};
+  StateVersion ceiling{};  ///< kCommit, kReserve
+  /// kCommit: the owner that is expected, by the epoch that a load told; 0: ourselves.
+  uint64_t from_epoch = 0;
+};
+
+struct OwnershipReply {
+  OwnershipCall::Kind kind{};
+  uint64_t ticket = 0;
+  PeerId peer;
+  SessionId session;
+  OwnershipAnswer answer{};
+  std::optional<StoredSession> found{};  ///< what is there, if it isn't what was asked for
 };
 
 class Ownership {
  public:
-  using Done = std::function<void(Millis now, OwnershipAnswer)>;
   virtual ~Ownership() = default;
 
-  /// This end owns a new session from `version` on.
-  virtual void claim(const SessionId& session, BindingVersion version) = 0;
-  /// Whether a commit may be tried now. False: in doubt, or somebody else's.
-  virtual bool authoritative(const SessionId& session) const = 0;
-  /// Puts `next` in the place of `expected`, if that is still there. Calls `done` exactly once,
-  /// from within or later from the control loop, never from within the other calls here, nor while
-  /// a host carries out effects.
-  virtual void commit(Millis now, const SessionId& session, BindingVersion expected,
-                      BindingVersion next, Done done) = 0;
-  /// The session has ended.
-  virtual void forget(const SessionId& session) = 0;
-};
-
-/// In this process's memory: answers from within. Several engines may share one.
-class MemoryOwnership : public Ownership {
- public:
-  /// With room for so many sessions.
-  explicit MemoryOwnership(size_t sessions = 0) { versions_.reserve(sessions); }
-  void claim(const SessionId& session, BindingVersion version) override {
-    versions_[session] = version;
-  }
-  bool authoritative(const SessionId& session) const override {
-    return versions_.contains(session);
-  }
-  void commit(Millis now, const SessionId& session, BindingVersion expected, BindingVersion next,
-              Done done) override {
-    const auto at = versions_.find(session);
-    if (at == versions_.end() || at->second != expected) {
-      return done(now, OwnershipAnswer::kConflict);
-    }
-    at->second = next;
-    done(now, OwnershipAnswer::kCommitted);
-  }
-  void forget(const SessionId& session) override { versions_.erase(session); }
-
- private:
-  std::unordered_map<SessionId, BindingVersion> versions_;
+  /// What is committed outlives this program: its sessions needn't end when it stops.
+  virtual bool durable() const { return false; }
+  /// Whether it is worth asking now. False: in doubt.
+  virtual bool reachable() const { return true; }
+  /// Number of this run, higher than those of all before; 0: runs have none.
+  virtual uint64_t epoch() const { return 0; }
+  /// Takes a call, without waiting. False: it can't now, and there will be no reply.
+  virtual bool ask(Millis now, const OwnershipCall& call) = 0;
+  /// The next reply, if there is one.
+  virtual std::optional<OwnershipReply> take() = 0;
+  virtual bool has_replies() const = 0;
+  /// Readable when there are replies; -1: ask take().
+  virtual int descriptor() const { return -1; }
 };
 
 }  // namespace jvpn::session

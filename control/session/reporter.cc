@@ -140,6 +140,16 @@ bool Reporter::within_budget(Millis now, Event& event) {
   return true;
 }
 
+void Reporter::emit_ownership(Millis now, const Session& session,
+                              std::pair<uint64_t, uint64_t> epochs) {
+  Event event = event_of(now, EventKind::kOwnershipChange, session);
+  event.reason = Reason::kSecOwnershipAnomaly;
+  event.detail = Detail::kOwnershipLost;
+  event.from_epoch = epochs.first;
+  event.to_epoch = epochs.second;
+  context_.effects.emit(event);
+}
+
 void Reporter::emit_rekeyed(Millis now, const Session& session) {
   Event event = event_of(now, EventKind::kKeyEvent, session);
   event.reason = Reason::kKeysRenewed;

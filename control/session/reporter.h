@@ -2,6 +2,8 @@
 // Control thread only.
 #pragma once
 
+#include <utility>
+
 #include "control/session/context.h"
 #include "control/session/event.h"
 #include "control/session/event_budgets.h"
@@ -25,6 +27,8 @@ class Reporter {
   /// Sampled by code, but for ownership: an attacker decides how often it could be said.
   void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
                      const Path& from);
+  /// OWNERSHIP_CHANGE: the session is another run's from here on. Never sampled.
+  void emit_ownership(Millis now, const Session& session, std::pair<uint64_t, uint64_t> epochs);
   void emit_rekeyed(Millis now, const Session& session);
   /// Initiator: the peer has shown that it doesn't have the session's keys any more.
   void emit_keys_lost(Millis now, const Session& session);

@@ -178,11 +178,24 @@ struct SourceDoubt {
   Millis until;  ///< when none has come
 };
 
+/// What the store has of a session, as far as it is known. Written by StoreCalls.
+struct StoreState {
+  bool owned = false;        ///< it has the session, as ours
+  BindingVersion stored;     ///< the least that it may hold
+  BindingVersion attempted;  ///< the most: of commits that weren't answered
+  StateVersion ceiling;      ///< versions up to it are reserved; 0: nothing was asked yet
+  uint64_t written = 0;      ///< ticket of the acquisition or reservation under way; 0: none
+  Millis write_again;        ///< when that counts as unanswered
+  uint64_t committed = 0;    ///< ticket of the latest commit
+  Millis answer_due;         ///< when that counts as unanswered
+};
+
 struct ResponderSide {
   std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
   uint64_t latest_rekey = 0;                 ///< number of the latest call; by protocol::Rekeyer
-  uint64_t commit_pending = 0;               ///< ticket of the commit under way; 0: none
-  std::vector<WaitingMessage> waiting;       ///< until that is decided
+  StoreState store;
+  uint64_t commit_pending = 0;          ///< ticket of the commit under way; 0: none
+  std::vector<WaitingMessage> waiting;  ///< until that is decided
   Millis hinted_at;  ///< when the initiator was last asked to jump; by jump::QualityMonitor
   std::optional<SourceDoubt> doubt;
   Millis next_doubt;  ///< the bound source isn't asked again before

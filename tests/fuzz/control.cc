@@ -106,7 +106,8 @@ class Life {
         side.store.answers = draw_.flip();
         return;
       default:
-        return side.store.answer(pair_.now, OwnershipAnswer{static_cast<uint8_t>(draw_.below(3))});
+        side.store.answer(pair_.now, OwnershipAnswer{static_cast<uint8_t>(draw_.below(5))});
+        return side.engine->advance(pair_.now);
     }
   }
 

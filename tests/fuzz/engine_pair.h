@@ -92,7 +92,7 @@ class Pair {
       config.suites = {Suite::kAes128Gcm, Suite::kAes256Gcm, Suite::kChaCha20Poly1305};
       config.rekey_after = Millis{5'000};
       config.handshakes_per_s = handshakes_per_s;
-      config.ownership = &side.store;
+      config.ownership = &side.store.client();
       auto engine = SessionEngine::create(std::move(config), side, now);
       EXPECT_TRUE(engine.ok());
       side.engine = *std::move(engine);
@@ -166,6 +166,7 @@ class Pair {
   void end() {
     for (Side& side : sides_) {
       side.store.answer(now, OwnershipAnswer::kUnavailable);
+      side.engine->advance(now);
       side.engine->stop_dialling(kPeer);
       side.engine->shutdown(now);
       drain(*side.engine);

@@ -1,6 +1,5 @@
 // Matrix section 3: one binding, one owner, one winner — whatever the store and the racers do.
 #include "tests/matrix/forger.h"
-#include "tests/matrix/stores.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -46,15 +45,50 @@ TEST(Ownership, uncertain) {
   EXPECT_TRUE(rig.serves());
 }
 
+/// The store has another version than the gateway thinks: the request is refused, and the next one
+/// names what a retry needs.
 TEST(Ownership, cas_failure) {
   TestStore store;
-  Rig rig(with(store, 2));
+  Rig rig(with(store));
+  rig.connect();
+  const SessionId id = rig.at_gateway().id;
+  const Still still(rig);
+  store.late = true;
+  EXPECT_FALSE(rig.jump(1));
+  const EventBook& events = rig.gateway().events();
+  const Millis patience = rig.gateway().engine().policy().switching.recovery_attempt;
+  ASSERT_TRUE(rig.run_until(
+      [&] {
+        return events.count(EventKind::kReattach, Reason::kOwnershipConflict,
+                            Detail::kStoreUnavailable) != 0;
+      },
+      patience + Millis{100}))
+      << "unanswered, a commit is refused";
+  still.expect();
+  store.answer(rig.now(), OwnershipAnswer::kCommitted);  // it was made all the same
+  rig.run_for(Millis{10});
+  still.expect();
+  EXPECT_EQ(store.kept(id)->binding_version, BindingVersion{3});
+  store.late = false;
+  rig.run_for(Millis{3'000});
+  ASSERT_TRUE(rig.jump(1)) << "the retry goes on from what the store has";
+  EXPECT_EQ(rig.at_gateway().binding, store.kept(id)->binding_version);
+  EXPECT_TRUE(rig.serves());
+}
+
+/// Another node's version: nothing is accepted, and the session is that node's.
+TEST(Ownership, taken_over) {
+  TestStore store;
+  Rig rig(with(store, 1));
   rig.connect();
   const Snapshot before = rig.at_gateway();
-  store.take_over(rig.now(), before.id, before.binding, BindingVersion{9});
+  store.take_over(rig.now(), before.id, BindingVersion{9});
   EXPECT_FALSE(rig.jump(1));
   const EventBook& events = rig.gateway().events();
   EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kSecOwnershipAnomaly,
+                         Detail::kOwnershipLost),
+            1U);
   EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
   EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kTransportSwitchOk), 0U);
 }
@@ -112,24 +146,19 @@ TEST(Ownership, no_dual_identity) {
 }
 
 /// Fails at one of its calls, counted over both kinds.
-class FailingStore final : public MemoryOwnership {
+class FailingStore final : public TestStore {
  public:
   FailingStore(uint64_t at, OwnershipAnswer how) : at_(at), how_(how) {}
-  bool authoritative(const SessionId& session) const override {
-    return !fails() && MemoryOwnership::authoritative(session);
-  }
-  void commit(Millis now, const SessionId& session, BindingVersion expected, BindingVersion next,
-              Done done) override {
-    if (fails()) return done(now, how_);
-    MemoryOwnership::commit(now, session, expected, next, std::move(done));
-  }
   bool failed() const { return calls_ > at_; }
 
  private:
-  bool fails() const { return calls_++ == at_; }
+  bool asks() override { return calls_++ != at_; }
+  std::optional<OwnershipAnswer> forced() override {
+    return calls_++ == at_ ? std::optional(how_) : std::nullopt;
+  }
   uint64_t at_;
   OwnershipAnswer how_;
-  mutable uint64_t calls_ = 0;
+  uint64_t calls_ = 0;
 };
 
 /// A session that jumps twice: whichever answer of the store fails, a jump is refused by name, the

@@ -21,6 +21,7 @@
 
 #include "tests/matrix/client_node.h"
 #include "tests/matrix/gateway_node.h"
+#include "tests/matrix/stores.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -70,10 +71,10 @@ struct RigOptions {
 };
 
 /// Gateways that share `store`, which outlives the rig.
-inline RigOptions with(Ownership& store, size_t gateways = 1) {
+inline RigOptions with(TestStore& store, size_t gateways = 1) {
   RigOptions options;
   options.gateways = gateways;
-  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store; };
+  options.adjust_gateway = [&store](EngineConfig& config) { config.ownership = &store.client(); };
   return options;
 }
 

@@ -71,7 +71,7 @@ TEST(Security, ownership_mismatch) {
     TestStore store;
     Rig rig(with(store));
     rig.connect();
-    store.forget(rig.at_gateway().id);
+    store.reachable = false;
     EXPECT_FALSE(rig.jump(1));
     const EventBook& events = rig.gateway().events();
     EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
@@ -83,8 +83,7 @@ TEST(Security, ownership_mismatch) {
   Rig rig(with(store));
   rig.connect();
   const Snapshot before = rig.at_gateway();
-  store.take_over(rig.now(), before.id, before.binding, BindingVersion{9});
-  store.stolen = true;
+  store.take_over(rig.now(), before.id, BindingVersion{9});
   rig.wish_jump(1);
   ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway().id == SessionId{}; }, Millis{100}));
   const EventBook& events = rig.gateway().events();
@@ -92,6 +91,7 @@ TEST(Security, ownership_mismatch) {
   EXPECT_EQ(
       events.count(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost),
       1U);
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kSecOwnershipAnomaly), 1U);
   EXPECT_EQ(events.changes().size(), 1U) << "only its owner ends it";
   const size_t sent = rig.sent.size();
   rig.client().send_echo();

@@ -75,7 +75,8 @@ TEST_F(AcceptorPart, AnAnsweredPeerIsInBirthUntilItsKeyIsConfirmed) {
   EXPECT_TRUE(acceptor.may_confirm(*peer.pending, test::path_over(1)));
   EXPECT_TRUE(acceptor.confirm(now, peer));
   EXPECT_EQ(peer.session->state(), State::kAttached);
-  EXPECT_TRUE(ownership.authoritative(peer.session->id));
+  EXPECT_TRUE(store.take_asked());
+  EXPECT_EQ(ownership.take()->answer, OwnershipAnswer::kCommitted) << "the store has it";
   EXPECT_EQ(count<TxInstall>(), 1U);
   EXPECT_TRUE(latest<RxBind>().confirmed);
 }

@@ -33,11 +33,15 @@ TEST_F(LifecyclePart, ALostTransportIsWithdrawnAndThePartsHear) {
 TEST_F(LifecyclePart, TheEndIsToldRememberedAndLeavesNothing) {
   Session& session = attached(false);
   const SessionId id = session.id;
-  ownership.claim(id, session.binding_version());
+  store.acquire(now, session);
   EXPECT_FALSE(lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kOperator}));
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
   EXPECT_TRUE(table.remembers(id));
-  EXPECT_FALSE(ownership.authoritative(id));
+  const OwnershipCall load{.kind = OwnershipCall::Kind::kLoad, .peer = {}, .session = id};
+  const OwnershipReply kept = sessions.apply(now, load, 0);
+  ASSERT_TRUE(kept.found);
+  EXPECT_TRUE(kept.found->ended) << "it never comes back";
+  EXPECT_EQ(kept.found->reason, Reason::kPolicyTermination);
   EXPECT_EQ(count<Send>(), 1U) << "TERMINATE";
   EXPECT_EQ(count<TxWithdraw>(), 1U);
   EXPECT_EQ(count<RxRetire>(), 1U);

@@ -11,7 +11,8 @@ class ReattachResponderPart : public test::SessionRig {
     mac.expand(std::array<uint8_t, 16>{1}, secret);
     bindings.top_up_spares(session, *session.current);
     at.index = session.current->spares.numbered(1)->local;
-    ownership.claim(session.id, session.binding_version());
+    store.acquire(now, session);
+    answer();
   }
   wire::ReattachRequest request(uint64_t nonce) const {
     auto message = control_message<wire::ReattachRequest>(wire::ControlType::kReattachRequest);
@@ -35,17 +36,16 @@ class ReattachResponderPart : public test::SessionRig {
   Session& session = attached(false);
   MacKey secret{};
   Liveness liveness{context, lifecycle, bindings, channel};
-  ReattachResponder responder{
-      context,
-      lifecycle,
-      reporter,
-      bindings,
-      channel,
-      liveness,
-      secret,
-      [this](Millis then, PeerId id, uint64_t ticket, OwnershipAnswer answer) {
-        responder.end_commit(then, id, ticket, answer);
-      }};
+  /// As the engine does: replies are handled when the input that asked is.
+  void answer() {
+    while (const auto reply = store.take()) {
+      if (reply->kind == OwnershipCall::Kind::kCommit)
+        responder.end_commit(now, *reply);
+      else
+        EXPECT_TRUE(store.reconcile(session, *reply));
+    }
+  }
+  ReattachResponder responder{context, lifecycle, reporter, bindings, channel, liveness, secret};
   Path from = test::path_over(2);
   Arrival at{from, *session.current, ReceiverIndex{}, 100};
 };
@@ -55,6 +55,9 @@ TEST_F(ReattachResponderPart, ARequestIsChallengedThenCommitted) {
   EXPECT_EQ(latest_type(session), wire::ControlType::kReattachChallenge);
   EXPECT_EQ(session.path, test::path_over(1)) << "until the commit the old binding carries all";
   responder.on_response(now, session, at, response(1));
+  EXPECT_TRUE(session.commit_pending());
+  EXPECT_EQ(session.path, test::path_over(1)) << "until the store has answered";
+  answer();
   EXPECT_EQ(session.path, from);
   EXPECT_EQ(session.record().version, StateVersion{3}) << "both rows in one step";
   EXPECT_EQ(counters.reattach_commits, 1U);
@@ -115,10 +118,17 @@ TEST_F(ReattachResponderPart, TheFirstCheckThatFailsDecides) {
 
 TEST_F(ReattachResponderPart, AConflictForgetsASessionThatIsAnothersNow) {
   responder.on_request(now, session, at, request(1));
-  ownership.forget(session.id);
+  MemoryOwnership other(sessions);
+  OwnershipCall call{.kind = OwnershipCall::Kind::kCommit, .peer = {}, .session = session.id};
+  call.attempted = call.next = BindingVersion{7};
+  call.from_epoch = ownership.epoch();
+  other.ask(now, call);
   responder.on_response(now, session, at, response(1));
+  answer();
   EXPECT_EQ(table.peer(kPeer).session, nullptr);
-  EXPECT_EQ(latest<Event>().reason, Reason::kSecOwnershipAnomaly);
+  EXPECT_EQ(latest<Event>().kind, EventKind::kOwnershipChange);
+  EXPECT_EQ(latest<Event>().from_epoch, ownership.epoch());
+  EXPECT_EQ(latest<Event>().to_epoch, other.epoch());
 }
 
 }  // namespace

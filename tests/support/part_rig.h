@@ -11,6 +11,7 @@
 
 #include "control/session/context.h"
 #include "control/session/key_generation.h"
+#include "control/session/memory_ownership.h"
 #include "control/session/vocabulary.h"
 #include "tests/support/rooms.h"
 
@@ -141,11 +142,13 @@ class PartRig : public testing::Test {
   PlainEnvironment environment;
   Effects effects;
   EngineCounters counters;
-  MemoryOwnership ownership;
+  MemoryStore sessions;
+  MemoryOwnership ownership{sessions};
+  StoreCalls store{config, ownership};
   PeerTable table{2, 8};
   Aead aead{std::move(*Aead::create())};
   MessageMac mac{std::move(*MessageMac::create())};
-  Context context{config, table, environment, effects, counters, ownership, aead, mac};
+  Context context{config, table, environment, effects, counters, store, aead, mac};
 };
 
 }  // namespace jvpn::test

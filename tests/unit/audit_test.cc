@@ -154,7 +154,7 @@ TEST(Audit, ANodeThatEndedWithoutAWordIsNoOwner) {
 
 TEST(Audit, AFencedNodeIsNoOwner) {
   Log one;
-  one.birth().at(300).event(EventKind::kSecurityEvent, Reason::kSecOwnershipAnomaly,
+  one.birth().at(300).event(EventKind::kOwnershipChange, Reason::kSecOwnershipAnomaly,
                             Detail::kOwnershipLost);
   Log other("gw2");
   other.at(150).birth();

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "control/session/ownership.h"
+#include "tests/matrix/stores.h"
 #include "tests/support/jumper.h"
 #include "tests/support/rooms.h"
 #include "tests/support/seed.h"
@@ -203,30 +203,24 @@ TEST(Reattach, SwitchRateDegrades) {
 }
 
 /// A store that answers when it is told to.
-struct SlowOwnership : MemoryOwnership {
-  void commit(Millis, const SessionId&, BindingVersion, BindingVersion, Done done) override {
-    waiting = std::move(done);
-  }
-  Done waiting;
-};
-
 TEST(Reattach, CommitThatTakesItsTime) {
   for (const OwnershipAnswer answer :
        {OwnershipAnswer::kCommitted, OwnershipAnswer::kConflict, OwnershipAnswer::kUnavailable}) {
-    SlowOwnership store;
+    test::TestStore store;
     Jumper world(1, [&](size_t node, EngineConfig& config) {
-      if (node == 1) config.ownership = &store;
+      if (node == 1) config.ownership = &store.client();
     });
+    store.late = true;
     world.jump(1);
     world.run_with_data(Millis{300}, 5);
-    ASSERT_TRUE(store.waiting);
+    ASSERT_EQ(store.waiting.size(), 1U);
     EXPECT_EQ(world.node(1).session().version, StateVersion{1});
     EXPECT_EQ(world.network_of(1), 0U);  // the old binding carries everything
-    std::exchange(store.waiting, nullptr)(world.now, answer);
+    store.answer(world.now, answer);
     world.run_with_data(Millis{20}, 5);
     if (answer == OwnershipAnswer::kCommitted) {
       world.expect_on(1);
-      EXPECT_FALSE(store.waiting);
+      EXPECT_TRUE(store.waiting.empty());
     } else {
       EXPECT_EQ(world.node(1).session().version, StateVersion{1});
       EXPECT_EQ(count_reason(world.node(1), EventKind::kReattach, Reason::kOwnershipConflict), 1U);
@@ -235,20 +229,6 @@ TEST(Reattach, CommitThatTakesItsTime) {
     }
     EXPECT_EQ(world.node(0).lost + world.node(1).lost, 0U);
   }
-}
-
-TEST(Reattach, StoreLetsOneOfTwoCommit) {
-  MemoryOwnership store;
-  const SessionId id{{1}};
-  store.claim(id, BindingVersion{1});
-  std::vector<OwnershipAnswer> answers;
-  for (int i = 0; i < 2; ++i) {
-    store.commit(Millis{1}, id, BindingVersion{1}, BindingVersion{2},
-                 [&](Millis, OwnershipAnswer answer) { answers.push_back(answer); });
-  }
-  EXPECT_EQ(answers, (std::vector{OwnershipAnswer::kCommitted, OwnershipAnswer::kConflict}));
-  store.forget(id);
-  EXPECT_FALSE(store.authoritative(id));
 }
 
 TEST(Reattach, TokenVouchesForEveryPart) {

@@ -66,7 +66,7 @@ void SessionReplay::add(const EventRecord& event) {
     if (refuses_for_a_limit(event)) owe(track, event, kLimit);
     if (event.kind == session::EventKind::kTransportSwitch) take_switch(track, event);
     if (event.kind == session::EventKind::kAuditEvent) take_audit(track, event);
-    if (event.kind == session::EventKind::kSecurityEvent) lose(track, event);
+    if (event.kind == session::EventKind::kOwnershipChange) lose(track, event);
   }
   track.heard_ms = event.ts_ms;
 }
@@ -207,9 +207,7 @@ void SessionReplay::end_activity(Track& track, const std::string& session, uint6
 
 /// Fenced: another node owns it. This one fell silent by itself before it could say so.
 void SessionReplay::lose(Track& track, const EventRecord& event) {
-  if (event.reason != Reason::kSecOwnershipAnomaly ||
-      event.detail != to_string(Detail::kOwnershipLost))
-    return;
+  if (event.detail != to_string(Detail::kOwnershipLost)) return;
   end_activity(track, event.session, track.heard_ms);
   track.uncertain = true;
 }

@@ -1,0 +1,160 @@
+#include "control/session/store_calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/assert.h"
+#include "common/limits.h"
+
+namespace jvpn::session {
+namespace {
+
+using Kind = OwnershipCall::Kind;
+
+/// At the latest, the next block is asked for when so many versions are left of the present one.
+constexpr uint64_t kReserveAhead = kVersionBlock / 2;
+/// A commit takes two versions, the end of the session one.
+constexpr uint64_t kLastVersions = 4;
+
+uint64_t versions_left(const Session& session) {
+  const uint64_t ceiling = session.responder->store.ceiling.value;
+  return ceiling - std::min(ceiling, session.record().version.value);
+}
+
+}  // namespace
+
+StoredSession StoreCalls::stored(Millis now, const Session& session) const {
+  StoredSession record;
+  record.id = session.id;
+  record.peer = config_.peers[session.peer.value].public_key;
+  record.binding_version = session.binding_version();
+  record.ceiling = session.responder->store.ceiling;
+  record.policy_version = config_.policy.version;
+  record.lived = now - session.record().born;
+  const auto& addresses = config_.peers[session.peer.value].inner_addresses;
+  record.address_count = static_cast<uint8_t>(std::min(addresses.size(), kStoredAddresses));
+  std::copy_n(addresses.begin(), record.address_count, record.inner_addresses.begin());
+  record.reason = session.last_reason;
+  return record;
+}
+
+OwnershipCall StoreCalls::call_of(Kind kind, const Session& session) {
+  OwnershipCall call;
+  call.kind = kind;
+  call.ticket = ++tickets_;
+  call.peer = session.peer;
+  call.session = session.id;
+  call.ceiling = session.responder->store.ceiling;
+  return call;
+}
+
+void StoreCalls::ask(Millis now, const OwnershipCall& call) {
+  asked_ = now;
+  if (store_.ask(now, call)) return;
+  refused_.push_back({call.kind, call.ticket, call.peer, call.session,
+                      OwnershipAnswer::kUnavailable, std::nullopt});
+}
+
+std::optional<OwnershipReply> StoreCalls::take() {
+  if (auto reply = store_.take()) return reply;
+  if (refused_.empty()) return std::nullopt;
+  OwnershipReply reply = std::move(refused_.front());
+  refused_.pop_front();
+  return reply;
+}
+
+void StoreCalls::acquire(Millis now, Session& session) {
+  StoreState& store = session.responder->store;
+  store.stored = store.attempted = session.binding_version();
+  store.ceiling = StateVersion{session.record().version.value + kVersionBlock};
+  write(now, session);
+}
+
+/// Acquires the session, or reserves the next block of versions.
+void StoreCalls::write(Millis now, Session& session) {
+  StoreState& store = session.responder->store;
+  OwnershipCall call = call_of(store.owned ? Kind::kReserve : Kind::kAcquire, session);
+  if (store.owned)
+    call.ceiling = StateVersion{store.ceiling.value + kVersionBlock};
+  else
+    call.record = stored(now, session);
+  store.written = call.ticket;
+  store.write_again = now + patience();
+  ask(now, call);
+}
+
+uint64_t StoreCalls::commit(Millis now, Session& session, BindingVersion next) {
+  StoreState& store = session.responder->store;
+  JVPN_ASSERT(next >= store.attempted, "versions rise, those that weren't answered among them");
+  OwnershipCall call = call_of(Kind::kCommit, session);
+  call.expected = store.stored;
+  call.attempted = store.attempted;
+  call.next = store.attempted = next;
+  store.committed = call.ticket;
+  store.answer_due = now + patience();
+  ask(now, call);
+  return call.ticket;
+}
+
+void StoreCalls::release(Millis now, const Session& session, Detail detail) {
+  OwnershipCall call = call_of(Kind::kRelease, session);
+  call.record.reason = session.last_reason;
+  call.record.detail = detail;
+  ask(now, call);
+}
+
+OwnershipReply StoreCalls::unanswered(const Session& session) {
+  return {Kind::kCommit, session.responder->store.committed, session.peer,
+          session.id,    OwnershipAnswer::kUnavailable,      std::nullopt};
+}
+
+bool StoreCalls::reconcile(Session& session, const OwnershipReply& reply) {
+  StoreState& store = session.responder->store;
+  const bool latest_write = reply.ticket == store.written;
+  const bool latest_commit = reply.kind == Kind::kCommit && reply.ticket == store.committed;
+  if (!latest_write && !latest_commit) return true;  // a later call says more
+  if (reply.answer == OwnershipAnswer::kLost) return false;
+  if (reply.answer == OwnershipAnswer::kTampered) return false;
+  if (latest_commit) {
+    // It was made, or never will be: either way the store tells what is there.
+    if (reply.answer == OwnershipAnswer::kCommitted) store.stored = store.attempted;
+    const bool known = reply.answer == OwnershipAnswer::kConflict && reply.found;
+    if (known && reply.found->binding_version <= store.attempted)
+      store.stored = reply.found->binding_version;
+    return !known || reply.found->binding_version <= store.attempted;
+  }
+  if (reply.answer != OwnershipAnswer::kCommitted) return true;  // asked again when it is due
+  if (store.owned) store.ceiling = StateVersion{store.ceiling.value + kVersionBlock};
+  store.owned = true;
+  store.written = 0;
+  return true;
+}
+
+bool StoreCalls::exhausted(const Session& session) {
+  return !session.initiates() && session.responder->store.ceiling != StateVersion{} &&
+         versions_left(session) < kLastVersions;
+}
+
+// ---- Time.
+
+Millis StoreCalls::due(const Session& session) const {
+  if (session.initiates()) return kNever;
+  if (exhausted(session)) return Millis{0};
+  return session.responder->store.written != 0 ? session.responder->store.write_again : kNever;
+}
+
+bool StoreCalls::serve(Millis now, Session& session) {
+  if (session.initiates()) return true;
+  const StoreState& store = session.responder->store;
+  if (store.written != 0 && now >= store.write_again) write(now, session);
+  return true;
+}
+
+void StoreCalls::on_rows(Millis now, Session& session) {
+  if (session.initiates()) return;
+  const StoreState& store = session.responder->store;
+  if (store.owned && store.written == 0 && versions_left(session) < kReserveAhead)
+    write(now, session);
+}
+
+}  // namespace jvpn::session

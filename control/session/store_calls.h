@@ -1,0 +1,66 @@
+// What a gateway asks the store of a session, and by when it must know. A call that isn't answered
+// in recovery_attempt_ms counts as Unavailable; its reply may still come, is known by its ticket,
+// and only tells what the store holds. Control thread only.
+//
+//   acquire() → owned → commit(), again and again; ceilings are reserved ahead → release()
+#pragma once
+
+#include <deque>
+
+#include "control/session/config.h"
+#include "control/session/ownership.h"
+#include "control/session/part.h"
+
+namespace jvpn::session {
+
+class StoreCalls : public Part {
+ public:
+  /// Both outlive it.
+  StoreCalls(const EngineConfig& config, Ownership& store) : config_(config), store_(store) {}
+
+  /// A session of ours has begun. Asked again until the store has answered.
+  void acquire(Millis now, Session& session);
+  /// Whether a commit may be tried now: the session is known to be ours, and the store is there.
+  bool may_commit(const Session& session) const {
+    return store_.reachable() && session.responder->store.owned;
+  }
+  /// Puts `next` in the place of the binding version. Its reply comes by take(), at `answer_due` at
+  /// the latest. Returns the ticket.
+  uint64_t commit(Millis now, Session& session, BindingVersion next);
+  /// The session has ended.
+  void release(Millis now, const Session& session, Detail detail);
+
+  /// The next reply to whatever was asked; what was refused at once is among them.
+  std::optional<OwnershipReply> take();
+  bool has_replies() const { return !refused_.empty() || store_.has_replies(); }
+  /// When something was asked since the latest take_asked(): replies may be there already.
+  std::optional<Millis> take_asked() { return std::exchange(asked_, std::nullopt); }
+  /// Unavailable, in the place of the reply to the pending commit.
+  static OwnershipReply unanswered(const Session& session);
+  /// A reply that no pending commit waits for. False: the session is somebody else's.
+  bool reconcile(Session& session, const OwnershipReply& reply);
+  /// The versions that were reserved are used up, and the store doesn't answer: going on could
+  /// mean that a version is used twice.
+  static bool exhausted(const Session& session);
+
+  Ownership& ownership() { return store_; }
+
+  bool serve(Millis now, Session& session) override;
+  Millis due(const Session& session) const override;
+  void on_rows(Millis now, Session& session) override;
+
+ private:
+  void ask(Millis now, const OwnershipCall& call);
+  void write(Millis now, Session& session);
+  OwnershipCall call_of(OwnershipCall::Kind kind, const Session& session);
+  StoredSession stored(Millis now, const Session& session) const;
+  Millis patience() const { return config_.policy.switching.recovery_attempt; }
+
+  const EngineConfig& config_;
+  Ownership& store_;
+  uint64_t tickets_ = 0;
+  std::deque<OwnershipReply> refused_;
+  std::optional<Millis> asked_;
+};
+
+}  // namespace jvpn::session
