@@ -31,6 +31,7 @@ ROOMS = {
         "engine": {"engine", "jump", "protocol", "session"},
         "events": {"events", "session"},
         "admin": {"admin", "engine", "events", "session"},
+        "store": {"store", "session"},
         "publish": {"publish", "session"},
         "neighbor": {"neighbor", "publish"},
         "gateway": {"gateway", "neighbor", "publish", "admin", "events", "engine", "session"},
