@@ -87,8 +87,15 @@ void read_limits(YamlMap& root, LimitsProfile& limits) {
   });
 }
 
+void read_state(YamlMap& root, StateProfile& state) {
+  if (!root.optional("state_dir", text(1'024), state.directory)) return;
+  state.place = root.place("state_dir");
+  if (state.directory == "none") state.directory.clear();
+}
+
 void read_gateway(YamlMap& root, GatewayProfile& profile) {
   root.required("node", name(63), profile.node);
+  read_state(root, profile.state);
   read_cores(root, profile.cores);
   read_memory(root, profile.memory);
   for (auto& item : root.list("eal_args", text(1'024), Need::kOptional, {0, 64})) {

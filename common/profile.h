@@ -145,9 +145,17 @@ struct EventsProfile {
   bool operator==(const EventsProfile&) const = default;
 };
 
+/// Where a gateway keeps its sessions, so that they outlive it.
+struct StateProfile {
+  std::string directory = "/var/lib/jvpn";  ///< empty: nowhere (`none`)
+  Place place;                              ///< 0: the default
+  bool operator==(const StateProfile& other) const { return directory == other.directory; }
+};
+
 /// Profile of `jvpnd`.
 struct GatewayProfile {
   std::string node;
+  StateProfile state;
   CoresProfile cores;
   MemoryProfile memory;
   std::vector<std::string> eal_args;

@@ -78,6 +78,11 @@ constexpr std::array kReasonTexts = {
     ReasonText{Reason::kAuditInvariantViolated, "AUDIT_INVARIANT_VIOLATED",
                "what carries packets isn't what the session says: it is ended"},
 
+    ReasonText{Reason::kSessionParked, "SESSION_PARKED",
+               "the gateway stops; the session waits in the store to be resumed"},
+    ReasonText{Reason::kSessionResumed, "SESSION_RESUMED",
+               "a session that another run of a gateway had left goes on here"},
+
     ReasonText{Reason::kConfigLoaded, "CONFIG_LOADED", "a valid policy took effect"},
     ReasonText{Reason::kConfigRefused, "CONFIG_REFUSED",
                "the policy was invalid: the one before goes on, new sessions are denied"},
@@ -119,12 +124,14 @@ constexpr std::array kDetailTexts = {
     DetailText{Detail::kVersionConflict, "version_conflict"},
     DetailText{Detail::kStoreUnavailable, "store_unavailable"},
     DetailText{Detail::kOwnershipLost, "ownership_lost"},
+    DetailText{Detail::kRecordTampered, "record_tampered"},
     DetailText{Detail::kLoss, "loss"},
     DetailText{Detail::kLatency, "latency"},
     DetailText{Detail::kJitter, "jitter"},
     DetailText{Detail::kSecondBinding, "second_binding"},
     DetailText{Detail::kStaleRecord, "stale_record"},
     DetailText{Detail::kIdentityChanged, "identity_changed"},
+    DetailText{Detail::kResumed, "resumed"},
 };
 
 const ReasonText* find(Reason reason) {

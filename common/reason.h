@@ -58,6 +58,8 @@ enum class Reason : uint16_t {
   kAuditTransitionRefused = 196,  ///< added: a trigger that no row of the state machine took
   kEventsLost = 197,              ///< added: a gap in this very log
   kAuditInvariantViolated = 198,  ///< added: an audit failed; `check` says which, `detail` how
+  kSessionParked = 199,           ///< added: its gateway stops, the session waits in the store
+  kSessionResumed = 200,          ///< added: this run goes on with it
 
   // configuration, added
   kConfigLoaded = 256,
@@ -142,6 +144,7 @@ enum class Detail : uint16_t {
   kVersionConflict = 96,   ///< the store holds another version than ours
   kStoreUnavailable = 97,  ///< it gave no answer to count on
   kOwnershipLost = 98,     ///< the session is somebody else's now
+  kRecordTampered = 99,    ///< what the store has wasn't written by us
 
   // VOLATILITY_SIGNAL, QUALITY_FLOOR_VIOLATION
   kLoss = 112,
@@ -152,6 +155,9 @@ enum class Detail : uint16_t {
   kSecondBinding = 128,    ///< packets are taken under an index that the session doesn't have
   kStaleRecord = 129,      ///< what is published isn't the session's active binding
   kIdentityChanged = 130,  ///< the session isn't the one that was confirmed
+
+  // TRANSPORT_SWITCH_OK, and the rows before it
+  kResumed = 144,  ///< by a fresh handshake, which claimed the session
 };
 
 struct DetailText {

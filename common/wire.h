@@ -129,6 +129,7 @@ enum class ReattachCause : uint8_t {
   kQuality = 3,
   kFailback = 4,  ///< to a preferred path that has been stable for long enough
   kRebind = 5,    ///< same path, but a NAT on it has changed
+  kResume = 6,    ///< by a fresh handshake; no request has it
 };
 
 /// From the candidate path, under that path's spare index.

@@ -92,6 +92,15 @@ struct InitiationPayload {
   uint8_t fields[220];
 };
 
+/// Field of an initiation, not critical: the initiator has a session and would go on with it under
+/// the keys of this handshake. Who can't do that answers with a new session.
+inline constexpr uint16_t kResumeField = 1;
+struct ResumeClaim {
+  std::array<uint8_t, 16> session_id;
+  uint64_t binding_version;  ///< as the initiator knows it
+  uint64_t nonce;            ///< above those of all requests and claims before
+};
+
 struct Initiation {
   MessageType type;
   uint8_t reserved[3];

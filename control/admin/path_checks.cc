@@ -46,7 +46,27 @@ std::optional<std::string> unbindable(const std::string& path) {
   return barred(folder);
 }
 
+/// Why a folder can't be a gateway's alone; nothing when it is, or can be made.
+std::optional<std::string> unkeepable(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 && errno == ENOENT) return barred(folder_of(path));
+  if (const auto why = barred(path)) return why;
+  if (info.st_uid != geteuid()) return fmt::format("one of uid {} ({})", info.st_uid, path);
+  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return fmt::format("mode {:04o} (chmod 0700 {})", info.st_mode & 07777, path);
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::vector<std::string> check_state(const StateProfile& state, const std::string& file) {
+  if (state.directory.empty() || state.place.line == 0) return {};
+  const auto why = unkeepable(state.directory);
+  if (!why) return {};
+  return {profile_finding(file, state.place, "state_dir",
+                          "none, or a folder of jvpnd's user alone, which is there or can be made",
+                          *why)};
+}
 
 std::vector<std::string> check_paths(const EventsProfile& events, const AdminProfile& admin,
                                      const std::string& file) {

@@ -14,4 +14,9 @@ namespace jvpn::admin {
 std::vector<std::string> check_paths(const EventsProfile& events, const AdminProfile& admin,
                                      const std::string& file);
 
+/// One finding when the state directory that the profile names can't be one; none when it can be
+/// made. The default is looked at when the program starts: whoever checks a profile need not be its
+/// user.
+std::vector<std::string> check_state(const StateProfile& state, const std::string& file);
+
 }  // namespace jvpn::admin

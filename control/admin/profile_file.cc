@@ -185,7 +185,10 @@ Result<LoadedGateway> load_gateway(const std::string& path) {
   preshared.reserve(profile->peers.size());
   for (const PeerProfile& peer : profile->peers) preshared.push_back(keys.preshared(peer));
   resolve_paths(*profile, path);
+  StateProfile& state = profile->state;
+  if (!state.directory.empty()) state.directory = resolve_path(state.directory, path);
   keys.add(check_paths(profile->events, profile->admin, path));
+  keys.add(check_state(state, path));
   auto own = keys.finish();
   if (!own) return own.error();
   return LoadedGateway{path, std::move(*profile), std::move(*own), std::move(preshared)};

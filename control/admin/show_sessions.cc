@@ -59,7 +59,7 @@ nlohmann::json session_json(const engine::SessionView& view, const session::Acti
       {"tx_bytes", traffic.tx_bytes},
       {"rekeys", view.rekeys},
       {"last_rx_ms_ago", (now - last_rx).value},
-      {"age_ms", (now - view.born).value},
+      {"age_ms", (view.lived + (now - view.born)).value},
   };
   uint64_t lately = 0;
   for (size_t i = 0; i < view.recent_switches.count(); ++i) {

@@ -39,6 +39,7 @@ struct SessionView {
   Path path;
   uint64_t rekeys = 0;
   Millis born;
+  Millis lived;  ///< before that, in other runs
   Millis last_authentic;
   std::optional<uint32_t> rtt_us;
   std::optional<uint32_t> jitter_us;
@@ -149,7 +150,8 @@ class SessionEngine {
 
   /// Ends a session and tells the peer.
   void terminate(Millis now, PeerId peer, Detail detail);
-  /// Ends all sessions and tells their peers.
+  /// The program stops. Ends all sessions and tells their peers; but those that a durable store
+  /// keeps wait there for the next run, and nobody is told.
   void shutdown(Millis now);
 
   /// Opens a control message with the keys of `index`, for hosts whose data path does not (the

@@ -59,6 +59,11 @@ void SessionEngine::Impl::take_replies(Millis now) {
 
 void SessionEngine::Impl::on_reply(Millis now, const OwnershipReply& reply) {
   if (!table.knows(reply.peer)) return;
+  if (reply.kind == OwnershipCall::Kind::kLoad) {
+    parts.acceptor.on_loaded(now, reply);
+    return leave(reply.peer);
+  }
+  if (parts.resumer.awaits(reply)) return end_commit(now, reply);
   Session* const session = table.peer(reply.peer).session.get();
   const bool about = session != nullptr && !session->initiates() && session->id == reply.session;
   if (!about) return;  // of a session that has ended
@@ -69,7 +74,9 @@ void SessionEngine::Impl::on_reply(Millis now, const OwnershipReply& reply) {
 }
 
 void SessionEngine::Impl::end_commit(Millis now, const OwnershipReply& reply) {
-  const std::vector<WaitingMessage> waiting = parts.responder.end_commit(now, reply);
+  const std::vector<WaitingMessage> waiting = parts.resumer.awaits(reply)
+                                                  ? parts.resumer.end(now, reply)
+                                                  : parts.responder.end_commit(now, reply);
   carry_out();
   for (const WaitingMessage& each : waiting) {
     dispatch.on_control(now, each.from, {each.index, each.serial}, each.counter, each.plaintext);

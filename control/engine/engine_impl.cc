@@ -38,7 +38,11 @@ SessionEngine::Impl::~Impl() {
 void SessionEngine::Impl::serve(Millis now, PeerId id) {
   PeerState& peer = table.peer(id);
   parts.bindings.serve_draining(now, peer);
-  if (peer.pending) parts.lifecycle.transition(now, *peer.pending, {Trigger::kTick});
+  parts.resumer.serve(now, id);
+  const bool unanswered = peer.pending && peer.pending->commit_pending() &&
+                          now >= peer.pending->responder->store.answer_due;
+  if (unanswered) end_commit(now, StoreCalls::unanswered(*peer.pending));
+  parts.lifecycle.serve_pending(now, peer);
   if (peer.session) serve_session(now, *peer.session);
   if (peer.dial) parts.dialer.serve_dial(now, id);
 }
@@ -68,9 +72,7 @@ void SessionEngine::Impl::serve_session(Millis now, Session& session) {
 Millis SessionEngine::Impl::due(PeerId id) const {
   const PeerState& peer = table.peer(id);
   Millis at = std::min(parts.dialer.dial_due(id), Bindings::draining_due(peer));
-  if (peer.pending) {
-    at = std::min(at, session::next_deadline(peer.pending->record(), config.policy));
-  }
+  at = std::min({at, parts.lifecycle.pending_due(peer), parts.resumer.due(id)});
   return peer.session ? std::min(at, session_due(*peer.session)) : at;
 }
 
@@ -120,7 +122,7 @@ bool SessionEngine::Impl::sweep_peer(Millis now, PeerId id, const Sweep& sweep) 
     case Sweep::What::kTimers:
       return true;
     case Sweep::What::kShutdown:
-      return end_peer(now, id, Detail::kShutdown);
+      return leave_peer(now, id);
   }
   return false;
 }
@@ -164,6 +166,17 @@ bool SessionEngine::Impl::end_peer(Millis now, PeerId id, Detail detail) {
   return true;
 }
 
+/// Sessions that the store keeps wait there; all others end.
+bool SessionEngine::Impl::leave_peer(Millis now, PeerId id) {
+  PeerState& peer = table.peer(id);
+  const bool kept = store.ownership().durable() && peer.session && !peer.session->initiates() &&
+                    peer.session->responder->store.owned;
+  if (!kept) return end_peer(now, id, Detail::kShutdown);
+  parts.dialer.forget(peer);
+  parts.lifecycle.park(now, peer);
+  return true;
+}
+
 // ---- The configured peers.
 
 Result<void> SessionEngine::Impl::add_peer(PeerId id, EnginePeer peer) {
@@ -188,6 +201,7 @@ void SessionEngine::Impl::remove_peer(Millis now, PeerId id) {
   end_peer(now, id, Detail::kPolicyHardStop);
   leave(id);
   parts.bindings.retire_draining(table.peer(id));
+  parts.resumer.forget(id);
   table.remove(id, context.configured(id).public_key);
   config.peers[id.value] = EnginePeer{};
   leave(id);
@@ -209,6 +223,7 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   view.path = session.path;
   view.rekeys = session.rekeys;
   view.born = record.born;
+  view.lived = record.lived;
   view.last_authentic = record.last_authentic;
   view.rtt_us = quality.rtt.rtt_us();
   view.jitter_us = quality.rtt.jitter_us();
@@ -224,12 +239,13 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
 size_t SessionEngine::Impl::visit_peer(PeerId id,
                                        const std::function<void(const SessionView&)>& visit) const {
   const PeerState& peer = table.peer(id);
-  if (peer.pending) visit(view_of(*peer.pending));
-  if (!peer.session) return peer.pending ? 1 : 0;
+  const bool begins = peer.pending && !is_resumption(*peer.pending);
+  if (begins) visit(view_of(*peer.pending));
+  if (!peer.session) return begins ? 1 : 0;
   SessionView view = view_of(*peer.session);
   view.last_authentic = std::max(view.last_authentic, host.activity(id).last_rx);
   visit(view);
-  return peer.pending ? 2 : 1;
+  return begins ? 2 : 1;
 }
 
 }  // namespace jvpn::engine

@@ -61,6 +61,7 @@ struct SessionEngine::Impl {
   void on_reply(Millis now, const OwnershipReply& reply);
   void end_commit(Millis now, const OwnershipReply& reply);
   bool end_peer(Millis now, PeerId id, Detail detail);
+  bool leave_peer(Millis now, PeerId id);
   Result<void> add_peer(PeerId id, EnginePeer peer);
   void remove_peer(Millis now, PeerId id);
   /// How many sessions it had.

@@ -111,18 +111,21 @@ std::optional<PeerId> PacketDispatch::on_control(Millis now, const Path& from,
     ++counters.control_malformed;
     return std::nullopt;
   }
-  if (at.session->commit_pending() && lane.window.check(sequence) == ReplayVerdict::kFresh) {
-    if (answers_heartbeat(now, at, plaintext)) {
-      lane.window.accept(sequence);
-      return id;
-    }
-    if (!waits_for_commit(at, from, index, counter, plaintext)) ++counters.control_stale;
-    return std::nullopt;
-  }
   const bool pending = at.session == parts_.context.table.peer(id).pending.get();
   if (pending && !parts_.acceptor.may_confirm(*at.session, from)) {
     ++counters.control_stale;
     return std::nullopt;
+  }
+  const bool waits = at.session->commit_pending() || at.session->resumes();
+  if (waits && lane.window.check(sequence) == ReplayVerdict::kFresh) {
+    if (!pending && answers_heartbeat(now, at, plaintext)) {
+      lane.window.accept(sequence);
+      return id;
+    }
+    if (!waits_for_commit(at, from, index, counter, plaintext)) ++counters.control_stale;
+    const bool confirms = pending && !at.session->commit_pending();
+    if (confirms) parts_.resumer.begin(now, parts_.context.table.peer(id));
+    return id;
   }
   if (lane.window.accept(sequence) != ReplayVerdict::kFresh) {
     ++counters.control_replayed;
@@ -170,7 +173,9 @@ bool PacketDispatch::waits_for_commit(const Keyed& at, const Path& from, Receive
 bool PacketDispatch::confirm_keys(Millis now, Keyed& at) {
   PeerState& peer = parts_.context.table.peer_of(*at.session);
   if (at.session == peer.pending.get()) {
-    if (!parts_.acceptor.confirm(now, peer)) return false;
+    const bool confirmed = at.session->initiates() ? parts_.dialer.confirm_resumed(now, peer)
+                                                   : parts_.acceptor.confirm(now, peer);
+    if (!confirmed) return false;
     at.session = peer.session.get();
   }
   Session& session = *at.session;

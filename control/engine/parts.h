@@ -35,7 +35,8 @@ struct Parts {
         liveness(context, lifecycle, bindings, channel),
         idleness(context, lifecycle, channel),
         dialer(context, self, cookies, reporter, bindings, lifecycle, liveness),
-        acceptor(context, self, cookies, reporter, bindings, lifecycle, dialer, now),
+        resumer(context, reporter, lifecycle, bindings, dialer),
+        acceptor(context, self, cookies, reporter, bindings, lifecycle, dialer, resumer, now),
         rekeyer(context, self, lifecycle, reporter, bindings, channel, liveness, dialer),
         resets(context, reporter, bindings, dialer, now),
         candidates(context),
@@ -64,6 +65,7 @@ struct Parts {
   protocol::Liveness liveness;
   protocol::Idleness idleness;
   protocol::Dialer dialer;
+  protocol::Resumer resumer;
   protocol::Acceptor acceptor;
   protocol::Rekeyer rekeyer;
   protocol::Resets resets;

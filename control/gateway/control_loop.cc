@@ -123,6 +123,7 @@ ControlLoop::~ControlLoop() {
 }
 
 Result<void> ControlLoop::start(session::EngineConfig config) {
+  const int store = config.ownership == nullptr ? -1 : config.ownership->descriptor();
   auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();
@@ -142,6 +143,10 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
   epoll_event event{};
   event.events = EPOLLIN;
   if (epoll_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, admin_->descriptor(), &event) != 0)
+    return errno_error("epoll");
+  // Once for each time that it replies: replies that were taken already must not keep us awake.
+  event.events = EPOLLIN | EPOLLET;
+  if (store >= 0 && epoll_ctl(epoll_, EPOLL_CTL_ADD, store, &event) != 0)
     return errno_error("epoll");
   return {};
 }

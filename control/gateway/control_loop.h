@@ -61,9 +61,9 @@ class ControlLoop {
   ControlLoop& operator=(const ControlLoop&) = delete;
 
   /// Announces our addresses, dials the peers that have endpoints, and serves until `stop` is true.
-  /// Then ends every session, tells the peers, and waits until the workers have sent it, at most
-  /// 200 ms for each slice of them.
-  /// `reload` asks for what on_reload() was told, and is taken back.
+  /// Then ends every session that no store keeps, tells the peers, and waits until the workers have
+  /// sent it, at most 200 ms for each slice of them. `reload` asks for what on_reload() was told,
+  /// and is taken back.
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
   /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
   /// one there is nothing to reload. It runs on a thread of its own.

@@ -59,11 +59,6 @@ Finding judge_policy(SwitchAsked asked, const SessionRecord& record, const Polic
   return {};
 }
 
-BindingVersion version_after_commit(const SessionRecord& record) {
-  const uint64_t rows = record.state == State::kRecovering ? 1 : 2;
-  return BindingVersion{record.version.value + rows};
-}
-
 Mac token_of(MessageMac& mac, const MacKey& secret, const TokenClaim& claim) {
   TokenInput input{};
   input.session = claim.session.bytes;

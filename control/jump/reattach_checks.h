@@ -34,9 +34,6 @@ struct SwitchAsked {
 Finding judge_policy(SwitchAsked asked, const SessionRecord& record, const Policy& policy,
                      Millis now);
 
-/// The state_version that a commit brings, which becomes the binding_version.
-BindingVersion version_after_commit(const SessionRecord& record);
-
 /// What a token vouches for.
 struct TokenClaim {
   SessionId session;

@@ -28,7 +28,8 @@ void fill_addresses(const EnginePeer& peer, wire::ResponsePayload& payload) {
 }  // namespace
 
 Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Reporter& reporter,
-                   Bindings& bindings, Lifecycle& lifecycle, Dialer& dialer, Millis now)
+                   Bindings& bindings, Lifecycle& lifecycle, Dialer& dialer, Resumer& resumer,
+                   Millis now)
     : context_(context),
       self_(self),
       cookies_(cookies),
@@ -36,6 +37,7 @@ Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Rep
       bindings_(bindings),
       lifecycle_(lifecycle),
       dialer_(dialer),
+      resumer_(resumer),
       started_(context.environment.timestamp()),
       retry_secret_(random_secret(context.environment)),
       handshakes_(context.config.handshakes_per_s, now),
@@ -101,8 +103,28 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
     return std::nullopt;
   }
   if (!admissible(now, from, *id, *initiation)) return std::nullopt;
-  answer(now, from, *id, *initiation);
+  Resumer::Verdict verdict{Resumer::Verdict::What::kFresh};
+  if (initiation->claim) verdict = resumer_.examine(now, from, *id, *initiation);
+  proceed(now, from, *id, *initiation, std::move(verdict));
   return id;
+}
+
+void Acceptor::proceed(Millis now, const Path& from, PeerId id, InitiationState& initiation,
+                       Resumer::Verdict verdict) {
+  using What = Resumer::Verdict::What;
+  if (verdict.what == What::kResume)
+    return answer(now, from, id, initiation, std::move(verdict.resumption));
+  if (verdict.what == What::kRefuse) ++context_.counters.handshakes_refused;
+  if (verdict.what != What::kFresh) return;
+  if (context_.denies_new_sessions)
+    return refuse(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
+  answer(now, from, id, initiation, nullptr);
+}
+
+void Acceptor::on_loaded(Millis now, const OwnershipReply& reply) {
+  auto judged = resumer_.loaded(now, reply);
+  if (!judged || !is_fresh(reply.peer, judged->initiation.proof)) return;
+  proceed(now, judged->from, reply.peer, judged->initiation, std::move(judged->verdict));
 }
 
 /// What a retry tells the peer until its next initiation is taken. Nothing is kept for it, and
@@ -130,7 +152,7 @@ bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
     refuse(now, from, Reason::kHandshakeFail, Detail::kUnknownField, id);
     return false;
   }
-  if (context_.denies_new_sessions) {
+  if (context_.denies_new_sessions && !initiation.claim) {
     refuse(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
     return false;
   }
@@ -147,11 +169,10 @@ bool Acceptor::dials_itself(Millis now, PeerId id) const {
 }
 
 /// Makes the BIRTH record, its keys and the response. An older BIRTH record of the peer gives way.
-void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& initiation) {
+void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& initiation,
+                      std::unique_ptr<Resumption> resumption) {
   PeerState& peer = context_.table.peer(id);
-  if (peer.pending) {
-    lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
-  }
+  lifecycle_.fail_pending(now, peer, Detail::kSuperseded);
   if (++peer.unconfirmed % kUnconfirmedAnswers == 0)
     reporter_.emit_security(now, Reason::kSecAbuseControlPlane, Detail::kNotConfirmed, id, {},
                             from);
@@ -166,7 +187,11 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   auto session = std::make_unique<Session>(id, from, initiation.suite,
                                            new_record(now, now + Millis{kKeyRefuseAfterMs}));
   session->responder = std::make_unique<ResponderSide>();
-  context_.environment.random(session->id.bytes);
+  session->responder->resumption = std::move(resumption);
+  if (session->resumes())
+    session->id = SessionId{initiation.claim->session_id};
+  else
+    context_.environment.random(session->id.bytes);
   IssuedSpares issued =
       bindings_.issue_spares(id, initiation.lanes, bindings_.spares_wanted(context_.config.policy));
   const std::optional<wire::Response> message =
@@ -183,7 +208,7 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   bindings_.install_rx(*session, *session->current);
   context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&*message), sizeof *message});
   peer.pending = std::move(session);
-  context_.table.begin(peer.pending->id);
+  if (!peer.pending->resumes()) context_.table.begin(peer.pending->id);
   // The lower key calls us: our own call waits for how that ends.
   if (dialer_.waits_for_peer(id)) dialer_.stop_attempt(*peer.dial);
 }
@@ -198,7 +223,8 @@ wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& sess
   payload.mtu = context_.environment.inner_mtu(session.path);
   payload.session_id = session.id.bytes;
   // What the commit at confirmation will make it.
-  payload.binding_version = session.record().version.value + 1;
+  payload.binding_version = session.resumes() ? session.responder->resumption->told.value
+                                              : session.record().version.value + 1;
   payload.clock_ms = now.value;
   fill_addresses(context_.configured(session.peer), payload);
   payload.policy = snapshot_of(context_.config.policy);

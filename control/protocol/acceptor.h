@@ -11,6 +11,7 @@
 #include "control/protocol/cookie_holders.h"
 #include "control/protocol/cookies.h"
 #include "control/protocol/dialer.h"
+#include "control/protocol/resumer.h"
 #include "control/session/lifecycle.h"
 
 namespace jvpn::protocol {
@@ -18,12 +19,14 @@ namespace jvpn::protocol {
 class Acceptor {
  public:
   Acceptor(Context& context, const Identity& self, Cookies& cookies, Reporter& reporter,
-           Bindings& bindings, Lifecycle& lifecycle, Dialer& dialer, Millis now);
+           Bindings& bindings, Lifecycle& lifecycle, Dialer& dialer, Resumer& resumer, Millis now);
 
   /// Returns the peer whose state may have changed.
   std::optional<PeerId> on_initiation(Millis now, const Path& from,
                                       std::span<const uint8_t> datagram,
                                       std::optional<MacVerdict> known);
+  /// The store has told of a session that a handshake claims.
+  void on_loaded(Millis now, const OwnershipReply& reply);
   /// Keys are confirmed from where the handshake came from, so that whoever redirected the
   /// initiation can't have the session's data sent to an address that never answered.
   bool may_confirm(const Session& pending, const Path& from) const;
@@ -37,7 +40,10 @@ class Acceptor {
   bool dials_itself(Millis now, PeerId id) const;
   bool is_fresh(PeerId id, const Proof& proof) const;
   wire::Freshness freshness_of(PeerId id) const;
-  void answer(Millis now, const Path& from, PeerId id, InitiationState& initiation);
+  void proceed(Millis now, const Path& from, PeerId id, InitiationState& initiation,
+               Resumer::Verdict verdict);
+  void answer(Millis now, const Path& from, PeerId id, InitiationState& initiation,
+              std::unique_ptr<Resumption> resumption);
   wire::ResponsePayload response_payload(Millis now, const Session& session, ReceiverIndex index,
                                          const SpareSet& spares) const;
   std::optional<wire::Response> write_answer(Millis now, InitiationState& initiation,
@@ -54,6 +60,7 @@ class Acceptor {
   Bindings& bindings_;
   Lifecycle& lifecycle_;
   Dialer& dialer_;
+  Resumer& resumer_;
   const wire::Timestamp started_;  ///< initiations from before may be anybody's recordings
   Secret<kHashBytes> retry_secret_;
   TokenBucket handshakes_;  ///< from any source

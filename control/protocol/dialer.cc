@@ -14,6 +14,8 @@ namespace {
 constexpr uint32_t kLongWaitEvery = 4;  // attempts; lets an answer come over a very slow path, too
 constexpr uint32_t kLongWait = 3;       // times kRetryMs
 constexpr uint32_t kJitterMs = kRetryMs / 4;
+constexpr uint32_t kResumeRetryMs = 500;   // with a session that waits: its traffic does, too
+constexpr Millis kUnanswered{250};         // requests for a jump, until the handshake goes beside
 constexpr uint32_t kLeastPauseMs = 1'000;  // after a takeover; each doubles it
 constexpr uint32_t kMostPauseMs = 4'000;   // whoever is left alone is attached again within 5 s
 constexpr Millis kUndisputed{60'000};      // a session that lasts so long begins the count anew
@@ -29,7 +31,9 @@ void Dialer::refuse(Millis now, const Path& from, Detail detail, PeerId id) {
 }
 
 void Dialer::dial(Millis now, PeerId id, const Path& path) {
-  wish(id, path).start(now);
+  Dial& call = wish(id, path);
+  call.fresh = true;
+  call.start(now);
   serve_dial(now, id);
 }
 
@@ -60,7 +64,7 @@ void Dialer::stop_attempt(Dial& call) {
 void Dialer::stop(PeerState& peer) {
   if (!peer.dial) return;
   stop_attempt(*peer.dial);
-  peer.dial->active = peer.dial->beside = false;
+  peer.dial->active = peer.dial->beside = peer.dial->fresh = false;
 }
 
 void Dialer::forget(PeerState& peer) {
@@ -98,7 +102,8 @@ void Dialer::note_alive(const Session& session) {
 
 bool Dialer::waits_for_peer(PeerId id) const {
   const PeerState& peer = context_.table.peer(id);
-  return peer.dial && peer.pending && context_.configured(id).public_key < self_.public_key;
+  return peer.dial && peer.pending && !peer.pending->initiates() &&
+         context_.configured(id).public_key < self_.public_key;
 }
 
 Millis Dialer::dial_due(PeerId id) const {
@@ -121,7 +126,9 @@ void Dialer::serve_dial(Millis now, PeerId id) {
   }
   call.retried = false;
   ++call.unanswered;
-  const uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
+  const std::unique_ptr<Session>& session = context_.table.peer(id).session;
+  uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
+  if (session && session->must_jump()) wait = kResumeRetryMs;
   call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
   send_initiation(now, id);
 }
@@ -134,9 +141,11 @@ void Dialer::send_initiation(Millis now, PeerId id) {
   call.local = *index;
   const SecretKey ephemeral = random_secret(context_.environment);
   wire::Initiation message;
+  const std::optional<wire::ResumeClaim> claim = next_claim(id);
+  call.claimed = claim ? SessionId{claim->session_id} : SessionId{};
   call.noise = write_initiation(
       call_to(context_, self_, id, context_.config.suites.front(), *index, ephemeral),
-      {draw_timestamp(context_, id), call.freshness}, message);
+      {draw_timestamp(context_, id), call.freshness}, message, claim ? &*claim : nullptr);
   if (!call.noise) return stop_attempt(call);
   if (now >= call.cookie_until) call.cookie.reset();
   call.carried_cookie = call.cookie.has_value();
@@ -145,6 +154,17 @@ void Dialer::send_initiation(Millis now, PeerId id) {
   std::ranges::copy(message.mac1, call.mac1.begin());
   context_.effects.await_answer(call.local);
   context_.effects.send(call.path, bytes);
+}
+
+/// The session that a handshake would go on with: one that the responder is known to have had.
+std::optional<wire::ResumeClaim> Dialer::next_claim(PeerId id) {
+  Session* const session = context_.table.peer(id).session.get();
+  if (session == nullptr || !session->initiates() || context_.table.peer(id).dial->fresh)
+    return std::nullopt;
+  const bool known = session->confirmed || session->rekeys != 0 || session->binding.switches != 0;
+  if (!known) return std::nullopt;
+  JumpState& jumping = session->initiator->jumping;
+  return wire::ResumeClaim{session->id.bytes, session->binding_version().value, ++jumping.nonce};
 }
 
 /// The attempt that an answer is meant for; nullptr: late, or made up, nobody waits for it.
@@ -183,7 +203,8 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
     return std::nullopt;
   }
   // Its events would be another session's.
-  if (context_.table.used(SessionId{answer->payload.session_id})) {
+  const bool resumes = goes_on(*id, *call, answer->payload);
+  if (!resumes && context_.table.used(SessionId{answer->payload.session_id})) {
     stop_attempt(*call);
     refuse(now, from, Detail::kSessionIdUsed, *id);
     return std::nullopt;
@@ -197,8 +218,58 @@ std::optional<PeerId> Dialer::on_response(Millis now, const Path& from,
     refuse_handshake(context_, reporter_, now, from, Reason::kHandshakeFail, Detail::kNoRoom, *id);
     return id;
   }
-  attach(now, *id, *keys, message->sender, answer->payload);
+  if (resumes)
+    begin_resuming(now, *id, *keys, message->sender, answer->payload);
+  else
+    attach(now, *id, *keys, message->sender, answer->payload);
   return id;
+}
+
+/// The answer grants the claim of that attempt. Versions rise.
+bool Dialer::goes_on(PeerId id, const Dial& call, const wire::ResponsePayload& answer) const {
+  const Session* const session = context_.table.peer(id).session.get();
+  const SessionId told{answer.session_id};
+  return session != nullptr && session->initiates() && told == call.claimed &&
+         told == session->id && BindingVersion{answer.binding_version} > session->binding_version();
+}
+
+/// The keys are tried: nothing has changed until the responder shows that it goes on, too.
+void Dialer::begin_resuming(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,
+                            const wire::ResponsePayload& payload) {
+  PeerState& peer = context_.table.peer(id);
+  lifecycle_.fail_pending(now, peer, Detail::kSuperseded);
+  peer.pending = new_session(now, id, keys, remote, payload);
+  Session& pending = *peer.pending;
+  pending.initiator->jumping.told_version = BindingVersion{payload.binding_version};
+  pending.initiator->answer = std::make_unique<wire::ResponsePayload>(payload);
+  Dial& call = *peer.dial;
+  call.local = ReceiverIndex{};  // the handshake's from here on
+  call.noise.reset();
+  call.freshness = {};
+  bindings_.install_rx(pending, *pending.current);
+  liveness_.send_heartbeat(now, pending);
+}
+
+bool Dialer::confirm_resumed(Millis now, PeerState& peer) {
+  Session& pending = *peer.pending;
+  const bool same = peer.session && peer.session->id == pending.id;
+  if (!same || !bindings_.reserve_tx(pending.peer)) {
+    lifecycle_.fail_pending(now, peer, Detail::kNoRoom);
+    return false;
+  }
+  const BindingVersion told = pending.initiator->jumping.told_version;
+  const std::unique_ptr<wire::ResponsePayload> answer = std::move(pending.initiator->answer);
+  const Path old_path = peer.session->path;
+  if (peer.dial) {
+    stop(peer);
+    peer.dial->unanswered = peer.dial->unopened = peer.dial->cookies = peer.dial->retries = 0;
+  }
+  Session& session = lifecycle_.carry_over(now, peer, std::move(peer.pending), false);
+  session.confirmed = true;
+  ++context_.counters.resumes;
+  if (!lifecycle_.commit_resumed(now, session, told, old_path)) return false;
+  context_.effects.configure(session.peer, *answer);
+  return true;
 }
 
 std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const NoiseKeys& keys,
@@ -238,9 +309,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   call.freshness = {};
   call.unanswered = call.unopened = call.cookies = call.retries = 0;
   stop(peer);
-  if (peer.pending) {
-    lifecycle_.transition(now, *peer.pending, {Trigger::kHandshakeFailed, Detail::kSuperseded});
-  }
+  lifecycle_.fail_pending(now, peer, Detail::kSuperseded);
   lifecycle_.supersede(now, peer, NotifyPeer::kNo);
   JVPN_ASSERT(!peer.session, "a peer key has one session");
   peer.session = std::move(fresh);
@@ -284,10 +353,18 @@ void Dialer::take_freshness(Millis now, PeerId id, const wire::Freshness& freshn
 }
 
 Millis Dialer::due(const Session& session) const {
-  const bool unanswered = session.initiates() && !session.confirmed && session.rekeys == 0;
-  if (!unanswered) return kNever;
+  if (!session.initiates()) return kNever;
   const std::unique_ptr<Dial>& call = context_.table.peer_of(session).dial;
-  return call && !call->active ? session.record().entered + Millis{kHandshakeTimeoutMs} : kNever;
+  if (!call || call->active) return kNever;
+  if (session.must_jump()) return session.record().entered + kUnanswered;
+  const bool unanswered = !session.confirmed && session.rekeys == 0;
+  return unanswered ? session.record().entered + Millis{kHandshakeTimeoutMs} : kNever;
+}
+
+void Dialer::on_rows(Millis, Session& session) {
+  if (!session.initiates() || session.must_jump() || !session.confirmed) return;
+  PeerState& peer = context_.table.peer_of(session);
+  if (peer.session.get() == &session && peer.dial && peer.dial->active) stop(peer);
 }
 
 bool Dialer::serve(Millis now, Session& session) {

@@ -53,13 +53,24 @@ class Dialer : public Part {
                                     std::optional<MacVerdict> known);
   void on_sealed_reply(Millis now, const Path& from, std::span<const uint8_t> datagram);
 
-  /// Dials again beside the session while it isn't confirmed: the responder may have lost it.
+  /// The responder has the keys of the handshake that goes on with the session: it does. False: it
+  /// can't.
+  bool confirm_resumed(Millis now, PeerState& peer);
+
+  /// Dials again beside the session while it isn't confirmed, or has no transport and nobody
+  /// answers its requests: the responder may have lost it. The handshake claims the session.
   bool serve(Millis now, Session& session) override;
   Millis due(const Session& session) const override;
+  /// A session that is well needs no call.
+  void on_rows(Millis now, Session& session) override;
 
  private:
   Dial& wish(PeerId id, const Path& path);
   void send_initiation(Millis now, PeerId id);
+  std::optional<wire::ResumeClaim> next_claim(PeerId id);
+  bool goes_on(PeerId id, const Dial& call, const wire::ResponsePayload& answer) const;
+  void begin_resuming(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,
+                      const wire::ResponsePayload& payload);
   void take_freshness(Millis now, PeerId id, const wire::Freshness& freshness);
   Dial* call_with(ReceiverIndex index, std::optional<PeerId>& id);
   void attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex remote,

@@ -123,10 +123,15 @@ wire::Timestamp next_timestamp(const wire::Timestamp& clock, const wire::Timesta
   return next;
 }
 
-wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof) {
+wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof,
+                                           const wire::ResumeClaim* claim) {
   auto payload = request_payload<wire::InitiationPayload>(call);
   payload.timestamp = proof.timestamp;
   payload.freshness = proof.freshness;
+  if (claim == nullptr) return payload;
+  const wire::Field field{wire::kResumeField, sizeof *claim};
+  __builtin_memcpy(payload.fields, &field, sizeof field);
+  __builtin_memcpy(payload.fields + sizeof field, claim, sizeof *claim);
   return payload;
 }
 
@@ -141,8 +146,9 @@ std::optional<NoiseHandshake> seal_initiation(const Call& call,
 }
 
 std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
-                                               wire::Initiation& out) {
-  return seal_initiation(call, initiation_payload(call, proof), out);
+                                               wire::Initiation& out,
+                                               const wire::ResumeClaim* claim) {
+  return seal_initiation(call, initiation_payload(call, proof, claim), out);
 }
 
 std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram) {
@@ -160,8 +166,11 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
   wire::InitiationPayload payload;
   auto read = read_request(self, ephemeral, *suite, prologue_of(message), message, payload);
   if (!read) return std::nullopt;
-  return InitiationState{
+  InitiationState state{
       *std::move(read), {payload.timestamp, payload.freshness}, check_fields(payload.fields)};
+  if (state.fields == FieldsVerdict::kTaken)
+    state.claim = find_field<wire::ResumeClaim>(payload.fields, wire::kResumeField);
+  return state;
 }
 
 std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> datagram) {

@@ -56,6 +56,7 @@ struct RequestState {
 struct InitiationState : RequestState {
   Proof proof;
   FieldsVerdict fields{};
+  std::optional<wire::ResumeClaim> claim{};  ///< of a session to go on with
 };
 
 /// What a responder answers with.
@@ -75,11 +76,14 @@ struct RekeyRequestState : RequestState {
   uint64_t number = 0;
 };
 
-/// Writes an initiation but for its MACs. nullopt: the responder's key is weak.
+/// Writes an initiation but for its MACs. nullopt: the responder's key is weak. `claim`: none when
+/// it is null.
 std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& proof,
-                                               wire::Initiation& out);
+                                               wire::Initiation& out,
+                                               const wire::ResumeClaim* claim = nullptr);
 /// The same in two steps: what it says, and the message that says so, whatever it is.
-wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof);
+wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof,
+                                           const wire::ResumeClaim* claim = nullptr);
 std::optional<NoiseHandshake> seal_initiation(const Call& call,
                                               const wire::InitiationPayload& payload,
                                               wire::Initiation& out);

@@ -62,6 +62,8 @@ struct EngineCounters {
   uint64_t reattach_refused = 0;     ///< of those, by a check
   uint64_t reattach_bunched = 0;     ///< held up on the way, with others that were answered
   uint64_t reattach_commits = 0;
+  uint64_t resumes = 0;                         ///< sessions that go on after a claim
+  uint64_t resumes_refused = 0;                 ///< claims that weren't granted
   std::array<uint64_t, kInputs> over_budget{};  ///< by Input: not handled
 };
 

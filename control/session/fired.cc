@@ -143,7 +143,7 @@ Fired fired_by(const SessionRecord& before, const AppliedRow& row, const Session
     case Reason::kEnterDegradedMode:
       return fired_degraded(before, policy, now);
     case Reason::kTtlSessionExpired:
-      return span("max_lifetime_ms", policy.session.max_lifetime, now - before.born);
+      return span("max_lifetime_ms", policy.session.max_lifetime, age_of(before, now));
     case Reason::kTtlTransportLossExpired:
       return fired_loss_of_transport(before, policy, now);
     case Reason::kKeyLifetimeExceeded: {

@@ -63,6 +63,7 @@ void Lifecycle::end_by_violation(Millis now, Session& session) {
 
 void Lifecycle::end_corrupt(Millis now, PeerState& peer) {
   const SessionEvent corrupt{Trigger::kProtocolViolation, Detail::kCorruptRecord};
+  if (peer.pending && is_resumption(*peer.pending)) drop_pending(now, peer);
   if (peer.pending) transition(now, *peer.pending, corrupt);
   if (peer.session) transition(now, *peer.session, corrupt);
 }
@@ -73,6 +74,7 @@ void Lifecycle::supersede(Millis now, PeerState& peer, NotifyPeer notify) {
 }
 
 void Lifecycle::end_all(Millis now, PeerState& peer, Detail detail) {
+  if (peer.pending && is_resumption(*peer.pending)) drop_pending(now, peer);
   if (peer.pending) transition(now, *peer.pending, {Trigger::kTerminate, detail});
   if (peer.session) transition(now, *peer.session, {Trigger::kTerminate, detail});
 }
@@ -82,7 +84,8 @@ void Lifecycle::forget(Millis now, Session& session, uint64_t epoch) {
   JVPN_ASSERT(peer.session.get() == &session, "only an attached session has an owner");
   reporter_.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, session.peer,
                           session.id, session.path);
-  reporter_.emit_ownership(now, session, {context_.store.ownership().epoch(), epoch});
+  reporter_.emit_ownership(now, session, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost,
+                           {context_.store.ownership().epoch(), epoch});
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> lost = std::move(peer.session);
   peer.owned_elsewhere = true;
@@ -126,7 +129,8 @@ void Lifecycle::rebind(Millis now, Session& session, uint16_t number, const Path
   for (Part* part : parts_) part->on_rebound(now, session, old_path);
 }
 
-void Lifecycle::report_switch(Millis now, const Session& session, const Path& old_path) {
+void Lifecycle::report_switch(Millis now, const Session& session,
+                              const std::optional<Path>& old_path) {
   reporter_.emit_switch(now, session, old_path);
   unaudited_.push_back({now, session.peer});
 }

@@ -2,6 +2,8 @@
 // withdrawal of a lost binding, the end of a session. Control thread only.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +13,11 @@
 #include "control/session/reporter.h"
 
 namespace jvpn::session {
+
+/// A handshake that would go on with a session: until it does, it has none of its own.
+inline bool is_resumption(const Session& pending) {
+  return pending.initiates() || pending.resumes();
+}
 
 /// Whether the peer is told that its session ends.
 enum class NotifyPeer : uint8_t { kYes, kNo };
@@ -32,6 +39,23 @@ class Lifecycle {
   void end_by_violation(Millis now, Session& session);
   /// The data path has not what the records say: whatever there is with the peer ends.
   void end_corrupt(Millis now, PeerState& peer);
+  /// The handshake under way comes to nothing. One that would have gone on with a session leaves
+  /// that as it is, and isn't told.
+  void fail_pending(Millis now, PeerState& peer, Detail detail);
+  /// What is due of it by now. One that would go on with a session has as long as any handshake.
+  void serve_pending(Millis now, PeerState& peer);
+  Millis pending_due(const PeerState& peer) const;
+  /// The peer's session goes on in the handshake's `next`, under its keys and on its path. Those of
+  /// before open what is in flight, if they `drain`.
+  Session& carry_over(Millis now, PeerState& peer, std::unique_ptr<Session> next, bool drain);
+  /// A session that another run left goes on in the handshake's `next`.
+  Session& restore(PeerState& peer, std::unique_ptr<Session> next);
+  /// The resumption is committed: `told` by the responder, or 0 there. `old_path`: none when
+  /// another run had it. False: the session has ended.
+  bool commit_resumed(Millis now, Session& session, BindingVersion told,
+                      const std::optional<Path>& old_path);
+  /// The program stops, and the store keeps the session: its peer isn't told.
+  void park(Millis now, PeerState& peer);
   /// Another session of the same peer key takes its place.
   void supersede(Millis now, PeerState& peer, NotifyPeer notify);
   /// Ends whatever there is with a peer.
@@ -47,7 +71,7 @@ class Lifecycle {
   /// A jump is committed: swaps the binding and tells the parts.
   void rebind(Millis now, Session& session, uint16_t number, const Path& path);
   /// Tells of the switch; audit_switches() has to follow once the host has carried it out.
-  void report_switch(Millis now, const Session& session, const Path& old_path);
+  void report_switch(Millis now, const Session& session, const std::optional<Path>& old_path);
   /// Compares what is published with each session that has jumped. What doesn't agree ends the
   /// session.
   void audit_switches();
@@ -61,6 +85,7 @@ class Lifecycle {
   };
 
   void close(Millis now, Session& session, Detail detail, NotifyPeer notify);
+  void drop_pending(Millis now, PeerState& peer);
   void send_terminate(const Session& session, Detail detail);
 
   Context& context_;

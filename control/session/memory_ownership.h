@@ -47,9 +47,10 @@ class MemoryStore {
   void apply_to(Millis now, Kept& kept, const OwnershipCall& call, uint64_t epoch,
                 OwnershipReply& reply) {
     StoredSession& record = kept.record;
-    const uint64_t owner = call.from_epoch != 0 ? call.from_epoch : epoch;
+    const bool takes = call.from_epoch != 0 && call.from_epoch != epoch;
+    const uint64_t owner = takes ? call.from_epoch : epoch;
     if (call.kind == OwnershipCall::Kind::kLoad) return tell(now, kept, epoch, reply);
-    if (record.ended || record.epoch != owner) {
+    if (record.ended || record.epoch != owner || (takes && serves(record.epoch, epoch))) {
       tell(now, kept, epoch, reply);
       reply.answer = OwnershipAnswer::kLost;
       return;
@@ -76,9 +77,14 @@ class MemoryStore {
   void tell(Millis now, const Kept& kept, uint64_t epoch, OwnershipReply& reply) const {
     reply.found = kept.record;
     reply.found->lived = kept.record.lived + (now - kept.acquired);
+    reply.found->served = serves(kept.record.epoch, epoch);
     const auto gone = ended_.find(kept.record.epoch);
     if (kept.record.epoch != epoch && gone != ended_.end())
       reply.found->unserved = now - gone->second;
+  }
+  /// Whether that owner, another than who asks, may still run.
+  bool serves(uint64_t owner, uint64_t asking) const {
+    return owner != asking && !ended_.contains(owner);
   }
 
   std::unordered_map<SessionId, Kept> sessions_;

@@ -1,8 +1,9 @@
 // Fields behind a message's fixed part, by which known messages may grow (docs/PROTOCOL.md,
-// fields). No field is in use yet. Any thread.
+// fields). Any thread.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "common/wire.h"
@@ -34,6 +35,27 @@ inline FieldsVerdict check_fields(std::span<const uint8_t> rest) {
     if (byte != 0) return FieldsVerdict::kMalformed;
   }
   return critical ? FieldsVerdict::kCritical : FieldsVerdict::kTaken;
+}
+
+/// The value of the first field of a type, in fields that check_fields() has taken; nullopt: there
+/// is none, or it isn't a Value.
+template <typename Value>
+std::optional<Value> find_field(std::span<const uint8_t> rest, uint16_t type) {
+  while (rest.size() >= sizeof(wire::Field)) {
+    wire::Field field;
+    __builtin_memcpy(&field, rest.data(), sizeof field);
+    rest = rest.subspan(sizeof field);
+    if (field.type == 0) return std::nullopt;
+    if ((field.type & ~wire::kCriticalField) != type) {
+      rest = rest.subspan(field.bytes);
+      continue;
+    }
+    if (field.bytes < sizeof(Value)) return std::nullopt;
+    Value value;
+    __builtin_memcpy(&value, rest.data(), sizeof value);
+    return value;
+  }
+  return std::nullopt;
 }
 
 }  // namespace jvpn::session

@@ -31,6 +31,7 @@ struct StoredSession {
   std::array<Prefix, kStoredAddresses> inner_addresses{};
   uint8_t address_count = 0;  ///< of inner_addresses
   uint64_t epoch = 0;         ///< run of a gateway that wrote it last
+  bool served = false;        ///< another run has it, and isn't known to be over: it can't be taken
   bool ended = false;         ///< TERMINATED: it never comes back
   Reason reason{};
   Detail detail = Detail::kNone;

@@ -36,6 +36,8 @@ struct Dial {
   unsigned takeovers = 0;       ///< by another holder of our key, in a row
   Mac mac1{};                   ///< of the latest initiation, which a cookie reply must name
   wire::Freshness freshness{};  ///< of the latest retry
+  bool fresh = false;           ///< another session is wanted than the one there is
+  SessionId claimed{};          ///< by the latest attempt; zero: none
   std::optional<Mac> cookie;    ///< good for `path` alone
   bool cookie_is_new = false;   ///< no attempt has carried it yet
   bool carried_cookie = false;  ///< the latest attempt did
@@ -83,7 +85,8 @@ struct PeerState {
   wire::Timestamp least_timestamp{};
   wire::Timestamp latest_sent{};
   std::unique_ptr<Session> session;  ///< the one that carries data
-  std::unique_ptr<Session> pending;  ///< responder: in BIRTH
+  /// A handshake's: responder, in BIRTH or to go on with a session; initiator, the latter alone.
+  std::unique_ptr<Session> pending;
   std::unique_ptr<Dial> dial;
   std::vector<DrainingIndex> draining;
   uint32_t unconfirmed = 0;           ///< answers in a row that no confirmation followed

@@ -86,7 +86,7 @@ void Reporter::emit_rows(Millis now, const Session& session, const SessionRecord
     change.state_version = row.version;
     change.fired = fired = fired_by(before, row, event, policy, now);
     if (row.to == State::kTerminated) {
-      change.lifetime_ms = (now - before.born).value;
+      change.lifetime_ms = age_of(before, now).value;
       change.switches = session.binding.switches;
     }
     context_.effects.emit(change);
@@ -140,14 +140,71 @@ bool Reporter::within_budget(Millis now, Event& event) {
   return true;
 }
 
-void Reporter::emit_ownership(Millis now, const Session& session,
+void Reporter::emit_ownership(Millis now, const Session& session, Reason reason, Detail detail,
                               std::pair<uint64_t, uint64_t> epochs) {
   Event event = event_of(now, EventKind::kOwnershipChange, session);
-  event.reason = Reason::kSecOwnershipAnomaly;
-  event.detail = Detail::kOwnershipLost;
+  event.reason = reason;
+  event.detail = detail;
   event.from_epoch = epochs.first;
   event.to_epoch = epochs.second;
   context_.effects.emit(event);
+}
+
+void Reporter::emit_refused_claim(Millis now, PeerId peer, const SessionId& claimed,
+                                  const Finding& finding, const Path& from) {
+  ++context_.counters.resumes_refused;
+  Event event;
+  event.at = now;
+  event.kind = EventKind::kReattach;
+  event.session = claimed;
+  event.peer = peer;
+  event.end = SessionEnd::kResponder;
+  event.policy_version = context_.config.policy.version;
+  event.reason = finding.reason;
+  event.detail = finding.detail;
+  event.to_path = from;
+  event.result = "reject";
+  event.check = finding.check;
+  const bool not_known =
+      finding.reason == Reason::kSessionNotFound || finding.reason == Reason::kSessionExpired;
+  const Reason security = not_known ? Reason::kNone : security_reason(finding.reason);
+  if (security != Reason::kNone) emit_security(now, security, finding.detail, peer, claimed, from);
+  if (!within_budget(now, event)) return;
+  context_.effects.emit(event);
+  if (!finding.fired) return;
+  event.kind = EventKind::kAuditEvent;
+  event.reason = Reason::kAuditPolicyLimitTriggered;
+  event.result = nullptr;
+  event.fired = finding.fired;
+  event.suppressed.reset();
+  context_.effects.emit(event);
+}
+
+void Reporter::emit_ended(Millis now, PeerId peer, const SessionId& id, StateVersion version,
+                          Reason reason, Millis lived) {
+  Event event;
+  event.at = now;
+  event.kind = EventKind::kStateChange;
+  event.session = id;
+  event.peer = peer;
+  event.end = SessionEnd::kResponder;
+  event.policy_version = context_.config.policy.version;
+  event.reason = reason;
+  event.detail = Detail::kResumed;
+  event.from = State::kRecovering;
+  event.to = State::kTerminated;
+  event.state_version = version;
+  event.lifetime_ms = lived.value;
+  event.switches = 0;
+  context_.effects.emit(event);
+  for (const Reason owed : {Reason::kAuditPolicyLimitTriggered, Reason::kAuditRecoveryTimeline}) {
+    event.kind = EventKind::kAuditEvent;
+    event.reason = owed;
+    event.detail = Detail::kNone;
+    event.check = owed == Reason::kAuditPolicyLimitTriggered ? to_string(reason) : nullptr;
+    event.lifetime_ms = event.switches = std::nullopt;
+    context_.effects.emit(event);
+  }
 }
 
 void Reporter::emit_rekeyed(Millis now, const Session& session) {
@@ -223,7 +280,8 @@ void Reporter::emit_switch_denied(Millis now, const Session& session, Detail det
   context_.effects.emit(denied);
 }
 
-void Reporter::emit_switch(Millis now, const Session& session, const Path& old_path) {
+void Reporter::emit_switch(Millis now, const Session& session,
+                           const std::optional<Path>& old_path) {
   Event event = event_of(now, EventKind::kTransportSwitch, session);
   event.reason = Reason::kTransportSwitchOk;
   event.from_path = old_path;
@@ -261,6 +319,8 @@ const char* to_string(wire::ReattachCause cause) {
       return "failback";
     case wire::ReattachCause::kRebind:
       return "rebind";
+    case wire::ReattachCause::kResume:
+      return "resume";
   }
   return "unknown";
 }

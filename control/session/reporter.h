@@ -27,8 +27,16 @@ class Reporter {
   /// Sampled by code, but for ownership: an attacker decides how often it could be said.
   void emit_security(Millis now, Reason reason, Detail detail, PeerId peer, const SessionId& id,
                      const Path& from);
-  /// OWNERSHIP_CHANGE: the session is another run's from here on. Never sampled.
-  void emit_ownership(Millis now, const Session& session, std::pair<uint64_t, uint64_t> epochs);
+  /// OWNERSHIP_CHANGE from one run to another, by their epochs. Never sampled.
+  void emit_ownership(Millis now, const Session& session, Reason reason, Detail detail,
+                      std::pair<uint64_t, uint64_t> epochs);
+  /// REATTACH: a handshake's claim of a session was refused, and the security event that goes with
+  /// that.
+  void emit_refused_claim(Millis now, PeerId peer, const SessionId& claimed, const Finding& finding,
+                          const Path& from);
+  /// A session that waited in the store ended there: its last row, as this run would have made it.
+  void emit_ended(Millis now, PeerId peer, const SessionId& id, StateVersion version, Reason reason,
+                  Millis lived);
   void emit_rekeyed(Millis now, const Session& session);
   /// Initiator: the peer has shown that it doesn't have the session's keys any more.
   void emit_keys_lost(Millis now, const Session& session);
@@ -44,7 +52,8 @@ class Reporter {
   /// A bound of the policy took effect without a row.
   void emit_limit(Millis now, const Session& session, const Finding& finding);
   void emit_switch_denied(Millis now, const Session& session, Detail detail, const Path& to);
-  void emit_switch(Millis now, const Session& session, const Path& old_path);
+  /// `old_path`: none when another run had it.
+  void emit_switch(Millis now, const Session& session, const std::optional<Path>& old_path);
   /// What the audits that go with a switch found.
   void emit_invariants(Millis now, const Session& session, const InvariantFindings& found);
 

@@ -117,6 +117,8 @@ struct MtuState {
 };
 
 struct InitiatorSide {
+  /// Of a handshake that goes on with a session, until its keys are confirmed.
+  std::unique_ptr<wire::ResponsePayload> answer;
   wire::PolicySnapshot told_policy{};
   Policy policy;  ///< our own, with the responder's tighter bounds
   RekeyState rekey;
@@ -190,7 +192,16 @@ struct StoreState {
   Millis answer_due;         ///< when that counts as unanswered
 };
 
+/// What a handshake's session would go on with. Written by protocol::Resumer.
+struct Resumption {
+  bool living = false;      ///< the peer's session here is the one
+  SessionRecord record;     ///< to begin with, else
+  uint64_t from_epoch = 0;  ///< whose it was, else
+  BindingVersion told;      ///< which the commit has to bring
+};
+
 struct ResponderSide {
+  std::unique_ptr<Resumption> resumption;    ///< of a handshake that isn't confirmed yet
   std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
   uint64_t latest_rekey = 0;                 ///< number of the latest call; by protocol::Rekeyer
   StoreState store;
@@ -245,6 +256,8 @@ class Session {
   BindingVersion binding_version() const { return record_.binding_version; }
   /// This end dialled: it confirms keys, starts rekeys and jumps.
   bool initiates() const { return initiator != nullptr; }
+  /// Responder: it goes on with another when its keys are confirmed.
+  bool resumes() const { return responder != nullptr && responder->resumption != nullptr; }
   bool commit_pending() const { return responder != nullptr && responder->commit_pending != 0; }
   /// Initiator: requests are being made over a candidate path.
   bool jumping() const { return initiator != nullptr && initiator->jumping.jump != nullptr; }

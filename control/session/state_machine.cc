@@ -249,6 +249,15 @@ SessionRecord new_record(Millis now, Millis keys_expire) {
   return record;
 }
 
+Millis age_of(const SessionRecord& record, Millis now) {
+  return saturating_add(record.lived, now - record.born);
+}
+
+BindingVersion version_after_commit(const SessionRecord& record) {
+  const uint64_t rows = record.state == State::kRecovering ? 1 : 2;
+  return BindingVersion{record.version.value + rows};
+}
+
 Millis next_deadline(const SessionRecord& record, const Policy& policy) {
   return earliest_due(record, policy, [](const Row&) { return true; });
 }

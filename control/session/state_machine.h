@@ -118,7 +118,8 @@ struct SessionRecord {
   RecentTimes<kRebindsRemembered> rebinds;     ///< SwitchKind::kRebind
   RecentTimes<kMaxFlapsPerMin + 1> flaps;      ///< ATTACHED → VOLATILE
 
-  Millis born;
+  Millis born;            ///< in this run
+  Millis lived;           ///< before it, in others
   Millis last_authentic;  ///< latest authentic message or data over the *bound* transport
   Millis keys_expire;     ///< refusal time of the current keys; 0 before the first
   Millis idle_interval;   ///< announced by IDLE; 0: none. Counts up to idle_max; a commit clears it
@@ -173,6 +174,9 @@ Millis end_deadline(const SessionRecord& record, const Policy& policy);
 /// `max_lifetime_ms` after its birth.
 Millis session_ends(const SessionRecord& record, const Policy& policy);
 
+/// Its age, all runs together.
+Millis age_of(const SessionRecord& record, Millis now);
+
 /// The record of a session that begins now, in BIRTH, with keys that may be used until then.
 SessionRecord new_record(Millis now, Millis keys_expire);
 
@@ -197,6 +201,8 @@ bool cooling_down(const SessionRecord& record, const Policy& policy, Millis now)
 bool has_living_transport(const SessionRecord& record, const Policy& policy, Millis now);
 /// DEGRADED for switch_cooldown_ms: kSwitchRequested would be accepted.
 bool may_retry(const SessionRecord& record, const Policy& policy, Millis now);
+/// The state_version that a commit brings, which becomes the binding_version.
+BindingVersion version_after_commit(const SessionRecord& record);
 /// Attempts used of max_recovery_attempts in this stay in RECOVERING; 0 elsewhere.
 uint64_t recovery_attempts(const SessionRecord& record, const Policy& policy, Millis now);
 /// A liveness span, lengthened as an idle peer's heartbeats are: × idle interval ÷ heartbeat

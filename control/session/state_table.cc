@@ -314,7 +314,7 @@ constexpr RowList kRowList = list_rows();
 }  // namespace
 
 Millis session_ends(const SessionRecord& record, const Policy& policy) {
-  return saturating_add(record.born, policy.session.max_lifetime);
+  return saturating_add(record.born, policy.session.max_lifetime - record.lived);
 }
 
 std::span<const Row> state_table() {

@@ -30,7 +30,7 @@ StoredSession StoreCalls::stored(Millis now, const Session& session) const {
   record.binding_version = session.binding_version();
   record.ceiling = session.responder->store.ceiling;
   record.policy_version = config_.policy.version;
-  record.lived = now - session.record().born;
+  record.lived = age_of(session.record(), now);
   const auto& addresses = config_.peers[session.peer.value].inner_addresses;
   record.address_count = static_cast<uint8_t>(std::min(addresses.size(), kStoredAddresses));
   std::copy_n(addresses.begin(), record.address_count, record.inner_addresses.begin());
@@ -83,17 +83,40 @@ void StoreCalls::write(Millis now, Session& session) {
   ask(now, call);
 }
 
-uint64_t StoreCalls::commit(Millis now, Session& session, BindingVersion next) {
+uint64_t StoreCalls::commit(Millis now, Session& session, BindingVersion next,
+                            uint64_t from_epoch) {
   StoreState& store = session.responder->store;
   JVPN_ASSERT(next >= store.attempted, "versions rise, those that weren't answered among them");
   OwnershipCall call = call_of(Kind::kCommit, session);
   call.expected = store.stored;
   call.attempted = store.attempted;
   call.next = store.attempted = next;
+  call.from_epoch = from_epoch;
   store.committed = call.ticket;
   store.answer_due = now + patience();
   ask(now, call);
   return call.ticket;
+}
+
+uint64_t StoreCalls::load(Millis now, PeerId peer, const SessionId& session) {
+  OwnershipCall call;
+  call.kind = Kind::kLoad;
+  call.ticket = ++tickets_;
+  call.peer = peer;
+  call.session = session;
+  ask(now, call);
+  return call.ticket;
+}
+
+void StoreCalls::expire(Millis now, PeerId peer, const StoredSession& found, Reason reason) {
+  OwnershipCall call;
+  call.kind = Kind::kRelease;
+  call.ticket = ++tickets_;
+  call.peer = peer;
+  call.session = found.id;
+  call.record.reason = reason;
+  call.from_epoch = found.epoch;
+  ask(now, call);
 }
 
 void StoreCalls::release(Millis now, const Session& session, Detail detail) {
@@ -117,7 +140,10 @@ bool StoreCalls::reconcile(Session& session, const OwnershipReply& reply) {
   if (reply.answer == OwnershipAnswer::kTampered) return false;
   if (latest_commit) {
     // It was made, or never will be: either way the store tells what is there.
-    if (reply.answer == OwnershipAnswer::kCommitted) store.stored = store.attempted;
+    if (reply.answer == OwnershipAnswer::kCommitted) {
+      store.stored = store.attempted;
+      store.owned = true;
+    }
     const bool known = reply.answer == OwnershipAnswer::kConflict && reply.found;
     if (known && reply.found->binding_version <= store.attempted)
       store.stored = reply.found->binding_version;

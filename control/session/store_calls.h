@@ -26,7 +26,12 @@ class StoreCalls : public Part {
   }
   /// Puts `next` in the place of the binding version. Its reply comes by take(), at `answer_due` at
   /// the latest. Returns the ticket.
-  uint64_t commit(Millis now, Session& session, BindingVersion next);
+  /// `from_epoch`: the owner that is expected; 0: ourselves.
+  uint64_t commit(Millis now, Session& session, BindingVersion next, uint64_t from_epoch = 0);
+  /// What the store has of a session. Returns the ticket.
+  uint64_t load(Millis now, PeerId peer, const SessionId& session);
+  /// A session that waited in the store has outlived its time there.
+  void expire(Millis now, PeerId peer, const StoredSession& found, Reason reason);
   /// The session has ended.
   void release(Millis now, const Session& session, Detail detail);
 
@@ -44,6 +49,7 @@ class StoreCalls : public Part {
   static bool exhausted(const Session& session);
 
   Ownership& ownership() { return store_; }
+  Millis patience() const { return config_.policy.switching.recovery_attempt; }
 
   bool serve(Millis now, Session& session) override;
   Millis due(const Session& session) const override;
@@ -54,7 +60,6 @@ class StoreCalls : public Part {
   void write(Millis now, Session& session);
   OwnershipCall call_of(OwnershipCall::Kind kind, const Session& session);
   StoredSession stored(Millis now, const Session& session) const;
-  Millis patience() const { return config_.policy.switching.recovery_attempt; }
 
   const EngineConfig& config_;
   Ownership& store_;

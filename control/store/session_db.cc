@@ -136,11 +136,13 @@ void SessionDb::prune(const StoreTime& now) {
 void SessionDb::apply(std::span<const OwnershipCall> calls, const StoreTime& now,
                       std::vector<OwnershipReply>& replies) {
   const size_t first = replies.size();
+  epoch_.seen_wall_ms = now.wall_ms;
+  epoch_.seen_boot = now.boot;
   const bool committed = transaction([&] {
-    return std::ranges::all_of(calls, [&](const OwnershipCall& call) {
-      replies.push_back({call.kind, call.ticket, call.peer, call.session, {}, {}});
-      return carry_out(call, now, replies.back());
-    });
+    return put(epoch_) && std::ranges::all_of(calls, [&](const OwnershipCall& call) {
+             replies.push_back({call.kind, call.ticket, call.peer, call.session, {}, {}});
+             return carry_out(call, now, replies.back());
+           });
   });
   if (committed) return;
   replies.resize(first);
@@ -205,7 +207,7 @@ bool SessionDb::change(const OwnershipCall& call, const StoreTime& now, Record& 
     return true;
   }
   const uint64_t owner = call.from_epoch != 0 ? call.from_epoch : epoch_.number;
-  if (s.ended || s.epoch != owner) {
+  if (s.ended || s.epoch != owner || s.served) {
     reply.answer = OwnershipAnswer::kLost;
     reply.found = s;
     return true;
@@ -281,6 +283,7 @@ SessionDb::Found SessionDb::find_epoch(uint64_t number, Epoch& epoch) {
 SessionDb::Found SessionDb::bring_up_to_date(Record& record, const StoreTime& now) {
   session::StoredSession& s = record.session;
   Epoch owner = epoch_;
+  s.served = s.epoch > epoch_.number;  // earlier runs are over: the file is one run's at a time
   if (s.epoch != epoch_.number) {
     const Found found = find_epoch(s.epoch, owner);
     if (found != Found::kYes) return found == Found::kNo ? Found::kTampered : found;

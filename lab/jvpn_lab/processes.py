@@ -47,9 +47,9 @@ def cpu_ticks(pid: int) -> int:
     return sum(map(int, _stat(pid)[11:13]))
 
 
-def spawn(name: str, host: str, *command: str | Path) -> int:
+def spawn(name: str, host: str, *command: str | Path, keep_log: bool = False) -> int:
     """Starts it in jvpn-HOST, in a session of its own: a terminal's Ctrl-C is for us alone."""
-    with signals_held(), log_of(name).open("wb") as log:
+    with signals_held(), log_of(name).open("ab" if keep_log else "wb") as log:
         process = subprocess.Popen(in_namespace(host, *command), stdin=subprocess.DEVNULL, stdout=log,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         (PIDS / name).write_text(f"{process.pid} {_stat(process.pid)[19]}")

@@ -58,6 +58,7 @@ def _write_gateway(directory: Path, settings: Settings, name: str, **values: obj
     if NO_HUGEPAGES.exists():  # --in-memory and --no-huge exclude each other
         eal = f'"--file-prefix={values["NODE"]}", "--iova-mode=va", "--no-pci"'
     _render("lab-gateway.yaml.in", directory / name, _common(directory, settings) | {
+        "STATE": settings.state or directory / f"state-{values['NODE']}",
         "WORKERS": "[1]" if queues == 1 else "[0, 1]", "QUEUES": queues, "MEGABYTES": _MEGABYTES, "EAL_ARGS": eal,
         "HUGEPAGES": "false" if NO_HUGEPAGES.exists() else "true",
         # An AF_XDP queue keeps 2048 buffers in its fill ring and up to 2048 in its completion ring.

@@ -29,12 +29,13 @@ class Program:
     def log(self) -> Path:
         return processes.log_of(self.name)
 
-    def start(self) -> None:
+    def start(self, keep_log: bool = False) -> None:
+        """A new log, unless that of an earlier run is kept and goes on."""
         command = [program("jvpn-client")]
         if self.name != "jvpn-client":
             # libxdp: no dispatcher program, of which something could stay behind in the BPF file system.
             command = ["env", "LIBXDP_SKIP_DISPATCHER=1", program("jvpnd")]
-        processes.spawn(self.name, self.host, *command, LAB_DIR / self.profile)
+        processes.spawn(self.name, self.host, *command, LAB_DIR / self.profile, keep_log=keep_log)
 
     def jvpn(self, *words: str) -> str:
         """What `jvpn WORDS` says through this program's socket."""

@@ -41,6 +41,7 @@ class Settings:
     suite: str = "aes-128-gcm"
     rekey_ms: int = 120_000
     policy: str = "version: 1"  # of both ends
+    state: str = ""  # the gateways' state_dir; by default a folder of the lab for each
     driver: str = ""  # af_xdp or af_packet; by default $JVPN_LAB_DRIVER, else the best there is
     queues: int = 0  # queue pairs, and workers, of a port: 1 or 2; by default $JVPN_LAB_QUEUES
 

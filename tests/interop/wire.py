@@ -6,6 +6,7 @@ from typing import Any
 
 INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY, RESET = 1, 2, 3, 4, 5, 6, 7
 CRITICAL_FIELD = 1 << 15
+RESUME_FIELD = 1
 CRITICAL_MESSAGE = 1
 
 
@@ -42,6 +43,7 @@ POLICY = Layout(" ".join(f"{name}:I" for name in (
     "version max_lifetime transport_loss_ttl idle_max heartbeat_interval heartbeat_volatile transport_dead "
     "stability_window max_switches_per_min switch_cooldown max_recovery_window max_recovery_attempts recovery_attempt "
     "drain max_candidate_count candidate_validation_ttl").split()))
+_RESUME_CLAIM = Layout("session_id:16s binding_version:Q nonce:Q")
 REKEY_INITIATION_PAYLOAD = Layout("version:B suite:B lanes:H :4x number:Q")
 REKEY_RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H :4x clock_ms:Q reset_token:16s spares:88s")
 
@@ -99,6 +101,11 @@ def padded(plaintext: bytes, length: int) -> bytes:
 
 def field(kind: int, value: bytes, critical: bool = False) -> bytes:
     return struct.pack("<HH", kind | (CRITICAL_FIELD if critical else 0), len(value)) + value
+
+
+def resume_claim(session_id: bytes, binding_version: int, nonce: int) -> bytes:
+    """The field of an initiation that would go on with a session."""
+    return field(RESUME_FIELD, _RESUME_CLAIM.pack(session_id=session_id, binding_version=binding_version, nonce=nonce))
 
 
 def pack_spares(spares: dict[int, int], token_of: Callable[[int], bytes] = lambda _: b"") -> bytes:

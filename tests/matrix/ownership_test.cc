@@ -1,5 +1,6 @@
 // Matrix section 3: one binding, one owner, one winner — whatever the store and the racers do.
 #include "tests/matrix/forger.h"
+#include "tests/matrix/sqlite_store.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
@@ -22,8 +23,7 @@ TEST(Ownership, dual_active) {
   still.expect();
 }
 
-TEST(Ownership, uncertain) {
-  TestStore store;
+void uncertain(TestStore& store) {
   Rig rig(with(store));
   rig.connect();
   const EventBook& events = rig.gateway().events();
@@ -44,11 +44,13 @@ TEST(Ownership, uncertain) {
   ASSERT_TRUE(rig.jump(1)) << "once the doubt is gone";
   EXPECT_TRUE(rig.serves());
 }
+TEST(Ownership, uncertain) {
+  with_each_store(uncertain);
+}
 
 /// The store has another version than the gateway thinks: the request is refused, and the next one
 /// names what a retry needs.
-TEST(Ownership, cas_failure) {
-  TestStore store;
+void cas_failure(TestStore& store) {
   Rig rig(with(store));
   rig.connect();
   const SessionId id = rig.at_gateway().id;
@@ -75,22 +77,8 @@ TEST(Ownership, cas_failure) {
   EXPECT_EQ(rig.at_gateway().binding, store.kept(id)->binding_version);
   EXPECT_TRUE(rig.serves());
 }
-
-/// Another node's version: nothing is accepted, and the session is that node's.
-TEST(Ownership, taken_over) {
-  TestStore store;
-  Rig rig(with(store, 1));
-  rig.connect();
-  const Snapshot before = rig.at_gateway();
-  store.take_over(rig.now(), before.id, BindingVersion{9});
-  EXPECT_FALSE(rig.jump(1));
-  const EventBook& events = rig.gateway().events();
-  EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
-  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kSecOwnershipAnomaly,
-                         Detail::kOwnershipLost),
-            1U);
-  EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
-  EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kTransportSwitchOk), 0U);
+TEST(Ownership, cas_failure) {
+  with_each_store(cas_failure);
 }
 
 TEST(Ownership, concurrent_race) {
@@ -118,8 +106,7 @@ TEST(Ownership, concurrent_race) {
 }
 
 /// Everything the client sends reaches the other node, too: it is in no position to act on it.
-TEST(Ownership, no_dual_identity) {
-  TestStore store;
+void no_dual_identity(TestStore& store) {
   Rig rig(with(store, 2));
   const IpAddress twin[kWans] = {wan_address(1, 0), wan_address(1, 1)};
   rig.filter = [&](const Datagram& each) {
@@ -143,6 +130,9 @@ TEST(Ownership, no_dual_identity) {
   EXPECT_EQ(rig.at_gateway(0, 1).state, State::kTerminated) << "there is none";
   EXPECT_GT(rig.gateway(1).drops(Drop::kUnknownIndex), 0U);
   EXPECT_EQ(store.commits, 3U);
+}
+TEST(Ownership, no_dual_identity) {
+  with_each_store(no_dual_identity);
 }
 
 /// Fails at one of its calls, counted over both kinds.
@@ -188,6 +178,69 @@ TEST(StoreFaults, OneAnswerFailsAndTheNextJumpSucceeds) {
     }
     EXPECT_GT(point, 4U) << "a check and a commit of each jump are points of the table";
   }
+}
+
+/// Another node's version: nothing is accepted, and the session is that node's.
+void taken_over(TestStore& store) {
+  Rig rig(with(store, 1));
+  rig.connect();
+  const Snapshot before = rig.at_gateway();
+  store.take_over(rig.now(), before.id, BindingVersion{9});
+  EXPECT_FALSE(rig.jump(1));
+  const EventBook& events = rig.gateway().events();
+  EXPECT_GE(events.count(EventKind::kReattach, Reason::kOwnershipConflict), 1U);
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kSecOwnershipAnomaly,
+                         Detail::kOwnershipLost),
+            1U);
+  EXPECT_EQ(events.count(Reason::kReattachAccept), 0U);
+  EXPECT_EQ(events.count(EventKind::kStateChange, Reason::kTransportSwitchOk), 0U);
+}
+TEST(StoreFaults, AnotherNodesVersionIsThatNodesSession) {
+  with_each_store(taken_over);
+}
+
+/// A gateway that stops leaves what a durable store keeps to its next run, and says so.
+void parked(TestStore& store) {
+  store.durable = true;
+  Rig rig(with(store));
+  rig.connect();
+  const Snapshot before = rig.at_gateway();
+  const size_t sent = rig.sent.size();
+  rig.gateway().engine().shutdown(rig.now());
+  rig.run_for(Millis{10});
+  EXPECT_EQ(rig.at_gateway().id, SessionId{});
+  for (size_t i = sent; i < rig.sent.size(); ++i)
+    EXPECT_NE(rig.sent[i].control, ControlType::kTerminate);
+  EXPECT_EQ(rig.at_client().id, before.id) << "nobody was told";
+  EXPECT_EQ(rig.gateway().events().count(EventKind::kOwnershipChange, Reason::kSessionParked), 1U);
+  EXPECT_FALSE(store.kept(before.id)->ended);
+  EXPECT_EQ(store.kept(before.id)->binding_version, before.binding);
+}
+TEST(StoreFaults, AGatewayThatStopsParksItsSessions) {
+  with_each_store(parked);
+}
+
+/// Its gateway is over, and its paths are dead: the session goes on at another one, as itself.
+void resumed_elsewhere(TestStore& store) {
+  store.durable = true;
+  Rig rig(with(store, 2));
+  rig.connect();
+  const Snapshot before = rig.at_gateway();
+  rig.gateway().engine().shutdown(rig.now());
+  store.stop(0, rig.now());
+  rig.cut({0, 1, 2});
+  rig.set_candidates(0, {kPaths, kPaths + 1});
+  ASSERT_TRUE(rig.run_until([&] { return rig.at_gateway(0, 1).id == before.id; }, Millis{10'000}));
+  rig.run_for(Millis{100});
+  EXPECT_EQ(rig.at_client().id, before.id);
+  EXPECT_EQ(rig.at_client().binding, rig.at_gateway(0, 1).binding);
+  EXPECT_GT(rig.at_gateway(0, 1).version.value, before.version.value + 1'000);
+  EXPECT_EQ(rig.gateway(1).events().count(EventKind::kOwnershipChange, Reason::kSessionResumed),
+            1U);
+  EXPECT_TRUE(rig.serves());
+}
+TEST(StoreFaults, ASessionGoesOnAtAnotherGateway) {
+  with_each_store(resumed_elsewhere);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct Section {
 inline constexpr Section kSections[] = {
     {"transport", "Transport", 7},
     {"control", "Control", 6},
-    {"ownership", "Ownership", 6},
+    {"ownership", "Ownership", 5},
     {"policy", "PolicyBounds", 4},
     {"resource", "Resource", 4},
     {"security", "Security", 4},
@@ -53,7 +53,6 @@ inline constexpr Row kRows[] = {
     {"ownership", "dual_active"},
     {"ownership", "uncertain"},
     {"ownership", "cas_failure"},
-    {"ownership", "taken_over"},
     {"ownership", "concurrent_race"},
     {"ownership", "no_dual_identity"},
     // Matrix 4: bounds of the policy.

@@ -60,7 +60,8 @@ class AcceptorPart : public test::HandshakeRig {
                                   verdict);
   }
   std::optional<NoiseHandshake> asked;  ///< the latest initiation's
-  Acceptor acceptor{context, self, cookies, reporter, bindings, lifecycle, dialer, now};
+  Resumer resumer{context, reporter, lifecycle, bindings, dialer};
+  Acceptor acceptor{context, self, cookies, reporter, bindings, lifecycle, dialer, resumer, now};
 };
 
 TEST_F(AcceptorPart, AnAnsweredPeerIsInBirthUntilItsKeyIsConfirmed) {
@@ -164,7 +165,7 @@ TEST_F(AcceptorPart, RetriesShowNothingOfWhomTheyAnswer) {
 TEST_F(AcceptorPart, AfterAStartWhatWasRecordedBeforeMakesNothing) {
   const wire::Initiation recorded = initiation(5);
   environment.stamp = at(6);
-  Acceptor restarted(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  Acceptor restarted(context, self, cookies, reporter, bindings, lifecycle, dialer, resumer, now);
   const auto give = [&](const wire::Initiation& message) {
     return restarted.on_initiation(now, test::path_over(1),
                                    {reinterpret_cast<const uint8_t*>(&message), sizeof message},
@@ -177,7 +178,7 @@ TEST_F(AcceptorPart, AfterAStartWhatWasRecordedBeforeMakesNothing) {
 
 TEST_F(AcceptorPart, UnderLoadASourceWithoutACookieGetsOne) {
   config.handshakes_per_s = 0;
-  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, resumer, now);
   const wire::Initiation message = initiation(3);
   const std::span<const uint8_t> bytes{reinterpret_cast<const uint8_t*>(&message), sizeof message};
   EXPECT_EQ(busy.on_initiation(now, test::path_over(1), bytes, MacVerdict::kMac1), std::nullopt);
@@ -199,7 +200,7 @@ TEST_F(AcceptorPart, UnknownFieldsAreSkippedAndCriticalOnesRefusedByName) {
 
 TEST_F(AcceptorPart, AHolderThatRepeatsItsInitiationKeepsNobodyOut) {
   config.handshakes_per_s = 10;
-  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, now);
+  Acceptor busy(context, self, cookies, reporter, bindings, lifecycle, dialer, resumer, now);
   const auto give = [&](const wire::Initiation& message, uint8_t network) {
     return busy.on_initiation(now, test::path_over(network),
                               {reinterpret_cast<const uint8_t*>(&message), sizeof message},

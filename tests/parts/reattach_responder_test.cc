@@ -119,6 +119,7 @@ TEST_F(ReattachResponderPart, TheFirstCheckThatFailsDecides) {
 TEST_F(ReattachResponderPart, AConflictForgetsASessionThatIsAnothersNow) {
   responder.on_request(now, session, at, request(1));
   MemoryOwnership other(sessions);
+  sessions.end_epoch(ownership.epoch(), now);  // as the other one believes
   OwnershipCall call{.kind = OwnershipCall::Kind::kCommit, .peer = {}, .session = session.id};
   call.attempted = call.next = BindingVersion{7};
   call.from_epoch = ownership.epoch();

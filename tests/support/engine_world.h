@@ -66,6 +66,16 @@ class World {
     return config;
   }
 
+  /// The node's program dies, and another run of it begins. Whatever it had in memory is gone.
+  void restart(size_t i, const Adjust& adjust) {
+    nodes_[i] = std::make_unique<Node>(*this, i, random_.next());
+    auto engine =
+        SessionEngine::create(config_from(seed_, adjust, public_keys_.size(), i), *nodes_[i], now);
+    EXPECT_TRUE(engine.ok());
+    nodes_[i]->engine = std::move(*engine);
+    nodes_[i]->asked_by_engine = false;
+  }
+
   Node& node(size_t i) { return *nodes_[i]; }
   SessionEngine& engine(size_t i) { return *nodes_[i]->engine; }
   const PublicKey& public_key(size_t i) const { return public_keys_[i]; }

@@ -107,6 +107,28 @@ const Case kSoundLogs[] = {
        log.birth().at(9).restart().session(2).birth().at(10).terminate(State::kAttached, 2);
      },
      kOk, nullptr},
+    {"a session that its gateway's next run resumes",
+     [](Log& log) {
+       log.birth()
+           .at(9)
+           .event(EventKind::kOwnershipChange, Reason::kSessionParked)
+           .restart()
+           .at(20)
+           .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 1'026,
+                Detail::kResumed)
+           .timeline()
+           .companions()
+           .event(EventKind::kOwnershipChange, Reason::kSessionResumed);
+     },
+     kOk, nullptr},
+    {"a session that another gateway resumes",
+     [](Log& log) {
+       log.row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 1'026,
+               Detail::kResumed)
+           .timeline()
+           .companions();
+     },
+     kOk, nullptr},
     {"events of no session",
      [](Log& log) { log.birth().session(0).event(EventKind::kConfigEvent, Reason::kConfigLoaded); },
      kOk, nullptr},
@@ -199,6 +221,35 @@ const Case kBrokenLogs[] = {
        log.birth().at(9).event(EventKind::kTransportSwitch, Reason::kTransportSwitchOk);
      },
      kBroken, "a switch without a transition from RECOVERING to ATTACHED"},
+    {"a session that goes on after a restart without a resume",
+     [](Log& log) { log.birth().at(9).restart().at(20).terminate(State::kAttached, 2); }, kBroken,
+     "goes on after its program has ended, without a resume"},
+    {"a version that falls over a restart",
+     [](Log& log) {
+       log.birth()
+           .at(9)
+           .jump(2)
+           .restart()
+           .at(20)
+           .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3,
+                Detail::kResumed)
+           .timeline()
+           .companions();
+     },
+     kBroken, "state_version 3 after 3"},
+    {"a resume after the end",
+     [](Log& log) {
+       log.birth()
+           .at(9)
+           .terminate(State::kAttached, 2)
+           .restart()
+           .at(20)
+           .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 1'026,
+                Detail::kResumed)
+           .timeline()
+           .companions();
+     },
+     kBroken, "a transition after TERMINATED"},
     {"no denial before a switch rate's row",
      [](Log& log) {
        log.birth()

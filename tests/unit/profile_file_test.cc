@@ -250,6 +250,26 @@ TEST_F(ProfileFile, PlacesThatCannotBeOpenedAreFound) {
                 path("none") + ")");
 }
 
+TEST_F(ProfileFile, AStateDirectoryIsOnesOwnOrCanBeMade) {
+  const auto check = [&](const std::string& directory, Place place = {3, 5}) {
+    const auto findings = check_state({directory, place}, path("gw.yaml"));
+    return findings.empty() ? "" : findings[0];
+  };
+  EXPECT_EQ(check(path("state")), "") << "it can be made";
+  EXPECT_EQ(check(""), "") << "none";
+  EXPECT_EQ(check("/nowhere/at/all", {}), "") << "the default waits for the start";
+  std::filesystem::create_directory(path("state"));
+  chmod(path("state").c_str(), 0700);
+  EXPECT_EQ(check(path("state")), "");
+  chmod(path("state").c_str(), 0750);
+  EXPECT_NE(check(path("state")).find("gw.yaml:3:5: state_dir: expected none, or"),
+            std::string::npos);
+  EXPECT_NE(check(path("state")).find("chmod 0700"), std::string::npos);
+  write("file", "");
+  EXPECT_NE(check(path("file")).find("no folder"), std::string::npos);
+  EXPECT_NE(check(path("no/state")).find("No such file"), std::string::npos);
+}
+
 TEST_F(ProfileFile, TellsOfAMissingOrBadProfile) {
   EXPECT_FALSE(load_gateway(path("none.yaml")));
   const auto loaded = load_client(write("c.yaml", gateway_yaml(kOtherPublic)));

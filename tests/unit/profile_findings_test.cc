@@ -9,10 +9,12 @@ namespace {
 // Keys, types, ranges and YAML itself, in both profiles.
 constexpr BadCase kBadKeysAndValues[] = {
     {"unknown key at the top", kGateway, "lanes: 4", "lane: 4",
-     "p:25:1: lane: expected one of role, node, cores, memory, eal_args, listen_port, ports, "
+     "p:25:1: lane: expected one of role, node, state_dir, cores, memory, eal_args, listen_port, "
+     "ports, "
      "crypto, lanes, limits, peers, policy, admin, events, got lane (did you mean lanes?)"},
     {"unknown key far from all", kGateway, "lanes: 4", "zebra: 4",
-     "p:25:1: zebra: expected one of role, node, cores, memory, eal_args, listen_port, ports, "
+     "p:25:1: zebra: expected one of role, node, state_dir, cores, memory, eal_args, listen_port, "
+     "ports, "
      "crypto, lanes, limits, peers, policy, admin, events, got zebra"},
     {"unknown key in a port", kGateway, "    mtu: 1400", "    mtuu: 1400",
      "p:13:5: ports[0].mtuu: expected one of name, pci, vdev, role, mtu, queues, rx_descriptors, "
@@ -142,7 +144,8 @@ constexpr BadCase kBadKeysAndValues[] = {
      "nothing"},
     {"missing ports", kGateway, "ports:", "# ports:\nadmin2:",
      "p:1:1: ports: expected a list of 1 to 16 items, each a map, got nothing\np:8:1: admin2: "
-     "expected one of role, node, cores, memory, eal_args, listen_port, ports, crypto, lanes, "
+     "expected one of role, node, state_dir, cores, memory, eal_args, listen_port, ports, crypto, "
+     "lanes, "
      "limits, peers, policy, admin, events, got admin2 (did you mean admin?)"},
     {"missing port name", kGateway, "  - name: lan\n    pci", "  - pci",
      "p:16:5: ports[1].name: expected a name of 1 to 31 letters, digits, '_', '-' or '.', got "
@@ -157,7 +160,8 @@ constexpr BadCase kBadKeysAndValues[] = {
      "nothing"},
     {"missing peers", kGateway, "peers:", "peer:",
      "p:1:1: peers: expected a list of 0 to 1048576 items, each a map, got nothing\np:27:1: peer: "
-     "expected one of role, node, cores, memory, eal_args, listen_port, ports, crypto, lanes, "
+     "expected one of role, node, state_dir, cores, memory, eal_args, listen_port, ports, crypto, "
+     "lanes, "
      "limits, peers, policy, admin, events, got peer (did you mean peers?)"},
     {"missing public key", kGateway,
      "    public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n", "",

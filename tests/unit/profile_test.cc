@@ -31,6 +31,7 @@ TEST(GatewayProfile, TakesEveryKey) {
   EXPECT_EQ(p.memory.megabytes, 384u);
   EXPECT_EQ(p.eal_args, std::vector<std::string>{"--iova-mode=va"});
   EXPECT_EQ(p.listen_port, 51900);
+  EXPECT_EQ(p.state.directory, "/var/lib/jvpn");
   EXPECT_EQ(p.crypto.private_key_file.path, "gw.key");
   EXPECT_EQ(p.crypto.private_key_file.key, "crypto.private_key_file");
   EXPECT_EQ(p.crypto.private_key_file.place.line, 22u);

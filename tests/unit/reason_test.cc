@@ -54,6 +54,8 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_TRANSITION_REFUSED", ReasonKind::kAudit},
     {"EVENTS_LOST", ReasonKind::kAudit},
     {"AUDIT_INVARIANT_VIOLATED", ReasonKind::kAudit},
+    {"SESSION_PARKED", ReasonKind::kAudit},
+    {"SESSION_RESUMED", ReasonKind::kAudit},
     {"CONFIG_LOADED", ReasonKind::kConfig},
     {"CONFIG_REFUSED", ReasonKind::kConfig},
     {"KEYS_RENEWED", ReasonKind::kKeys},

@@ -40,6 +40,11 @@ bool refuses_for_a_limit(const EventRecord& event) {
           event.detail == to_string(Detail::kSwitchRate));
 }
 
+/// A fresh handshake has claimed the session: what was before may be in another run's log.
+bool is_resumed(const EventRecord& row) {
+  return row.detail == to_string(Detail::kResumed);
+}
+
 /// DEGRADED goes on with what the session had; out of RECOVERING that may be nothing.
 bool carries(session::State state, bool before) {
   return state == session::State::kAttached || state == session::State::kVolatile ||
@@ -90,8 +95,9 @@ void SessionReplay::take_row(Track& track, const EventRecord& event) {
       !track.uncertain)
     broken(event, "no TRANSPORT_SWITCH_DENIED before it");
   if (event.from == session::State::kBirth) track.bound = event.path;
+  if (is_resumed(event) && (!track.known || track.uncertain)) track.bound.clear();
   track.known = true;
-  track.uncertain = false;
+  track.uncertain = track.restarted = false;
   track.row = event;
 }
 
@@ -104,6 +110,7 @@ void SessionReplay::check_row(const EventRecord& event) {
 void SessionReplay::check_continuity(const Track& track, const EventRecord& event) {
   const uint64_t version = *event.version;
   if (!track.known) {
+    if (is_resumed(event)) return;
     if (event.from != session::State::kBirth && !births_missed_)
       broken(event, fmt::format("begins in {}, not in BIRTH", to_string(*event.from)));
     if (event.from == session::State::kBirth && version != 1)
@@ -115,6 +122,8 @@ void SessionReplay::check_continuity(const Track& track, const EventRecord& even
   const uint64_t before = *track.row.version;
   if (version <= before)
     return broken(event, fmt::format("state_version {} after {}", version, before));
+  if (track.restarted && !is_resumed(event))
+    broken(event, "goes on after its program has ended, without a resume");
   if (track.uncertain) return;
   if (version != before + 1)
     broken(event, fmt::format("state_version {} after {}: a gap", version, before));
@@ -205,8 +214,14 @@ void SessionReplay::end_activity(Track& track, const std::string& session, uint6
   spans_[session].push_back(track.span);
 }
 
-/// Fenced: another node owns it. This one fell silent by itself before it could say so.
+/// Fenced: another node owns it. This one fell silent by itself before it could say so. Or parked:
+/// it waits in the store, whoever goes on with it.
 void SessionReplay::lose(Track& track, const EventRecord& event) {
+  if (event.reason == Reason::kSessionParked) {
+    end_activity(track, event.session, event.ts_ms);
+    track.restarted = track.uncertain = true;
+    return;
+  }
   if (event.detail != to_string(Detail::kOwnershipLost)) return;
   end_activity(track, event.session, track.heard_ms);
   track.uncertain = true;
@@ -225,7 +240,7 @@ void SessionReplay::end_run(uint64_t ts_ms) {
   for (auto& [session, track] : tracks_) {
     settle(track, true);
     end_activity(track, session, ts_ms);
-    track.uncertain = true;
+    track.uncertain = track.restarted = true;
   }
   latest_boot_ms_ = 0;
 }

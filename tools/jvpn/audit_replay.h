@@ -47,6 +47,7 @@ class SessionReplay {
   struct Track {
     bool known = false;      ///< a row was seen: `row` is the latest
     bool uncertain = false;  ///< others may be missing since
+    bool restarted = false;  ///< the program that told of it has ended since
     EventRecord row;
     Owed owed = 0;
     EventRecord owing;                ///< the event that owes

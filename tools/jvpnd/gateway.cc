@@ -1,5 +1,7 @@
 #include "tools/jvpnd/gateway.h"
 
+#include <memory>
+#include <string>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -9,6 +11,7 @@
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/peer_reload.h"
+#include "control/store/sqlite_ownership.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
 
@@ -45,12 +48,31 @@ Result<Dataplane::Options> dataplane_options(const admin::LoadedGateway& loaded)
   return Dataplane::Options{keys.mac1, gateway::route_room(loaded.profile)};
 }
 
+/// Where sessions are kept; null when the profile says nowhere. On the caller's CPUs, which EAL
+/// hasn't taken yet.
+Result<std::unique_ptr<store::SqliteOwnership>> open_store(const admin::LoadedGateway& loaded) {
+  const std::string& directory = loaded.profile.state.directory;
+  if (directory.empty()) {
+    spdlog::info("state_dir: none: sessions end when jvpnd does");
+    return std::unique_ptr<store::SqliteOwnership>();
+  }
+  store::StoreOptions options;
+  options.directory = directory;
+  options.news = [](const std::string& line) { spdlog::warn("{}", line); };
+  auto opened = store::SqliteOwnership::open(std::move(options), loaded.private_key);
+  if (opened) return opened;
+  return Error{opened.error().message +
+               " (or set state_dir: none in the profile, and no session outlives jvpnd)"};
+}
+
 }  // namespace
 
 Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
                          const std::atomic<bool>& stop, std::atomic<bool>& reload) {
   const auto options = dataplane_options(loaded);
   if (!options) return options.error();
+  const auto store = open_store(loaded);
+  if (!store) return store.error();
   const auto eal = Eal::start(loaded.profile);
   if (!eal) return eal.error();
   auto dataplane = Dataplane::create(loaded.profile, *options);
@@ -58,6 +80,7 @@ Result<void> run_gateway(admin::LoadedGateway loaded, events::EventLog& events,
   Dataplane& workers = **dataplane;
 
   session::EngineConfig config = engine_config(loaded, workers, workers.sessions().slot_bits());
+  config.ownership = store->get();
   const gateway::BootClock clock;
   auto loop = gateway::ControlLoop::create(loaded.profile, std::move(config), workers.view(),
                                            events, clock);
