@@ -22,6 +22,7 @@ _MEGABYTES, _MORE_MEGABYTES = 320, 16  # of pages: heaps are cut from whole ones
 _PROFILE = """\
 role: gateway
 node: gw1
+state_dir: none
 cores: {{control: 0, workers: [1], idle: poll}}
 memory: {{hugepages: {hugepages}, megabytes: {megabytes}}}
 listen_port: 51900
