@@ -48,6 +48,6 @@ inline constexpr uint32_t kCookieSecretMs = 120'000;
 inline constexpr size_t kWaitingMessages = 16;  ///< control messages kept while a commit is pending
 /// State versions that a session reserves in its store at once: it may use them without asking.
 inline constexpr uint64_t kVersionBlock = 1'024;
-inline constexpr size_t kTombstones = 256;      ///< ended sessions remembered
+inline constexpr size_t kTombstones = 256;  ///< ended sessions remembered
 
 }  // namespace jvpn

@@ -259,7 +259,8 @@ class SessionTable {
   }
   /// Of a peer's index, whose low bits are far from random.
   uint32_t sent_place(uint32_t remote) const {
-    return static_cast<uint32_t>(uint64_t{remote * 0x9e37'79b9U} * sent_places_ >> 32);
+    const uint32_t mixed = remote * 0x9e37'79b9U;
+    return static_cast<uint32_t>(uint64_t{mixed} * sent_places_ >> 32);
   }
 
   uint32_t peers_;

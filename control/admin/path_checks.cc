@@ -50,7 +50,7 @@ std::optional<std::string> unbindable(const std::string& path) {
 std::optional<std::string> unkeepable(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0 && errno == ENOENT) return barred(folder_of(path));
-  if (const auto why = barred(path)) return why;
+  if (auto why = barred(path)) return why;
   if (info.st_uid != geteuid()) return fmt::format("one of uid {} ({})", info.st_uid, path);
   if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     return fmt::format("mode {:04o} (chmod 0700 {})", info.st_mode & 07777, path);

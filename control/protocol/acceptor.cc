@@ -14,6 +14,11 @@ constexpr uint32_t kUnconfirmedAnswers = 4;  // then it is no chance any more
 constexpr Millis kAlive{2'000};              // heard from so lately
 constexpr Millis kTakeoversApart{60'000};
 
+/// No initiation up to that one is taken again.
+void use_up(PeerState& peer, const Proof& proof) {
+  peer.least_timestamp = next_timestamp({}, std::max(peer.least_timestamp, proof.timestamp));
+}
+
 void fill_addresses(const EnginePeer& peer, wire::ResponsePayload& payload) {
   const size_t count = std::min(peer.inner_addresses.size(), wire::kMaxInnerAddresses);
   for (size_t i = 0; i < count; ++i) {
@@ -104,7 +109,11 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
   }
   if (!admissible(now, from, *id, *initiation)) return std::nullopt;
   Resumer::Verdict verdict{Resumer::Verdict::What::kFresh};
-  if (initiation->claim) verdict = resumer_.examine(now, from, *id, *initiation);
+  if (initiation->claim) {
+    // Used up before the store answers: a copy can't take its place meanwhile.
+    use_up(context_.table.peer(*id), initiation->proof);
+    verdict = resumer_.examine(now, from, *id, *initiation);
+  }
   proceed(now, from, *id, *initiation, std::move(verdict));
   return id;
 }
@@ -123,7 +132,7 @@ void Acceptor::proceed(Millis now, const Path& from, PeerId id, InitiationState&
 
 void Acceptor::on_loaded(Millis now, const OwnershipReply& reply) {
   auto judged = resumer_.loaded(now, reply);
-  if (!judged || !is_fresh(reply.peer, judged->initiation.proof)) return;
+  if (!judged) return;
   proceed(now, judged->from, reply.peer, judged->initiation, std::move(judged->verdict));
 }
 
@@ -182,8 +191,7 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
     bindings_.release_index(*index);
     return refuse(now, from, Reason::kHandshakeFail, Detail::kNoRoom, id);
   }
-  peer.least_timestamp =
-      next_timestamp({}, std::max(peer.least_timestamp, initiation.proof.timestamp));
+  use_up(peer, initiation.proof);
   auto session = std::make_unique<Session>(id, from, initiation.suite,
                                            new_record(now, now + Millis{kKeyRefuseAfterMs}));
   session->responder = std::make_unique<ResponderSide>();

@@ -128,7 +128,7 @@ void Dialer::serve_dial(Millis now, PeerId id) {
   ++call.unanswered;
   const std::unique_ptr<Session>& session = context_.table.peer(id).session;
   uint32_t wait = call.attempts % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
-  if (session && session->must_jump()) wait = kResumeRetryMs;
+  if (session && session->must_jump()) wait = wait == kRetryMs ? kResumeRetryMs : wait;
   call.next_attempt = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
   send_initiation(now, id);
 }
@@ -364,7 +364,9 @@ Millis Dialer::due(const Session& session) const {
 void Dialer::on_rows(Millis, Session& session) {
   if (!session.initiates() || session.must_jump() || !session.confirmed) return;
   PeerState& peer = context_.table.peer_of(session);
-  if (peer.session.get() == &session && peer.dial && peer.dial->active) stop(peer);
+  const bool ours = peer.session.get() == &session && peer.dial && peer.dial->active;
+  // What a reset or the host began isn't about this session's transport.
+  if (ours && !peer.dial->beside && !peer.dial->fresh) stop(peer);
 }
 
 bool Dialer::serve(Millis now, Session& session) {

@@ -50,7 +50,7 @@ Resumer::Verdict Resumer::examine(Millis now, const Path& from, PeerId id,
   const SessionId claimed{claim.session_id};
   if (const Session* const session = living(id, claimed))
     return examine_living(now, from, *session, claim);
-  if (context_.table.remembers(claimed))
+  if (context_.table.remembers(claimed) || context_.store.is_ending(claimed))
     return refuse(now, id, claim, {Reason::kSessionExpired, Detail::kNone, "expired"}, from);
   if (context_.table.used(claimed))  // alive, and not this peer's
     return refuse(now, id, claim, {Reason::kAuthFail, Detail::kNone, "peer"}, from);
@@ -90,7 +90,11 @@ std::optional<Resumer::Judged> Resumer::loaded(Millis now, const OwnershipReply&
   if (waits == claims_.end() || waits->second.ticket != reply.ticket) return std::nullopt;
   Claim claim = std::move(waits->second);
   claims_.erase(waits);
-  Verdict verdict = judge(now, reply.peer, claim, reply);
+  const wire::ResumeClaim& claimed = *claim.initiation.claim;
+  // An earlier claim may have brought it back while this one waited.
+  const Session* const session = living(reply.peer, SessionId{claimed.session_id});
+  Verdict verdict = session != nullptr ? examine_living(now, claim.from, *session, claimed)
+                                       : judge(now, reply.peer, claim, reply);
   return Judged{claim.from, std::move(claim.initiation), std::move(verdict)};
 }
 
@@ -186,6 +190,8 @@ Finding Resumer::judge_commit(Millis now, const PeerState& peer) {
     if (version_after_commit(session->record()) != resumption.told)
       return {Reason::kFreshnessInvalid, Detail::kStaleVersion, "binding_version"};
     if (const Finding finding = judge_living(now, *session); !finding.ok()) return finding;
+  } else if (peer.session && peer.session->id == pending.id) {
+    return {Reason::kFreshnessInvalid, Detail::kStaleVersion, "binding_version"};
   }
   if (bindings_.reserve_tx(pending.peer)) return {};
   return {Reason::kPolicyDeny, Detail::kNoRoom, "room"};

@@ -27,7 +27,7 @@ class MemoryStore {
     if (call.kind == OwnershipCall::Kind::kAcquire && at == sessions_.end()) {
       StoredSession fresh = call.record;
       fresh.epoch = epoch;
-      sessions_[call.session] = {std::move(fresh), now};
+      sessions_[call.session] = {fresh, now};
       return reply;
     }
     if (at == sessions_.end()) {
@@ -59,6 +59,11 @@ class MemoryStore {
       record.ended = true;
       record.reason = call.record.reason;
       record.detail = call.record.detail;
+      released_.push_back(record.id);
+      if (released_.size() <= kReleasedKept) return;
+      const SessionId oldest = released_.front();
+      released_.pop_front();
+      sessions_.erase(oldest);  // `kept` is another's
       return;
     }
     if (call.kind == OwnershipCall::Kind::kCommit) {
@@ -87,7 +92,10 @@ class MemoryStore {
     return owner != asking && !ended_.contains(owner);
   }
 
+  static constexpr size_t kReleasedKept = 4'096;  // then the oldest is as one that never was
+
   std::unordered_map<SessionId, Kept> sessions_;
+  std::deque<SessionId> released_;
   std::unordered_map<uint64_t, Millis> ended_;
   uint64_t epochs_ = 0;
 };
@@ -103,7 +111,7 @@ class MemoryOwnership : public Ownership {
   }
   std::optional<OwnershipReply> take() override {
     if (replies_.empty()) return std::nullopt;
-    OwnershipReply next = std::move(replies_.front());
+    const OwnershipReply next = replies_.front();
     replies_.pop_front();
     return next;
   }
@@ -111,7 +119,7 @@ class MemoryOwnership : public Ownership {
   bool has_replies() const override { return !replies_.empty(); }
 
  protected:
-  void reply(OwnershipReply reply) { replies_.push_back(std::move(reply)); }
+  void reply(const OwnershipReply& reply) { replies_.push_back(reply); }
   MemoryStore& store() { return store_; }
 
  private:

@@ -167,7 +167,8 @@ void Reporter::emit_refused_claim(Millis now, PeerId peer, const SessionId& clai
   event.check = finding.check;
   const bool not_known =
       finding.reason == Reason::kSessionNotFound || finding.reason == Reason::kSessionExpired;
-  const Reason security = not_known ? Reason::kNone : security_reason(finding.reason);
+  const bool silent = finding.detail == Detail::kStoreUnavailable;  // nobody else owns it for that
+  const Reason security = not_known || silent ? Reason::kNone : security_reason(finding.reason);
   if (security != Reason::kNone) emit_security(now, security, finding.detail, peer, claimed, from);
   if (!within_budget(now, event)) return;
   context_.effects.emit(event);

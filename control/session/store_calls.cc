@@ -48,7 +48,18 @@ OwnershipCall StoreCalls::call_of(Kind kind, const Session& session) {
   return call;
 }
 
+/// With an end that waits for its answer, if it is time to ask again.
 void StoreCalls::ask(Millis now, const OwnershipCall& call) {
+  if (!endings_.empty() && now >= endings_.front().again) {
+    Ending late = endings_.front();
+    endings_.pop_front();
+    late.again = now + patience();
+    send(now, endings_.emplace_back(late).call);
+  }
+  send(now, call);
+}
+
+void StoreCalls::send(Millis now, const OwnershipCall& call) {
   asked_ = now;
   if (store_.ask(now, call)) return;
   refused_.push_back({call.kind, call.ticket, call.peer, call.session,
@@ -56,9 +67,15 @@ void StoreCalls::ask(Millis now, const OwnershipCall& call) {
 }
 
 std::optional<OwnershipReply> StoreCalls::take() {
-  if (auto reply = store_.take()) return reply;
+  if (auto reply = store_.take()) {
+    const bool told = reply->answer != OwnershipAnswer::kUnavailable;
+    if (told && reply->kind == Kind::kRelease)
+      std::erase_if(endings_,
+                    [&](const Ending& each) { return each.call.ticket == reply->ticket; });
+    return reply;
+  }
   if (refused_.empty()) return std::nullopt;
-  OwnershipReply reply = std::move(refused_.front());
+  const OwnershipReply reply = refused_.front();
   refused_.pop_front();
   return reply;
 }
@@ -124,6 +141,13 @@ void StoreCalls::release(Millis now, const Session& session, Detail detail) {
   call.record.reason = session.last_reason;
   call.record.detail = detail;
   ask(now, call);
+  endings_.push_back({call, now + patience()});
+  if (endings_.size() > kMostEndings) endings_.pop_front();
+}
+
+bool StoreCalls::is_ending(const SessionId& session) const {
+  return std::ranges::any_of(endings_,
+                             [&](const Ending& each) { return each.call.session == session; });
 }
 
 OwnershipReply StoreCalls::unanswered(const Session& session) {
@@ -134,6 +158,11 @@ OwnershipReply StoreCalls::unanswered(const Session& session) {
 bool StoreCalls::reconcile(Session& session, const OwnershipReply& reply) {
   StoreState& store = session.responder->store;
   const bool latest_write = reply.ticket == store.written;
+  if (reply.kind == Kind::kAcquire && reply.answer == OwnershipAnswer::kCommitted) {
+    store.owned = true;  // each of them asks for the same, so an earlier one proves it, too
+    if (latest_write) store.written = 0;
+    return true;
+  }
   const bool latest_commit = reply.kind == Kind::kCommit && reply.ticket == store.committed;
   if (!latest_write && !latest_commit) return true;  // a later call says more
   if (reply.answer == OwnershipAnswer::kLost) return false;

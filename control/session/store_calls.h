@@ -32,8 +32,10 @@ class StoreCalls : public Part {
   uint64_t load(Millis now, PeerId peer, const SessionId& session);
   /// A session that waited in the store has outlived its time there.
   void expire(Millis now, PeerId peer, const StoredSession& found, Reason reason);
-  /// The session has ended.
+  /// The session has ended. Asked again, with later calls, until the store has answered.
   void release(Millis now, const Session& session, Detail detail);
+  /// It has ended, and the store hasn't answered that yet.
+  bool is_ending(const SessionId& session) const;
 
   /// The next reply to whatever was asked; what was refused at once is among them.
   std::optional<OwnershipReply> take();
@@ -56,7 +58,15 @@ class StoreCalls : public Part {
   void on_rows(Millis now, Session& session) override;
 
  private:
+  /// An end that may not be written.
+  struct Ending {
+    OwnershipCall call;
+    Millis again;
+  };
+  static constexpr size_t kMostEndings = 4'096;  // then the oldest is counted on to be written
+
   void ask(Millis now, const OwnershipCall& call);
+  void send(Millis now, const OwnershipCall& call);
   void write(Millis now, Session& session);
   OwnershipCall call_of(OwnershipCall::Kind kind, const Session& session);
   StoredSession stored(Millis now, const Session& session) const;
@@ -65,6 +75,7 @@ class StoreCalls : public Part {
   Ownership& store_;
   uint64_t tickets_ = 0;
   std::deque<OwnershipReply> refused_;
+  std::deque<Ending> endings_;  ///< by `again`
   std::optional<Millis> asked_;
 };
 

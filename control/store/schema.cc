@@ -92,7 +92,10 @@ Result<void, OpenError> check_content(sqlite3* database, const std::string& path
   if (!sound) return refused(database, path, sound.error());
   if (*sound != "ok") return foreign(path, "it is corrupt: " + *sound);
   const auto written_by = ask_text(database, "SELECT key_check FROM meta");
-  if (!written_by) return foreign(path, written_by.error().message);
+  const int code = sqlite3_errcode(database);
+  const bool missing = code == SQLITE_ERROR || code == SQLITE_OK || code == SQLITE_DONE;
+  if (!written_by && missing) return foreign(path, "it doesn't say which node wrote it");
+  if (!written_by) return refused(database, path, written_by.error());
   const RecordMac expected = key_check(key);
   if (!std::ranges::equal(*written_by, expected, {},
                           [](char c) { return static_cast<uint8_t>(c); }))

@@ -74,6 +74,7 @@ Result<void> SessionDb::prepare() {
       {&select_, "SELECT " + columns + " FROM sessions WHERE id = ?"},
       {&put_, "INSERT OR REPLACE INTO sessions(" + columns +
                   ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&erase_, "DELETE FROM sessions WHERE id = ?"},
       {&select_epoch_, "SELECT boot_id, seen_wall, seen_boot, mac FROM epochs WHERE epoch = ?"},
       {&put_epoch_, "INSERT OR REPLACE INTO epochs VALUES(?, ?, ?, ?, ?)"},
       {&others_, "SELECT id FROM sessions WHERE peer = ? AND ended = 0 AND id <> ?"},
@@ -146,6 +147,10 @@ void SessionDb::apply(std::span<const OwnershipCall> calls, const StoreTime& now
   });
   if (committed) return;
   replies.resize(first);
+  if (calls.size() > 1) {  // one that can't be carried out doesn't take the others with it
+    for (const OwnershipCall& call : calls) apply({&call, 1}, now, replies);
+    return;
+  }
   for (const OwnershipCall& call : calls)
     replies.push_back({call.kind, call.ticket, call.peer, call.session,
                        OwnershipAnswer::kUnavailable, std::nullopt});
@@ -213,6 +218,8 @@ bool SessionDb::change(const OwnershipCall& call, const StoreTime& now, Record& 
     return true;
   }
   if (call.kind == Kind::kRelease) {
+    // A peer that begins anew again and again would fill the disk.
+    if (call.record.detail == Detail::kSuperseded) return erase_->bind().blob(s.id.bytes).run();
     end(record, call.record.reason, call.record.detail, now);
     return put(record);
   }

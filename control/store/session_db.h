@@ -74,7 +74,7 @@ class SessionDb {
   RecordKey key_;
   Epoch epoch_;
   std::string trouble_;
-  std::optional<Statement> select_, put_, select_epoch_, put_epoch_, others_, prune_ended_,
+  std::optional<Statement> select_, put_, erase_, select_epoch_, put_epoch_, others_, prune_ended_,
       prune_old_, prune_epochs_;
 };
 

@@ -112,8 +112,8 @@ bool SqliteOwnership::serve() {
   if (batch_.empty()) return false;
   database_->apply(batch_, store_time_now(), made_);
   note_trouble(made_.back().answer == session::OwnershipAnswer::kUnavailable);
-  for (session::OwnershipReply& reply : made_) {
-    const bool pushed = replies_.push(std::move(reply));
+  for (const session::OwnershipReply& reply : made_) {
+    const bool pushed = replies_.push(reply);
     JVPN_ASSERT(pushed, "there are no more replies than calls");
   }
   wake(answered_);

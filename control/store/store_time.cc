@@ -18,7 +18,7 @@ StoreTime store_time_now() {
 }
 
 Millis elapsed(const StoreTime& then, const StoreTime& now, Millis known_up) {
-  if (then.boot_id == now.boot_id) return now.boot - then.boot;
+  if (then.boot_id == now.boot_id && !now.boot_id.empty()) return now.boot - then.boot;
   const Millis proven = saturating_add(known_up, now.boot);
   return std::max(proven, Millis{now.wall_ms} - Millis{then.wall_ms});
 }

@@ -19,7 +19,7 @@ from e2e import (GATEWAY, PORT, SERVER4, Scenario, bounded, info, log_of, now_ms
 
 SEED = os.environ.get("JVPN_SEED") or str(random.randrange(32768))
 MOST_EVENTS_PER_S = 10  # of one code: the policy's default
-REQUEST = 8 + 16 + 72 + 16  # UDP length of REATTACH_REQUEST (common/wire.h)
+REQUEST = 8 + 16 + 136 + 16  # UDP length of REATTACH_REQUEST (common/wire.h)
 replays_told = partial(GATEWAY.told, '"SECURITY_EVENT".*"SEC_REPLAY_ATTEMPT"')
 bad_tags = partial(GATEWAY.drops, "bad_tag")
 data_refused = partial(GATEWAY.drops, "bad_tag", "replay_too_old", "replay_duplicate")  # also before the cipher

@@ -10,7 +10,7 @@ import re
 from e2e import CLIENT, GATEWAY, active_link, faults, in_ns, scenario, start_transfer, step
 
 LOST = 3  # acknowledgements; less than the client waits for on one candidate
-ACK = 8 + 16 + 64 + 16  # UDP length of REATTACH_ACK: UDP header, JVP/1 header, message, tag (common/wire.h)
+ACK = 8 + 16 + 128 + 16  # UDP length of REATTACH_ACK: UDP header, JVP/1 header, message, tag (common/wire.h)
 
 
 def lose_acks(link: str) -> None:

@@ -4,8 +4,10 @@
   Python (jvpn-client) ══ wan0 ══ jvpn-gw (SIGKILL, start)      (jvpn_lab/topology.py)
 """
 import base64
+import contextlib
 import os
 import signal
+import sqlite3
 
 import noise
 import wire
@@ -13,6 +15,12 @@ from interop import (GATEWAY, LAB_DIR, event, follows, processes, python_client,
                      step)
 
 STRANGER = os.urandom(32)
+
+
+def stored(session: bytes) -> bool:
+    """Whether the gateway would find it after its death."""
+    with contextlib.closing(sqlite3.connect(f"file:{LAB_DIR}/state-gw1/sessions.db?mode=ro", uri=True)) as store:
+        return store.execute("SELECT 1 FROM sessions WHERE id = ? AND ended = 0", (session,)).fetchone() is not None
 
 
 def restart() -> None:
@@ -34,6 +42,7 @@ with scenario(120) as s:
     step("A session, and the gateway is killed")
     s.expect("attached", client.attach())
     session_id, version = client.session.id, client.session.binding_version
+    s.expect("and stored", lambda: stored(session_id), within=5)
     restart()
 
     def claim(nonce: int, of: bytes = session_id, at: int = version) -> bytes:

@@ -109,5 +109,20 @@ TEST_F(ResumerPart, ALaterClaimTakesThePlaceOfTheOneThatWaits) {
   EXPECT_TRUE(resumer.loaded(now, *store.take()));
 }
 
+/// An earlier claim brought it back while this one waited: it isn't what the store has any more.
+TEST_F(ResumerPart, AClaimThatWaitedMeetsTheSessionThatLivesHere) {
+  left_by_another(config.peers[0].public_key);
+  sessions.end_epoch(other.epoch(), now);
+  InitiationState late = initiation(kept, 1);
+  ASSERT_EQ(resumer.examine(now, from, kPeer, late).what, What::kWait);
+  Session& session = attached(false);
+  session.id.bytes = kept;
+  const auto verdict = resumer.loaded(now, *store.take());
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(verdict->verdict.resumption, nullptr);
+  EXPECT_EQ(verdict->verdict.what, What::kRefuse) << "the store hasn't answered it yet";
+  EXPECT_EQ(session.record().state, State::kAttached);
+}
+
 }  // namespace
 }  // namespace jvpn

@@ -19,6 +19,11 @@ class Durable : public MemoryOwnership {
  public:
   using MemoryOwnership::MemoryOwnership;
   bool durable() const override { return true; }
+  bool ask(Millis now, const OwnershipCall& call) override {
+    const bool refused = full && call.kind != OwnershipCall::Kind::kLoad;
+    return !refused && MemoryOwnership::ask(now, call);
+  }
+  bool full = false;  ///< nothing can be written
 };
 
 /// Node 0 dials node 1, whose sessions the store keeps.
@@ -46,6 +51,7 @@ class Restarts {
     world.filter = nullptr;
     world.restart(1, adjust());
   }
+  Durable& store() { return *runs_.back(); }
   SessionView gateway() { return world.node(1).session(); }
   SessionView client() { return world.node(0).session(); }
   size_t sessions_begun() {
@@ -155,6 +161,24 @@ TEST(Resume, WhatHasEndedNeverComesBack) {
   EXPECT_NE(run.client().id, id) << "a new one began";
   EXPECT_EQ(count_reason(run.world.node(1), EventKind::kReattach, Reason::kSessionExpired), 1U);
   EXPECT_EQ(run.world.engine(1).counters().resumes, 0U);
+}
+
+TEST(Resume, AnEndThatCouldNotBeWrittenIsAskedForAgain) {
+  Restarts run;
+  const SessionId id = run.client().id;
+  run.store().full = true;
+  run.world.filter = [](const test::Datagram& each) {  // the client isn't told
+    return each.from == 1 ? Fate::kDrop : Fate::kDeliver;
+  };
+  run.world.engine(1).terminate(run.world.now, World::peer(1, 0), Detail::kOperator);
+  run.world.run_for(Millis{50});
+  run.world.filter = nullptr;
+  run.world.run_with_data(Millis{6'000}, 20);
+  EXPECT_NE(run.client().id, id) << "claimed, but its end waits to be written";
+  EXPECT_FALSE(run.kept(id).ended);
+  run.store().full = false;
+  run.world.run_with_data(Millis{6'000}, 20);
+  EXPECT_TRUE(run.kept(id).ended);
 }
 
 TEST(Resume, ARestartLengthensNoLife) {

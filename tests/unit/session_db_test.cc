@@ -167,6 +167,21 @@ TEST_F(SessionDbTest, WhatEndedLongAgoIsForgotten) {
   EXPECT_FALSE(load(*db, 2).ended);
 }
 
+/// A peer that begins anew again and again doesn't fill the disk.
+TEST_F(SessionDbTest, ASessionThatGaveWayLeavesNothing) {
+  auto db = open();
+  answer(*db, acquisition(1));
+  OwnershipCall release = call_for(Kind::kRelease, 1);
+  release.record.detail = Detail::kSuperseded;
+  EXPECT_EQ(answer(*db, release), OwnershipAnswer::kCommitted);
+  EXPECT_EQ(answer(*db, call_for(Kind::kLoad, 1)), OwnershipAnswer::kLost);
+}
+
+TEST_F(SessionDbTest, WithoutABootsNameTheWallClockCounts) {
+  const StoreTime then{1'000, Millis{500'000}, ""};
+  EXPECT_EQ(store::elapsed(then, {61'000, Millis{100}, ""}, Millis{}), Millis{60'000});
+}
+
 TEST_F(SessionDbTest, WhatCantBeWrittenIsUnavailableAndLeavesNoTrace) {
   const auto db = open();
   answer(*db, acquisition(1));
@@ -179,9 +194,10 @@ TEST_F(SessionDbTest, WhatCantBeWrittenIsUnavailableAndLeavesNoTrace) {
   std::vector<OwnershipReply> replies;
   db->apply(std::vector{commit(1, 1, 3), commit(1, 3, 5)}, time, replies);
   ASSERT_EQ(replies.size(), 2U);
-  for (const OwnershipReply& each : replies) EXPECT_EQ(each.answer, OwnershipAnswer::kUnavailable);
+  EXPECT_EQ(replies[0].answer, OwnershipAnswer::kCommitted) << "one alone is refused";
+  EXPECT_EQ(replies[1].answer, OwnershipAnswer::kUnavailable);
   EXPECT_NE(db->trouble().find("full"), std::string::npos) << db->trouble();
-  EXPECT_EQ(load(*db, 1).binding_version, BindingVersion{1}) << "none of the batch was made";
+  EXPECT_EQ(load(*db, 1).binding_version, BindingVersion{3});
 }
 
 // ---- Crashes.
