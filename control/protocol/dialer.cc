@@ -21,6 +21,12 @@ constexpr uint32_t kMostPauseMs = 4'000;   // whoever is left alone is attached 
 constexpr Millis kUndisputed{60'000};      // a session that lasts so long begins the count anew
 constexpr uint32_t kMostResetPauseMs = 64'000;  // between dials that resets cause; 1 s at first
 
+/// A handshake has succeeded. Whoever knew a token has to know that of another index now.
+void forget_resets(Millis now, Dial& call) {
+  call.resets = 0;
+  call.next_reset = std::min(call.next_reset, now + Millis{kLeastPauseMs});
+}
+
 }  // namespace
 
 /// What isn't authentic is a handshake that failed; what isn't well-formed is noise.
@@ -262,7 +268,9 @@ bool Dialer::confirm_resumed(Millis now, PeerState& peer) {
   const Path old_path = peer.session->path;
   if (peer.dial) {
     stop(peer);
-    peer.dial->unanswered = peer.dial->unopened = peer.dial->cookies = peer.dial->retries = 0;
+    Dial& call = *peer.dial;
+    call.unanswered = call.unopened = call.cookies = call.retries = 0;
+    forget_resets(now, call);
   }
   Session& session = lifecycle_.carry_over(now, peer, std::move(peer.pending), false);
   session.confirmed = true;
@@ -308,6 +316,7 @@ void Dialer::attach(Millis now, PeerId id, const NoiseKeys& keys, ReceiverIndex 
   call.local = ReceiverIndex{};  // the session's from here on
   call.freshness = {};
   call.unanswered = call.unopened = call.cookies = call.retries = 0;
+  forget_resets(now, call);
   stop(peer);
   lifecycle_.fail_pending(now, peer, Detail::kSuperseded);
   lifecycle_.supersede(now, peer, NotifyPeer::kNo);

@@ -60,6 +60,19 @@ TEST(EngineReset, AResponderThatStartsAgainIsDialledByTheFirstMessage) {
   EXPECT_EQ(world.node(1).delivered, 100U);
 }
 
+/// Each loss brings another index: the pause between dials grows for false resets alone.
+TEST(EngineReset, LossAfterLossIsHeardOfAtOnce) {
+  World world;
+  world.connect();
+  for (int loss = 1; loss <= 8; ++loss) {
+    world.run_for(Millis{1'500});
+    const SessionId before = world.node(0).session().id;
+    world.restart(1);
+    world.node(0).send_data(test::kPeer);
+    EXPECT_LE(until_attached_anew(world, before, Millis{60'000}), Millis{100}) << "loss " << loss;
+  }
+}
+
 TEST(EngineReset, DataIsAnsweredAtOnce) {
   World world;
   world.connect();
