@@ -39,6 +39,17 @@ void Reporter::policy_changed(Millis now) {
   budgets_.set_rate(now, context_.config.policy.observability.security_events_per_s);
 }
 
+Event Reporter::event_of(Millis now, EventKind kind, PeerId peer, const SessionId& kept) const {
+  Event event;
+  event.at = now;
+  event.kind = kind;
+  event.session = kept;
+  event.peer = peer;
+  event.end = SessionEnd::kResponder;
+  event.policy_version = context_.config.policy.version;
+  return event;
+}
+
 Event Reporter::event_of(Millis now, EventKind kind, const Session& session) const {
   Event event;
   event.kind = kind;
@@ -153,13 +164,7 @@ void Reporter::emit_ownership(Millis now, const Session& session, Reason reason,
 void Reporter::emit_refused_claim(Millis now, PeerId peer, const SessionId& claimed,
                                   const Finding& finding, const Path& from) {
   ++context_.counters.resumes_refused;
-  Event event;
-  event.at = now;
-  event.kind = EventKind::kReattach;
-  event.session = claimed;
-  event.peer = peer;
-  event.end = SessionEnd::kResponder;
-  event.policy_version = context_.config.policy.version;
+  Event event = event_of(now, EventKind::kReattach, peer, claimed);
   event.reason = finding.reason;
   event.detail = finding.detail;
   event.to_path = from;
@@ -183,13 +188,7 @@ void Reporter::emit_refused_claim(Millis now, PeerId peer, const SessionId& clai
 
 void Reporter::emit_ended(Millis now, PeerId peer, const SessionId& id, StateVersion version,
                           Reason reason, Millis lived) {
-  Event event;
-  event.at = now;
-  event.kind = EventKind::kStateChange;
-  event.session = id;
-  event.peer = peer;
-  event.end = SessionEnd::kResponder;
-  event.policy_version = context_.config.policy.version;
+  Event event = event_of(now, EventKind::kStateChange, peer, id);
   event.reason = reason;
   event.detail = Detail::kResumed;
   event.from = State::kRecovering;

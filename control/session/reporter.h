@@ -65,6 +65,8 @@ class Reporter {
   void emit_invariant(Millis now, const Session& session, Reason holds, const char* check,
                       Detail broken);
   Event event_of(Millis now, EventKind kind, const Session& session) const;
+  /// About a session that the store keeps: there is none here.
+  Event event_of(Millis now, EventKind kind, PeerId peer, const SessionId& kept) const;
 
   Context& context_;
   EventBudgets budgets_;

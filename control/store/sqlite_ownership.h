@@ -13,9 +13,9 @@
 
 #include "common/file_descriptor.h"
 #include "common/result.h"
+#include "common/spsc_ring.h"
 #include "control/session/ownership.h"
 #include "control/store/session_db.h"
-#include "control/store/spsc_ring.h"
 #include "control/store/state_dir.h"
 
 namespace jvpn::store {

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace jvpn::store {
+#include "common/assert.h"
+
+namespace jvpn {
 
 template <typename T>
 class SpscRing {
@@ -21,7 +23,9 @@ class SpscRing {
   /// Producer. False: full.
   bool push(T value) {
     const uint64_t tail = tail_.load(std::memory_order_relaxed);
-    if (tail - head_.load(std::memory_order_acquire) == slots_.size()) return false;
+    const uint64_t used = tail - head_.load(std::memory_order_acquire);
+    JVPN_ASSERT(used <= slots_.size(), "the consumer is never ahead of the producer");
+    if (used == slots_.size()) return false;
     slots_[tail & mask_] = std::move(value);
     tail_.store(tail + 1, std::memory_order_release);
     return true;
@@ -29,7 +33,9 @@ class SpscRing {
   /// Consumer. False: empty.
   bool pop(T& value) {
     const uint64_t head = head_.load(std::memory_order_relaxed);
-    if (head == tail_.load(std::memory_order_acquire)) return false;
+    const uint64_t tail = tail_.load(std::memory_order_acquire);
+    JVPN_ASSERT(tail - head <= slots_.size(), "the producer is never a round ahead");
+    if (head == tail) return false;
     value = std::move(slots_[head & mask_]);
     head_.store(head + 1, std::memory_order_release);
     return true;
@@ -47,4 +53,4 @@ class SpscRing {
   alignas(64) std::atomic<uint64_t> head_{0};  ///< written by the consumer
 };
 
-}  // namespace jvpn::store
+}  // namespace jvpn
