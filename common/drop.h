@@ -29,6 +29,7 @@ enum class Drop : uint8_t {
   kNoBinding,
   kKeyExhausted,
   kSessionExpired,
+  kNotOwned,
   // replay, open, source and route
   kBadTag,
   kLaneUnknown,
@@ -77,6 +78,8 @@ inline constexpr std::array<DropInfo, kDropCount> kDropInfo{{
     {"no_binding", "the peer has no session with an active transport"},
     {"key_exhausted", "the lane used up its packets under this key"},
     {"session_expired", "the session or its keys ended"},
+    {"not_owned",
+     "the cluster's store wasn't reached for so long that another may own the session"},
     {"bad_tag", "authentication tag is wrong"},
     {"lane_unknown", "lane was not announced, or was retired"},
     {"replay_duplicate", "counter seen before"},

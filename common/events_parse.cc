@@ -11,7 +11,6 @@ namespace jvpn {
 namespace {
 
 constexpr size_t kMostSinks = 8;
-constexpr size_t kLongestPath = 4'095;
 
 ScalarKind<EventSinkKind> sink_kind() {
   std::vector<std::pair<std::string, EventSinkKind>> choices;

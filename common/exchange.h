@@ -37,6 +37,7 @@ enum class PuntReason : uint8_t {
   kTooBig,      ///< inner packet over `mtu`; data starts at IP
   kTtlExpired,  ///< inner packet whose TTL ran out; data starts at IP
   kNoRoute,     ///< inner packet that nothing routes; data starts at IP (rate-limited by the ring)
+  kHandedOver,  ///< inner packet for a peer without a binding here; data starts at IP
   kOversize,    ///< sealed frame for `port`, whose path takes IP packets of `mtu`: to be fragmented
 };
 
@@ -82,6 +83,7 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> signals_lost{0};  ///< foreign sources that didn't fit the ring
   std::atomic<uint64_t> busy_polls{0};
   std::atomic<uint64_t> idle_polls{0};
+  std::atomic<int32_t> thread{0};  ///< the kernel's number of it; 0: it hasn't started
 
   /// For the one writer: a plain add, no locked instruction.
   static void add(std::atomic<uint64_t>& counter, uint64_t n) {

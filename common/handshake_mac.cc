@@ -1,6 +1,7 @@
 #include "common/handshake_mac.h"
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "common/secret.h"
@@ -49,6 +50,36 @@ void derive_reply_key(Aead& aead, const Secret<32>& kind, std::span<const uint8_
   std::copy(nonce.begin(), nonce.end(), end);
   const Secret<32> key(std::span<const uint8_t, kHashBytes>(blake2s(input.span())));
   aead.expand(Suite::kChaCha20Poly1305, key.span(), out);
+}
+
+template <typename Message>
+Message seal_value(Aead& aead, wire::MessageType type, const Secret<32>& key,
+                   std::span<const uint8_t, sizeof(Message::value)> value, const Answered& answered,
+                   std::span<const uint8_t, 24> nonce) {
+  Message message{};
+  message.type = type;
+  message.receiver = answered.sender;
+  std::ranges::copy(nonce, message.nonce);
+  std::ranges::copy(value, message.value);
+  AeadKey once;
+  derive_reply_key(aead, key, nonce, once);
+  aead.seal_one(once, Nonce{}, answered.mac1, message.value, message.tag);
+  wipe(&once, sizeof once);
+  return message;
+}
+
+template <typename Message>
+std::optional<std::array<uint8_t, sizeof(Message::value)>> open_value(Aead& aead,
+                                                                      const Secret<32>& key,
+                                                                      const Mac& mac1,
+                                                                      const Message& message) {
+  std::array<uint8_t, sizeof message.value> value = std::to_array(message.value);
+  AeadKey once;
+  derive_reply_key(aead, key, message.nonce, once);
+  const bool ok = aead.open_one(once, Nonce{}, mac1, value, message.tag);
+  wipe(&once, sizeof once);
+  if (!ok) return std::nullopt;
+  return value;
 }
 
 }  // namespace
@@ -103,27 +134,27 @@ MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecre
 wire::SealedReply seal_reply(Aead& aead, wire::MessageType type, const Secret<32>& key,
                              const std::array<uint8_t, 16>& value, const Answered& answered,
                              std::span<const uint8_t, 24> nonce) {
-  wire::SealedReply reply{};
-  reply.type = type;
-  reply.receiver = answered.sender;
-  std::ranges::copy(nonce, reply.nonce);
-  std::ranges::copy(value, reply.value);
-  AeadKey once;
-  derive_reply_key(aead, key, nonce, once);
-  aead.seal_one(once, Nonce{}, answered.mac1, reply.value, reply.tag);
-  wipe(&once, sizeof once);
-  return reply;
+  return seal_value<wire::SealedReply>(aead, type, key, value, answered, nonce);
 }
 
 std::optional<std::array<uint8_t, 16>> open_reply(Aead& aead, const Secret<32>& key,
                                                   const Mac& mac1, const wire::SealedReply& reply) {
-  std::array<uint8_t, 16> value = std::to_array(reply.value);
-  AeadKey once;
-  derive_reply_key(aead, key, reply.nonce, once);
-  const bool ok = aead.open_one(once, Nonce{}, mac1, value, reply.tag);
-  wipe(&once, sizeof once);
-  if (!ok) return std::nullopt;
-  return value;
+  return open_value(aead, key, mac1, reply);
+}
+
+wire::Readiness seal_readiness(Aead& aead, const Secret<32>& key, const wire::ReadinessValue& value,
+                               const Answered& inquiry, std::span<const uint8_t, 24> nonce) {
+  using Bytes = std::array<uint8_t, sizeof value>;
+  return seal_value<wire::Readiness>(aead, wire::MessageType::kReadiness, key,
+                                     std::bit_cast<Bytes>(value), inquiry, nonce);
+}
+
+std::optional<wire::ReadinessValue> open_readiness(Aead& aead, const Secret<32>& key,
+                                                   const Mac& mac1,
+                                                   const wire::Readiness& message) {
+  const auto bytes = open_value(aead, key, mac1, message);
+  if (!bytes) return std::nullopt;
+  return std::bit_cast<wire::ReadinessValue>(*bytes);
 }
 
 }  // namespace jvpn

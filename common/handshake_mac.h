@@ -64,4 +64,10 @@ wire::SealedReply seal_reply(Aead& aead, wire::MessageType type, const Secret<32
 std::optional<std::array<uint8_t, 16>> open_reply(Aead& aead, const Secret<32>& key,
                                                   const Mac& mac1, const wire::SealedReply& reply);
 
+/// The same for a readiness, whose key is protocol::readiness_key().
+wire::Readiness seal_readiness(Aead& aead, const Secret<32>& key, const wire::ReadinessValue& value,
+                               const Answered& inquiry, std::span<const uint8_t, 24> nonce);
+std::optional<wire::ReadinessValue> open_readiness(Aead& aead, const Secret<32>& key,
+                                                   const Mac& mac1, const wire::Readiness& message);
+
 }  // namespace jvpn

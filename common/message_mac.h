@@ -37,6 +37,7 @@ class MessageMac {
   Mac compute(const MacKey& key, std::span<const uint8_t> message);
 
  private:
+  Mac compute_block(const MacKey& key, std::span<const uint8_t> message);
   explicit MessageMac(IpsecMbManager manager) : manager_(std::move(manager)) {}
   IpsecMbManager manager_;
 };

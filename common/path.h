@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/ip.h"
+#include "common/types.h"
 
 namespace jvpn {
 
@@ -16,6 +17,13 @@ struct Path {
   Endpoint local;
   Endpoint remote;
   auto operator<=>(const Path&) const = default;
+};
+
+/// Where one of a peer's gateways listens.
+struct GatewayEndpoint {
+  Endpoint remote;
+  GatewayNumber gateway;
+  auto operator<=>(const GatewayEndpoint&) const = default;
 };
 
 /// `192.0.2.2:40000>192.0.2.1:51900`, as events write it.

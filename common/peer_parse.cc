@@ -17,6 +17,62 @@ bool read_file_reference(YamlMap& map, std::string_view name, Need need, FileRef
   return valid;
 }
 
+namespace {
+
+/// The peer's gateways: `endpoints` of the first, `cluster` has the others.
+void read_gateways(YamlMap& map, Need endpoints, PeerProfile& peer) {
+  UniqueValues seen(map.findings(), "each endpoint once");
+  const auto read_endpoints = [&](YamlMap& of, Need need, std::vector<Endpoint>& into) {
+    for (auto& item : of.list("endpoints", endpoint(), need, {1, kMaxEndpoints})) {
+      seen.check(to_string(item.value), item.place, item.key);
+      into.push_back(item.value);
+    }
+  };
+  read_endpoints(map, map.has("cluster") ? Need::kRequired : endpoints, peer.endpoints);
+  UniqueValues names(map.findings(), "a name that no other gateway of the cluster has");
+  names.check(peer.name, map.place("name"), map.key("name"));
+  size_t count = peer.endpoints.size();
+  map.sections("cluster", Need::kOptional, {1, kMaxGateways - 1}, [&](YamlMap& other) {
+    ClusterGateway& gateway = peer.cluster.emplace_back();
+    if (other.required("name", name(63), gateway.name))
+      names.check(gateway.name, other.place("name"), other.key("name"));
+    read_endpoints(other, Need::kRequired, gateway.endpoints);
+    count += gateway.endpoints.size();
+  });
+  if (count <= kMaxEndpoints) return;
+  map.findings().add(map.place("cluster"), map.key("cluster"),
+                     fmt::format("at most {} endpoints of all gateways together", kMaxEndpoints),
+                     fmt::format("{}", count));
+}
+
+}  // namespace
+
+std::vector<GatewayEndpoint> gateway_endpoints(const PeerProfile& peer) {
+  std::vector<GatewayEndpoint> all;
+  GatewayNumber gateway;
+  for (const Endpoint& each : peer.endpoints) all.push_back({each, gateway});
+  for (const ClusterGateway& other : peer.cluster) {
+    ++gateway.value;
+    for (const Endpoint& each : other.endpoints) all.push_back({each, gateway});
+  }
+  return all;
+}
+
+std::vector<Endpoint> all_endpoints(const PeerProfile& peer) {
+  std::vector<Endpoint> all;
+  for (const GatewayEndpoint& each : gateway_endpoints(peer)) all.push_back(each.remote);
+  return all;
+}
+
+std::string gateway_name(const PeerProfile& peer, const Endpoint& remote) {
+  for (const GatewayEndpoint& each : gateway_endpoints(peer)) {
+    if (each.remote != remote) continue;
+    const size_t number = each.gateway.value;
+    return number == 0 ? peer.name : peer.cluster[number - 1].name;
+  }
+  return {};
+}
+
 std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer) {
   map.required("public_key", public_key(), peer.public_key);
   FileReference preshared;
@@ -25,11 +81,7 @@ std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerPr
   }
   auto allowed = map.list("allowed_ips", network(), Need::kRequired, {1, 1'024});
   for (const auto& item : allowed) peer.allowed_ips.push_back(item.value);
-  UniqueValues seen(map.findings(), "each endpoint once");
-  for (auto& item : map.list("endpoints", endpoint(), endpoints, {1, 16})) {
-    seen.check(to_string(item.value), item.place, item.key);
-    peer.endpoints.push_back(item.value);
-  }
+  read_gateways(map, endpoints, peer);
   return allowed;
 }
 
@@ -38,7 +90,7 @@ void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peer
   UniqueValues keys(root.findings(), "a public key that no other peer has");
   UniqueValues prefixes(root.findings(), "a prefix that no other peer has");
 
-  root.sections("peers", Need::kRequired, {0, kMaxPeers}, [&](YamlMap& map) {
+  root.sections("peers", Need::kOptional, {0, kMaxPeers}, [&](YamlMap& map) {
     PeerProfile& peer = peers.emplace_back();
     if (map.required("name", name(63), peer.name)) {
       names.check(peer.name, map.place("name"), map.key("name"));
@@ -55,6 +107,28 @@ void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peer
                         fmt::format("at most {} peers (limits.sessions)", sessions),
                         fmt::format("{}", peers.size()));
   }
+}
+
+void read_enrolment(YamlMap& root, EnrolmentProfile& enrolment) {
+  root.section("enrolment", Need::kOptional, [&](YamlMap& map) {
+    if (map.optional("directory", text(1'024), enrolment.directory))
+      enrolment.place = map.place("directory");
+    const auto networks = [&](const char* key, std::vector<Prefix>& into) {
+      UniqueValues seen(map.findings(), "each network once");
+      for (const auto& item : map.list(key, network(), Need::kOptional, {1, 64})) {
+        seen.check(to_string(item.value), item.place, item.key);
+        into.push_back(item.value);
+      }
+    };
+    networks("pool", enrolment.pool);
+    networks("routes", enrolment.routes);
+    UniqueValues seen(map.findings(), "each endpoint once");
+    for (const auto& item :
+         map.list("endpoints", endpoint(), Need::kOptional, {1, kMaxEndpoints})) {
+      seen.check(to_string(item.value), item.place, item.key);
+      enrolment.endpoints.push_back(item.value);
+    }
+  });
 }
 
 }  // namespace jvpn

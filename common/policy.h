@@ -10,6 +10,12 @@
 
 namespace jvpn {
 
+/// How the death of a path is found (docs/DESIGN.md, finding a dead path).
+enum class Detection : uint8_t {
+  kAdaptive,  ///< by probes that go unanswered, in round trips; within transport_dead at most
+  kFixed,     ///< by transport_dead alone
+};
+
 enum class OnRateExceeded : uint8_t { kDegrade, kTerminate };
 
 /// One loaded, valid policy. Immutable; a reload makes a new one. All spans in milliseconds.
@@ -27,6 +33,8 @@ struct Policy {
     Millis heartbeat_interval{500};
     Millis heartbeat_volatile{1'000};
     Millis transport_dead{2'000};
+    Detection detection = Detection::kAdaptive;
+    Millis detection_floor{10};  ///< least patience with an answer, whatever the round trip
     Millis loss_window{2'000};
     uint32_t loss_min_samples = 20;
     double loss_volatile_threshold = 0.20;

@@ -57,6 +57,11 @@ class PolicyReader {
     span(map, "heartbeat_interval_ms", 10, kMinuteMs, v.heartbeat_interval);
     span(map, "heartbeat_volatile_ms", 20, 2 * kMinuteMs, v.heartbeat_volatile);
     span(map, "transport_dead_ms", 50, 10 * kMinuteMs, v.transport_dead);
+    map.optional(
+        "detection",
+        one_of<Detection>({{"adaptive", Detection::kAdaptive}, {"fixed", Detection::kFixed}}),
+        v.detection);
+    span(map, "detection_floor_ms", 1, kMinuteMs, v.detection_floor);
     span(map, "loss_window_ms", 100, kMinuteMs, v.loss_window);
     map.optional("loss_min_samples", integer(1, 1'000'000), v.loss_min_samples);
     map.optional("loss_volatile_threshold", decimal(0.0001, 1), v.loss_volatile_threshold);
@@ -130,6 +135,7 @@ class PolicyReader {
     const Bound heartbeat{"volatility.heartbeat_interval_ms", v.heartbeat_interval};
     const Bound silent{"volatility.heartbeat_volatile_ms", v.heartbeat_volatile};
     const Bound dead{"volatility.transport_dead_ms", v.transport_dead};
+    const Bound floor{"volatility.detection_floor_ms", v.detection_floor};
     const Bound stable{"volatility.stability_window_ms", v.stability_window};
     const Bound to_recovering{"volatility.volatile_to_recovering_ms", v.volatile_to_recovering};
     const Bound to_degraded{"volatility.volatile_to_degraded_ms", v.volatile_to_degraded};
@@ -141,6 +147,7 @@ class PolicyReader {
 
     below(findings, heartbeat, silent);           // else every gap between heartbeats is volatile
     below(findings, silent, dead);                // else silence never makes a session VOLATILE
+    below(findings, floor, dead);                 // else no probe is ever judged
     below(findings, dead, loss_ttl);              // else it ends before it can recover
     below(findings, stable, to_degraded);         // else VOLATILE never leads back to ATTACHED
     below(findings, to_recovering, to_degraded);  // else quality never starts a recovery

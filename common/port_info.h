@@ -25,6 +25,7 @@ struct PortInfo {
   std::vector<IpAddress> gateways;
   std::vector<PortRoute> routes;
   std::vector<PortNeighbor> neighbors;
+  bool answers_for_peers = false;  ///< ARP and ND for peers whose sessions we carry; inside
   uint16_t rx_queues = 0;
   uint16_t tx_queues = 0;         ///< one per worker
   bool tx_ipv4_checksum = false;  ///< the port fills IPv4 header checksums

@@ -36,9 +36,10 @@ class PortsReader {
       names_.check(port.name, map.place("name"), map.key("name"));
     }
     device(map, port);
-    roles_known_ &= map.required(
+    const bool role = map.required(
         "role", one_of<PortRole>({{"outside", PortRole::kOutside}, {"inside", PortRole::kInside}}),
         port.role);
+    roles_known_ &= role;
     map.optional("mtu", integer(1'280, 9'216), port.mtu);
     map.optional("queues", integer(0, workers_), port.queues);
     map.optional("rx_descriptors", power_of_two(64, 16'384), port.rx_descriptors);
@@ -47,6 +48,10 @@ class PortsReader {
     gateways(map, port);
     routes(map, port);
     neighbors(map, port);
+    map.optional("answer_for_peers", boolean(), port.answer_for_peers);
+    if (role && port.role == PortRole::kOutside && port.answer_for_peers)
+      map.findings().add(map.place("answer_for_peers"), map.key("answer_for_peers"),
+                         "false on a port with role: outside", "true");
   }
 
   /// A gateway needs ports of both roles. Silent while a role is unknown.

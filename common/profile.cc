@@ -96,6 +96,7 @@ void read_state(YamlMap& root, StateProfile& state) {
 void read_gateway(YamlMap& root, GatewayProfile& profile) {
   root.required("node", name(63), profile.node);
   read_state(root, profile.state);
+  read_ownership(root, profile.ownership);
   read_cores(root, profile.cores);
   read_memory(root, profile.memory);
   for (auto& item : root.list("eal_args", text(1'024), Need::kOptional, {0, 64})) {
@@ -116,6 +117,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   }
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
+  read_enrolment(root, profile.enrolment);
   read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
   read_events(root, profile.events);

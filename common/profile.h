@@ -12,6 +12,7 @@
 #include "common/ip.h"
 #include "common/limits.h"
 #include "common/noise.h"
+#include "common/path.h"
 #include "common/policy.h"
 #include "common/result.h"
 #include "common/types.h"
@@ -42,14 +43,31 @@ struct CryptoProfile {
   bool operator==(const CryptoProfile&) const = default;
 };
 
+/// A further gateway of the peer's cluster: another machine with the same key pair and sessions.
+struct ClusterGateway {
+  std::string name;
+  std::vector<Endpoint> endpoints;
+  bool operator==(const ClusterGateway&) const = default;
+};
+
 struct PeerProfile {
   std::string name;
   PublicKey public_key{};
   std::optional<FileReference> preshared_key_file;
-  std::vector<Prefix> allowed_ips;  ///< networks, host bits zero
-  std::vector<Endpoint> endpoints;
+  std::vector<Prefix> allowed_ips;        ///< networks, host bits zero
+  std::vector<Endpoint> endpoints;        ///< of the first gateway, which has the peer's name
+  std::vector<ClusterGateway> cluster{};  ///< the others; names and endpoints are unique
+  bool enrolled = false;                  ///< has a file of its own beside the profile
+  bool disabled = false;                  ///< keeps its addresses, and has no session
   bool operator==(const PeerProfile&) const = default;
 };
+
+/// The endpoints of all gateways of a peer, by preference; the first gateway is number 0.
+std::vector<GatewayEndpoint> gateway_endpoints(const PeerProfile& peer);
+/// The same without the gateways.
+std::vector<Endpoint> all_endpoints(const PeerProfile& peer);
+/// The name of the gateway that listens there; empty: none does.
+std::string gateway_name(const PeerProfile& peer, const Endpoint& remote);
 
 enum class PortRole : uint8_t { kOutside, kInside };
 
@@ -80,6 +98,7 @@ struct PortProfile {
   std::vector<IpAddress> gateways;  ///< default next hop, at most one per family
   std::vector<PortRoute> routes;
   std::vector<PortNeighbor> neighbors;
+  bool answer_for_peers = false;  ///< inside: ARP and ND for peers whose sessions we carry
   uint16_t mtu = 1500;
   uint16_t queues = 0;  ///< 0: as many as the port and the workers allow
   uint16_t rx_descriptors = 1024;
@@ -152,10 +171,41 @@ struct StateProfile {
   bool operator==(const StateProfile& other) const { return directory == other.directory; }
 };
 
+/// etcd, as the store that several gateways share.
+struct EtcdProfile {
+  std::vector<std::string> endpoints;  ///< https://HOST:PORT; http:// on loopback alone
+  std::string prefix = "jvpn";         ///< of this cluster's keys
+  std::string ca_file;                 ///< empty: none; of https
+  std::string certificate_file;
+  std::string key_file;
+  Place place;  ///< of its endpoints
+  bool operator==(const EtcdProfile& other) const {
+    return endpoints == other.endpoints && prefix == other.prefix && ca_file == other.ca_file &&
+           certificate_file == other.certificate_file && key_file == other.key_file;
+  }
+};
+
+/// Who may own a gateway's sessions beside itself.
+struct OwnershipProfile {
+  std::optional<EtcdProfile> etcd;  ///< none: they are this gateway's alone
+  Millis safe_time{3'000};          ///< after it without the store a gateway is silent
+  bool operator==(const OwnershipProfile&) const = default;
+};
+
+/// Where a gateway's peers have files of their own, and what `jvpn peer add` gives to new ones.
+struct EnrolmentProfile {
+  std::string directory = "peers.d";  ///< one file for each peer, `NAME.yaml`
+  Place place;                        ///< of it; 0: the default
+  std::vector<Prefix> pool;           ///< of inner addresses
+  std::vector<Endpoint> endpoints;    ///< that clients dial; none: those of the outside ports
+  std::vector<Prefix> routes;  ///< into clients' tunnels; none: the networks of the inside ports
+};
+
 /// Profile of `jvpnd`.
 struct GatewayProfile {
   std::string node;
   StateProfile state;
+  OwnershipProfile ownership;
   CoresProfile cores;
   MemoryProfile memory;
   std::vector<std::string> eal_args;
@@ -165,6 +215,7 @@ struct GatewayProfile {
   uint16_t lanes = 0;  ///< sending lanes of a session; 0: one per worker
   LimitsProfile limits;
   std::vector<PeerProfile> peers;
+  EnrolmentProfile enrolment;
   Policy policy;
   Place policy_version;  ///< where policy.version stands
   EventsProfile events;

@@ -13,18 +13,24 @@
 namespace jvpn {
 
 inline constexpr size_t kLongestSocketPath = 107;  ///< sun_path without its terminating zero
+inline constexpr size_t kLongestPath = 4'095;      ///< PATH_MAX without it
 
 /// `root` holds `policy`, which is mandatory. `version` becomes the place of its version.
 void read_policy(YamlMap& root, Policy& policy, Place& version);
 /// `root` holds `ports`; no port can have more queues than there are `workers`. Finds
 /// contradictions within and between ports, too.
 void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports);
-/// `root` holds `peers`, at most `sessions` of them (limits.sessions). Finds contradictions between
-/// peers, too.
+/// `root` may hold `peers`, at most `sessions` of them (limits.sessions). Finds contradictions
+/// between peers, too.
 void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peers);
-/// `map` is a peer: its public key, preshared key, allowed_ips and endpoints, but not its name.
+/// `map` is a peer: its public key, preshared key, allowed_ips, endpoints and cluster, but not its
+/// name, which `peer` has already.
 /// Gives the allowed_ips with their places, so that peers can be compared.
 std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer);
+/// `root` may hold `enrolment`: peers with files of their own.
+void read_enrolment(YamlMap& root, EnrolmentProfile& enrolment);
+/// `root` may hold `ownership`: whom a gateway shares its sessions with.
+void read_ownership(YamlMap& root, OwnershipProfile& ownership);
 /// `root` holds `events`, the same for every role.
 void read_events(YamlMap& root, EventsProfile& events);
 /// A path to a secret under `name` in `map`; gives true when it is there and valid.

@@ -60,10 +60,14 @@ enum class Reason : uint16_t {
   kAuditInvariantViolated = 198,  ///< added: an audit failed; `check` says which, `detail` how
   kSessionParked = 199,           ///< added: its gateway stops, the session waits in the store
   kSessionResumed = 200,          ///< added: this run goes on with it
+  kOwnershipProven = 201,         ///< added: the store proves that what this run has is its own
 
   // configuration, added
   kConfigLoaded = 256,
   kConfigRefused = 257,
+  kDrainBegun = 258,  ///< `jvpn drain`: no session begins, those there shall go elsewhere
+  kDrainDone = 259,   ///< none is left
+  kDrainEnded = 260,  ///< sessions are taken again
 
   // keys, added
   kKeysRenewed = 320,
@@ -120,6 +124,7 @@ enum class Detail : uint16_t {
   kUnknownField = 23,  ///< it has a critical field that this version doesn't know
   kSessionIdUsed = 24,  ///< the answer names a session that lives, or ended lately
   kResetRefused = 25,   ///< a reset without the token of the index that it names
+  kDraining = 26,       ///< sessions shall go to other gateways
 
   // FRESHNESS_INVALID
   kStaleVersion = 32,   ///< binding_version lower than the current one
@@ -145,11 +150,15 @@ enum class Detail : uint16_t {
   kStoreUnavailable = 97,  ///< it gave no answer to count on
   kOwnershipLost = 98,     ///< the session is somebody else's now
   kRecordTampered = 99,    ///< what the store has wasn't written by us
+  kHandedOver = 100,  ///< another gateway of the cluster, to which its peer has come, asked for it
 
   // VOLATILITY_SIGNAL, QUALITY_FLOOR_VIOLATION
   kLoss = 112,
   kLatency = 113,
   kJitter = 114,
+
+  // RECOVERY_START, RECOVERY_RETRY
+  kUnanswered = 120,  ///< probes of the path went unanswered, while another path answered
 
   // AUDIT_INVARIANT_VIOLATED, and the FATAL_PROTOCOL_ERROR that follows
   kSecondBinding = 128,    ///< packets are taken under an index that the session doesn't have

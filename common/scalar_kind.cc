@@ -135,17 +135,17 @@ ScalarKind<std::string> text(size_t max) {
           }};
 }
 
+bool is_name(std::string_view text, size_t max) {
+  const bool dots_only = text.find_first_not_of('.') == std::string_view::npos;
+  return !dots_only && text.size() <= max && std::ranges::all_of(text, is_name_character);
+}
+
 ScalarKind<std::string> name(size_t max) {
-  return {
-      fmt::format("a name of 1 to {} letters, digits, '_', '-' or '.'", max),
-      [=](const YAML::Node& node) -> std::optional<std::string> {
-        const std::string& scalar = node.Scalar();
-        const bool dots_only = scalar.find_first_not_of('.') == std::string::npos;
-        if (dots_only || scalar.size() > max || !std::ranges::all_of(scalar, is_name_character)) {
-          return std::nullopt;
-        }
-        return scalar;
-      }};
+  return {fmt::format("a name of 1 to {} letters, digits, '_', '-' or '.'", max),
+          [=](const YAML::Node& node) -> std::optional<std::string> {
+            if (!is_name(node.Scalar(), max)) return std::nullopt;
+            return node.Scalar();
+          }};
 }
 
 ScalarKind<std::string> pci_address() {

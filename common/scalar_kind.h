@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,7 +32,9 @@ ScalarKind<uint64_t> power_of_two(uint64_t min, uint64_t max);
 ScalarKind<double> decimal(double min, double max);
 /// Printable text of 1 to `max` bytes.
 ScalarKind<std::string> text(size_t max);
-/// Letters, digits and `_ - .`: safe in logs, file names and metrics.
+/// Letters, digits and `_ - .`, at most `max`, not dots alone.
+bool is_name(std::string_view text, size_t max);
+/// Such a text: safe in logs, file names and metrics.
 ScalarKind<std::string> name(size_t max);
 /// `0000:3b:00.0`, given back in lower case.
 ScalarKind<std::string> pci_address();

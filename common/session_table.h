@@ -144,6 +144,7 @@ struct alignas(kCacheLine) TxRecord {
   uint16_t inner_mtu = 0;       ///< larger inner packets are answered by ICMP
   uint16_t port = 0;            ///< outside port
   uint16_t template_bytes = 0;  ///< 58 (IPv4) or 78 (IPv6)
+  bool owned = false;           ///< carries nothing after SessionTable::silent_after()
   Family outer = Family::kNone;
   /// rte_raw_cksum() of the IPv4 header with total length 0 and checksum 0.
   uint16_t ipv4_checksum_base = 0;
@@ -229,8 +230,22 @@ class SessionTable {
   const TxRecord* tx(PeerId peer) const { return tx_[peer.value].load(std::memory_order_acquire); }
   const void* tx_slot_address(PeerId peer) const { return &tx_[peer.value]; }
   const NextHop* next_hop(uint32_t n) const { return hops_[n].load(std::memory_order_acquire); }
+  /// From that TSC on another gateway may own the sessions that a store owns for us.
+  uint64_t silent_after() const { return silent_after_.load(std::memory_order_relaxed); }
 
-  // Control core. Each returns the record replaced, which the caller frees after a grace period.
+  /// Sessions were handed over to other gateways lately: control takes what is for peers without
+  /// one.
+  bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
+
+  /// Control was at work at that TSC; 0: it has never been.
+  uint64_t control_seen() const { return control_seen_.load(std::memory_order_relaxed); }
+
+  // Control core.
+  /// Each of its turns.
+  void note_control(uint64_t tsc) { control_seen_.store(tsc, std::memory_order_relaxed); }
+  void set_forwards(bool forwards) { forwards_.store(forwards, std::memory_order_relaxed); }
+  void set_silent_after(uint64_t tsc) { silent_after_.store(tsc, std::memory_order_relaxed); }
+  // Each returns the record replaced, which the caller frees after a grace period.
   const RxRecord* store_rx(ReceiverIndex index, const RxRecord* record) {
     return rx_[index.value & mask_].exchange(record, std::memory_order_acq_rel);
   }
@@ -272,6 +287,10 @@ class SessionTable {
   std::atomic<uint32_t>* awaited_;  ///< by slot
   uint32_t sent_places_;
   std::atomic<uint64_t>* sent_to_;  ///< peer ‖ its index
+  alignas(kCacheLine) std::atomic<uint64_t> silent_after_{kNoDeadline};
+  std::atomic<bool> forwards_{false};
+  /// A line of its own: it is written all the time, and workers read it only for questions.
+  alignas(kCacheLine) std::atomic<uint64_t> control_seen_{0};
 };
 
 }  // namespace jvpn

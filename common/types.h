@@ -31,6 +31,9 @@ using StateVersion = Strong<struct StateVersionTag, uint64_t>;
 using BindingVersion = Strong<struct BindingVersionTag, uint64_t>;
 /// Number of a configured peer, dense from 0; the data plane's session tables are indexed by it.
 using PeerId = Strong<struct PeerIdTag, uint32_t>;
+/// One of a peer's gateways, which share its key pair and its sessions; by their order in the
+/// profile.
+using GatewayNumber = Strong<struct GatewayNumberTag, uint8_t>;
 
 /// Milliseconds of CLOCK_BOOTTIME, or a span of them. Time is always a parameter.
 struct Millis : Strong<struct MillisTag, uint64_t> {

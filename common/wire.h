@@ -188,9 +188,11 @@ enum class Hint : uint8_t {
   kRebind = 1,   ///< your packets come from another address than your binding's
   kQuality = 2,  ///< this path is bad in our direction
   kDrain = 3,    ///< this path goes away soon
+  kLeave = 4,    ///< this gateway goes away soon: go on at another one of its cluster
+  kSilent = 5,  ///< nothing comes on your binding's path, and probes of it go unanswered: see to it
 };
 
-/// The responder can't dial: it asks for a jump.
+/// The responder can't dial: it asks for a jump, or to be left.
 struct PolicyHint {
   ControlHeader header;
   uint64_t binding_version;

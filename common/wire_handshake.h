@@ -27,6 +27,8 @@ enum class MessageType : uint8_t {
   kControl = 5,
   kRetry = 6,
   kReset = 7,
+  kInquiry = 8,
+  kReadiness = 9,
 };
 
 inline constexpr unsigned kLaneShift = 48;  ///< counter = lane (16) ‖ sequence (48)
@@ -101,6 +103,7 @@ struct ResumeClaim {
   uint64_t nonce;            ///< above those of all requests and claims before
 };
 
+/// Or an inquiry, which asks whether the gateway would take the session, and makes nothing.
 struct Initiation {
   MessageType type;
   uint8_t reserved[3];
@@ -182,6 +185,34 @@ struct SealedReply {
   uint8_t tag[16];
 };
 static_assert(sizeof(SealedReply) <= sizeof(Initiation));
+
+/// Whether a gateway takes sessions.
+enum class Availability : uint8_t {
+  kTakesSessions = 1,
+  kDraining = 2,
+  kStoreUnavailable = 3,  ///< it can't prove what it owns
+};
+
+/// What a readiness says, for the initiation that may follow.
+struct ReadinessValue {
+  Availability availability;
+  uint8_t reserved;
+  uint16_t ask_again_s;  ///< the next inquiry by this path, at the earliest
+  uint32_t reserved2;
+  std::array<uint8_t, 16> cookie;  ///< of the inquiry's source
+  Freshness freshness;             ///< as a retry would bring it
+};
+
+/// Answers an inquiry.
+struct Readiness {
+  MessageType type;
+  uint8_t reserved[3];
+  uint32_t receiver;  ///< sender of the inquiry
+  uint8_t nonce[24];
+  uint8_t value[sizeof(ReadinessValue)];  ///< sealed as a SealedReply's
+  uint8_t tag[16];
+};
+static_assert(sizeof(Readiness) <= sizeof(Initiation), "no answer outgrows its question");
 
 /// Answers data or control that names an index which nobody has; never anything else, so no two
 /// nodes go on answering each other.

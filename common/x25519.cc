@@ -14,70 +14,75 @@ using openssl::require;
 using Key = std::unique_ptr<EVP_PKEY, openssl::Freer<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, openssl::Freer<EVP_PKEY_CTX_free>>;
 
-// Derivation reads the private half alone, so any public half spares OpenSSL computing it.
-Key private_key(const SecretKey& secret) {
-  static const PublicKey unused{};
-  auto* scalar = const_cast<uint8_t*>(secret.bytes().data());
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, scalar, kDhBytes),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                        const_cast<uint8_t*>(unused.data()), kDhBytes),
-      OSSL_PARAM_construct_end()};
-  const KeyContext context{EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};
+using Params = std::array<OSSL_PARAM, 3>;
+
+OSSL_PARAM param(const char* name, std::span<const uint8_t, kDhBytes> bytes) {
+  // OpenSSL's interface; it only reads.
+  return OSSL_PARAM_construct_octet_string(name, const_cast<uint8_t*>(bytes.data()), kDhBytes);
+}
+
+/// From a context that each thread keeps: to look the algorithm up anew takes longer than the rest.
+Key make_key(int selection, Params params) {
+  static thread_local const KeyContext context{
+      EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr)};
   EVP_PKEY* key = nullptr;
-  const bool done = context && EVP_PKEY_fromdata_init(context.get()) == 1 &&
-                    EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR,
-                                      const_cast<OSSL_PARAM*>(params)) == 1;
-  require(done);
+  require(context && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+          EVP_PKEY_fromdata(context.get(), &key, selection, params.data()) == 1);
   return Key{key};
 }
 
-bool derive(EVP_PKEY* secret, EVP_PKEY* peer, std::span<uint8_t, kDhBytes> shared) {
-  const KeyContext context{EVP_PKEY_CTX_new_from_pkey(nullptr, secret, nullptr)};
+/// Derivation reads the private half alone, so any public half spares OpenSSL computing it.
+Key private_key(const SecretKey& secret) {
+  static constexpr PublicKey kUnused{};
+  return make_key(EVP_PKEY_KEYPAIR,
+                  {param(OSSL_PKEY_PARAM_PRIV_KEY, secret.span()),
+                   param(OSSL_PKEY_PARAM_PUB_KEY, kUnused), OSSL_PARAM_construct_end()});
+}
+
+KeyContext derivation(const SecretKey& secret) {
+  const Key key = private_key(secret);
+  KeyContext context{EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr)};
+  require(context && EVP_PKEY_derive_init(context.get()) == 1);
+  return context;
+}
+
+/// The other end of the next derivation of this thread, in an object that the thread keeps.
+EVP_PKEY* public_key(const PublicKey& bytes) {
+  static thread_local const Key kept = make_key(
+      EVP_PKEY_PUBLIC_KEY, {param(OSSL_PKEY_PARAM_PUB_KEY, bytes), OSSL_PARAM_construct_end()});
+  require(EVP_PKEY_set1_encoded_public_key(kept.get(), bytes.data(), bytes.size()) == 1);
+  return kept.get();
+}
+
+bool derive(EVP_PKEY_CTX* secret, const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
+  static constexpr PublicKey kZero{};
   size_t length = shared.size();
-  return context && EVP_PKEY_derive_init(context.get()) == 1 &&
-         EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0) == 1 &&
-         EVP_PKEY_derive(context.get(), shared.data(), &length) == 1 && length == shared.size();
+  const bool done = EVP_PKEY_derive_set_peer_ex(secret, public_key(peer), 0) == 1 &&
+                    EVP_PKEY_derive(secret, shared.data(), &length) == 1 && length == shared.size();
+  if (done && !equal_constant_time(shared, kZero)) return true;
+  wipe(shared.data(), shared.size());
+  return false;
 }
 
 }  // namespace
 
 bool x25519(const SecretKey& secret, const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
-  const Key ours = private_key(secret);
-  const Key theirs{
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
-  require(theirs != nullptr);
-  static constexpr PublicKey kZero{};
-  if (derive(ours.get(), theirs.get(), shared) && !equal_constant_time(shared, kZero)) return true;
-  wipe(shared.data(), shared.size());
-  return false;
+  return jvpn::derive(derivation(secret).get(), peer, shared);
 }
 
 void DhKey::Free::operator()(evp_pkey_ctx_st* context) const {
   EVP_PKEY_CTX_free(context);
 }
 
-DhKey::DhKey(const SecretKey& secret) {
-  const Key key{
-      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
-  size_t length = public_.size();
-  require(key && EVP_PKEY_get_raw_public_key(key.get(), public_.data(), &length) == 1);
-  context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
-  require(context_ && EVP_PKEY_derive_init(context_.get()) == 1);
+/// The public key is a derivation from the base point (RFC 7748, §6.1), which OpenSSL does faster
+/// than what it calls computing a public key.
+DhKey::DhKey(const SecretKey& secret) : context_(derivation(secret).release()) {
+  static constexpr PublicKey kBasePoint{9};
+  require(jvpn::derive(context_.get(), kBasePoint, public_));
 }
 
 bool DhKey::derive(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) {
-  const Key theirs{
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer.data(), peer.size())};
-  require(theirs != nullptr);
-  static constexpr PublicKey kZero{};
-  size_t length = shared.size();
-  const bool done = EVP_PKEY_derive_set_peer_ex(context_.get(), theirs.get(), 0) == 1 &&
-                    EVP_PKEY_derive(context_.get(), shared.data(), &length) == 1 &&
-                    length == shared.size();
-  if (done && !equal_constant_time(shared, kZero)) return true;
-  wipe(shared.data(), shared.size());
-  return false;
+  return jvpn::derive(context_.get(), peer, shared);
 }
 
 SecretKey generate_secret_key() {
@@ -89,12 +94,7 @@ SecretKey generate_secret_key() {
 }
 
 PublicKey public_key_of(const SecretKey& secret) {
-  const Key key{
-      EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, secret.bytes().data(), kDhBytes)};
-  PublicKey result;
-  size_t length = result.size();
-  require(key && EVP_PKEY_get_raw_public_key(key.get(), result.data(), &length) == 1);
-  return result;
+  return DhKey(secret).public_key();
 }
 
 }  // namespace jvpn

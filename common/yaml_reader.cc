@@ -1,13 +1,13 @@
 #include "common/yaml_reader.h"
 
 #include <algorithm>
-#include <numeric>
 #include <sstream>
 #include <unordered_map>
 
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 
+#include "common/nearest.h"
 #include "common/printable.h"
 
 namespace jvpn {
@@ -39,39 +39,6 @@ bool holds_a_key(std::string_view text) {
 std::string echo(std::string_view text) {
   if (holds_a_key(text)) return "something else (not shown, it may be a secret)";
   return printable(text.substr(0, kLongestEcho)) + (text.size() > kLongestEcho ? "..." : "");
-}
-
-/// Edits (insert, delete, replace) that turn one word into another.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-/// The known word that was probably meant: one that goes on from here, or one with few letters
-/// different. Empty when none is near.
-std::string_view nearest(std::string_view word, const std::vector<std::string>& known) {
-  if (word.size() > kLongestEcho) return {};
-  std::string_view best;
-  size_t best_distance = std::clamp<size_t>((word.size() + 1) / 3, 1, 3) + 1;
-  for (const std::string& candidate : known) {
-    const bool goes_on = word.size() >= 3 && candidate.starts_with(word);
-    const size_t distance = goes_on ? 1 : edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
 }
 
 /// Looks at where documents start, and at nothing else.
@@ -243,10 +210,8 @@ void YamlMap::finish() {
   for (const Entry& entry : entries_) {
     if (std::ranges::find(known_, entry.name) != known_.end()) continue;
     if (std::ranges::find(refused_, entry.name) != refused_.end()) continue;
-    const std::string_view meant = nearest(entry.name, known_);
     findings_.add(entry.key_place, entry.value.key, one_of_text(known_),
-                  meant.empty() ? echo(entry.name)
-                                : fmt::format("{} (did you mean {}?)", echo(entry.name), meant));
+                  echo(entry.name) + did_you_mean(entry.name, known_));
   }
 }
 

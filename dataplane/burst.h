@@ -27,8 +27,9 @@ struct DataPacket {
   uint8_t* message;  ///< transport header
   const RxRecord* record;
   RxLane* lane;
-  uint32_t bytes;  ///< header, ciphertext and tag
-  uint16_t port;   ///< number of the port it came in by
+  uint32_t bytes;     ///< header, ciphertext and tag
+  uint16_t port;      ///< number of the port it came in by
+  uint64_t sequence;  ///< in its lane, known with it
 };
 using DataBurst = Burst<DataPacket>;
 

@@ -24,7 +24,7 @@ inline constexpr uint32_t kMaxControl = wire::kTransportOverhead + wire::kMaxPad
 enum class Verdict : uint8_t {
   kData,       ///< JVP data message
   kControl,    ///< JVP control message
-  kHandshake,  ///< initiation, response, cookie reply, retry or reset, of the right size
+  kHandshake,  ///< what goes before there are keys, or without them, of the right size
   kInner,      ///< inside packet to be routed
   kFrame,      ///< for control: ARP, ND, ICMP, or anything to an inside port's own address
   kDrop,
@@ -44,6 +44,8 @@ enum class HeaderSum : uint8_t { kUnknown, kGood, kBad };
 namespace classify {
 
 inline constexpr uint8_t kFragmentHeader = 44;
+inline constexpr uint8_t kNdHops = 255;
+inline constexpr uint8_t kNdSolicitation = 135;
 
 inline Classified dropped(Drop reason) {
   return {Verdict::kDrop, reason, 0, 0};
@@ -89,6 +91,7 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
     case wire::MessageType::kControl:
       return sized(Verdict::kControl, bytes >= kMinControl && bytes <= kMaxControl);
     case wire::MessageType::kInitiation:
+    case wire::MessageType::kInquiry:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::Initiation));
     case wire::MessageType::kResponse:
       return sized(Verdict::kHandshake,
@@ -98,6 +101,8 @@ inline Classified jvp(const uint8_t* message, uint16_t offset, uint32_t bytes) {
       return sized(Verdict::kHandshake, bytes == sizeof(wire::SealedReply));
     case wire::MessageType::kReset:
       return sized(Verdict::kHandshake, bytes == sizeof(wire::Reset));
+    case wire::MessageType::kReadiness:
+      return sized(Verdict::kHandshake, bytes == sizeof(wire::Readiness));
   }
   return dropped(Drop::kMessageType);
 }
@@ -178,12 +183,18 @@ inline Classified inside_ipv4(const PortView& port, const uint8_t* ethernet, uin
   return {Verdict::kInner, Drop::kCount, kEthernetHeaderBytes, load_be16(ip + 2)};
 }
 
+/// A solicitation, wherever to: a host asks its neighbour, to whom we send in another's place,
+/// whether it is still there (RFC 4861, §7.3.3). Such are never forwarded.
+inline bool solicits(const uint8_t* ip) {
+  return ip[7] == kNdHops && load_be16(ip + 4) != 0 && ip[kIpv6HeaderBytes] == kNdSolicitation;
+}
+
 inline Classified inside_ipv6(const PortView& port, const uint8_t* ethernet, uint32_t length) {
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;
   const Drop unsound = check_ipv6(port, ip, length - kEthernetHeaderBytes);
   if (unsound != Drop::kCount) return dropped(unsound);
   const bool group = ip[24] == 0xFF;
-  if (group && ip[6] == kProtocolIcmpv6) return frame();
+  if (ip[6] == kProtocolIcmpv6 && (group || solicits(ip))) return frame();
   if (group || to_group(ethernet)) return dropped(Drop::kNotForUs);
   if (port.owns_ipv6(ip + 24)) return frame();
   return {Verdict::kInner, Drop::kCount, kEthernetHeaderBytes,
@@ -239,7 +250,7 @@ inline uint32_t plain_data(const PortView& port, const uint8_t* ethernet, uint32
 /// Gives its length; 0: it may be anything.
 inline uint32_t plain_inner(const PortView& port, const uint8_t* ethernet, uint32_t length,
                             HeaderSum sum) {
-  if (length < kEthernetHeaderBytes + kIpv4HeaderBytes) [[unlikely]]
+  if (length < port.least_inner) [[unlikely]]
     return 0;
   const __m128i differences = port.plain_ipv4.differences(ethernet);
   const uint8_t* ip = ethernet + kEthernetHeaderBytes;

@@ -21,6 +21,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/burst.h"
+#include "dataplane/link_answers.h"
 #include "dataplane/oversize_limit.h"
 #include "dataplane/port_view.h"
 #include "dataplane/route_cache.h"
@@ -57,8 +58,9 @@ struct WorkerContext {
   Aead aead;
   MessageMac mac;
   TxBuffers tx;
-  uint64_t now_tsc = 0;                        ///< of the current poll
-  uint64_t tsc_per_signal = rte_get_tsc_hz();  ///< between two foreign sources of one lane
+  uint64_t now_tsc = 0;                            ///< of the current poll
+  uint64_t tsc_per_signal = rte_get_tsc_hz();      ///< between two foreign sources of one lane
+  uint64_t tsc_until_away = rte_get_tsc_hz() / 2;  ///< without a turn of control
   uint64_t tsc_per_control = rte_get_tsc_hz() / kControlPerSecond;  ///< between two of one index
   std::unique_ptr<RouteCache> route_cache{std::make_unique<RouteCache>(sessions.peers())};
   /// Until which TSC control need not hear of another replayed control message.
@@ -79,6 +81,13 @@ struct WorkerContext {
 inline void lap(WorkerContext& worker, Stage stage) {
   if (worker.stages != nullptr) [[unlikely]]
     worker.stages->lap(stage);
+}
+
+/// Another gateway may own the sessions that a store owns for us. Reads the clock anew, because the
+/// node may have been paused; not where no store is, for that takes as long as half a packet.
+inline bool is_silent(const WorkerContext& worker) {
+  const uint64_t after = worker.sessions.silent_after();
+  return after != kNoDeadline && rte_rdtsc() > after;
 }
 
 inline void count_drop(WorkerContext& worker, Drop reason) {
@@ -123,9 +132,18 @@ inline bool slow_path_half_full(const WorkerContext& worker) {
   return ring_count(ring) > rte_ring_get_capacity(ring) / 2;
 }
 
+/// So long without a turn: it stands still.
+inline bool control_is_away(const WorkerContext& worker) {
+  const uint64_t seen = worker.sessions.control_seen();
+  return seen != 0 && worker.now_tsc > seen + worker.tsc_until_away;
+}
+
 /// A frame for the port's own addresses; data starts at Ethernet. A flood of pings can't silence
-/// ARP and ND.
+/// ARP and ND. While control is away, the worker answers for the port's addresses.
 inline void punt_frame(WorkerContext& worker, const PortView& port, rte_mbuf* packet) {
+  if (control_is_away(worker) &&
+      link_answers::answer(port, rte_pktmbuf_mtod(packet, uint8_t*), rte_pktmbuf_data_len(packet)))
+    return worker.tx.add(port.number, packet);
   if (slow_path_half_full(worker) && !resolves_addresses(packet)) [[unlikely]]
     return drop(worker, packet, Drop::kControlRingFull);
   PacketNote& note = note_of(packet);

@@ -10,6 +10,7 @@
 #include <rte_lcore.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+#include <unistd.h>
 
 #include "common/dpdk_name.h"
 #include "common/secret.h"
@@ -74,10 +75,12 @@ Result<void> check_counts(const GatewayProfile& profile) {
 struct Launch {
   Worker* worker;
   const std::atomic<bool>* stop;
+  WorkerCounters* counters;
 };
 
 int run_worker(void* argument) {
   const auto* launch = static_cast<const Launch*>(argument);
+  launch->counters->thread.store(gettid(), std::memory_order_relaxed);
   launch->worker->run(*launch->stop);
   order_before(launch);
   return 0;
@@ -216,7 +219,7 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     auto worker = Worker::create(config);
     if (!worker) return worker.error();
     workers.push_back(*std::move(worker));
-    launches.push_back({workers.back().get(), &stop});
+    launches.push_back({workers.back().get(), &stop, &counters[number]});
   }
   return {};
 }

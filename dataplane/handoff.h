@@ -49,7 +49,7 @@ inline size_t take_handed_off(WorkerContext& worker, size_t from, DataBurst& sea
                       "the message lies in the packet's data");
     uint8_t* message = rte_pktmbuf_mtod_offset(packet, uint8_t*, note.outer_bytes);
     (note.opened ? opened : sealed)
-        .add({packet, message, nullptr, nullptr, note.payload_bytes, note.port});
+        .add({packet, message, nullptr, nullptr, note.payload_bytes, note.port, 0});
   }
   return taken;
 }

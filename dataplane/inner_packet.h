@@ -34,9 +34,11 @@ inline uint32_t sound_inner_bytes(const uint8_t* ip, uint32_t available) {
 /// The same, but 0 also for what is neither IPv4 nor without options.
 inline uint32_t plain_inner_bytes(const uint8_t* ip, uint32_t available) {
   const uint32_t total = load_be16(ip + 2);
-  const bool sound = available >= kIpv4HeaderBytes && ip[0] == 0x45 && total >= kIpv4HeaderBytes &&
-                     total <= available && ipv4_plain_header_sums_up(ip);
-  return sound ? total : 0;
+  const bool plain = available >= kIpv4HeaderBytes && ip[0] == 0x45;
+  if (!plain || total < kIpv4HeaderBytes || total > available || !ipv4_plain_header_sums_up(ip))
+      [[unlikely]]
+    return 0;
+  return total;
 }
 
 /// Spends one hop, the IPv4 checksum adjusted (RFC 1624). False, and no change, when it was the

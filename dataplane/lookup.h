@@ -31,20 +31,30 @@ inline uint32_t receiver_of(const uint8_t* message) {
 inline uint64_t counter_of(const uint8_t* message, uint64_t mask) {
   return load_u64(message + 8) ^ mask;
 }
-inline uint64_t counter_of(const DataPacket& data) {
-  return counter_of(data.message, data.record->mask);
-}
 
 inline void load_record(const WorkerContext& worker, DataPacket& data) {
   JVPN_DEBUG_ASSERT(data.bytes >= kMinData, "classify lets no shorter data message pass");
   data.record = worker.sessions.rx(receiver_of(data.message));
   prefetch_record(data.record, worker.sessions_are_far);
+  if (worker.workers == 1) rte_prefetch0(data.record + 1);
 }
 
 /// Of the packets from number `first` on.
 inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first = 0) {
   for (size_t i = first; i < burst.count(); ++i) load_record(worker, burst[i]);
   lap(worker, Stage::kLookup);
+}
+
+/// Which lane a packet needs is known from its record. With one worker that is the first, which
+/// came with the record; with several, another core may write to that one for each of its packets.
+inline void prefetch_lanes(const WorkerContext& worker, const DataBurst& burst) {
+  if (worker.workers == 1) return;
+  for (const DataPacket& data : burst) {
+    if (data.record == nullptr) [[unlikely]]
+      continue;
+    const LaneId lane = wire::lane_of(counter_of(data.message, data.record->mask));
+    rte_prefetch0(data.record->lanes + (lane.value - uint32_t{data.record->first_lane.value}));
+  }
 }
 
 /// False: dropped for want of a living record, or of a lane. `now` is coarse.
@@ -59,7 +69,7 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
     drop(worker, data.packet, Drop::kSessionExpired);
     return false;
   }
-  const uint64_t counter = counter_of(data);
+  const uint64_t counter = counter_of(data.message, record->mask);
   const uint32_t place = wire::lane_of(counter).value - uint32_t{record->first_lane.value};
   if (place >= record->lane_count) [[unlikely]] {
     drop(worker, data.packet, Drop::kLaneUnknown);
@@ -67,18 +77,8 @@ inline void load_records(WorkerContext& worker, DataBurst& burst, size_t first =
   }
   JVPN_DEBUG_ASSERT(record->lanes != nullptr, "a published record has its lanes");
   data.lane = record->lanes + place;
-  rte_prefetch0(data.lane);
+  data.sequence = wire::sequence_of(counter);
   return true;
-}
-
-/// Those without a record or lane are dropped. Each lane is fetched here and read a pass later.
-inline void find_lanes(WorkerContext& worker, DataBurst& burst) {
-  const uint32_t now = CoarseDeadline::coarse(worker.now_tsc);
-  DataPacket* kept = burst.begin();
-  for (DataPacket& data : burst)
-    if (find_lane(worker, data, now)) [[likely]]
-      keep(kept, data);
-  burst.truncate(kept);
 }
 
 inline Drop drop_of(ReplayVerdict verdict) {
@@ -93,10 +93,9 @@ inline Drop drop_of(ReplayVerdict verdict) {
       "find_lane() came first");
   const uint32_t owner = lane->owner.load(std::memory_order_relaxed);
   if (owner == worker.number) [[likely]] {
-    const uint64_t sequence = wire::sequence_of(counter_of(data));
-    if (!lane->window.is_latest(sequence)) [[unlikely]]
-      rte_prefetch0(lane->window.place_of(sequence));
-    const ReplayVerdict verdict = lane->window.check(sequence);
+    if (!lane->window.is_latest(data.sequence)) [[unlikely]]
+      rte_prefetch0(lane->window.place_of(data.sequence));
+    const ReplayVerdict verdict = lane->window.check(data.sequence);
     if (verdict == ReplayVerdict::kFresh) [[likely]]
       return true;
     drop(worker, data.packet, drop_of(verdict));

@@ -8,13 +8,12 @@
 //   4. source: check the inner packet: sound header, and a source that routes to this very peer.
 //   5. route: it goes on at once, unless its routes have to be looked up.
 // Steps 2 to 5 are fused with the cipher (open_burst()): they run while it works at the next
-// packet. Session-control messages meet their index's window and budget, are opened one by one, and
-// go to control with their note.
+// packet. Session-control messages: open_control.h.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <span>
 
 #include <rte_prefetch.h>
 #include <rte_ring_elem.h>
@@ -47,25 +46,20 @@ inline AeadOp op_of(const DataPacket& data) {
   return op_of(data.record->traffic_key, data.message, data.bytes);
 }
 
-/// A wrong tag: what came out of the cipher is nobody's.
-[[gnu::noinline]] inline void refuse(WorkerContext& worker, const DataPacket& data) {
-  JVPN_DEBUG_ASSERT(data.bytes >= wire::kTransportOverhead, "a message has its header and tag");
-  wipe(data.message + sizeof(wire::TransportHeader), data.bytes - wire::kTransportOverhead);
-  drop(worker, data.packet, Drop::kBadTag);
-}
-
-/// Stage replay: what is ours to open; the keys of the first `ahead` of them are fetched, and all
-/// nonces made.
+/// Stage replay: what is ours to open, with its nonces; the keys of the first `ahead` of them are
+/// fetched.
 inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead, NonceBurst& nonces) {
-  lookup::find_lanes(worker, burst);
+  lookup::prefetch_lanes(worker, burst);
+  const uint32_t now = CoarseDeadline::coarse(worker.now_tsc);
   DataPacket* kept = burst.begin();
-  const DataPacket* keys = kept + ahead;
+  const DataPacket* const keys = kept + ahead;
+  NonceSlot* nonce = &nonces[0];
   for (DataPacket& data : burst) {
-    if (!lookup::is_ours(worker, data)) [[unlikely]]
+    if (!lookup::find_lane(worker, data, now) || !lookup::is_ours(worker, data)) [[unlikely]]
       continue;
     const AeadOp op = op_of(data);
     if (kept < keys) prefetch(op);
-    nonces[static_cast<size_t>(kept - burst.begin())].set(data.record->iv.with_header_of(op.data));
+    nonce++->set(data.record->iv.with_header_of(op.data));
     keep(kept, data);
   }
   burst.truncate(kept);
@@ -73,15 +67,38 @@ inline void admit(WorkerContext& worker, DataBurst& burst, size_t ahead, NonceBu
   lap(worker, Stage::kReplay);
 }
 
-/// The owner of the lane, after trying to become it.
-inline uint32_t claim(const WorkerContext& worker, RxLane& lane) {
-  uint32_t owner = lane.owner.load(std::memory_order_relaxed);
-  if (owner == worker.number) [[likely]]
-    return owner;
-  if (owner != RxLane::kUnclaimed) return owner;
-  if (lane.owner.compare_exchange_strong(owner, worker.number, std::memory_order_acq_rel))
-    return worker.number;
-  return owner;
+/// An inner packet whose source has to be looked up.
+struct Unproven {
+  InnerPacket inner;
+  RxLane* lane;  ///< that it came by
+};
+
+/// What came out of a burst.
+struct Opened {
+  explicit Opened(WorkerContext& worker) : outgoing(worker) {}
+
+  RouteBurst<Origin::kTunnel> outgoing;
+  uint64_t taken = 0;  ///< messages that were opened
+  uint64_t lost = 0;   ///< of those, the ones that weren't authentic, or are no longer ours
+  Burst<Unproven> unproven;
+};
+
+/// A wrong tag: what came out of the cipher is nobody's.
+[[gnu::noinline]] inline void refuse(WorkerContext& worker, const DataPacket& data,
+                                     Opened& opened) {
+  JVPN_DEBUG_ASSERT(data.bytes >= wire::kTransportOverhead, "a message has its header and tag");
+  wipe(data.message + sizeof(wire::TransportHeader), data.bytes - wire::kTransportOverhead);
+  drop(worker, data.packet, Drop::kBadTag);
+  ++opened.lost;
+}
+
+/// Tries to become the lane's owner. False: another worker is, and has the message now.
+[[gnu::noinline]] inline bool claim(WorkerContext& worker, const DataPacket& data) {
+  uint32_t owner = RxLane::kUnclaimed;
+  if (data.lane->owner.compare_exchange_strong(owner, worker.number, std::memory_order_acq_rel))
+    return true;
+  hand_off(worker, data, owner, true);
+  return false;
 }
 
 /// Control hears where a packet came from, unless it just did.
@@ -123,38 +140,20 @@ inline void count(RxLane& lane, uint32_t inner_bytes, uint64_t now_tsc) {
   lane.last_tsc.store(now_tsc, std::memory_order_relaxed);
 }
 
-/// An inner packet whose source has to be looked up.
-struct Unproven {
-  InnerPacket inner;
-  RxLane* lane;  ///< that it came by
-};
-
-/// What came out of a burst.
-struct Opened {
-  explicit Opened(WorkerContext& worker) : outgoing(worker) {}
-
-  RouteBurst<Origin::kTunnel> outgoing;
-  uint64_t accepted = 0;
-  Burst<Unproven> unproven;
-};
-
 /// The lane's latest inner IPv4 source, if it is still known to route to the lane's peer.
 inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generation) {
   return lane.source_generation == generation && lane.source_v4 == load_u32(ip + 12);
 }
 
 /// Steps 2 and 3 for an opened message. False: it is no longer ours.
-[[gnu::always_inline]] inline bool is_fresh(WorkerContext& worker, const DataPacket& data) {
-  RxLane& lane = *data.lane;
-  const uint32_t owner = claim(worker, lane);
-  if (owner != worker.number) [[unlikely]] {
-    hand_off(worker, data, owner, true);
+[[gnu::always_inline]] inline bool is_fresh(WorkerContext& worker, const DataPacket& data,
+                                            RxLane& lane) {
+  if (lane.owner.load(std::memory_order_relaxed) != worker.number && !claim(worker, data))
+      [[unlikely]]
     return false;
-  }
   JVPN_DEBUG_ASSERT(lane.owner.load(std::memory_order_relaxed) == worker.number,
                     "only the lane's owner moves its window");
-  const uint64_t sequence = wire::sequence_of(lookup::counter_of(data));
-  const ReplayVerdict verdict = lane.window.accept(sequence);
+  const ReplayVerdict verdict = lane.window.accept(data.sequence);
   if (verdict != ReplayVerdict::kFresh) [[unlikely]] {
     drop(worker, data.packet, lookup::drop_of(verdict));
     return false;
@@ -174,33 +173,41 @@ inline bool knows_source(const RxLane& lane, const uint8_t* ip, uint32_t generat
   opened.unproven.add({inner, data.lane});
 }
 
-/// Steps 2 to 5 for an opened message. False: it is no longer ours.
-[[gnu::always_inline]] inline bool accept(WorkerContext& worker, const DataPacket& data,
+/// Steps 2 to 5 for an opened message. What it is read for stays in registers: the compiler takes
+/// each store to the lane for one to anything.
+[[gnu::always_inline]] inline void accept(WorkerContext& worker, const DataPacket& data,
                                           Opened& opened) {
-  if (!is_fresh(worker, data)) [[unlikely]]
-    return false;
+  RxLane& lane = *data.lane;
+  uint8_t* const ip = data.message + sizeof(wire::TransportHeader);
   const auto payload = data.bytes - static_cast<uint32_t>(wire::kTransportOverhead);
+  if (!is_fresh(worker, data, lane)) [[unlikely]] {
+    ++opened.lost;
+    return;
+  }
   JVPN_DEBUG_ASSERT(
       data.record != nullptr && data.record->index.value == lookup::receiver_of(data.message),
       "an opened message has the record that opened it");
-  count(*data.lane, payload, worker.now_tsc);
-  uint8_t* ip = data.message + sizeof(wire::TransportHeader);
+  count(lane, payload, worker.now_tsc);
   const uint32_t bytes = plain_inner_bytes(ip, payload);
-  if (bytes != 0 && knows_source(*data.lane, ip, opened.outgoing.generation)) [[likely]]
-    route_packet(worker, {data.packet, ip, bytes, data.record->peer, data.port, true},
-                 opened.outgoing);
-  else
-    examine(worker, data, opened);
-  return true;
+  if (bytes == 0 || !knows_source(lane, ip, opened.outgoing.generation)) [[unlikely]]
+    return examine(worker, data, opened);
+  route_packet(worker, {data.packet, ip, bytes, data.record->peer, data.port, true},
+               opened.outgoing);
 }
 
-/// An opened message whose tag must be `tag`. False: it was not authentic, or is no longer ours.
-[[gnu::always_inline]] inline bool take(WorkerContext& worker, const DataPacket& data,
+/// An opened message whose tag must be `tag`.
+[[gnu::always_inline]] inline void take(WorkerContext& worker, const DataPacket& data,
                                         const AeadTag& tag, Opened& opened) {
   if (tags_equal(tag.data(), data.message + data.bytes - kAeadTagBytes)) [[likely]]
-    return accept(worker, data, opened);
-  refuse(worker, data);
-  return false;
+    accept(worker, data, opened);
+  else
+    refuse(worker, data, opened);
+}
+
+/// Those that the cipher had kept back to work on several at once (ChaCha20-Poly1305).
+[[gnu::noinline]] inline void take_waiting(WorkerContext& worker, std::span<const DataPacket> burst,
+                                           const AeadTag* tag, Opened& opened) {
+  for (const DataPacket& data : burst) take(worker, data, *tag++, opened);
 }
 
 /// A peer may only use sources that route to it.
@@ -239,134 +246,82 @@ inline void judge(WorkerContext& worker, const Unproven& packet, Target target,
     judge(worker, opened.unproven[i], targets[i], outgoing);
 }
 
+/// As seal.h's, by the peer's send side; without one nothing tells whose its session is.
+[[gnu::noinline]] inline void drop_owned(WorkerContext& worker, DataBurst& burst) {
+  DataPacket* kept = burst.begin();
+  for (DataPacket& data : burst) {
+    const RxRecord* const record = data.record;
+    const TxRecord* const tx = record == nullptr ? nullptr : worker.sessions.tx(record->peer);
+    if (record != nullptr && (tx == nullptr || tx->owned))
+      drop(worker, data.packet, Drop::kNotOwned);
+    else
+      keep(kept, data);  // without a record it is dropped by that name
+  }
+  burst.truncate(kept);
+}
+
+/// Late, so that a node that was paused delivers no more than the burst in hand.
+inline void admit_owned(WorkerContext& worker, DataBurst& burst) {
+  if (is_silent(worker)) [[unlikely]]
+    drop_owned(worker, burst);
+}
+
 }  // namespace open
 
 /// Opens what is ours of a burst whose records are loaded. The stages open, source and route are
-/// fused here: a packet is accepted and goes on while the cipher works at the next ones, whose wait
+/// fused here: a packet is accepted and goes on while the cipher works at the next one, whose wait
 /// would otherwise be lost. Sources and routes that aren't at hand wait for finish().
 inline void open_burst(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
   Burst<AeadTag> tags;
   NonceBurst nonces;
+  open::admit_owned(worker, burst);
   if (burst.empty()) return;
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].bytes);
   open::admit(worker, burst, ahead, nonces);
   AeadRun<false> run(worker.aead);
   const size_t count = burst.count();
+  const DataPacket* const end = burst.end();
   const DataPacket* next = burst.begin() + std::min(ahead, count);
-  size_t taken = 0;
-  uint64_t accepted = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (next != burst.end()) {
+  const DataPacket* behind = burst.begin();
+  const AeadTag* tag = tags.begin();
+  for (size_t i = 0; i <= count; ++i) {
+    if (next != end) {
       prefetch(open::op_of(*next));
       rte_prefetch0(next->lane);  // long packets have pushed it out
       ++next;
     }
-    run.work(open::op_of(burst[i]), nonces[i], tags[i].data());
-    if (i == 0 || run.waits()) continue;
-    accepted += open::take(worker, burst[taken], tags[taken], opened);  // one behind: no wait
-    ++taken;
+    if (i < count) [[likely]]
+      run.work(open::op_of(burst[i]), nonces[i], tags[i].data());
+    if (i == 0 || run.waits()) [[unlikely]]
+      continue;
+    open::take(worker, *behind++, *tag++, opened);
   }
   run.finish();
-  JVPN_DEBUG_ASSERT(taken <= count, "no message is accepted twice");
-  for (; taken < count; ++taken) accepted += open::take(worker, burst[taken], tags[taken], opened);
-  opened.accepted += accepted;
+  if (behind != end) open::take_waiting(worker, {behind, end}, tag, opened);
+  opened.taken += count;
   wipe(tags.begin(), count * sizeof(AeadTag));
   lap(worker, Stage::kOpen);
 }
 
 /// The same for messages that another worker opened.
 inline void take_opened(WorkerContext& worker, DataBurst& burst, open::Opened& opened) {
-  lookup::find_lanes(worker, burst);
-  for (const DataPacket& data : burst) opened.accepted += open::accept(worker, data, opened);
+  open::admit_owned(worker, burst);
+  const uint32_t now = CoarseDeadline::coarse(worker.now_tsc);
+  for (DataPacket& data : burst) {
+    if (!lookup::find_lane(worker, data, now)) [[unlikely]]
+      continue;
+    ++opened.taken;
+    open::accept(worker, data, opened);
+  }
   lap(worker, Stage::kOpen);
 }
 
 /// Stage source for what its lane couldn't vouch for; then all goes on to stage route.
 inline void finish(WorkerContext& worker, open::Opened& opened) {
-  WorkerCounters::add(worker.counters.opened, opened.accepted);
+  WorkerCounters::add(worker.counters.opened, opened.taken - opened.lost);
   if (!opened.unproven.empty()) open::prove_sources(worker, opened);
   lap(worker, Stage::kSource);
   finish(worker, opened.outgoing);
-}
-
-/// Until its keys are confirmed, control refuses a session's messages from elsewhere: copies that
-/// overtake the true one use up neither its counter nor the index's budget.
-inline bool comes_from_elsewhere(const RxRecord& record, uint16_t port, const rte_mbuf* packet,
-                                 const uint8_t* message) {
-  const uint16_t expected = record.control().port.load(std::memory_order_relaxed);
-  if (expected == RxControl::kAnyPort) [[likely]]
-    return false;
-  const uint8_t* ip = rte_pktmbuf_mtod(packet, const uint8_t*) + kEthernetHeaderBytes;
-  const uint16_t udp_port = load_u16(message - kUdpHeaderBytes);
-  const uint64_t source = is_ipv4(ip) ? source_tag_v4(load_u32(source_of(ip)), udp_port)
-                                      : source_tag_v6(source_of(ip), udp_port);
-  return port != expected || source != record.source.load(std::memory_order_relaxed);
-}
-
-/// Whether a control message may cost the cipher and a place in the ring; else why not. Of those
-/// seen before one a second passes: control refuses it, and tells of the replay.
-inline std::optional<Drop> control_refusal(WorkerContext& worker, const RxControl& control,
-                                           ReceiverIndex index, ReplayVerdict verdict) {
-  if (verdict != ReplayVerdict::kFresh && worker.now_tsc < worker.replays_told.of(index))
-    return lookup::drop_of(verdict);
-  if (!control.opened.has(worker.now_tsc, worker.tsc_per_control, kControlBurst))
-    return Drop::kControlRate;
-  return std::nullopt;
-}
-
-/// An authentic control message: it counts. One that was seen before changes nothing of its
-/// session.
-inline void note_control(WorkerContext& worker, RxControl& control, ReceiverIndex index,
-                         uint64_t sequence, ReplayVerdict verdict) {
-  if (verdict != ReplayVerdict::kFresh) {
-    worker.replays_told.of(index) = worker.now_tsc + worker.tsc_per_signal;
-    return;
-  }
-  control.seen.add(sequence);
-  control.opened.take(worker.now_tsc, worker.tsc_per_control);
-}
-
-/// Opens one session-control message in place and hands it to control. `message` stands in the
-/// packet's data, which goes on to start at Ethernet: control reads the outer addresses there.
-inline void open_control(WorkerContext& worker, const PortView& port, rte_mbuf* packet,
-                         uint8_t* message, uint32_t bytes) {
-  const uint32_t receiver = lookup::receiver_of(message);
-  const RxRecord* record = worker.sessions.rx(receiver);
-  if (record == nullptr || record->index.value != receiver)
-    return drop_unknown(worker, packet, message, port.number);
-  if (record->deadline.load(std::memory_order_relaxed)
-          .passed(CoarseDeadline::coarse(worker.now_tsc)))
-    return drop(worker, packet, Drop::kSessionExpired);
-  if (comes_from_elsewhere(*record, port.number, packet, message))
-    return drop(worker, packet, Drop::kUnconfirmedSource);
-  RxControl& control = record->control();
-  const uint64_t counter = lookup::counter_of(message, control.mask);
-  const uint64_t sequence = wire::sequence_of(counter);
-  const ReplayVerdict verdict = control.seen.check(sequence);
-  if (const auto why = control_refusal(worker, control, record->index, verdict))
-    return drop(worker, packet, *why);
-
-  AeadKey key;
-  worker.aead.expand(record->traffic_key.suite, control.key, key);
-  AeadOp op = open::op_of(key, message, bytes);
-  worker.aead.open({&op, 1});
-  wipe(&key, sizeof key);
-  if (!op.ok) return drop(worker, packet, Drop::kBadTag);
-  note_control(worker, control, record->index, sequence, verdict);
-
-  PacketNote& note = note_of(packet);
-  note = PacketNote{};
-  note.receiver = receiver;
-  note.peer = record->peer;
-  note.serial = record->serial;
-  note.counter = counter;
-  JVPN_DEBUG_ASSERT(op.data + op.length <= rte_pktmbuf_mtod(packet, uint8_t*) + packet->data_len,
-                    "the plaintext lies in the packet's data");
-  note.payload_offset = static_cast<uint16_t>(op.data - rte_pktmbuf_mtod(packet, uint8_t*));
-  note.payload_bytes = static_cast<uint16_t>(op.length);
-  note.port = port.number;
-  note.tsc = worker.now_tsc;
-  punt(worker, PuntClass::kControl, packet);
 }
 
 }  // namespace jvpn

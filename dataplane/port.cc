@@ -21,6 +21,7 @@
 #include "common/limits.h"
 #include "common/wire.h"
 #include "dataplane/af_packet.h"
+#include "dataplane/xdp_program.h"
 
 namespace jvpn {
 namespace {
@@ -190,6 +191,7 @@ Result<PortInfo> describe(const PortProfile& profile, uint16_t number, uint16_t 
   info.gateways = profile.gateways;
   info.routes = profile.routes;
   info.neighbors = profile.neighbors;
+  info.answers_for_peers = profile.answer_for_peers;
   info.rx_queues = queues.rx;
   info.tx_queues = queues.tx;
   info.rx_ipv4_checksum = (configuration.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
@@ -211,6 +213,7 @@ KernelInterface KernelInterface::open(unsigned index) {
   std::array<char, IF_NAMESIZE> name{};
   if (index == 0 || if_indextoname(index, name.data()) == nullptr) return found;
   found.name = name.data();
+  found.index = index;
   found.descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   return found;
 }
@@ -268,22 +271,26 @@ Result<Port> Port::open(const PortProfile& profile, const Needs& needs) {
   if (std::string_view(capabilities.driver_name) == "net_af_packet")
     port.info_.warning = port.kernel_.merging();
   if (auto done = set_mtu(profile, id); !done) return done.error();
+  const uint32_t before = XdpProgram::attached(capabilities.if_index);
   if (auto done = set_up_queues(profile, id, *queues, needs.pool); !done) return done.error();
   if (const int error = rte_eth_dev_start(id); error != 0)
     return call_error(profile, "start", error);
   accept_groups(id);
+  if (before == 0) port.xdp_program_ = XdpProgram::attached(capabilities.if_index);
   return port;
 }
 
 Port::Port(Port&& other) noexcept
     : info_(std::move(other.info_)),
       kernel_(std::exchange(other.kernel_, {})),
+      xdp_program_(std::exchange(other.xdp_program_, 0)),
       open_(std::exchange(other.open_, false)) {}
 
 Port::~Port() {
   if (kernel_.descriptor >= 0) close(kernel_.descriptor);
   if (!open_) return;
   rte_eth_dev_stop(info_.dpdk_id);
+  if (xdp_program_ != 0) XdpProgram::detach(kernel_.index, xdp_program_);
   rte_eth_dev_close(info_.dpdk_id);
 }
 

@@ -17,6 +17,7 @@ namespace jvpn {
 /// The kernel's interface under a port, if there is one. Plain value; its owner closes it.
 struct KernelInterface {
   std::string name;
+  unsigned index = 0;   ///< the kernel's number of it
   int descriptor = -1;  ///< any socket, to ask by; -1: no such interface
 
   static KernelInterface open(unsigned index);
@@ -54,6 +55,7 @@ class Port {
   explicit Port(PortInfo info) : info_(std::move(info)) {}
   PortInfo info_;
   KernelInterface kernel_;
+  uint32_t xdp_program_ = 0;  ///< that its driver attached there; 0: none
   bool open_ = true;
 };
 

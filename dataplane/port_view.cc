@@ -84,6 +84,7 @@ PortView::PortView(const PortInfo& port, uint16_t udp_port)
   for (size_t i = 0; i < 2; ++i) plain_udp[i] = plain.part(kPlainUdp[i]);
   if (!ipv4.empty())
     least_data = kEthernetHeaderBytes + kIpv4HeaderBytes + kUdpHeaderBytes + kMinData;
+  if (!from_kernel) least_inner = kEthernetHeaderBytes + kIpv4HeaderBytes;
   if (!ipv6.empty()) ipv6.push_back(link_local_of(port.mac));
 }
 

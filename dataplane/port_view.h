@@ -35,8 +35,11 @@ struct PortView {
   /// port, preamble.
   BytePattern plain_udp[2];
   uint32_t least_data = kNoFrame;  ///< shortest such frame; kNoFrame without an IPv4 address
-  uint64_t mac = 0;                ///< its 6 bytes as they lie in a frame, in the low 48 bits
-  std::vector<uint32_t> ipv4;      ///< network byte order
+  /// Shortest plain frame from inside; kNoFrame: none is plain, for the kernel leaves checksums
+  /// unfinished.
+  uint32_t least_inner = kNoFrame;
+  uint64_t mac = 0;            ///< its 6 bytes as they lie in a frame, in the low 48 bits
+  std::vector<uint32_t> ipv4;  ///< network byte order
   std::vector<std::array<uint8_t, 16>> ipv6;  ///< with the link-local address made from the MAC
   uint16_t number = 0;
   uint16_t listen_port = 0;

@@ -103,7 +103,9 @@ template <Origin kOrigin>
     JVPN_DEBUG_ASSERT(outgoing.loaded <= outgoing.to_peers.count(),
                       "records come after their packets");
     rte_prefetch0(worker.sessions.tx_slot_address(peer));
-    outgoing.to_peers.add({inner, peer, {}, {}, nullptr});
+    TunnelPacket& out = outgoing.to_peers.next();  // the rest is written when it is known
+    out.inner = inner;
+    out.to = peer;
     if (outgoing.to_peers.count() > outgoing.loaded + worker.slot_ahead)
       seal::load_record(worker, outgoing.to_peers[outgoing.loaded++]);
     return;

@@ -73,15 +73,22 @@ inline void prefetch_lanes(const WorkerContext& worker, const TunnelBurst& burst
   return false;
 }
 
+/// Another gateway may have the session by now.
+[[gnu::noinline]] inline void refuse_unbound(WorkerContext& worker, const TunnelPacket& out,
+                                             Origin origin) {
+  if (origin == Origin::kInside && worker.sessions.forwards())
+    return punt_inner(worker, out.inner, {PuntReason::kHandedOver, origin});
+  drop(worker, out.inner.packet, Drop::kNoBinding);
+}
+
 /// Step 2. False: the packet was dropped or refused.
-[[gnu::always_inline]] inline bool admit(WorkerContext& worker, TunnelPacket& out, Origin origin,
-                                         uint64_t now_tsc) {
+[[gnu::always_inline]] inline bool admit(WorkerContext& worker, TunnelPacket& out, Origin origin) {
   const TxRecord* record = out.record;
   if (record == nullptr) [[unlikely]] {
-    drop(worker, out.inner.packet, Drop::kNoBinding);
+    refuse_unbound(worker, out, origin);
     return false;
   }
-  if (now_tsc > record->deadline_tsc.load(std::memory_order_relaxed)) [[unlikely]] {
+  if (worker.now_tsc > record->deadline_tsc.load(std::memory_order_relaxed)) [[unlikely]] {
     drop(worker, out.inner.packet, Drop::kSessionExpired);
     return false;
   }
@@ -134,8 +141,8 @@ inline __m128i write_ipv4(const TxRecord& record, uint64_t link, uint64_t counte
 
 /// Steps 2 to 4 for one packet, and its nonce. False: it was dropped or refused.
 [[gnu::always_inline]] inline bool number(WorkerContext& worker, TunnelPacket& out, Origin origin,
-                                          uint64_t now_tsc, NonceSlot& nonce) {
-  if (!admit(worker, out, origin, now_tsc)) [[unlikely]]
+                                          NonceSlot& nonce) {
+  if (!admit(worker, out, origin)) [[unlikely]]
     return false;
   const TxRecord& record = *out.record;
   rte_mbuf* packet = out.inner.packet;
@@ -183,15 +190,30 @@ inline __m128i write_ipv4(const TxRecord& record, uint64_t link, uint64_t counte
   return true;
 }
 
+/// Nobody knows whose the sessions are that a store owns for us: their packets are dropped.
+[[gnu::noinline]] inline void drop_owned(WorkerContext& worker, TunnelBurst& burst) {
+  TunnelPacket* kept = burst.begin();
+  for (TunnelPacket& out : burst) {
+    if (out.record != nullptr && out.record->owned)
+      drop(worker, out.inner.packet, Drop::kNotOwned);
+    else
+      keep(kept, out);
+  }
+  burst.truncate(kept);
+}
+
 /// Steps 2 to 4: what is left is a frame to be sealed.
 inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origin,
                          NonceBurst& nonces) {
-  const uint64_t now_tsc = rte_rdtsc();  // as late as can be: a paused node must fall silent
+  if (is_silent(worker)) [[unlikely]]  // as late as can be: a paused node must fall silent
+    drop_owned(worker, burst);
   TunnelPacket* kept = burst.begin();
+  NonceSlot* nonce = &nonces[0];
   for (TunnelPacket& out : burst) {
-    NonceSlot& nonce = nonces[static_cast<size_t>(kept - burst.begin())];
-    if (number(worker, out, origin, now_tsc, nonce)) [[likely]]
-      keep(kept, out);
+    if (!number(worker, out, origin, *nonce)) [[unlikely]]
+      continue;
+    ++nonce;
+    keep(kept, out);
   }
   burst.truncate(kept);
   nonces.set_count(burst.count());
@@ -203,14 +225,16 @@ inline void number_burst(WorkerContext& worker, TunnelBurst& burst, Origin origi
   if (burst.empty()) return;
   AeadRun<true> run(worker.aead);
   const size_t ahead = worker.aead.prefetch_ahead(burst[0].inner.bytes);
+  const TunnelPacket* const end = burst.end();
   const TunnelPacket* next = burst.begin() + std::min(ahead, burst.count());
-  for (size_t i = 0; i < burst.count(); ++i) {
-    if (next != burst.end()) prefetch(op_of(*next++));
-    const AeadOp op = op_of(burst[i]);
-    run.work(op, nonces[i], op.data + op.length);
+  const NonceSlot* nonce = &nonces[0];
+  for (const TunnelPacket* out = burst.begin(); out != end; ++out, ++nonce) {
+    if (next != end) prefetch(op_of(*next++));
+    const AeadOp op = op_of(*out);
+    run.work(op, *nonce, op.data + op.length);
   }
   run.finish();
-  JVPN_DEBUG_ASSERT(next == burst.end(), "every key was fetched before its packet was sealed");
+  JVPN_DEBUG_ASSERT(next == end, "every key was fetched before its packet was sealed");
 }
 
 /// UDP over IPv6 needs its checksum (RFC 8200, §8.1): by the port where it can, else here, after

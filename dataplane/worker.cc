@@ -19,6 +19,7 @@
 #include "dataplane/handoff.h"
 #include "dataplane/lookup.h"
 #include "dataplane/open.h"
+#include "dataplane/open_control.h"
 #include "dataplane/route.h"
 #include "dataplane/seal.h"
 #include "dataplane/unfinished.h"
@@ -63,8 +64,6 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
                                               rte_mbuf* packet, uint8_t* ip, uint32_t bytes,
                                               bool ipv4, RouteBurst<Origin::kInside>& outgoing) {
   __builtin_prefetch(ip - kMaxTemplate, 1);  // the outer headers' place
-  if (port.from_kernel) [[unlikely]]
-    finish_checksum(ip, bytes, ipv4);
   route_packet(worker, {packet, ip, bytes, PeerId{}, port.number, ipv4}, outgoing);
 }
 
@@ -81,6 +80,7 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
 /// Of an answer: the index that it names, ours of an initiation, the peer's of a reset.
 ReceiverIndex answered_index(const uint8_t* message) {
   static_assert(offsetof(wire::Reset, receiver) == offsetof(wire::SealedReply, receiver));
+  static_assert(offsetof(wire::Readiness, receiver) == offsetof(wire::SealedReply, receiver));
   const bool response = wire::MessageType{message[0]} == wire::MessageType::kResponse;
   return ReceiverIndex{load_u32(message + (response ? offsetof(wire::Response, receiver)
                                                     : offsetof(wire::SealedReply, receiver)))};
@@ -94,10 +94,15 @@ bool take_share(WorkerContext& worker, ReceiverIndex index) {
   return true;
 }
 
-/// Cookie replies and retries have none.
-bool has_macs(const uint8_t* message) {
+/// Somebody who may be nobody wants public-key work of us.
+bool calls(const uint8_t* message) {
   const wire::MessageType type{message[0]};
-  return type == wire::MessageType::kInitiation || type == wire::MessageType::kResponse;
+  return type == wire::MessageType::kInitiation || type == wire::MessageType::kInquiry;
+}
+
+/// Cookie replies, retries and readinesses have none.
+bool has_macs(const uint8_t* message) {
+  return calls(message) || wire::MessageType{message[0]} == wire::MessageType::kResponse;
 }
 
 }  // namespace
@@ -250,7 +255,7 @@ void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_
   if (wire::MessageType{message[0]} == wire::MessageType::kReset)
     return take_reset(port, packet, message, bytes);
   const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
-  const bool calls = wire::MessageType{message[0]} == wire::MessageType::kInitiation;
+  const bool calls = jvpn::calls(message);
   auto ring = calls ? PuntClass::kHandshake : PuntClass::kAnswer;
   if (!calls && !context_.sessions.awaits(answered_index(message).value))
     return drop(context_, packet, Drop::kUnawaitedAnswer);
@@ -318,8 +323,10 @@ void Worker::take_inside_frame(const PortView& port, rte_mbuf* packet,
   const Classified frame =
       classify_inside(port, ethernet, packet->data_len, header_sum_of(port, packet));
   if (frame.verdict == Verdict::kInner) {
-    take_inner(context_, port, packet, ethernet + frame.offset, frame.bytes,
-               is_ipv4(ethernet + frame.offset), outgoing);
+    uint8_t* ip = ethernet + frame.offset;
+    const bool ipv4 = is_ipv4(ip);
+    if (port.from_kernel) finish_checksum(ip, frame.bytes, ipv4);
+    take_inner(context_, port, packet, ip, frame.bytes, ipv4, outgoing);
   } else if (frame.verdict == Verdict::kFrame) {
     punt_frame(context_, port, packet);
   } else {

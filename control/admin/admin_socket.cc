@@ -94,6 +94,11 @@ std::string not_answered(const std::string& program, const std::string& command,
     return "terminate: an order for jvpnd, which has several peers; a client ends its session by "
            "ending (SIGTERM); " +
            what;
+  if (command == "drain") return "drain: an order for jvpnd, which has others' sessions; " + what;
+  if (command == "routes")
+    return "routes: a question for jvpnd, which has others' sessions; " + what;
+  if (command == "peer" || command == "peers" || command == "enrol")
+    return command + ": for jvpnd, which has several peers; " + what;
   return (command.empty() ? "command: expected one" : "command: got " + command) + "; " + what;
 }
 
@@ -151,7 +156,8 @@ void AdminSocket::poll(Millis now) {
     close_client(*client);
     return true;
   });
-  if (source_ != nullptr) source_->set_followed(streams_ != 0);
+  const auto follows = [](const std::unique_ptr<Client>& each) { return each->of_source; };
+  if (source_ != nullptr) source_->set_followed(std::ranges::any_of(clients_, follows));
 }
 
 void AdminSocket::accept_clients(Millis now) {
@@ -234,18 +240,30 @@ void AdminSocket::answer(Client& client, const std::string& line) {
     return;
   }
   if (source_ != nullptr) client.stream = source_->open(request);
-  if (client.stream && ++streams_ > kMaxStreams) {
-    client.stream.reset();
-    --streams_;
-    client.reply = error_line("expected at most " + std::to_string(kMaxStreams) +
-                              " followers of events at once");
+  if (client.stream) {
+    client.of_source = true;
+    return begin_stream(client);
   }
-  if (client.stream || !client.reply.empty()) return;
   Answer answer = handler_(request);
-  if (auto* later = std::get_if<LaterAnswer>(&answer))
+  if (auto* stream = std::get_if<std::unique_ptr<LineStream>>(&answer)) {
+    client.stream = std::move(*stream);
+    begin_stream(client);
+  } else if (auto* later = std::get_if<LaterAnswer>(&answer)) {
     client.later = std::move(*later);
-  else
+  } else {
     client.reply = line_of(std::get<nlohmann::json>(answer));
+  }
+}
+
+void AdminSocket::begin_stream(Client& client) {
+  if (streams_ < kMaxStreams) {
+    ++streams_;
+    return;
+  }
+  client.stream.reset();
+  client.of_source = false;
+  client.reply =
+      error_line("expected at most " + std::to_string(kMaxStreams) + " followers at once");
 }
 
 /// False: the answer isn't there yet.

@@ -25,7 +25,7 @@ class LineStream {
  public:
   enum class More : uint8_t {
     kNow,    ///< there may be more at this moment
-    kLater,  ///< when LineSource::descriptor() becomes readable
+    kLater,  ///< at a later poll(), which LineSource::descriptor() asks for
     kNoMore
   };
   virtual ~LineStream() = default;
@@ -56,9 +56,9 @@ using LaterAnswer = std::function<std::optional<nlohmann::json>()>;
 
 class AdminSocket {
  public:
-  using Answer = std::variant<nlohmann::json, LaterAnswer>;
-  /// Answers one request (always a JSON object) with one JSON value. `{"error": "…"}` by convention
-  /// says what was wrong.
+  using Answer = std::variant<nlohmann::json, LaterAnswer, std::unique_ptr<LineStream>>;
+  /// Answers one request (always a JSON object) with one JSON value, or with lines. `{"error":
+  /// "…"}` by convention says what was wrong.
   using Handler = std::function<Answer(const nlohmann::json& request)>;
 
   static constexpr size_t kMaxClients = 16;
@@ -91,6 +91,7 @@ class AdminSocket {
     std::string reply;
     size_t sent = 0;
     std::unique_ptr<LineStream> stream;
+    bool of_source = false;  ///< the stream
     LaterAnswer later;
     bool hungry = true;  ///< epoll waits for room to write
   };
@@ -103,6 +104,7 @@ class AdminSocket {
   bool read_request(Client& client);
   bool write_reply(Client& client);
   void answer(Client& client, const std::string& line);
+  void begin_stream(Client& client);
   bool ask_later(Client& client);
   void close_client(Client& client);
 

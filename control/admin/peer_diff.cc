@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/assert.h"
+#include "common/limits.h"
+
 namespace jvpn::admin {
 namespace {
 
@@ -20,10 +23,22 @@ PeerUpdate update_of(PeerId id, const ConfiguredPeer& running, size_t place,
                      const ConfiguredPeer& fresh) {
   return {.id = id,
           .fresh = place,
-          .name = running.profile.name != fresh.profile.name,
+          .name = running.profile.name != fresh.profile.name ||
+                  running.profile.enrolled != fresh.profile.enrolled,
           .preshared = running.preshared != fresh.preshared,
           .allowed_ips = !same_prefixes(running.profile.allowed_ips, fresh.profile.allowed_ips),
-          .endpoints = running.profile.endpoints != fresh.profile.endpoints};
+          .endpoints = running.profile.endpoints != fresh.profile.endpoints ||
+                       running.profile.cluster != fresh.profile.cluster};
+}
+
+bool differs(const PeerUpdate& update) {
+  return update.name || update.preshared || update.allowed_ips || update.endpoints;
+}
+
+/// A peer that is disabled or enabled is one gone and another come.
+bool goes_on(const ConfiguredPeer& running, const ConfiguredPeer& fresh) {
+  return running.profile.public_key == fresh.profile.public_key &&
+         running.profile.disabled == fresh.profile.disabled;
 }
 
 }  // namespace
@@ -64,15 +79,31 @@ bool PeerComparison::go_on(std::span<const std::optional<ConfiguredPeer>> runnin
   const std::optional<ConfiguredPeer>& peer = running[id.value];
   if (!peer) return true;
   const auto place = fresh_.place_of(peer->profile.public_key);
-  if (!place) {
+  if (!place || !goes_on(*peer, fresh_.at(*place))) {
     diff_.removed.push_back(id);
     return true;
   }
   ids_[*place] = id;
   const PeerUpdate update = update_of(id, *peer, *place, fresh_.at(*place));
-  if (update.name || update.preshared || update.allowed_ips || update.endpoints)
-    diff_.changed.push_back(update);
+  if (differs(update)) diff_.changed.push_back(update);
   return true;
+}
+
+PeerComparison PeerComparison::of_one(const FreshPeers& fresh, std::optional<PeerId> id,
+                                      const ConfiguredPeer* running) {
+  JVPN_ASSERT(fresh.size() <= 1 && id.has_value() == (running != nullptr), "one peer, or none");
+  PeerComparison one(fresh, 1);
+  one.next_ = kMaxPeers;
+  one.next_fresh_ = fresh.size();
+  if (fresh.size() == 1 && running != nullptr && goes_on(*running, fresh.at(0))) {
+    one.ids_[0] = id;
+    const PeerUpdate update = update_of(*id, *running, 0, fresh.at(0));
+    if (differs(update)) one.diff_.changed.push_back(update);
+    return one;
+  }
+  if (id) one.diff_.removed.push_back(*id);
+  if (fresh.size() == 1) one.diff_.added.push_back(0);
+  return one;
 }
 
 }  // namespace jvpn::admin

@@ -1,5 +1,6 @@
 // How the peers of a profile that was read again differ from those that run. Pure: nothing is
-// applied here. A peer is its public key; a changed key is one peer gone and another come.
+// applied here. A peer is its public key; a changed key is one peer gone and another come, and so
+// is one that is disabled or enabled.
 #pragma once
 
 #include <algorithm>
@@ -22,6 +23,14 @@ namespace jvpn::admin {
 struct ConfiguredPeer {
   PeerProfile profile;
   std::optional<PresharedKey> preshared;
+};
+
+struct HashKey {
+  size_t operator()(const PublicKey& key) const {
+    size_t word;  // keys are configured, not chosen by whoever sends packets
+    __builtin_memcpy(&word, key.data(), sizeof word);
+    return word;
+  }
 };
 
 /// Takes the peers out of what was loaded.
@@ -49,13 +58,6 @@ class FreshPeers {
   void keep(ConfiguredPeer gone) { gone_.push_back(std::move(gone)); }
 
  private:
-  struct HashKey {
-    size_t operator()(const PublicKey& key) const {
-      size_t word;  // keys are configured, not chosen by whoever sends packets
-      __builtin_memcpy(&word, key.data(), sizeof word);
-      return word;
-    }
-  };
   using Owner = std::pair<Prefix, size_t>;
   std::vector<ConfiguredPeer> peers_;
   std::unordered_map<PublicKey, size_t, HashKey> places_;
@@ -91,6 +93,9 @@ class PeerComparison {
     diff_.added.reserve(fresh.size());
     diff_.removed.reserve(most);
   }
+  /// Of one peer, or of none, and of whom runs under its name; no other is looked at.
+  static PeerComparison of_one(const FreshPeers& fresh, std::optional<PeerId> id,
+                               const ConfiguredPeer* running);
   /// The next running peer, and after them the next fresh one. False: that was all, diff() is
   /// complete.
   bool go_on(std::span<const std::optional<ConfiguredPeer>> running);

@@ -9,11 +9,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file_descriptor.h"
 #include "control/admin/path_checks.h"
+#include "control/admin/peer_directory.h"
+#include "control/files/private_file.h"
 
 namespace jvpn::admin {
 namespace {
@@ -36,24 +37,6 @@ ssize_t read_some(int fd, char* buffer, size_t bytes) {
 
 Error unreadable(const std::string& path, std::string_view cause) {
   return Error{fmt::format("{}: expected a readable file, got {}", path, cause)};
-}
-
-const char* kind_of_file(mode_t mode) {
-  if (S_ISDIR(mode)) return "a directory";
-  if (S_ISFIFO(mode)) return "a FIFO";
-  if (S_ISSOCK(mode)) return "a socket";
-  return "a device";
-}
-
-/// What is wrong with an opened key file, as {expected, got}; nothing when it is private.
-std::optional<std::pair<std::string, std::string>> check_key_file(int fd) {
-  struct stat info {};
-  if (fstat(fd, &info) != 0) return std::pair("a readable file", std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) return std::pair("a regular file", kind_of_file(info.st_mode));
-  if ((info.st_mode & 077) != 0) {
-    return std::pair("a file with mode 0600", fmt::format("mode {:04o}", info.st_mode & 07777));
-  }
-  return std::nullopt;
 }
 
 /// The key in an opened file; nullopt when it holds anything else.
@@ -82,15 +65,16 @@ class KeyLoader {
     if (own_) own_public_ = public_key_of(*own_);
   }
 
-  /// The peer's preshared key, if it has one. A node that has itself as a peer mixed up its keys.
-  std::optional<PresharedKey> preshared(const PeerProfile& peer) {
+  /// The peer's preshared key, if it has one; `where`: the file that names it. A node that has
+  /// itself as a peer mixed up its keys.
+  std::optional<PresharedKey> preshared(const PeerProfile& peer, const std::string& where) {
     if (own_ && own_public_ == peer.public_key) {
       const FileReference& file = crypto_.private_key_file;
       add_error(profile_finding(path_, file.place, file.key, "the key of this node",
                                 fmt::format("that of peer {}", peer.name)));
     }
     if (!peer.preshared_key_file) return std::nullopt;
-    return take(read_key_file(*peer.preshared_key_file, path_));
+    return take(read_key_file(*peer.preshared_key_file, where));
   }
 
   /// What is wrong besides keys.
@@ -163,8 +147,8 @@ Result<SecretKey> read_key_file(const FileReference& file, std::string_view prof
   if (!opened) {
     return finding("a readable key file", fmt::format("{} ({})", std::strerror(errno), path));
   }
-  if (const auto wrong = check_key_file(opened.get())) {
-    return finding(wrong->first, fmt::format("{} ({})", wrong->second, path));
+  if (const auto wrong = files::privacy_trouble(opened.get())) {
+    return finding(wrong->expected, fmt::format("{} ({})", wrong->got, path));
   }
   auto key = read_key(opened.get());
   if (!key) {
@@ -181,12 +165,21 @@ Result<LoadedGateway> load_gateway(const std::string& path) {
   if (!profile) return profile.error();
 
   KeyLoader keys(profile->crypto, path);
+  std::string& directory = profile->enrolment.directory;
+  directory = resolve_path(directory, path);
+  keys.add(add_enrolled(*profile, path));
   std::vector<std::optional<PresharedKey>> preshared;
   preshared.reserve(profile->peers.size());
-  for (const PeerProfile& peer : profile->peers) preshared.push_back(keys.preshared(peer));
+  for (const PeerProfile& peer : profile->peers)
+    preshared.push_back(
+        keys.preshared(peer, peer.enrolled ? peer_file_path(directory, peer.name) : path));
   resolve_paths(*profile, path);
   StateProfile& state = profile->state;
   if (!state.directory.empty()) state.directory = resolve_path(state.directory, path);
+  if (auto& etcd = profile->ownership.etcd) {
+    for (std::string* file : {&etcd->ca_file, &etcd->certificate_file, &etcd->key_file})
+      if (!file->empty()) *file = resolve_path(*file, path);
+  }
   keys.add(check_paths(profile->events, profile->admin, path));
   keys.add(check_state(state, path));
   auto own = keys.finish();
@@ -201,7 +194,7 @@ Result<LoadedClient> load_client(const std::string& path) {
   if (!profile) return profile.error();
 
   KeyLoader keys(profile->crypto, path);
-  auto preshared = keys.preshared(profile->gateway);
+  auto preshared = keys.preshared(profile->gateway, path);
   resolve_paths(*profile, path);
   keys.add(check_paths(profile->events, profile->admin, path));
   auto own = keys.finish();

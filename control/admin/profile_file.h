@@ -24,8 +24,8 @@ std::string resolve_path(std::string_view path, std::string_view profile_path);
 Result<SecretKey> read_key_file(const FileReference& file, std::string_view profile_path);
 
 struct LoadedGateway {
-  std::string path;  ///< of the profile
-  GatewayProfile profile;
+  std::string path;        ///< of the profile
+  GatewayProfile profile;  ///< its peers, and behind them those of its directory, by name
   SecretKey private_key;
   std::vector<std::optional<PresharedKey>> preshared;  ///< one for each of profile.peers
 };
@@ -38,7 +38,7 @@ struct LoadedClient {
 };
 
 /// Profile and all its keys, or every finding, one a line. The paths of the admin
-/// socket and the event sinks are resolved.
+/// socket, the event sinks and the directory of peers are resolved.
 Result<LoadedGateway> load_gateway(const std::string& path);
 Result<LoadedClient> load_client(const std::string& path);
 

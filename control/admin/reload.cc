@@ -56,6 +56,7 @@ std::vector<std::string> keys_for_restart(const GatewayProfile& running,
   Differences found;
   found.add("node", running.node, fresh.node)
       .add("state_dir", running.state, fresh.state)
+      .add("ownership", running.ownership, fresh.ownership)
       .add("cores", running.cores, fresh.cores)
       .add("memory", running.memory, fresh.memory)
       .add("eal_args", running.eal_args, fresh.eal_args)

@@ -7,6 +7,8 @@
 #include "common/limits.h"
 #include "common/profile.h"
 #include "common/reason.h"
+#include "control/session/reporter.h"
+#include "control/session/state_table.h"
 
 namespace jvpn::admin {
 namespace {
@@ -59,6 +61,7 @@ nlohmann::json session_json(const engine::SessionView& view, const session::Acti
       {"tx_bytes", traffic.tx_bytes},
       {"rekeys", view.rekeys},
       {"last_rx_ms_ago", (now - last_rx).value},
+      {"handshake_ms_ago", (now - view.keyed).value},
       {"age_ms", (view.lived + (now - view.born)).value},
   };
   uint64_t lately = 0;
@@ -79,12 +82,21 @@ nlohmann::json session_json(const engine::SessionView& view, const session::Acti
   return session;
 }
 
+/// A session that was attached can end so.
+bool ends_sessions(Reason reason) {
+  return std::ranges::any_of(session::state_table(), [&](const session::Row& row) {
+    const bool attached = (row.from & ~session::only(session::State::kBirth)) != 0;
+    return row.to == session::State::kTerminated && attached && row.reason == reason;
+  });
+}
+
 }  // namespace
 
 nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
                            uint32_t policy_version) {
   return {{"node", node},
           {"role", role},
+          {"version", JVPN_VERSION},
           {"uptime_ms", uptime.value},
           {"policy_version", policy_version}};
 }
@@ -117,6 +129,26 @@ nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now) 
   return ended;
 }
 
+nlohmann::json show_totals(const session::SessionTotals& totals, size_t peers) {
+  nlohmann::json sessions = nlohmann::json::object();
+  for (size_t state = 0; state < totals.sessions.size(); ++state)
+    sessions[to_string(static_cast<session::State>(state))] = totals.sessions[state];
+  nlohmann::json jumps = nlohmann::json::object();
+  for (size_t cause = 0; cause < totals.jumps.size(); ++cause)
+    jumps[session::to_string(static_cast<wire::ReattachCause>(cause))] = totals.jumps[cause];
+  nlohmann::json ended = nlohmann::json::object();
+  for (size_t number = 0; number < totals.ended.size(); ++number) {
+    const auto reason = static_cast<Reason>(number);
+    if (totals.ended[number] != 0 || ends_sessions(reason))
+      ended[to_string(reason)] = totals.ended[number];
+  }
+  return {{"peers", peers},
+          {"sessions", std::move(sessions)},
+          {"jumps", std::move(jumps)},
+          {"ended", std::move(ended)},
+          {"forgotten", totals.forgotten}};
+}
+
 nlohmann::json show_counters(const session::EngineCounters& counters) {
   nlohmann::json over_budget = nlohmann::json::object();
   for (size_t i = 0; i < session::kInputs; ++i)
@@ -126,6 +158,8 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
           {"handshakes_throttled", counters.handshakes_throttled},
           {"no_room", counters.no_room},
           {"cookies_sent", counters.cookies_sent},
+          {"inquiries_answered", counters.inquiries_answered},
+          {"inquiries_throttled", counters.inquiries_throttled},
           {"resets_sent", counters.resets_sent},
           {"resets_throttled", counters.resets_throttled},
           {"resets_taken", counters.resets_taken},
@@ -137,6 +171,7 @@ nlohmann::json show_counters(const session::EngineCounters& counters) {
           {"control_unknown_type", counters.control_unknown_type},
           {"control_unknown_field", counters.control_unknown_field},
           {"control_stale", counters.control_stale},
+          {"control_silent", counters.control_silent},
           {"transitions_refused", counters.transitions_refused},
           {"reattach_requests", counters.reattach_requests},
           {"reattach_refused", counters.reattach_refused},

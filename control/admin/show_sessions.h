@@ -16,7 +16,8 @@ namespace jvpn::admin {
 /// The configured name of a peer.
 using PeerName = std::function<std::string(PeerId)>;
 
-/// `{"node", "role", "uptime_ms", "policy_version"}`: the frame that the other parts are added to.
+/// `{"node", "role", "version", "uptime_ms", "policy_version"}`: the frame that the other parts are
+/// added to.
 nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
                            uint32_t policy_version);
 
@@ -33,6 +34,9 @@ void add_page(nlohmann::json& answer, const nlohmann::json& request,
               const PeerName& name, Millis now);
 /// Array of the ended sessions that are still remembered, as the engine lists them.
 nlohmann::json show_terminated(const engine::SessionEngine& engine, Millis now);
+/// `{"peers", "sessions", "jumps", "ended", "forgotten"}`: what all sessions come to, by state,
+/// cause and reason; costs the same however many there are.
+nlohmann::json show_totals(const session::SessionTotals& totals, size_t peers);
 /// Object of the engine's counters by name.
 nlohmann::json show_counters(const session::EngineCounters& counters);
 

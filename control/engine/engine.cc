@@ -54,11 +54,13 @@ SessionEngine::~SessionEngine() = default;
 
 void SessionEngine::advance(Millis now) {
   impl_->take_replies(now);
+  impl_->store.serve_endings(now);
   impl_->parts.cookies.serve(now);
+  impl_->parts.drainer.report_news(now);
+  impl_->carry_out();
   impl_->go_on_sweeping(now);
   for (size_t moved = 0; moved < kTimersAtOnce; moved += kTimersMoved) {
-    impl_->timers.expire(now, kTimersMoved);
-    if (impl_->host.slice_over()) break;
+    if (impl_->timers.expire(now, kTimersMoved) || impl_->host.slice_over()) break;
   }
   for (size_t served = 0; served < kServedAtOnce; ++served) {
     const auto timer = impl_->timers.pop();
@@ -70,8 +72,10 @@ void SessionEngine::advance(Millis now) {
 }
 
 Millis SessionEngine::next_deadline() const {
-  if (!impl_->sweeps.empty() || impl_->store.has_replies()) return Millis{0};
-  return std::min(impl_->timers.next(), impl_->parts.cookies.due());
+  const bool at_once =
+      !impl_->sweeps.empty() || impl_->store.has_replies() || impl_->parts.drainer.has_news();
+  if (at_once) return Millis{0};
+  return std::min({impl_->timers.next(), impl_->parts.cookies.due(), impl_->store.endings_due()});
 }
 
 // ---- Requests of the host.
@@ -85,7 +89,10 @@ void SessionEngine::dial(Millis now, PeerId peer, const Path& path) {
 std::optional<DialView> SessionEngine::dialling(PeerId peer) const {
   if (!impl_->table.knows(peer) || !impl_->table.peer(peer).dial) return std::nullopt;
   const Dial& call = *impl_->table.peer(peer).dial;
-  return DialView{call.path, call.unanswered, call.unopened, call.cookies, call.retries};
+  const Attempt* const latest = call.at(call.latest);
+  JVPN_ASSERT(latest != nullptr, "a peer that is dialled was called, or is called first");
+  return DialView{latest->path, call.unanswered, call.unopened,
+                  call.cookies, call.retries,    impl_->standbys(peer)};
 }
 
 void SessionEngine::set_candidates(Millis now, PeerId peer, std::span<const Path> paths) {
@@ -112,6 +119,8 @@ void SessionEngine::jump(Millis now, PeerId peer, const Path& path) {
   if (!impl_->table.knows(peer)) return;
   Session* const session = impl_->table.peer(peer).session.get();
   if (session == nullptr || !session->initiates()) return;
+  const Context& context = impl_->context;
+  if (context.gateway_of(peer, path) != context.gateway_of(peer, session->path)) return;
   impl_->parts.jumper.wish(now, *session, {path, wire::ReattachCause::kPlanned});
   impl_->leave(peer);
 }
@@ -150,11 +159,18 @@ void SessionEngine::interface_lost(Millis now, uint16_t interface) {
   impl_->begin_sweep(now, {Sweep::What::kInterfaceLost, interface});
 }
 
-void SessionEngine::wake(Millis now, PeerId peer) {
+void SessionEngine::wake(Millis now, PeerId peer, std::optional<Millis> stood_still_since) {
   if (!impl_->table.knows(peer)) return;
   Session* const session = impl_->table.peer(peer).session.get();
-  if (session == nullptr || session->record().idle_interval == Millis{0}) return;
-  impl_->parts.idleness.wake(now, *session);
+  if (session == nullptr) return;
+  const Millis span = now - stood_still_since.value_or(now);
+  const bool idles = session->record().idle_interval != Millis{0};
+  if (!idles && span == Millis{0}) return;
+  if (idles) impl_->parts.idleness.wake(now, *session);
+  if (span <= impl_->context.policy_of(*session).volatility.transport_dead) {
+    const Millis heard = std::min(now, session->record().last_authentic + span);
+    impl_->parts.lifecycle.note(now, *session, {.trigger = Trigger::kHeard, .time = heard});
+  }
   impl_->leave(peer);
 }
 
@@ -176,7 +192,9 @@ void SessionEngine::remove_peer(Millis now, PeerId id) {
 
 void SessionEngine::update_peer(PeerId id, EnginePeer peer) {
   JVPN_ASSERT(impl_->table.peer_with(peer.public_key) == id, "a peer's key makes the peer");
+  const bool regrouped = impl_->config.peers[id.value].gateways != peer.gateways;
   impl_->config.peers[id.value] = std::move(peer);
+  if (regrouped) impl_->parts.dialer.gateways_changed(id);
 }
 
 void SessionEngine::dial_when_ended(Millis now, PeerId peer, const Path& path) {
@@ -188,13 +206,13 @@ void SessionEngine::dial_when_ended(Millis now, PeerId peer, const Path& path) {
 
 void SessionEngine::follow_candidates(Millis now, PeerId peer) {
   if (!impl_->table.knows(peer)) return;
-  const PeerState& state = impl_->table.peer(peer);
-  Session* const session = state.session.get();
-  const bool moves = session != nullptr && session->initiates() && session->has_transport() &&
-                     !state.candidates.empty() &&
-                     std::ranges::find(state.candidates, session->path, &Candidate::path) ==
-                         state.candidates.end();
-  if (moves) jump(now, peer, state.candidates.front().path);
+  Session* const session = impl_->table.peer(peer).session.get();
+  const bool may = session != nullptr && session->initiates() && session->has_transport();
+  if (!may) return;
+  const std::span<Candidate> there = impl_->parts.candidates.of(*session);
+  const bool moves =
+      !there.empty() && impl_->parts.candidates.at(*session, session->path) == nullptr;
+  if (moves) jump(now, peer, there.front().path);
 }
 
 void SessionEngine::stop_dialling(PeerId peer) {
@@ -219,8 +237,20 @@ void SessionEngine::deny_new_sessions(Millis now) {
   impl_->begin_sweep(now, {Sweep::What::kTimers});
 }
 
-bool SessionEngine::denies_new_sessions() const {
-  return impl_->context.denies_new_sessions;
+Admission SessionEngine::admission(Millis now, DrainOrder order) {
+  const Context& context = impl_->context;
+  const bool may_drain = impl_->store.ownership().may_ask_owner();
+  if (order == DrainOrder::kBegin && may_drain && !context.draining) {
+    impl_->parts.drainer.begin(now);
+    impl_->parts.drainer.report_news(now);
+    impl_->carry_out();
+    impl_->begin_sweep(now, {Sweep::What::kDrain});
+  }
+  if (order == DrainOrder::kEnd && context.draining) {
+    impl_->parts.drainer.end(now);
+    impl_->carry_out();
+  }
+  return {context.denies_new_sessions, context.draining, may_drain, impl_->table.answered()};
 }
 
 void SessionEngine::terminate(Millis now, PeerId peer, Detail detail) {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "common/handshake_mac.h"
 #include "common/path.h"
@@ -39,6 +40,7 @@ struct SessionView {
   Path path;
   uint64_t rekeys = 0;
   Millis born;
+  Millis keyed;  ///< its latest handshake or rekey
   Millis lived;  ///< before that, in other runs
   Millis last_authentic;
   std::optional<uint32_t> rtt_us;
@@ -51,13 +53,32 @@ struct SessionView {
   RecentTimes<kMaxSwitchesPerMin> recent_switches;
 };
 
-/// Attempts to open a session, since the latest one began.
+/// A path to a gateway that hasn't got the session, as inquiries found it.
+struct StandbyView {
+  Path path;
+  GatewayNumber gateway;
+  session::Standby standby;
+};
+
+/// Attempts to open a session, since the latest one began; and where it could be claimed.
 struct DialView {
   Path path;
   uint32_t attempts = 0;
   uint32_t unopened = 0;  ///< answers that our keys don't open: the preshared keys differ
   uint32_t cookies = 0;   ///< told in the place of an answer
   uint32_t retries = 0;
+  std::vector<StandbyView> standbys{};  ///< of the session, without one of all gateways
+};
+
+enum class DrainOrder : uint8_t { kNone, kBegin, kEnd };
+
+/// Whether sessions may begin.
+struct Admission {
+  bool denies_new_sessions = false;  ///< the latest reload was refused
+  /// No session and no claim is taken, and initiators are asked to go on at other gateways.
+  bool draining = false;
+  bool may_drain = false;  ///< others share the store: sessions have somewhere to go
+  size_t left = 0;         ///< sessions that others dialled
 };
 
 class SessionEngine {
@@ -92,8 +113,9 @@ class SessionEngine {
   /// an operator at the peer ends it for good. (Another holder of our key, who replaces us, only
   /// delays the next attempt.)
   std::optional<DialView> dialling(PeerId peer) const;
-  /// Initiator: the paths that a session with `peer` may jump to, best first; the one in use may be
-  /// among them. Replaces those told before, takes effect at once. Also for a session to come.
+  /// Initiator: the paths to all gateways of `peer`, best first; the one in use may be among them.
+  /// A session jumps to those of its own gateway, by EnginePeer::gateways, and claims itself at the
+  /// others. Replaces those told before, takes effect at once. Also for a session to come.
   void set_candidates(Millis now, PeerId peer, std::span<const Path> paths);
   /// Initiator: link, address or route of `path` is gone. It is no candidate any more; when it
   /// carries the session, the session recovers at once over the best one left.
@@ -102,6 +124,7 @@ class SessionEngine {
   void mtu_changed(Millis now, PeerId peer);
   /// Initiator: a planned jump to `path`; the old one carries everything until the new one is
   /// committed. Waits for the policy's cooldown; forgotten when the session ends or recovers.
+  /// Nothing happens when it leads to another gateway than the one that has the session.
   void jump(Millis now, PeerId peer, const Path& path);
   /// Initiator: the program won't wait for jump_begins(); events tell which bound denied the jump.
   void deny_jump(Millis now, PeerId peer, const Path& path);
@@ -120,7 +143,10 @@ class SessionEngine {
   void source_changed(Millis now, const Path& from, ReceiverIndex index,
                       std::optional<uint64_t> serial = {});
   /// Initiator: data flows; an idle session is awake again. Cheap when it isn't idle.
-  void wake(Millis now, PeerId peer);
+  /// `stood_still_since`: this program did nothing from then until now although something was due
+  /// (it was stopped, or the CPU busy). What the peer said waits unread, so that time is no silence
+  /// of the peer's: as much as transport_dead_ms at once. More, as of a suspended machine, counts.
+  void wake(Millis now, PeerId peer, std::optional<Millis> stood_still_since = {});
 
   // The configured peers. Nobody else's session is touched.
 
@@ -133,7 +159,8 @@ class SessionEngine {
   /// it can't attach, and its id is free.
   void remove_peer(Millis now, PeerId id);
   /// What else is configured of the peer with that id and public key. Its session goes on; a
-  /// changed preshared key counts from the next handshake or rekey on.
+  /// changed preshared key counts from the next handshake or rekey on. When its gateways have
+  /// changed, set_candidates() follows.
   void update_peer(PeerId id, EnginePeer peer);
   /// As dial(), but a session that lives goes on: the peer is dialled when it ends.
   void dial_when_ended(Millis now, PeerId peer, const Path& path);
@@ -146,7 +173,9 @@ class SessionEngine {
   void set_policy(Millis now, const Policy& policy);
   /// A refused reload: the policy stays, sessions go on, none begins until the next set_policy().
   void deny_new_sessions(Millis now);
-  bool denies_new_sessions() const;
+
+  /// Gateway: begins or ends draining, if it may drain.
+  Admission admission(Millis now, DrainOrder order = DrainOrder::kNone);
 
   /// Ends a session and tells the peer.
   void terminate(Millis now, PeerId peer, Detail detail);

@@ -26,6 +26,7 @@ void SessionEngine::Impl::leave(std::optional<PeerId> id) {
 /// Switches are audited when the host has them, and before anything else happens.
 void SessionEngine::Impl::carry_out() {
   hand_over();
+  if (!parts.lifecycle.owes_audit()) return;
   parts.lifecycle.audit_switches();
   hand_over();
 }
@@ -50,6 +51,10 @@ void SessionEngine::Impl::hand_over() {
 void SessionEngine::Impl::take_replies(Millis now) {
   if (taking_replies) return;  // whoever takes them goes on
   taking_replies = true;
+  while (const auto notice = store.take_notice()) {
+    on_notice(now, *notice);
+    if (host.slice_over()) break;
+  }
   while (const auto reply = store.take()) {
     on_reply(now, *reply);
     if (host.slice_over()) break;
@@ -63,6 +68,13 @@ void SessionEngine::Impl::on_reply(Millis now, const OwnershipReply& reply) {
     parts.acceptor.on_loaded(now, reply);
     return leave(reply.peer);
   }
+  if (reply.kind == OwnershipCall::Kind::kAcquire && reply.found &&
+      reply.answer == OwnershipAnswer::kCommitted) {
+    parts.resumer.replaced(now, reply.peer, *reply.found);
+    carry_out();
+  }
+  if (reply.kind == OwnershipCall::Kind::kRelease && parts.resumer.ended(now, reply))
+    return leave(reply.peer);
   if (parts.resumer.awaits(reply)) return end_commit(now, reply);
   Session* const session = table.peer(reply.peer).session.get();
   const bool about = session != nullptr && !session->initiates() && session->id == reply.session;
@@ -71,6 +83,29 @@ void SessionEngine::Impl::on_reply(Millis now, const OwnershipReply& reply) {
   if (!store.reconcile(*session, reply))
     parts.lifecycle.forget(now, *session, reply.found ? reply.found->epoch : 0);
   leave(reply.peer);
+}
+
+void SessionEngine::Impl::on_notice(Millis now, const OwnershipNotice& notice) {
+  if (notice.kind == OwnershipNotice::Kind::kWanted) return give_up(now, notice);
+  begin_sweep(now, {.what = Sweep::What::kEpochOver, .epoch = notice.epoch});
+}
+
+/// The peer has come to another gateway, and shown there that it has its keys. What isn't here is
+/// handed over, too: the store may have it as ours.
+void SessionEngine::Impl::give_up(Millis now, const OwnershipNotice& wanted) {
+  const auto id = table.peer_with(wanted.peer);
+  if (id) {
+    PeerState& peer = table.peer(*id);
+    const bool here =
+        peer.session && !peer.session->initiates() && peer.session->id == wanted.session;
+    const bool comes =
+        peer.pending && peer.pending->resumes() && peer.pending->id == wanted.session;
+    if (here) parts.lifecycle.park(now, peer, Detail::kHandedOver, wanted.epoch);
+    // The store may have answered already that it is ours; from now on it isn't.
+    if (comes) parts.lifecycle.fail_pending(now, peer, Detail::kHandedOver);
+    leave(*id);
+  }
+  store.hand_over(now, wanted.peer, wanted.session);
 }
 
 void SessionEngine::Impl::end_commit(Millis now, const OwnershipReply& reply) {

@@ -48,7 +48,6 @@ void SessionEngine::Impl::serve(Millis now, PeerId id) {
 }
 
 void SessionEngine::Impl::serve_session(Millis now, Session& session) {
-  const PeerId id = session.peer;
   parts.liveness.note_data(now, session);
   if (session.commit_pending()) {  // all but the session's end waits for the store's answer
     if (now >= session.responder->store.answer_due)
@@ -62,10 +61,11 @@ void SessionEngine::Impl::serve_session(Millis now, Session& session) {
     parts.lifecycle.transition(now, session, {Trigger::kTerminate, Detail::kStoreUnavailable});
     return;
   }
-  for (Part* part : parts.served) {
+  const PeerState& peer = table.peer(session.peer);
+  for (Part* part : parts.served_of(session)) {
     const bool lives = part->serve(now, session);
     carry_out();  // what measures round trips must not wait for the parts behind it
-    if (!lives || table.peer(id).session.get() != &session) return;
+    if (!lives || peer.session.get() != &session) return;
   }
 }
 
@@ -81,7 +81,7 @@ Millis SessionEngine::Impl::session_due(const Session& session) const {
   if (session.commit_pending())
     return std::min(end_deadline(session.record(), policy), session.responder->store.answer_due);
   Millis at = session::next_deadline(session.record(), policy);
-  for (const Part* part : parts.served) at = std::min(at, part->due(session));
+  for (const Part* part : parts.served_of(session)) at = std::min(at, part->due(session));
   return at;
 }
 
@@ -108,7 +108,9 @@ void SessionEngine::Impl::go_on_sweeping(Millis now) {
       leave(id);
       if (host.slice_over()) return;
     }
+    const bool forgotten = sweep.what == Sweep::What::kEpochOver;
     sweeps.erase(sweeps.begin());
+    if (forgotten) store.ownership().begin_again();
   }
 }
 
@@ -123,6 +125,12 @@ bool SessionEngine::Impl::sweep_peer(Millis now, PeerId id, const Sweep& sweep) 
       return true;
     case Sweep::What::kShutdown:
       return leave_peer(now, id);
+    case Sweep::What::kEpochOver:
+      return lose_peer(now, id, sweep.epoch);
+    case Sweep::What::kDrain:
+      if (!table.peer(id).session) return false;
+      parts.drainer.plan(now, *table.peer(id).session);
+      return true;
   }
   return false;
 }
@@ -173,7 +181,17 @@ bool SessionEngine::Impl::leave_peer(Millis now, PeerId id) {
                     peer.session->responder->store.owned;
   if (!kept) return end_peer(now, id, Detail::kShutdown);
   parts.dialer.forget(peer);
-  parts.lifecycle.park(now, peer);
+  parts.lifecycle.park(now, peer, Detail::kShutdown);
+  return true;
+}
+
+/// Whatever the store had owned for us is another's to take. False: nothing was.
+bool SessionEngine::Impl::lose_peer(Millis now, PeerId id, uint64_t epoch) {
+  PeerState& peer = table.peer(id);
+  if (peer.pending && !peer.pending->initiates())
+    parts.lifecycle.fail_pending(now, peer, Detail::kOwnershipLost);
+  if (!peer.session || peer.session->initiates()) return false;
+  parts.lifecycle.forget(now, *peer.session, 0, epoch);
   return true;
 }
 
@@ -223,6 +241,7 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   view.path = session.path;
   view.rekeys = session.rekeys;
   view.born = record.born;
+  view.keyed = session.current ? session.current->created : record.born;
   view.lived = record.lived;
   view.last_authentic = record.last_authentic;
   view.rtt_us = quality.rtt.rtt_us();
@@ -234,6 +253,16 @@ SessionView SessionEngine::Impl::view_of(const Session& session) const {
   view.idle = record.idle_interval != Millis{0};
   view.switches = session.binding.switches;
   return view;
+}
+
+std::vector<StandbyView> SessionEngine::Impl::standbys(PeerId id) const {
+  const PeerState& peer = table.peer(id);
+  std::optional<GatewayNumber> here;
+  if (peer.session) here = context.gateway_of(id, peer.session->path);
+  std::vector<StandbyView> views;
+  for (const Candidate& each : peer.candidates)
+    if (each.gateway != here) views.push_back({each.path, each.gateway, each.standby});
+  return views;
 }
 
 size_t SessionEngine::Impl::visit_peer(PeerId id,

@@ -21,9 +21,10 @@ inline constexpr size_t kTimersMoved = 256;     ///< of them, before the host is
 
 /// Something that concerns many peers, carried out in slices.
 struct Sweep {
-  enum class What : uint8_t { kInterfaceLost, kPolicy, kTimers, kShutdown };
+  enum class What : uint8_t { kInterfaceLost, kPolicy, kTimers, kShutdown, kEpochOver, kDrain };
   What what{};
   uint16_t interface = 0;  ///< kInterfaceLost
+  uint64_t epoch = 0;      ///< kEpochOver
   uint32_t next = 0;       ///< peer whose turn it is
 };
 
@@ -59,13 +60,17 @@ struct SessionEngine::Impl {
   /// Handles what the store has answered so far.
   void take_replies(Millis now);
   void on_reply(Millis now, const OwnershipReply& reply);
+  void on_notice(Millis now, const OwnershipNotice& notice);
+  void give_up(Millis now, const OwnershipNotice& wanted);
   void end_commit(Millis now, const OwnershipReply& reply);
   bool end_peer(Millis now, PeerId id, Detail detail);
   bool leave_peer(Millis now, PeerId id);
+  bool lose_peer(Millis now, PeerId id, uint64_t epoch);
   Result<void> add_peer(PeerId id, EnginePeer peer);
   void remove_peer(Millis now, PeerId id);
   /// How many sessions it had.
   size_t visit_peer(PeerId id, const std::function<void(const SessionView&)>& visit) const;
+  std::vector<StandbyView> standbys(PeerId id) const;
   SessionView view_of(const Session& session) const;
 
   EngineConfig config;

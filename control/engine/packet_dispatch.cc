@@ -44,9 +44,17 @@ void SessionEngine::on_handshake(Millis now, const Path& from, std::span<const u
   switch (datagram.empty() ? wire::MessageType{} : wire::MessageType{datagram[0]}) {
     case wire::MessageType::kInitiation:
       return impl_->leave(parts.acceptor.on_initiation(now, from, datagram, verdict));
+    case wire::MessageType::kInquiry:
+      parts.inquiries.on_inquiry(now, from, datagram, verdict);
+      break;
     case wire::MessageType::kResponse:
       return impl_->leave(parts.dialer.on_response(now, from, datagram, verdict));
+    case wire::MessageType::kReadiness:
+      return impl_->leave(parts.inquirer.on_readiness(now, from, datagram));
     case wire::MessageType::kCookieReply:
+      if (const auto asker = parts.inquirer.on_cookie_reply(now, from, datagram))
+        return impl_->leave(asker);
+      [[fallthrough]];
     case wire::MessageType::kRetry:
       parts.dialer.on_sealed_reply(now, from, datagram);
       break;
@@ -203,6 +211,11 @@ void PacketDispatch::dispatch(Millis now, Session& session, const Arrival& at,
     ++counters.control_malformed;
     return;
   }
+  const bool asks = header.type == wire::ControlType::kReattachRequest;
+  if (!asks && !session.initiates() && parts_.context.store.ownership().silent()) {
+    ++counters.control_silent;
+    return;
+  }
   if (const auto input = input_of(header.type);
       input && !parts_.context.admit(now, session, *input)) {
     return;
@@ -253,7 +266,10 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, const Arriv
       return deliver<wire::HeartbeatAck>(
           now, session, plaintext, [&](const wire::HeartbeatAck& message) {
             const auto rtt_us = parts_.liveness.on_heartbeat_ack(now, session, message);
-            if (rtt_us) parts_.quality.note_round_trip(session, *rtt_us);
+            if (!rtt_us) return;
+            if (!parts_.watch.is_held_up(now, session, *rtt_us))
+              parts_.quality.note_round_trip(session, *rtt_us);
+            parts_.watch.on_answer(now, session, *rtt_us);
           });
     case wire::ControlType::kRekeyInitiation:
       return deliver<wire::RekeyInitiation>(
@@ -271,7 +287,14 @@ bool PacketDispatch::dispatch_liveness(Millis now, Session& session, const Arriv
     case wire::ControlType::kTransportDead:
       return take(parts_.jumper, &jump::Jumper::on_transport_dead);
     case wire::ControlType::kPolicyHint:
-      return take(parts_.jumper, &jump::Jumper::on_hint);
+      return deliver<wire::PolicyHint>(now, session, plaintext, [&](const wire::PolicyHint& hint) {
+        if (hint.hint == wire::Hint::kLeave)
+          parts_.dialer.on_leave(now, session, hint);
+        else if (hint.hint == wire::Hint::kSilent && session.initiates())
+          parts_.watch.on_told(now, session, hint);
+        else
+          parts_.jumper.on_hint(now, session, hint);
+      });
     default:
       return false;
   }

@@ -42,10 +42,10 @@ class TimerWheel {
   bool armed(uint32_t timer) const { return nodes_[timer].list != kNowhere; }
 
   /// Moves time on. What is due by then is popped in order of time, for equal times of arming.
-  /// Handles at most so many timers: time stands still until later calls have done the rest.
-  void expire(Millis now, size_t at_most = SIZE_MAX) {
+  /// Handles at most so many timers. False: time stands still until later calls have done the rest.
+  bool expire(Millis now, size_t at_most = SIZE_MAX) {
     for (;;) {
-      if (unfinished_ != kNowhere && !redistribute(unfinished_, at_most)) return;
+      if (unfinished_ != kNowhere && !redistribute(unfinished_, at_most)) return false;
       unfinished_ = kNowhere;
       const uint64_t slot = next_slot();
       if (slot > now.value || slot == kNoSlot) break;
@@ -53,6 +53,7 @@ class TimerWheel {
       current_ = slot;
     }
     if (now.value > current_) current_ = now.value;
+    return true;
   }
 
   /// The next expired timer, no longer armed; nullopt when there is none.

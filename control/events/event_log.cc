@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "common/assert.h"
+#include "common/thread_signal.h"
 #include "control/events/event_json.h"
 #include "control/session/system_sources.h"
 
@@ -19,12 +20,14 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFlushLimit{1'000};
 constexpr milliseconds kLeaveLimit{300};  ///< until a writer notices that it is abandoned
 
-/// Signals are for the program's main thread: whatever is started meanwhile takes none.
+/// Signals are for the program's main thread: whatever is started meanwhile takes none, but the one
+/// that every thread must take.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, thread_signal());
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

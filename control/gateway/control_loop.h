@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,17 +31,23 @@
 #include "control/events/drop_watch.h"
 #include "control/events/event_log.h"
 #include "control/gateway/arrivals.h"
+#include "control/gateway/carried_peers.h"
+#include "control/gateway/carried_routes.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
 #include "control/gateway/mac_watch.h"
 #include "control/gateway/merged_watch.h"
+#include "control/gateway/ownership_watch.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/reloads.h"
+#include "control/gateway/stall_watch.h"
 #include "control/gateway/turn_limit.h"
 #include "control/gateway/turn_watch.h"
 #include "control/gateway/uplinks.h"
+#include "control/neighbor/handed_over.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
+#include "control/neighbor/peer_proxy.h"
 #include "control/neighbor/slow_path.h"
 #include "control/publish/injector.h"
 #include "control/publish/publisher.h"
@@ -67,7 +74,11 @@ class ControlLoop {
   void run(const std::atomic<bool>& stop, std::atomic<bool>& reload);
   /// Where a reload finds the profile and its keys; an Error names what is wrong with them. Without
   /// one there is nothing to reload. It runs on a thread of its own.
-  void on_reload(ProfileReader::Load load) { reloads_->set_load(std::move(load)); }
+  /// `path`: the profile's, for whoever asks where it is.
+  void on_reload(ProfileReader::Load load, std::string path = {}) {
+    reloads_->set_load(std::move(load));
+    profile_path_ = std::move(path);
+  }
   /// One round of everything, for whoever keeps the time himself: what the workers have handed
   /// over, what is due by `now`, the operator's socket. False when no packet was there.
   bool turn(Millis now);
@@ -75,6 +86,12 @@ class ControlLoop {
   engine::SessionEngine& engine() { return *engine_; }
   /// How long its turns take. Any thread.
   TurnWatch& turns() { return turns_; }
+  /// `stalls` is what `show` tells of, and outlives run(); `stuck` is called when a worker stands
+  /// still and too much memory waits for it, and doesn't return.
+  void watched_by(const StallWatch& stalls, std::function<void()> stuck) {
+    stalls_ = &stalls;
+    reclaimer_->on_stuck(std::move(stuck));
+  }
 
  private:
   ControlLoop(const GatewayProfile& profile, const session::EngineConfig& config,
@@ -85,6 +102,7 @@ class ControlLoop {
   Result<void> install_peer_routes();
 
   bool do_jobs(Millis now);
+  void prove_ownership(Millis now);
   void take_signals(Millis now);
   /// False: the turn's time is up.
   bool take_signals_of(Millis now, rte_ring* ring);
@@ -109,13 +127,17 @@ class ControlLoop {
   admin::AdminSocket::Answer answer(const nlohmann::json& request);
   nlohmann::json show(const nlohmann::json& request);
   nlohmann::json show_gateway(Millis now);
+  nlohmann::json health(Millis now);
+  admin::AdminSocket::Answer enrol(const nlohmann::json& request);
   nlohmann::json terminate(const nlohmann::json& request);
+  nlohmann::json drain(const nlohmann::json& request);
 
   const GatewayClock& clock_;
   DataplaneView view_;
   const GatewayProfile profile_;  ///< as the program started with it; peers_ has its peers
   const PublicKey own_key_;
   Millis started_;
+  std::optional<OwnershipWatch> ownership_;
   std::unique_ptr<publish::Reclaimer> reclaimer_;
   PeerBook peers_;
   std::unique_ptr<publish::Publisher> publisher_;
@@ -124,8 +146,12 @@ class ControlLoop {
   publish::Injector injector_;
   neighbor::Neighbors neighbors_;
   neighbor::InsideRoutes inside_;
+  CarriedPeers carried_{peers_, *publisher_, view_.sessions};
+  neighbor::PeerProxy lan_{view_.ports, injector_, view_.routes, carried_, view_.sessions.peers()};
+  neighbor::HandedOver handed_over_{view_.ports, injector_, lan_, view_.sessions};
   neighbor::SlowPath slow_path_;
-  TurnLimit limit_;
+  TurnLimit limit_{clock_};
+  CarriedRoutes routes_{clock_, limit_, carried_, view_.sessions.peers()};
   GatewayHost host_;
   Uplinks uplinks_;
   MacWatch macs_;
@@ -135,6 +161,7 @@ class ControlLoop {
   TurnWatch turns_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::unique_ptr<Reloads> reloads_;
+  std::string profile_path_;
   std::unique_ptr<admin::AdminSocket> admin_;
   size_t next_class_ = 0;                         ///< of kBudgets, the first of the next turn
   std::array<size_t, kPuntClasses> next_ring_{};  ///< worker that each class begins with
@@ -143,6 +170,7 @@ class ControlLoop {
   uint64_t cookie_generation_ = 0;
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
+  const StallWatch* stalls_ = nullptr;
   bool busy_ = false;         ///< packets came in this turn
   bool admin_asked_ = false;  ///< somebody waits at the socket
   Millis admin_polled_;

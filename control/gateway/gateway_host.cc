@@ -23,13 +23,18 @@ uint32_t flow_of(const Endpoint& remote) {
 
 GatewayHost::GatewayHost(const GatewayClock& clock, const TurnLimit& limit,
                          std::span<const PortInfo> ports, publish::Injector& injector,
-                         neighbor::Neighbors& neighbors, publish::Publisher& publisher,
-                         publish::Reclaimer& reclaimer, events::EventLog& events)
+                         neighbor::Neighbors& neighbors, neighbor::PeerProxy& lan,
+                         CarriedRoutes& routes, neighbor::HandedOver& handed_over,
+                         publish::Publisher& publisher, publish::Reclaimer& reclaimer,
+                         events::EventLog& events)
     : clock_(clock),
       limit_(limit),
       ports_(ports),
       injector_(injector),
       neighbors_(neighbors),
+      lan_(lan),
+      routes_(routes),
+      handed_over_(handed_over),
       publisher_(publisher),
       events_(events),
       hops_(ports, neighbors, reclaimer) {
@@ -54,22 +59,29 @@ void GatewayHost::install_rx(const session::RxInstall& install) {
   note(install.peer, publisher_.install_rx(install, clock_.tsc_at(install.until)));
 }
 
-/// The control loop has the engine end the session: without a record it carries nothing.
-void GatewayHost::note(PeerId peer, publish::Refusal why) {
-  if (why == publish::Refusal::kNone) return;
+/// The control loop has the engine end the session: without a record it carries nothing. False:
+/// the install was refused.
+bool GatewayHost::note(PeerId peer, publish::Refusal why) {
+  if (why == publish::Refusal::kNone) return true;
   refused_.insert(peer);
   const bool memory = why == publish::Refusal::kNoMemory;
   spdlog::error("peer {}: its session ends: {}", peer.value,
                 memory ? "no DPDK memory for its record: raise memory.megabytes"
                        : "its record contradicts what the workers have");
+  return false;
 }
 
 void GatewayHost::install_tx(const session::TxInstall& install) {
   const auto key = neighbors_.next_hop(install.path.interface, install.path.remote.address);
   if (!key) spdlog::warn("no route to {}", to_string(install.path.remote));
   const SharedHop* hop = key ? hops_.join(clock_.now(), *key) : nullptr;
-  if (key && hop == nullptr) return note(install.peer, publish::Refusal::kNoMemory);
-  note(install.peer, publisher_.install_tx(install, hop, clock_.tsc_at(install.until)));
+  if (key && hop == nullptr) {
+    note(install.peer, publish::Refusal::kNoMemory);
+    return;
+  }
+  const auto why = publisher_.install_tx(install, hop, clock_.tsc_at(install.until));
+  handed_over_.back(install.peer);
+  carry(install.peer, note(install.peer, why));
   go_by(install.peer, key);
 }
 
@@ -83,7 +95,14 @@ void GatewayHost::extend(const session::Extend& extend) {
 
 void GatewayHost::withdraw_tx(PeerId peer) {
   publisher_.withdraw_tx(peer);
+  carry(peer, false);
   go_by(peer, std::nullopt);
+}
+
+/// For whoever has to send to it by us, or not any more.
+void GatewayHost::carry(PeerId peer, bool carried) {
+  carried ? lan_.installed(peer) : lan_.withdrawn(peer);
+  carried ? routes_.installed(peer) : routes_.withdrawn(peer);
 }
 
 /// The peer's record has joined `key`, and workers can't come by the one before any more.

@@ -12,10 +12,13 @@
 #include "common/ip_header.h"
 #include "common/port_info.h"
 #include "control/events/event_log.h"
+#include "control/gateway/carried_routes.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/outside_hops.h"
 #include "control/gateway/turn_limit.h"
+#include "control/neighbor/handed_over.h"
 #include "control/neighbor/neighbors.h"
+#include "control/neighbor/peer_proxy.h"
 #include "control/publish/injector.h"
 #include "control/publish/publisher.h"
 #include "control/session/effects.h"
@@ -26,7 +29,8 @@ class GatewayHost final : public session::SessionHost {
  public:
   /// Everything passed outlives it.
   GatewayHost(const GatewayClock& clock, const TurnLimit& limit, std::span<const PortInfo> ports,
-              publish::Injector& injector, neighbor::Neighbors& neighbors,
+              publish::Injector& injector, neighbor::Neighbors& neighbors, neighbor::PeerProxy& lan,
+              CarriedRoutes& routes, neighbor::HandedOver& handed_over,
               publish::Publisher& publisher, publish::Reclaimer& reclaimer,
               events::EventLog& events);
 
@@ -39,6 +43,7 @@ class GatewayHost final : public session::SessionHost {
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
   void install_tx(const session::TxInstall& install);
   void withdraw_tx(PeerId peer);
+  void handed_over(PeerId peer) { handed_over_.gone(clock_.now(), peer); }
   void extend(const session::Extend& extend);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;
@@ -74,7 +79,8 @@ class GatewayHost final : public session::SessionHost {
 
  private:
   bool next_hop_known(PeerId peer, const TxRecord& record) const;
-  void note(PeerId peer, publish::Refusal why);
+  bool note(PeerId peer, publish::Refusal why);
+  void carry(PeerId peer, bool carried);
   void go_by(PeerId peer, const std::optional<neighbor::NeighborKey>& key);
 
   const GatewayClock& clock_;
@@ -82,6 +88,9 @@ class GatewayHost final : public session::SessionHost {
   std::span<const PortInfo> ports_;
   publish::Injector& injector_;
   neighbor::Neighbors& neighbors_;
+  neighbor::PeerProxy& lan_;
+  CarriedRoutes& routes_;
+  neighbor::HandedOver& handed_over_;
   publish::Publisher& publisher_;
   events::EventLog& events_;
   OutsideHops hops_;

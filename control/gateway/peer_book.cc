@@ -21,7 +21,7 @@ std::vector<Prefix> host_addresses(const PeerProfile& peer) {
 
 session::EnginePeer engine_peer(const PeerProfile& peer,
                                 const std::optional<PresharedKey>& preshared) {
-  return {peer.name, peer.public_key, preshared, host_addresses(peer)};
+  return {peer.name, peer.public_key, preshared, host_addresses(peer), gateway_endpoints(peer)};
 }
 
 PeerBook::PeerBook(const GatewayProfile& profile, const session::EngineConfig& config,
@@ -30,9 +30,10 @@ PeerBook::PeerBook(const GatewayProfile& profile, const session::EngineConfig& c
   JVPN_ASSERT(profile.peers.size() == config.peers.size(), "the engine has the profile's peers");
   peers_.reserve(std::max<size_t>(capacity_, profile.peers.size()));  // none moves later
   named_.reserve(capacity_);
+  keyed_.reserve(capacity_);
   for (size_t i = 0; i < profile.peers.size(); ++i) {
     peers_.emplace_back(admin::ConfiguredPeer{profile.peers[i], config.peers[i].preshared});
-    named_[profile.peers[i].name] = PeerId{static_cast<uint32_t>(i)};
+    note(PeerId{static_cast<uint32_t>(i)}, profile.peers[i]);
   }
 }
 
@@ -51,10 +52,25 @@ std::optional<PeerId> PeerBook::named(const std::string& name) const {
   return at == named_.end() ? std::nullopt : std::optional(at->second);
 }
 
-/// Unless the name is another's meanwhile.
-void PeerBook::forget_name(PeerId id) {
-  const auto at = named_.find(peers_[id.value]->profile.name);
-  if (at != named_.end() && at->second == id) named_.erase(at);
+std::optional<PeerId> PeerBook::keyed(const PublicKey& key) const {
+  const auto at = keyed_.find(key);
+  return at == keyed_.end() ? std::nullopt : std::optional(at->second);
+}
+
+void PeerBook::note(PeerId id, const PeerProfile& peer) {
+  named_[peer.name] = id;
+  keyed_[peer.public_key] = id;
+  for (const Prefix& prefix : peer.allowed_ips) addresses_.add(prefix, id.value);
+}
+
+/// But for what is another's meanwhile.
+void PeerBook::forget(PeerId id) {
+  const PeerProfile& peer = peers_[id.value]->profile;
+  if (const auto at = named_.find(peer.name); at != named_.end() && at->second == id)
+    named_.erase(at);
+  if (const auto at = keyed_.find(peer.public_key); at != keyed_.end() && at->second == id)
+    keyed_.erase(at);
+  for (const Prefix& prefix : peer.allowed_ips) addresses_.remove(prefix, id.value);
 }
 
 std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
@@ -63,7 +79,7 @@ std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
   ++count_;
   if (peers_.size() < capacity_) {
     const PeerId fresh{static_cast<uint32_t>(peers_.size())};
-    named_[peer.profile.name] = fresh;
+    note(fresh, peer.profile);
     peers_.emplace_back(std::move(peer));
     return fresh;
   }
@@ -72,21 +88,21 @@ std::optional<PeerId> PeerBook::add(admin::ConfiguredPeer peer) {
   const PeerId id = free_->front().back();
   free_->front().pop_back();
   if (free_->front().empty()) free_->pop_front();
-  named_[peer.profile.name] = id;
+  note(id, peer.profile);
   peers_[id.value] = std::move(peer);
   return id;
 }
 
 admin::ConfiguredPeer PeerBook::update(PeerId id, admin::ConfiguredPeer peer) {
   JVPN_ASSERT(find(id) != nullptr, "a peer that stays has its id");
-  forget_name(id);
-  named_[peer.profile.name] = id;
+  forget(id);
+  note(id, peer.profile);
   return std::exchange(*peers_[id.value], std::move(peer));
 }
 
 admin::ConfiguredPeer PeerBook::remove(PeerId id) {
   JVPN_ASSERT(find(id) != nullptr, "a removed peer had its id");
-  forget_name(id);
+  forget(id);
   admin::ConfiguredPeer gone = std::move(*peers_[id.value]);
   peers_[id.value].reset();
   --count_;

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/address_use.h"
 #include "common/profile.h"
 #include "common/types.h"
 #include "control/admin/peer_diff.h"
@@ -41,6 +42,10 @@ class PeerBook {
   std::string name(PeerId id) const;
   /// Whoever was given the name last.
   std::optional<PeerId> named(const std::string& name) const;
+  /// Who has the public key.
+  std::optional<PeerId> keyed(const PublicKey& key) const;
+  /// The prefixes of all peers, by PeerId; those of disabled ones, too.
+  const AddressUse& addresses() const { return addresses_; }
   std::span<const std::optional<admin::ConfiguredPeer>> all() const { return peers_; }
 
   /// How many peers can be added now: ids of removed peers count once they are released.
@@ -62,10 +67,13 @@ class PeerBook {
   std::set<uint32_t> unrouted;
 
  private:
-  void forget_name(PeerId id);
+  void note(PeerId id, const PeerProfile& peer);
+  void forget(PeerId id);
 
   std::vector<std::optional<admin::ConfiguredPeer>> peers_;
   std::unordered_map<std::string, PeerId> named_;
+  std::unordered_map<PublicKey, PeerId, admin::HashKey> keyed_;
+  AddressUse addresses_;
   using Ids = std::vector<PeerId>;  ///< some; none of those in `free_` is empty
   std::shared_ptr<std::deque<Ids>> free_ = std::make_shared<std::deque<Ids>>();
   Ids removed_;  ///< not released yet

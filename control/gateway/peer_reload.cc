@@ -174,6 +174,10 @@ void PeerReload::remove(Millis now, PeerId id) {
 
 void PeerReload::update(Millis now, const admin::PeerUpdate& update) {
   admin::ConfiguredPeer& peer = fresh_.at(update.fresh);
+  if (peer.profile.disabled) {
+    peer = parts_.book.update(update.id, std::move(peer));
+    return;
+  }
   parts_.engine.update_peer(update.id, engine_peer(peer.profile, peer.preshared));
   peer = parts_.book.update(update.id, std::move(peer));
   if (update.allowed_ips) granting_ = update.id;
@@ -186,6 +190,7 @@ void PeerReload::add(Millis now, size_t place) {
   const auto given = parts_.book.add(std::move(peer));
   JVPN_ASSERT(given, "a reload with too many peers is refused");
   const PeerId id = *given;
+  if (parts_.book.find(id)->disabled) return;  // its addresses are kept, that is all
   if (auto added = parts_.engine.add_peer(id, std::move(told)); !added) {
     fail(added.error().message);
     fresh_.at(place) = parts_.book.remove(id);
@@ -220,8 +225,9 @@ void PeerReload::revoke_next() {
   const Prefix prefix = revoking_.back();
   revoking_.pop_back();
   if (parts_.inside.owns(prefix)) return;
-  const auto place =
-      fresh_.owner_of(prefix, [&](size_t each) { return comparison_.running(each).has_value(); });
+  const auto place = fresh_.owner_of(prefix, [&](size_t each) {
+    return comparison_.running(each).has_value() && !fresh_.at(each).profile.disabled;
+  });
   const auto heir = place ? comparison_.running(*place) : std::nullopt;
   if (heir == revoked_) return;
   if (heir && parts_.routes.add(prefix, Target::peer(*heir))) return;
@@ -233,6 +239,8 @@ void PeerReload::grant_next() {
   const PeerId id = *granting_;
   const PeerProfile& peer = *parts_.book.find(id);
   if (next_route_ == peer.allowed_ips.size()) {
+    parts_.lan.routed(id);
+    parts_.carried.routed(id);
     granting_.reset();
     next_route_ = 0;
     return;

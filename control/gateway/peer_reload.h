@@ -14,10 +14,12 @@
 #include "common/route_table.h"
 #include "control/admin/peer_diff.h"
 #include "control/engine/engine.h"
+#include "control/gateway/carried_routes.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/turn_limit.h"
 #include "control/gateway/uplinks.h"
 #include "control/neighbor/inside_routes.h"
+#include "control/neighbor/peer_proxy.h"
 
 namespace jvpn::gateway {
 
@@ -33,6 +35,8 @@ struct PeerReloadParts {
   engine::SessionEngine& engine;
   RouteTable& routes;
   const neighbor::InsideRoutes& inside;
+  neighbor::PeerProxy& lan;
+  CarriedRoutes& carried;
   Uplinks& uplinks;
   const TurnLimit& limit;
 };

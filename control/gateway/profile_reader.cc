@@ -8,6 +8,7 @@
 #include <rte_lcore.h>
 #include <sys/resource.h>
 
+#include "control/admin/peer_directory.h"
 #include "control/gateway/peer_reload.h"
 
 namespace jvpn::gateway {
@@ -22,7 +23,7 @@ struct ProfileReader::Job {
   std::optional<Reading> reading;  ///< the thread's until `done` and from `used` on
   std::atomic<bool> done{false};
   std::atomic<bool> used{false};
-  const Millis begun;
+  const bool of_peer;
 };
 
 ProfileReader::ProfileReader() = default;
@@ -34,15 +35,20 @@ ProfileReader::~ProfileReader() {
 }
 
 uint64_t ProfileReader::want() {
-  wanted_ = given_ + (job_ && !lent_ ? 2 : 1);
+  const bool reads = job_ && !lent_ && !job_->of_peer;
+  wanted_ = given_ + (reads ? 2 : 1);
   return wanted_;
+}
+
+void ProfileReader::want_peer(std::string directory, std::string name, const PublicKey& own) {
+  asked_.push_back({std::move(directory), std::move(name), own});
 }
 
 ProfileReader::Reading* ProfileReader::poll(Millis now) {
   if (job_ && !lent_) {
     if (!job_->done.load(std::memory_order_acquire)) return nullptr;
     lent_ = true;
-    ++given_;
+    if (!job_->of_peer) ++given_;
     return &*job_->reading;
   }
   if (job_) {
@@ -51,11 +57,21 @@ ProfileReader::Reading* ProfileReader::poll(Millis now) {
     job_.reset();
     lent_ = false;
   }
-  if (given_ >= wanted_ || !can_read()) return nullptr;
-  const auto begun = begin(now);
+  if (asked_.empty() && (given_ >= wanted_ || !can_read())) return nullptr;
+  std::optional<OnePeer> one;
+  if (!asked_.empty()) {
+    one = std::move(asked_.front());
+    asked_.pop_front();
+  }
+  const bool profile = !one;
+  const auto begun = begin(now, std::move(one));
   if (begun) return nullptr;
-  ++given_;
+  if (profile) ++given_;
   failed_.emplace(Reading{now, begun.error()});
+  if (!profile) {
+    failed_->one = OnePeer{};
+    failed_->one->found = begun.error();
+  }
   return &*failed_;
 }
 
@@ -65,26 +81,40 @@ void ProfileReader::release() {
   job_->used.notify_one();
 }
 
-Result<void> ProfileReader::begin(Millis now) {
-  job_.reset(new Job{.load = load_, .reading = {}, .begun = now});
-  const int error = rte_ctrl_thread_create(&thread_, "jvpn-reload", nullptr, read, job_.get());
+Result<void> ProfileReader::begin(Millis now, std::optional<OnePeer> one) {
+  job_.reset(new Job{.load = load_, .reading = {}, .of_peer = one.has_value()});
+  job_->reading.emplace(Reading{now, Error{}}).one = std::move(one);
+  const int error = rte_ctrl_thread_create(&thread_, "jvpn-reload", nullptr, run, job_.get());
   if (error == 0) return {};
   job_.reset();
   return Error{std::string("can't start a thread that reads the profile: ") +
                std::strerror(std::abs(error))};
 }
 
-void* ProfileReader::read(void* argument) {
+void ProfileReader::read_profile(const Load& load, Reading& reading) {
+  reading.found = load();
+  if (!reading.found) return;
+  reading.named = named_routes(reading.found->profile);
+  reading.own = public_key_of(reading.found->private_key);
+  reading.peers = std::make_unique<admin::FreshPeers>(admin::take_peers(*reading.found));
+  reading.comparison = std::make_unique<admin::PeerComparison>(*reading.peers, kMaxPeers);
+}
+
+void ProfileReader::read_peer(OnePeer& one) {
+  one.found = admin::load_peer(one.directory, one.name, one.own);
+  std::vector<admin::ConfiguredPeer> peers;
+  if (one.found && *one.found) peers.push_back(std::move(**one.found));
+  one.peers = std::make_unique<admin::FreshPeers>(std::move(peers));
+}
+
+void* ProfileReader::run(void* argument) {
   Job& job = *static_cast<Job*>(argument);
   (void)setpriority(PRIO_PROCESS, 0, kGivesWay);  // of this thread alone, in Linux
-  job.reading.emplace(Reading{job.begun, job.load()});
   Reading& reading = *job.reading;
-  if (reading.found) {
-    reading.named = named_routes(reading.found->profile);
-    reading.own = public_key_of(reading.found->private_key);
-    reading.peers = std::make_unique<admin::FreshPeers>(admin::take_peers(*reading.found));
-    reading.comparison = std::make_unique<admin::PeerComparison>(*reading.peers, kMaxPeers);
-  }
+  if (reading.one)
+    read_peer(*reading.one);
+  else
+    read_profile(job.load, reading);
   job.done.store(true, std::memory_order_release);
   job.used.wait(false, std::memory_order_acquire);
   job.reading.reset();

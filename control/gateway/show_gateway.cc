@@ -1,5 +1,6 @@
 #include "control/gateway/show_gateway.h"
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
@@ -36,6 +37,8 @@ nlohmann::json port_json(const PortInfo& port, bool link_up) {
           {"mtu", port.mtu},
           {"rx_packets", stats.ipackets},
           {"tx_packets", stats.opackets},
+          {"rx_bytes", stats.ibytes},
+          {"tx_bytes", stats.obytes},
           {"rx_missed", stats.imissed},
           {"rx_no_buffer", stats.rx_nombuf},
           {"tx_errors", stats.oerrors}};
@@ -79,6 +82,44 @@ nlohmann::json show_neighbors(const neighbor::Neighbors& neighbors) {
           {"conflicts", counters.conflicts}, {"claims", counters.claims},
           {"moved", counters.moved},         {"table_full", counters.table_full},
           {"evicted", counters.evicted},     {"packets_dropped", counters.packets_dropped}};
+}
+
+nlohmann::json show_lan(const neighbor::PeerProxy& lan) {
+  const neighbor::PeerProxy::Counters& counters = lan.counters();
+  return {{"answers", counters.answers},
+          {"announcements", counters.announcements},
+          {"pending", lan.pending()},
+          {"claims", counters.claims}};
+}
+
+nlohmann::json show_ownership(const session::Ownership* store, std::optional<Millis> silent_since,
+                              Millis now) {
+  if (store == nullptr) return {{"store", "none"}};
+  const session::OwnershipStatus status = store->status();
+  nlohmann::json all{
+      {"store", status.kind}, {"epoch", store->epoch()}, {"waiting", status.waiting}};
+  all["transactions"] = {{"all", status.all_transactions},
+                         {"latest", status.transactions},
+                         {"p50_us", status.p50_us},
+                         {"p99_us", status.p99_us}};
+  if (!status.trouble.empty()) all["why"] = status.trouble;
+  if (status.endpoints.empty()) return all;
+  all["endpoints"] = status.endpoints;
+  all["endpoint"] = status.endpoint;
+  if (silent_since)
+    all["silent_ms"] = (now - *silent_since).value;
+  else
+    all["safe_ms"] = (store->safe_until() - std::min(store->safe_until(), now)).value;
+  return all;
+}
+
+nlohmann::json show_handed_over(const neighbor::HandedOver& handed_over) {
+  const neighbor::HandedOver::Counters& counters = handed_over.counters();
+  return {{"forwarded", counters.forwarded},
+          {"waited", counters.waited},
+          {"waiting", handed_over.waiting()},
+          {"dropped", counters.dropped},
+          {"questions", counters.questions}};
 }
 
 nlohmann::json show_slow_path(const neighbor::SlowPath::Counters& counters) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,8 +11,10 @@
 #include "common/exchange.h"
 #include "control/gateway/turn_watch.h"
 #include "control/neighbor/neighbors.h"
+#include "control/neighbor/peer_proxy.h"
 #include "control/neighbor/slow_path.h"
 #include "control/publish/injector.h"
+#include "control/session/ownership.h"
 
 namespace jvpn::gateway {
 
@@ -25,6 +28,13 @@ nlohmann::json show_workers(const DataplaneView& view);
 nlohmann::json show_ports(const DataplaneView& view);
 
 nlohmann::json show_neighbors(const neighbor::Neighbors& neighbors);
+/// What is answered and announced on the inside links for peers.
+nlohmann::json show_lan(const neighbor::PeerProxy& lan);
+/// What keeps the sessions, and what it proves; `silent_since`: OwnershipWatch's.
+nlohmann::json show_ownership(const session::Ownership* store, std::optional<Millis> silent_since,
+                              Millis now);
+/// Packets for peers whose sessions other gateways have taken.
+nlohmann::json show_handed_over(const neighbor::HandedOver& handed_over);
 nlohmann::json show_slow_path(const neighbor::SlowPath::Counters& counters);
 nlohmann::json show_injector(const publish::Injector::Counters& counters);
 /// The longest turns of the control loop, and what took longest in them.

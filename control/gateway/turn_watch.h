@@ -68,6 +68,7 @@ class TurnWatch {
     const uint64_t cpu_us = (cpu_now_ns() - cpu_ns_) / 1'000;
     cpu.note(cpu_us);
     wall.note(us_of(lapped_ - begun_));
+    turns_.fetch_add(1, std::memory_order_relaxed);
     if (cpu_us > kLongUs) long_turns_.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -76,6 +77,7 @@ class TurnWatch {
   std::array<Longest, kWorks> parts;  ///< microseconds that passed, of each part of a turn
   /// Turns in which the thread ran for longer than kLongUs.
   uint64_t long_turns() const { return long_turns_.load(std::memory_order_relaxed); }
+  uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
 
  private:
   static uint64_t us_of(uint64_t cycles) { return cycles / (rte_get_tsc_hz() / 1'000'000 + 1); }
@@ -88,6 +90,7 @@ class TurnWatch {
   uint64_t cpu_ns_ = 0;
   uint64_t begun_ = 0;
   uint64_t lapped_ = 0;
+  std::atomic<uint64_t> turns_{0};
   std::atomic<uint64_t> long_turns_{0};
 };
 

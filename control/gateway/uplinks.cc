@@ -53,7 +53,7 @@ void Uplinks::announce_paths(Millis now, engine::SessionEngine& engine) {
     if (looked == kPeersAtOnce || announced == kAnnouncedAtOnce) return;
     const PeerId id{(*announcing_)++};
     const PeerProfile* peer = peers_.find(id);
-    if (peer == nullptr || peer->endpoints.empty()) continue;
+    if (peer == nullptr || peer->disabled || peer->endpoints.empty()) continue;
     announce_paths_to(now, id, engine);
     ++announced;
     if (host_.slice_over()) return;
@@ -93,10 +93,10 @@ void Uplinks::peer_removed(PeerId id) {
   if (id.value < dialled_.size()) dialled_[id.value] = false;
 }
 
-/// The first endpoint over every port, then the next endpoint.
+/// The first endpoint over every port, then the next endpoint; gateway by gateway.
 std::vector<Path> Uplinks::paths_to(const PeerProfile& peer) const {
   std::vector<Path> paths;
-  for (const Endpoint& endpoint : peer.endpoints) {
+  for (const Endpoint& endpoint : all_endpoints(peer)) {
     for (const PortInfo& port : view_.ports) {
       if (port.role != PortRole::kOutside || !up_[port.number]) continue;
       const auto path = host_.path_by(port, endpoint, listen_port_);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint32_t kCountedProbes = 16;  // of a candidate, for its loss
 constexpr uint32_t kRecentProbes = 4;    // of which none may be lost
+constexpr uint32_t kHeldUpUs = 20'000;   // later than usual: its peer stood still
 constexpr Millis kLongestAnswer{1'000};  // of a probe, or four of its round trips
 
 uint32_t lowest_bits(uint32_t count) {
@@ -19,16 +20,28 @@ uint32_t lowest_bits(uint32_t count) {
 }  // namespace
 
 bool Candidates::replace(PeerId id, std::span<const Path> paths) {
-  std::vector<Candidate>& candidates = context_.table.peer(id).candidates;
+  PeerState& peer = context_.table.peer(id);
+  std::vector<Candidate>& candidates = peer.candidates;
   std::vector<Candidate> told;
   bool news = false;
   for (const Path& path : paths) {
     const auto known = std::ranges::find(candidates, path, &Candidate::path);
-    news = news || known == candidates.end();
-    told.push_back(known == candidates.end() ? Candidate{path} : *known);
+    Candidate& candidate = told.emplace_back(known == candidates.end() ? Candidate{path} : *known);
+    candidate.gateway = context_.gateway_of(id, path);
+    const bool ours = !peer.session || candidate.gateway == here(*peer.session);
+    news = news || (ours && known == candidates.end());
   }
+  std::ranges::stable_sort(told, {}, &Candidate::gateway);
   candidates = std::move(told);
   return news;
+}
+
+std::span<Candidate> Candidates::of(const Session& session) {
+  return candidates_at(context_.table.peer_of(session), here(session));
+}
+
+std::span<const Candidate> Candidates::of(const Session& session) const {
+  return candidates_at(context_.table.peer_of(session), here(session));
 }
 
 void Candidates::remove(PeerId id, const Path& path) {
@@ -37,7 +50,7 @@ void Candidates::remove(PeerId id, const Path& path) {
 }
 
 Candidate* Candidates::at(const Session& session, const Path& path) {
-  auto& candidates = of(session);
+  const auto candidates = of(session);
   const auto found = std::ranges::find(candidates, path, &Candidate::path);
   return found == candidates.end() ? nullptr : &*found;
 }
@@ -90,7 +103,7 @@ std::optional<Path> Candidates::better_than(Millis now, const Session& session,
 }
 
 Path Candidates::next_target(Millis now, const Session& session) const {
-  const std::vector<Candidate>& candidates = of(session);
+  const auto candidates = of(session);
   if (candidates.empty()) return session.path;
   std::vector<PathMerits> merits;
   merits.reserve(candidates.size());
@@ -109,6 +122,8 @@ void Candidates::note_loss(Candidate& candidate) {
 }
 
 void Candidates::note_answer(Millis now, Candidate& candidate, std::optional<uint32_t> rtt_us) {
+  const uint64_t usual_us = candidate.rtt.patience_us().value_or(rtt_us.value_or(0));
+  if (rtt_us && *rtt_us <= usual_us + kHeldUpUs) candidate.answered_at = now;
   candidate.nonce = 0;
   candidate.answered = candidate.answered << 1 | 1;
   ++candidate.probes;
@@ -123,10 +138,16 @@ void Candidates::on_rows(Millis, Session& session) {
 
 void Candidates::on_rebound(Millis now, Session& session, const Path& old_path) {
   if (!session.initiates()) return;
-  for (Candidate& candidate : of(session)) {
+  for (Candidate& candidate : context_.table.peer_of(session).candidates) {
     candidate.tried = 0;
-    if (candidate.path != old_path || old_path == session.path) continue;
-    candidate = Candidate{old_path};
+    const bool elsewhere = candidate.gateway != here(session);
+    if (elsewhere) {
+      const Standby standby = candidate.standby;  // of no session's keys
+      candidate = Candidate{candidate.path, candidate.gateway};
+      candidate.standby = standby;
+    }
+    if (elsewhere || candidate.path != old_path || old_path == session.path) continue;
+    candidate = Candidate{old_path, candidate.gateway};
     candidate.left_at = now;
   }
 }

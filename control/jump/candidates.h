@@ -18,16 +18,13 @@ class Candidates : public Part {
   explicit Candidates(Context& context) : context_(context) {}
 
   /// Replaces the list, by preference; what is known of those that stay is kept. True: some are
-  /// new.
+  /// new to the session, if there is one.
   bool replace(PeerId id, std::span<const Path> paths);
   void remove(PeerId id, const Path& path);
 
-  std::vector<Candidate>& of(const Session& session) {
-    return context_.table.peer_of(session).candidates;
-  }
-  const std::vector<Candidate>& of(const Session& session) const {
-    return context_.table.peer_of(session).candidates;
-  }
+  /// Those of the gateway that has the session: no other one has its keys.
+  std::span<Candidate> of(const Session& session);
+  std::span<const Candidate> of(const Session& session) const;
   /// nullptr: no candidate.
   Candidate* at(const Session& session, const Path& path);
 
@@ -49,10 +46,15 @@ class Candidates : public Part {
 
   /// A session that has begun to recover tries all of them anew.
   void on_rows(Millis now, Session& session) override;
-  /// Nothing is known of the path that was left.
+  /// Nothing is known of the path that was left, nor of those to other gateways: what probes showed
+  /// was of other keys.
   void on_rebound(Millis now, Session& session, const Path& old_path) override;
 
  private:
+  GatewayNumber here(const Session& session) const {
+    return context_.gateway_of(session.peer, session.path);
+  }
+
   Context& context_;
 };
 

@@ -57,9 +57,9 @@ void Jumper::wish(Millis now, Session& session, const JumpWish& wish) {
 
 /// The bound path is gone. In RECOVERING at our own wish no row applies: sending stops, and the
 /// jump under way counts as one from a dead path. False: the session ended.
-bool Jumper::lose_transport(Millis now, Session& session) {
+bool Jumper::lose_transport(Millis now, Session& session, const SessionEvent& death) {
   const bool recovering = session.state() == State::kRecovering;
-  if (!lifecycle_.transition(now, session, {Trigger::kTransportDead})) return false;
+  if (!lifecycle_.transition(now, session, death)) return false;
   if (!recovering) return true;
   bindings_.withdraw_tx(session);
   if (session.initiates()) session.initiator->jumping.jump.reset();
@@ -387,12 +387,12 @@ void Jumper::on_hint(Millis now, Session& session, const wire::PolicyHint& messa
         wish = JumpWish{*better, wire::ReattachCause::kQuality};
       }
       break;
-    case wire::Hint::kDrain: {
-      const Path target = candidates_.next_target(now, session);
-      const bool elsewhere = target != session.path;  // or else there is nowhere to go
-      if (elsewhere) wish = JumpWish{target, wire::ReattachCause::kPlanned};
+    case wire::Hint::kDrain:
+      if (const Path target = candidates_.next_target(now, session); target != session.path)
+        wish = JumpWish{target, wire::ReattachCause::kPlanned};  // or else there is nowhere to go
       break;
-    }
+    default:  // others'
+      break;
   }
   serve(now, session);
 }

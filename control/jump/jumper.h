@@ -40,6 +40,10 @@ class Jumper : public Part {
   void path_lost(Millis now, PeerId id, const Path& path);
   /// The session shall jump, for a reason other than its transport's death.
   void wish(Millis now, Session& session, const JumpWish& wish);
+  /// The bound path carries nothing any more, as `death` says. False: the session has ended.
+  bool path_died(Millis now, Session& session, const SessionEvent& death) {
+    return lose_transport(now, session, death) && serve(now, session);
+  }
 
   /// Whoever asked for a jump won't wait for as long as the policy says: it is denied, and told.
   void deny(Millis now, const Session& session, const Path& to);
@@ -67,7 +71,8 @@ class Jumper : public Part {
   bool send_request(Millis now, Session& session);
   wire::ReattachRequest make_request(Millis now, Session& session, const SpareBinding& spare);
   void send_data_ahead(Millis now, Session& session, const SpareBinding& spare);
-  bool lose_transport(Millis now, Session& session);
+  bool lose_transport(Millis now, Session& session,
+                      const SessionEvent& death = {Trigger::kTransportDead});
   void learn_from_reject(Millis now, Session& session, const wire::ReattachReject& message,
                          SpareBinding& spare);
   std::optional<Path> better_path(Millis now, const Session& session) const;

@@ -9,6 +9,8 @@ namespace jvpn::jump {
 namespace {
 
 constexpr Millis kConfirmEvery{700};   // the bound path, while data flows
+constexpr Millis kLookEvery{100};      // whether what flowed in has stopped
+constexpr Millis kConfirmPause{300};   // between confirmations, however often it stops
 constexpr Millis kRaiseEvery{60'000};  // a path that takes less than its device
 constexpr Millis kLeastPatience{100};
 constexpr uint16_t kLeastMtu = 576 - 80;  // a peer that tells less only wants our fragments
@@ -159,14 +161,30 @@ void PathMtu::step(Millis now, Session& session, MtuSearch& search) {
       refresh_limit(now, session, search);
   }
   const bool bound = search.path == session.path;
-  const uint64_t sent = context_.environment.activity(session.peer).tx_packets;
-  const bool flows = bound && sent != mtu.tx_packets;
-  if (bound) mtu.tx_packets = sent;
+  const bool doubtful = bound && doubts(now, session);
   if (search.mtu < search.limit && now >= search.raise_at)
     return begin(now, session, search, MtuRound::kRaise);
-  if (!search.proven || flows || !bound || mtu.told != session.path_mtu)
+  if (!search.proven || doubtful || !bound || mtu.told != session.path_mtu)
     return begin(now, session, search, MtuRound::kConfirm);
   rest(now, session, search);
+}
+
+/// Data flows out on the bound path, and its size was confirmed long ago; or nothing comes in since
+/// the last look, as when large packets are lost: TCP then sends less and less often.
+bool PathMtu::doubts(Millis now, Session& session) const {
+  MtuState& mtu = session.initiator->mtu;
+  const Activity activity = context_.environment.activity(session.peer);
+  const bool came = activity.rx_packets != mtu.rx_packets;
+  mtu.stopped = !came && (mtu.flows_in || mtu.stopped);
+  mtu.unconfirmed |= activity.tx_packets != mtu.tx_packets;
+  mtu.flows_in = came;
+  mtu.tx_packets = activity.tx_packets;
+  mtu.rx_packets = activity.rx_packets;
+  if (!mtu.unconfirmed || now < mtu.confirmed + (mtu.stopped ? kConfirmPause : kConfirmEvery))
+    return false;
+  mtu.unconfirmed = mtu.stopped = false;
+  mtu.confirmed = now;
+  return true;
 }
 
 void PathMtu::begin(Millis now, Session& session, MtuSearch& search, MtuRound round) {
@@ -235,7 +253,11 @@ void PathMtu::conclude(Millis now, Session& session, MtuSearch& search) {
 void PathMtu::rest(Millis now, const Session& session, MtuSearch& search) {
   search.round = MtuRound::kNone;
   const bool bound = search.path == session.path;
-  search.due = bound ? now + kConfirmEvery : search.mtu < search.limit ? search.raise_at : kNever;
+  const MtuState& mtu = session.initiator->mtu;
+  if (bound)
+    search.due = now + (mtu.flows_in || mtu.stopped ? kLookEvery : kConfirmEvery);
+  else
+    search.due = search.mtu < search.limit ? search.raise_at : kNever;
 }
 
 /// What the session's packets may be from now on.

@@ -47,6 +47,7 @@ class PathMtu : public Part {
   uint16_t limit_of(const Session& session, const Path& path) const;
   std::optional<Route> route_to(const Session& session, const Path& path) const;
   void step(Millis now, Session& session, MtuSearch& search);
+  bool doubts(Millis now, Session& session) const;
   void begin(Millis now, Session& session, MtuSearch& search, MtuRound round);
   void ladder(Session& session, MtuSearch& search, const Route& route, uint16_t top,
               uint16_t above);

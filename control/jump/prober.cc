@@ -46,15 +46,28 @@ Millis Prober::due(const Session& session) const {
 bool Prober::serve(Millis now, Session& session) {
   if (now < due(session)) return true;
   session.initiator->probe.due = now + interval(session);
+  probe_those(now, session, [](const Candidate&) { return true; });
+  return true;
+}
+
+void Prober::ask(Millis now, Session& session) {
+  probe_those(now, session, [&](const Candidate& each) {
+    const uint64_t answer_us = each.rtt.patience_us().value_or(0);
+    return each.nonce == 0 || now >= each.probed_at + Millis{answer_us / 1'000};
+  });
+}
+
+/// As many candidates as policy has.
+template <typename Wanted>
+void Prober::probe_those(Millis now, Session& session, Wanted wanted) {
   size_t left = context_.policy_of(session).transport.max_candidate_count;
   for (Candidate& candidate : candidates_.of(session)) {
     if (candidate.path == session.path) continue;
-    if (left-- == 0) return true;
+    if (left-- == 0) return;
     const SpareBinding* const spare = bindings_.assign_spare(session, candidate.path, 1);
-    if (spare == nullptr) return true;
-    probe(now, session, candidate, *spare);
+    if (spare == nullptr) return;
+    if (wanted(candidate)) probe(now, session, candidate, *spare);
   }
-  return true;
 }
 
 void Prober::probe(Millis now, Session& session, Candidate& candidate, const SpareBinding& spare) {

@@ -26,12 +26,16 @@ class Prober : public Part {
 
   /// There are new candidates.
   void probe_at_once(Millis now, Session& session) { session.initiator->probe.due = now; }
+  /// Whether they answer now, when the bound path doesn't: all whose answer isn't awaited anyway.
+  void ask(Millis now, Session& session);
   void on_path_challenge(Millis now, Session& session, const Arrival& at,
                          const wire::PathChallenge& message);
 
  private:
   Millis interval(const Session& session) const;
   void probe(Millis now, Session& session, Candidate& candidate, const SpareBinding& spare);
+  template <typename Wanted>
+  void probe_those(Millis now, Session& session, Wanted wanted);
 
   Context& context_;
   Lifecycle& lifecycle_;

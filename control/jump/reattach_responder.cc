@@ -307,13 +307,28 @@ void ReattachResponder::send_ack(Millis now, const Session& session, uint64_t no
 // ---- What the initiator can't see.
 
 void ReattachResponder::send_transport_dead(Millis now, const Session& session) {
-  if (!session.responder->reattach) return;
   auto message = control_message<wire::TransportDead>(wire::ControlType::kTransportDead);
   message.binding_version = session.binding_version().value;
+  send_to_validated(now, session, message,
+                    [&](const Path& seen) { return seen.interface != session.path.interface; });
+}
+
+void ReattachResponder::send_silent(Millis now, const Session& session) {
+  channel_.send_hint(session, session.path, wire::Hint::kSilent);
+  auto message = control_message<wire::PolicyHint>(wire::ControlType::kPolicyHint);
+  message.binding_version = session.binding_version().value;
+  message.hint = wire::Hint::kSilent;
+  send_to_validated(now, session, message, [&](const Path& seen) { return seen != session.path; });
+}
+
+template <typename Message, typename Usable>
+void ReattachResponder::send_to_validated(Millis now, const Session& session,
+                                          const Message& message, Usable usable) {
+  if (!session.responder->reattach) return;
   for (const ValidatedPath& seen : session.responder->reattach->validated) {
-    const bool usable = now < seen.until && seen.from.interface != session.path.interface &&
-                        session.current->spares.at_index(seen.index) != nullptr;
-    if (!usable) continue;
+    const bool known = now < seen.until && usable(seen.from) &&
+                       session.current->spares.at_index(seen.index) != nullptr;
+    if (!known) continue;
     channel_.send_along(session, *session.current, {seen.index, seen.receiver, seen.from}, message);
   }
 }

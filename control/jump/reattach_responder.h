@@ -36,6 +36,9 @@ class ReattachResponder : public Part {
   /// Tells the initiator that the link at our end of its path is down, at the addresses that it was
   /// lately validated at.
   void send_transport_dead(Millis now, const Session& session);
+  /// Tells the initiator that nothing of its comes by the bound path: by that path, which may carry
+  /// one way, and at the addresses that it was lately validated at.
+  void send_silent(Millis now, const Session& session);
 
   // Authentic packets under the active index may come from elsewhere than its binding says: a NAT
   // has changed, or somebody repeats them. Sending stays as it is. The bound source is asked for a
@@ -49,6 +52,8 @@ class ReattachResponder : public Part {
   void on_rebound(Millis now, Session& session, const Path& old_path) override;
 
  private:
+  template <typename Message, typename Usable>
+  void send_to_validated(Millis now, const Session& session, const Message& message, Usable usable);
   static bool repeats_committed(const Session& session, const Arrival& at,
                                 const wire::ReattachRequest& message);
   Finding check(Millis now, Session& session, const Arrival& at,

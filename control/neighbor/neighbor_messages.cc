@@ -1,18 +1,12 @@
 // What neighbours tell and ask: whose address it is decides learn() in neighbors.cc; what we tell
 // and answer is written here.
-#include <algorithm>
-
 #include "common/ip_header.h"
+#include "control/neighbor/handed_over.h"
+#include "control/neighbor/link_frames.h"
 #include "control/neighbor/neighbors.h"
+#include "control/neighbor/peer_proxy.h"
 
 namespace jvpn::neighbor {
-namespace {
-
-IpAddress all_nodes() {
-  return {Family::kIpv6, {0xFF, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-}
-
-}  // namespace
 
 void Neighbors::on_arp(Millis now, uint16_t port, std::span<const uint8_t> bytes) {
   const auto message = parse_arp(bytes);
@@ -25,10 +19,14 @@ void Neighbors::on_arp(Millis now, uint16_t port, std::span<const uint8_t> bytes
     if (message->sender_mac != own.mac) ++counters_.conflicts;
     return;
   }
-  if (on_link(port, message->sender)) learn(now, {port, message->sender}, message->sender_mac);
-  if (message->operation != ArpMessage::Operation::kRequest || !ports_[port].owns(message->target))
+  if (!is_peers(port, message->sender, message->sender_mac) && on_link(port, message->sender))
+    learn(now, {port, message->sender}, message->sender_mac);
+  if (message->operation != ArpMessage::Operation::kRequest) return;
+  if (!own.owns(message->target)) {
+    if (peers_ != nullptr) peers_->answer(port, *message);
     return;
-  send_arp(port, message->sender_mac,
+  }
+  send_arp(injector_, port, message->sender_mac,
            {ArpMessage::Operation::kReply, own.mac, message->target, message->sender_mac,
             message->sender});
   ++counters_.answers;
@@ -41,17 +39,13 @@ void Neighbors::on_nd(Millis now, uint16_t port, const EtherAddress& from,
     ++counters_.ignored;
     return;
   }
-  if (message->type == NdMessage::Type::kSolicitation) {
-    if (message->link_layer && on_link(port, message->source) &&
-        !ports_[port].owns(message->source))
-      learn(now, {port, message->source}, *message->link_layer);
-    if (ports_[port].owns(message->target)) advertise(port, from, *message);
-    return;
-  }
+  if (message->type == NdMessage::Type::kSolicitation)
+    return on_solicitation(now, port, from, *message);
   if (ports_[port].owns(message->target)) {
     ++counters_.conflicts;
     return;
   }
+  if (is_peers(port, message->target, message->link_layer)) return;
   const NeighborKey key{port, message->target};
   const Entry* entry = find(key);
   if (entry == nullptr || (!message->link_layer && !(message->solicited && entry->known()))) {
@@ -67,57 +61,33 @@ void Neighbors::on_nd(Millis now, uint16_t port, const EtherAddress& from,
   learn(now, key, mac);
 }
 
-void Neighbors::advertise(uint16_t port, const EtherAddress& to, const NdMessage& solicitation) {
-  const bool probe = is_unspecified(solicitation.source);
-  const IpAddress destination = probe ? all_nodes() : solicitation.source;
-  const EtherAddress ethernet =
-      probe ? ethernet_group_of(destination) : solicitation.link_layer.value_or(to);
-  send_nd(port, ethernet,
-          {.type = NdMessage::Type::kAdvertisement,
-           .solicited = !probe,
-           .override = true,
-           .source = solicitation.target,
-           .destination = destination,
-           .target = solicitation.target,
-           .link_layer = ports_[port].mac});
+void Neighbors::on_solicitation(Millis now, uint16_t port, const EtherAddress& from,
+                                const NdMessage& message) {
+  const PortInfo& own = ports_[port];
+  if (message.link_layer && on_link(port, message.source) && !own.owns(message.source) &&
+      !is_peers(port, message.source, message.link_layer))
+    learn(now, {port, message.source}, *message.link_layer);
+  if (!own.owns(message.target)) {
+    if (peers_ != nullptr) peers_->answer(port, from, message);
+    return;
+  }
+  send_advertisement(injector_, own, from, message, message.target, true);
   ++counters_.answers;
 }
 
+/// Nobody on the link has a peer's address, whatever is said there; but for the gateway that has
+/// just taken its session.
+bool Neighbors::is_peers(uint16_t port, const IpAddress& address,
+                         const std::optional<EtherAddress>& mac) {
+  if (peers_ == nullptr || !peers_->claimed(port, address)) return false;
+  if (handed_over_ != nullptr && mac) handed_over_->heard(port, address, *mac);
+  return true;
+}
+
 void Neighbors::announce() {
-  for (const PortInfo& port : ports_) {
-    for (const Prefix& own : port.addresses) {
-      const IpAddress& address = own.address;
-      if (address.is_v4()) {
-        send_arp(port.number, kEverybody,
-                 {ArpMessage::Operation::kRequest, port.mac, address, {}, address});
-      } else {
-        send_nd(port.number, ethernet_group_of(all_nodes()),
-                {.type = NdMessage::Type::kAdvertisement,
-                 .override = true,
-                 .source = address,
-                 .destination = all_nodes(),
-                 .target = address,
-                 .link_layer = port.mac});
-      }
-    }
-  }
-}
-
-void Neighbors::send_arp(uint16_t port, const EtherAddress& destination,
-                         const ArpMessage& message) {
-  std::span<uint8_t> data;
-  rte_mbuf* frame = injector_.allocate(kArpFrameBytes, data);
-  if (frame == nullptr) return;
-  write_arp_frame(data.first<kArpFrameBytes>(), destination, message);
-  injector_.transmit(port, frame);
-}
-
-void Neighbors::send_nd(uint16_t port, const EtherAddress& destination, const NdMessage& message) {
-  std::span<uint8_t> data;
-  rte_mbuf* frame = injector_.allocate(kNdFrameBytes, data);
-  if (frame == nullptr) return;
-  write_nd_frame(data.first<kNdFrameBytes>(), destination, message);
-  injector_.transmit(port, frame);
+  for (const PortInfo& port : ports_)
+    for (const Prefix& own : port.addresses)
+      announce_address(injector_, port, own.address, own.address);
 }
 
 }  // namespace jvpn::neighbor

@@ -6,6 +6,7 @@
 
 #include "common/assert.h"
 #include "common/ip_header.h"
+#include "control/neighbor/link_frames.h"
 
 namespace jvpn::neighbor {
 namespace {
@@ -37,16 +38,6 @@ Neighbors::~Neighbors() {
 bool Neighbors::on_link(uint16_t port, const IpAddress& address) const {
   return std::ranges::any_of(ports_[port].addresses,
                              [&](const Prefix& own) { return own.contains(address); });
-}
-
-/// Our address that asks for `target`: one on its prefix, else any of its family.
-std::optional<IpAddress> Neighbors::source_for(uint16_t port, const IpAddress& target) const {
-  std::optional<IpAddress> any;
-  for (const Prefix& own : ports_[port].addresses) {
-    if (own.contains(target)) return own.address;
-    if (!any && own.address.family == target.family) any = own.address;
-  }
-  return any;
 }
 
 std::optional<NeighborKey> Neighbors::next_hop(uint16_t port, const IpAddress& destination) const {
@@ -217,18 +208,18 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
   JVPN_ASSERT(entry.attempts < kAttempts, "the attempts before have failed the entry");
   ++entry.attempts;
   set_due(key, entry, now + (entry.doubted && entry.attempts < kAttempts ? kDoubtRetry : kRetry));
-  const auto source = source_for(key.port, key.address);
+  const auto source = source_for(ports_[key.port], key.address);
   if (!source) return;
   ++counters_.questions;
   const EtherAddress& own = ports_[key.port].mac;
   const bool direct = entry.state == State::kProbing && entry.attempts < kAttempts;
   if (key.address.is_v4()) {
-    send_arp(key.port, direct ? entry.mac : kEverybody,
+    send_arp(injector_, key.port, direct ? entry.mac : kEverybody,
              {ArpMessage::Operation::kRequest, own, *source, {}, key.address});
     return;
   }
   const IpAddress group = solicited_node_group(key.address);
-  send_nd(key.port, direct ? entry.mac : ethernet_group_of(group),
+  send_nd(injector_, key.port, direct ? entry.mac : ethernet_group_of(group),
           {.type = NdMessage::Type::kSolicitation,
            .source = *source,
            .destination = direct ? key.address : group,

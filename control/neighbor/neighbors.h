@@ -27,6 +27,9 @@
 
 namespace jvpn::neighbor {
 
+class HandedOver;
+class PeerProxy;
+
 struct NeighborKey {
   uint16_t port = 0;  ///< our port number
   IpAddress address;
@@ -73,6 +76,10 @@ class Neighbors {
 
   void on_changed(Changed changed) { changed_ = std::move(changed); }
   void on_unreachable(Unreachable unreachable) { unreachable_ = std::move(unreachable); }
+  /// Has what isn't asked of our own addresses answered by `peers`, which outlives it.
+  void answer_for(PeerProxy& peers) { peers_ = &peers; }
+  /// Has who says to have a peer's address told to `handed_over`, which outlives it.
+  void tell(HandedOver& handed_over) { handed_over_ = &handed_over; }
 
   /// The neighbour that a packet to `destination` leaves `port` for: itself on the port's link,
   /// else the port's gateway of that family. nullopt: neither.
@@ -141,16 +148,17 @@ class Neighbors {
   void fail(Millis now, const NeighborKey& key, Entry& entry);
   bool advance_entry(Millis now, const NeighborKey& key, Entry& entry);
   bool on_link(uint16_t port, const IpAddress& address) const;
-  std::optional<IpAddress> source_for(uint16_t port, const IpAddress& target) const;
-  void send_arp(uint16_t port, const EtherAddress& destination, const ArpMessage& message);
-  void send_nd(uint16_t port, const EtherAddress& destination, const NdMessage& message);
-  void advertise(uint16_t port, const EtherAddress& to, const NdMessage& solicitation);
+  void on_solicitation(Millis now, uint16_t port, const EtherAddress& from,
+                       const NdMessage& message);
+  bool is_peers(uint16_t port, const IpAddress& address, const std::optional<EtherAddress>& mac);
 
   std::span<const PortInfo> ports_;
   publish::Injector& injector_;
   Limits limits_;
   Changed changed_;
   Unreachable unreachable_;
+  PeerProxy* peers_ = nullptr;
+  HandedOver* handed_over_ = nullptr;
   std::map<NeighborKey, Entry> entries_;
   std::map<std::pair<uint16_t, EntryOrigin>, NeighborQuota> quotas_;
   uint64_t made_ = 0;

@@ -60,6 +60,9 @@ void SlowPath::handle(Millis now, rte_mbuf* packet) {
       return handle_local(now, packet);
     case PuntReason::kTooBig:
       return handle_too_big(now, packet);
+    case PuntReason::kHandedOver:
+      if (handed_over_ == nullptr) return drop(packet, counters_.ignored);
+      return handed_over_->forward(now, note_of(packet).port, packet);
     case PuntReason::kOversize:
       return handle_oversize(packet);
     case PuntReason::kTtlExpired:

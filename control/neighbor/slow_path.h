@@ -10,6 +10,7 @@
 #include "common/exchange.h"
 #include "common/port_info.h"
 #include "common/token_bucket.h"
+#include "control/neighbor/handed_over.h"
 #include "control/neighbor/icmp.h"
 #include "control/neighbor/inside_routes.h"
 #include "control/neighbor/neighbors.h"
@@ -38,6 +39,8 @@ class SlowPath {
   SlowPath(std::span<const PortInfo> ports, publish::Injector& injector, Neighbors& neighbors,
            InsideRoutes& inside, Millis now);
 
+  /// Has what is for peers without a session here forwarded by `handed_over`, which outlives it.
+  void forward_by(HandedOver& handed_over) { handed_over_ = &handed_over; }
   /// Takes a packet of PuntClass::kSlowPath; its note says why it is here.
   void handle(Millis now, rte_mbuf* packet);
   const Counters& counters() const { return counters_; }
@@ -60,6 +63,7 @@ class SlowPath {
   publish::Injector& injector_;
   Neighbors& neighbors_;
   InsideRoutes& inside_;
+  HandedOver* handed_over_ = nullptr;
   TokenBucket errors_;
   Millis now_;
   uint32_t fragment_id_ = 0;

@@ -46,7 +46,7 @@ Acceptor::Acceptor(Context& context, const Identity& self, Cookies& cookies, Rep
       started_(context.environment.timestamp()),
       retry_secret_(random_secret(context.environment)),
       handshakes_(context.config.handshakes_per_s, now),
-      holders_(context, now) {}
+      holders_(context, context.config.handshakes_per_s, now) {}
 
 void Acceptor::refuse(Millis now, const Path& from, Reason reason, Detail detail, PeerId id) {
   refuse_handshake(context_, reporter_, now, from, reason, detail, id);
@@ -121,6 +121,10 @@ std::optional<PeerId> Acceptor::admit(Millis now, const Path& from,
 void Acceptor::proceed(Millis now, const Path& from, PeerId id, InitiationState& initiation,
                        Resumer::Verdict verdict) {
   using What = Resumer::Verdict::What;
+  // It may have waited for the store since before.
+  const bool begins = verdict.what == What::kResume || verdict.what == What::kFresh;
+  if (begins && context_.draining)
+    return refuse(now, from, Reason::kHandshakeFail, Detail::kDraining, id);
   if (verdict.what == What::kResume)
     return answer(now, from, id, initiation, std::move(verdict.resumption));
   if (verdict.what == What::kRefuse) ++context_.counters.handshakes_refused;
@@ -161,8 +165,17 @@ bool Acceptor::admissible(Millis now, const Path& from, PeerId id,
     refuse(now, from, Reason::kHandshakeFail, Detail::kUnknownField, id);
     return false;
   }
+  if (context_.draining) {
+    refuse(now, from, Reason::kHandshakeFail, Detail::kDraining, id);
+    return false;
+  }
   if (context_.denies_new_sessions && !initiation.claim) {
     refuse(now, from, Reason::kHandshakeFail, Detail::kPolicyRefused, id);
+    return false;
+  }
+  // Whatever began now would be nobody's. A claim is refused for that reason by the store.
+  if (context_.store.ownership().silent() && !initiation.claim) {
+    refuse(now, from, Reason::kHandshakeFail, Detail::kStoreUnavailable, id);
     return false;
   }
   if (!dials_itself(now, id)) return true;
@@ -193,7 +206,8 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   }
   use_up(peer, initiation.proof);
   auto session = std::make_unique<Session>(id, from, initiation.suite,
-                                           new_record(now, now + Millis{kKeyRefuseAfterMs}));
+                                           new_record(now, now + Millis{kKeyRefuseAfterMs}),
+                                           context_.counters.totals);
   session->responder = std::make_unique<ResponderSide>();
   session->responder->resumption = std::move(resumption);
   if (session->resumes())
@@ -216,9 +230,9 @@ void Acceptor::answer(Millis now, const Path& from, PeerId id, InitiationState& 
   bindings_.install_rx(*session, *session->current);
   context_.effects.send(from, {reinterpret_cast<const uint8_t*>(&*message), sizeof *message});
   peer.pending = std::move(session);
-  if (!peer.pending->resumes()) context_.table.begin(peer.pending->id);
+  if (!peer.pending->resumes()) context_.table.begin(peer.pending->id, false);
   // The lower key calls us: our own call waits for how that ends.
-  if (dialer_.waits_for_peer(id)) dialer_.stop_attempt(*peer.dial);
+  if (dialer_.waits_for_peer(id)) dialer_.stop_attempts(*peer.dial);
 }
 
 wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& session,

@@ -33,13 +33,14 @@ class Acceptor {
   /// The initiator has shown that it has the keys: its session replaces the old one. False: too
   /// late.
   bool confirm(Millis now, PeerState& peer);
+  /// What lets the peer's next initiation in, whatever its timestamp.
+  wire::Freshness freshness_of(PeerId id) const;
 
  private:
   std::optional<PeerId> admit(Millis now, const Path& from, const wire::Initiation& message);
   bool admissible(Millis now, const Path& from, PeerId id, const InitiationState& initiation);
   bool dials_itself(Millis now, PeerId id) const;
   bool is_fresh(PeerId id, const Proof& proof) const;
-  wire::Freshness freshness_of(PeerId id) const;
   void proceed(Millis now, const Path& from, PeerId id, InitiationState& initiation,
                Resumer::Verdict verdict);
   void answer(Millis now, const Path& from, PeerId id, InitiationState& initiation,

@@ -9,9 +9,6 @@ constexpr size_t kRemembered = size_t{1} << 16;  // initiations
 
 }  // namespace
 
-CookieHolders::CookieHolders(Context& context, Millis now)
-    : shares_(context, context.config.handshakes_per_s, now) {}
-
 bool CookieHolders::repeats(const wire::Initiation& message) {
   if (seen_.empty()) seen_.resize(kRemembered);
   uint64_t mark;

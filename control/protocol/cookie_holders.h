@@ -13,7 +13,8 @@ namespace jvpn::protocol {
 
 class CookieHolders {
  public:
-  CookieHolders(Context& context, Millis now);
+  CookieHolders(Context& context, uint32_t per_second, Millis now)
+      : shares_(context, per_second, now) {}
 
   /// The same initiation from the same source was here before; it is remembered. Of very many
   /// different ones the oldest may be forgotten.

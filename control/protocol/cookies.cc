@@ -25,11 +25,15 @@ MacVerdict Cookies::check(const Path& from, std::span<const uint8_t> datagram,
 void Cookies::send_reply(Millis now, const Path& to, const wire::Initiation& message) {
   ++context_.counters.handshakes_throttled;
   ++context_.counters.cookies_sent;
-  Mac cookie = cookie_for(context_.mac, secrets_.current, to.remote);
+  Mac cookie = issue(now, to);
   send_sealed(to, wire::MessageType::kCookieReply, own_macs_.cookie_label, cookie, message);
   wipe(&cookie, sizeof cookie);
+}
+
+Mac Cookies::issue(Millis now, const Path& to) {
   rotations_left_ = 2;
   if (rotate_at_ == kNever) rotate_at_ = now + Millis{kCookieSecretMs};
+  return cookie_for(context_.mac, secrets_.current, to.remote);
 }
 
 void Cookies::send_sealed(const Path& to, wire::MessageType type, const Secret<32>& key,

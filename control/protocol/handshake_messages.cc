@@ -137,9 +137,9 @@ wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof,
 
 std::optional<NoiseHandshake> seal_initiation(const Call& call,
                                               const wire::InitiationPayload& payload,
-                                              wire::Initiation& out) {
+                                              wire::Initiation& out, wire::MessageType type) {
   out = {};
-  out.type = wire::MessageType::kInitiation;
+  out.type = type;
   out.sender = call.sender.value;
   out.suite = static_cast<uint8_t>(call.suite);
   return write_request(call, prologue_of(out), payload, out);
@@ -151,8 +151,13 @@ std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& pr
   return seal_initiation(call, initiation_payload(call, proof, claim), out);
 }
 
-std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram) {
-  auto message = parse<wire::Initiation>(datagram, wire::MessageType::kInitiation);
+std::optional<NoiseHandshake> write_inquiry(const Call& call, wire::Initiation& out) {
+  return seal_initiation(call, initiation_payload(call, {}), out, wire::MessageType::kInquiry);
+}
+
+std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram,
+                                                 wire::MessageType type) {
+  auto message = parse<wire::Initiation>(datagram, type);
   if (!message || !suite_of(message->suite)) return std::nullopt;
   const bool zero = std::ranges::all_of(message->reserved2, [](uint8_t byte) { return byte == 0; });
   if (!zero) return std::nullopt;
@@ -181,6 +186,17 @@ std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> dat
 
 std::optional<wire::Reset> parse_reset(std::span<const uint8_t> datagram) {
   return parse<wire::Reset>(datagram, wire::MessageType::kReset);
+}
+
+std::optional<wire::Readiness> parse_readiness(std::span<const uint8_t> datagram) {
+  return parse<wire::Readiness>(datagram, wire::MessageType::kReadiness);
+}
+
+std::optional<Secret<kHashBytes>> readiness_key(const NoiseHandshake& inquiry,
+                                                const PresharedKey& psk) {
+  auto key = inquiry.secret_of_message1(text("JVP/1 readiness"));
+  if (key) hmac_blake2s_into(key->span(), psk.span(), {}, key->span());
+  return key;
 }
 
 std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation) {

@@ -84,13 +84,16 @@ std::optional<NoiseHandshake> write_initiation(const Call& call, const Proof& pr
 /// The same in two steps: what it says, and the message that says so, whatever it is.
 wire::InitiationPayload initiation_payload(const Call& call, const Proof& proof,
                                            const wire::ResumeClaim* claim = nullptr);
-std::optional<NoiseHandshake> seal_initiation(const Call& call,
-                                              const wire::InitiationPayload& payload,
-                                              wire::Initiation& out);
+std::optional<NoiseHandshake> seal_initiation(
+    const Call& call, const wire::InitiationPayload& payload, wire::Initiation& out,
+    wire::MessageType type = wire::MessageType::kInitiation);
+/// An inquiry: an initiation of another type, which is good for nothing else.
+std::optional<NoiseHandshake> write_inquiry(const Call& call, wire::Initiation& out);
 /// The message when its size, reserved bytes and suite number are right; no public-key work yet.
-std::optional<wire::Initiation> parse_initiation(std::span<const uint8_t> datagram);
-/// Opens a parsed initiation. nullopt: not authentic, or payload and clear fields disagree.
-/// Whose it is: `noise.remote_static()`.
+std::optional<wire::Initiation> parse_initiation(
+    std::span<const uint8_t> datagram, wire::MessageType type = wire::MessageType::kInitiation);
+/// Opens a parsed initiation or inquiry. nullopt: not authentic, or payload and clear fields
+/// disagree. Whose it is: `noise.remote_static()`.
 std::optional<InitiationState> read_initiation(const Identity& self, const SecretKey& ephemeral,
                                                const wire::Initiation& message);
 
@@ -98,8 +101,13 @@ std::optional<InitiationState> read_initiation(const Identity& self, const Secre
 std::optional<wire::SealedReply> parse_sealed_reply(std::span<const uint8_t> datagram);
 /// The reset when its size and reserved bytes are right.
 std::optional<wire::Reset> parse_reset(std::span<const uint8_t> datagram);
+/// The answer to an inquiry when its size and reserved bytes are right.
+std::optional<wire::Readiness> parse_readiness(std::span<const uint8_t> datagram);
 /// What seals retries to an initiation, for its two ends. nullopt: it is not read, or answered.
 std::optional<Secret<kHashBytes>> retry_key(const NoiseHandshake& initiation);
+/// What seals the answer to an inquiry, for its two ends.
+std::optional<Secret<kHashBytes>> readiness_key(const NoiseHandshake& inquiry,
+                                                const PresharedKey& psk);
 
 /// Writes a response but for its MACs; then `initiation.noise` has keys. False: not in order.
 bool write_response(RequestState& initiation, const PresharedKey& psk, ReceiverIndex sender,

@@ -134,17 +134,43 @@ Finding Resumer::judge_stored(const StoredSession& found, PeerId id,
     return {Reason::kSessionExpired, Detail::kNone, "expired"};
   if (BindingVersion{claim.binding_version} > found.binding_version)
     return {Reason::kFreshnessInvalid, Detail::kFutureVersion, "binding_version"};
-  if (found.served) return {Reason::kOwnershipConflict, Detail::kOwnershipLost, "ownership"};
+  if (found.served && !context_.store.ownership().may_ask_owner())
+    return {Reason::kOwnershipConflict, Detail::kOwnershipLost, "ownership"};
   if (found.policy_version > context_.config.policy.version)
     return {Reason::kPolicyDeny, Detail::kPolicyRefused, "policy_version"};
   return {};
 }
 
-/// A session that is nobody's is ended by whoever finds that its time is over.
+/// A session that is nobody's is ended by whoever finds that its time is over, if the store agrees:
+/// its owner may be there after all, or another may find it, too.
 void Resumer::expire(Millis now, PeerId id, const StoredSession& found) {
+  const auto asked = expiring_.find(id.value);
+  const bool under_way =
+      asked != expiring_.end() && asked->second.found.id == found.id && now < asked->second.until;
+  if (under_way) return;
   const Reason why = expired(found, context_.config.policy);
-  context_.store.expire(now, id, found, why);
-  reporter_.emit_ended(now, id, found.id, StateVersion{found.ceiling.value + 1}, why, found.lived);
+  const uint64_t ticket = context_.store.expire(now, id, found, why);
+  expiring_.insert_or_assign(id.value,
+                             Expiring{ticket, found, why, now + context_.store.patience()});
+}
+
+bool Resumer::ended(Millis now, const OwnershipReply& reply) {
+  const auto asked = expiring_.find(reply.peer.value);
+  if (asked == expiring_.end() || asked->second.ticket != reply.ticket) return false;
+  const Expiring ended = asked->second;
+  expiring_.erase(asked);
+  if (reply.answer != OwnershipAnswer::kCommitted) return true;
+  reporter_.emit_ended(now, reply.peer, ended.found.id, StateVersion{ended.found.ceiling.value + 1},
+                       ended.why, ended.found.lived);
+  return true;
+}
+
+void Resumer::replaced(Millis now, PeerId id, const StoredSession& found) {
+  const bool told = context_.table.remembers(found.id) || context_.store.is_ending(found.id);
+  if (told) return;
+  const Reason late = expired(found, context_.config.policy);
+  reporter_.emit_ended(now, id, found.id, StateVersion{found.ceiling.value + 1},
+                       late != Reason::kNone ? late : Reason::kPolicyTermination, found.lived);
 }
 
 /// Whoever claims another's session gets no answer, nor does who may ask again in a moment. Any
@@ -260,6 +286,19 @@ std::vector<WaitingMessage> Resumer::end(Millis now, const OwnershipReply& reply
   return of_session;
 }
 
+/// What the store has of it now.
+StoredSession Resumer::taken_over(Millis now, const Session& pending, PeerId id) const {
+  const SessionRecord& record = pending.responder->resumption->record;
+  StoredSession ours;
+  ours.id = pending.id;
+  ours.peer = context_.configured(id).public_key;
+  ours.ceiling = pending.responder->store.ceiling;
+  ours.lived = age_of(record, now);
+  ours.unserved = now - record.transport_lost;
+  ours.epoch = context_.store.ownership().epoch();
+  return ours;
+}
+
 void Resumer::commit(Millis now, PeerState& peer, const OwnershipReply& reply) {
   context_.store.reconcile(*peer.pending, reply);
   std::optional<Path> old_path;
@@ -269,6 +308,11 @@ void Resumer::commit(Millis now, PeerState& peer, const OwnershipReply& reply) {
     const bool drain = peer.session->has_transport();
     lifecycle_.carry_over(now, peer, std::move(peer.pending), drain);
   } else {
+    const StoredSession ours = taken_over(now, *peer.pending, reply.peer);
+    if (expired(ours, context_.config.policy) != Reason::kNone) {  // while the store was asked
+      lifecycle_.fail_pending(now, peer, Detail::kNone);
+      return expire(now, reply.peer, ours);
+    }
     lifecycle_.supersede(now, peer, NotifyPeer::kYes);
     lifecycle_.restore(peer, std::move(peer.pending));
   }

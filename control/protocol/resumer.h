@@ -52,7 +52,15 @@ class Resumer {
   /// Gives up what the store hasn't answered in time.
   void serve(Millis now, PeerId id);
   Millis due(PeerId id) const;
-  void forget(PeerId id) { claims_.erase(id.value); }
+  void forget(PeerId id) {
+    claims_.erase(id.value);
+    expiring_.erase(id.value);
+  }
+  /// The store has answered whether a session whose time was over has ended. False: that isn't what
+  /// it was asked.
+  bool ended(Millis now, const OwnershipReply& reply);
+  /// A session that has begun has taken the place of one that waited in the store.
+  void replaced(Millis now, PeerId id, const StoredSession& found);
 
   /// The initiator of a handshake that resumes has shown that it has the keys, and where it is: the
   /// store is asked.
@@ -70,6 +78,14 @@ class Resumer {
     Millis until;
   };
 
+  /// A session that the store is asked to end.
+  struct Expiring {
+    uint64_t ticket = 0;
+    StoredSession found;
+    Reason why{};
+    Millis until;  ///< then it may be asked again
+  };
+
   Session* living(PeerId id, const SessionId& claimed) const;
   Verdict examine_living(Millis now, const Path& from, const Session& session,
                          const wire::ResumeClaim& claim);
@@ -80,6 +96,7 @@ class Resumer {
   Verdict refuse(Millis now, PeerId id, const wire::ResumeClaim& claim, const Finding& finding,
                  const Path& from);
   void expire(Millis now, PeerId id, const StoredSession& found);
+  StoredSession taken_over(Millis now, const Session& pending, PeerId id) const;
   void commit(Millis now, PeerState& peer, const OwnershipReply& reply);
 
   Context& context_;
@@ -87,7 +104,8 @@ class Resumer {
   Lifecycle& lifecycle_;
   Bindings& bindings_;
   Dialer& dialer_;
-  std::unordered_map<uint32_t, Claim> claims_;  ///< by peer, one each; kMostClaims in all
+  std::unordered_map<uint32_t, Claim> claims_;       ///< by peer, one each; kMostClaims in all
+  std::unordered_map<uint32_t, Expiring> expiring_;  ///< by peer, one each
 };
 
 }  // namespace jvpn::protocol

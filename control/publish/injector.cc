@@ -36,11 +36,13 @@ rte_mbuf* Injector::allocate(size_t bytes, std::span<uint8_t>& data) {
   return packet;
 }
 
-void Injector::transmit(uint16_t port, rte_mbuf* frame, uint32_t flow) {
+bool Injector::transmit(uint16_t port, rte_mbuf* frame, uint32_t flow) {
   PacketNote& note = note_of(frame);
   note.action = InjectAction::kTransmit;
   note.port = port;
-  if (enqueue(frame, flow)) ++counters_.frames;
+  if (!enqueue(frame, flow)) return false;
+  ++counters_.frames;
+  return true;
 }
 
 void Injector::route(rte_mbuf* packet, uint32_t flow) {

@@ -28,8 +28,9 @@ class Injector {
   rte_mbuf* allocate();
   /// The same with `bytes` of uninitialised room appended, which `data` then spans.
   rte_mbuf* allocate(size_t bytes, std::span<uint8_t>& data);
-  /// Sends a finished frame on our port `port`. Packets of one `flow` keep their order.
-  void transmit(uint16_t port, rte_mbuf* frame, uint32_t flow = 0);
+  /// Sends a finished frame on our port `port`. Packets of one `flow` keep their order. False
+  /// (counted): the worker's ring was full, and the frame is gone.
+  bool transmit(uint16_t port, rte_mbuf* frame, uint32_t flow = 0);
   /// Has an inner packet (data starts at IP) routed; its note's `from_tunnel` and `peer` are kept.
   void route(rte_mbuf* packet, uint32_t flow = 0);
 

@@ -230,6 +230,7 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   const TxRecord* before = peer.record;
   const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
   record->binding_version = install.binding_version;
+  record->owned = install.owned;
   record->revision = same_binding ? before->revision + 1 : 0;
   record->lanes = lanes.lanes;
   record->peer_index = install.peer_index;
@@ -271,6 +272,13 @@ void Publisher::drop_record(PeerId id, Peer& peer) {
   const TxRecord* hidden = table_.store_tx(id, nullptr);
   JVPN_ASSERT(hidden == peer.record, "nobody else writes the table");
   retire(std::exchange(peer.record, nullptr));
+}
+
+bool Publisher::carries(PeerId peer, uint64_t now_tsc) const {
+  const TxRecord* record = peer.value < table_.peers() ? table_.tx(peer) : nullptr;
+  if (record == nullptr || now_tsc > record->deadline_tsc.load(std::memory_order_relaxed))
+    return false;
+  return !record->owned || now_tsc <= table_.silent_after();
 }
 
 TrafficTotals Publisher::totals(PeerId id) const {

@@ -82,6 +82,9 @@ class Publisher {
   void extend_rx(ReceiverIndex index, uint64_t deadline_tsc);
   void extend_tx(PeerId peer, uint64_t deadline_tsc);
 
+  /// Workers seal packets to the peer at that time: it has a send side, which neither has expired
+  /// nor is silent because the store proves nothing any more.
+  bool carries(PeerId peer, uint64_t now_tsc) const;
   /// Since the peer last had neither a receive nor a send side.
   TrafficTotals totals(PeerId peer) const;
   /// Of the lanes of an installed index; zeros for any other.

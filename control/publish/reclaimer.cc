@@ -1,5 +1,6 @@
 #include "control/publish/reclaimer.h"
 
+#include <thread>
 #include <utility>
 
 #include "common/assert.h"
@@ -11,11 +12,23 @@ Reclaimer::~Reclaimer() {
 }
 
 void Reclaimer::defer(std::function<void()> free) {
-  if (deferred_.size() >= bound_) flush();
+  if (deferred_.size() >= bound_) make_room();
   const uint64_t token = rte_rcu_qsbr_start(rcu_);
   JVPN_ASSERT(free != nullptr, "there is something to free");
   JVPN_ASSERT(deferred_.empty() || deferred_.back().token < token, "grace periods begin in order");
   deferred_.push_back({token, std::move(free)});
+}
+
+void Reclaimer::make_room() {
+  reclaim();  // what is due already: many may have been retired at once
+  if (deferred_.size() < bound_) return;
+  const uint64_t token = rte_rcu_qsbr_start(rcu_);
+  unsigned looks = 0;
+  while (stuck_ && rte_rcu_qsbr_check(rcu_, token, false) != 1) {
+    if (++looks > kLooks) stuck_();
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+  flush();
 }
 
 void Reclaimer::reclaim() {

@@ -2,9 +2,11 @@
 // Control thread only; it is no reader of the RCU variable itself.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <utility>
 
 #include <rte_rcu_qsbr.h>
 
@@ -15,8 +17,16 @@ class Reclaimer {
   /// More than one turn of control retires, so that they don't pile up; far below a millisecond.
   static constexpr size_t kAtOnce = 512;
 
+  /// Looks, kBetweenLooks apart, after which a worker stands still: it is between two bursts far
+  /// more often. Time in which control itself stood still doesn't count.
+  static constexpr unsigned kLooks = 10'000;
+  static constexpr std::chrono::microseconds kBetweenLooks{100};
+
   /// At most `bound` deferred frees; one more waits for a grace period on the spot.
   explicit Reclaimer(rte_rcu_qsbr* rcu, size_t bound = 65'536) : rcu_(rcu), bound_(bound) {}
+  /// Called instead of waiting for more than kLooks on the spot: some worker stands still, and no
+  /// more memory may wait for it. It doesn't return. Without one it waits as long as it takes.
+  void on_stuck(std::function<void()> end) { stuck_ = std::move(end); }
   /// Waits for a grace period if anything is still deferred.
   ~Reclaimer();
   Reclaimer(const Reclaimer&) = delete;
@@ -32,6 +42,7 @@ class Reclaimer {
   size_t pending() const { return deferred_.size(); }
 
  private:
+  void make_room();
   struct Deferred {
     uint64_t token;
     std::function<void()> free;
@@ -39,6 +50,7 @@ class Reclaimer {
   rte_rcu_qsbr* rcu_;
   size_t bound_;
   std::deque<Deferred> deferred_;
+  std::function<void()> stuck_;
 };
 
 }  // namespace jvpn::publish

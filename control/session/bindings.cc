@@ -211,11 +211,9 @@ void Bindings::install_index(const Session& session, const KeyGeneration& genera
   install.suite = session.suite;
   install.traffic_key = generation.keys.receive.traffic.bytes();
   install.control_key = generation.keys.receive.control.bytes();
-  const auto mask = [&](wire::MessageType type) {
-    return counter_mask(context_.mac, generation.keys.receive, type, index);
-  };
-  install.data_mask = mask(wire::MessageType::kData);
-  install.control_mask = mask(wire::MessageType::kControl);
+  const CounterMasks masks = counter_masks(context_.mac, generation.keys.receive, index);
+  install.data_mask = masks.data;
+  install.control_mask = masks.control;
   install.first_lane = first_lane(number, generation.peer_lanes);
   install.lanes = generation.peer_lanes;
   install.until = end_of(session, generation);
@@ -248,6 +246,7 @@ void Bindings::send_by(Session& session, ReceiverIndex remote, uint16_t number, 
   install.key_generation = generation.number;
   install.peer_index = remote;
   install.suite = session.suite;
+  install.owned = !session.initiates();
   install.traffic_key = generation.keys.send.traffic.bytes();
   install.data_mask =
       counter_mask(context_.mac, generation.keys.send, wire::MessageType::kData, remote);
@@ -352,7 +351,7 @@ void Bindings::retire(std::unique_ptr<KeyGeneration>& generation) {
   generation.reset();
 }
 
-void Bindings::release_keys(Millis now, Session& session, bool drain) {
+void Bindings::release_keys(Millis now, Session& session, bool drain, Millis longer) {
   if (session.initiates() && session.initiator->rekey.attempt) {
     release_index(session.initiator->rekey.attempt->local);
     session.initiator->rekey.attempt.reset();
@@ -364,7 +363,7 @@ void Bindings::release_keys(Millis now, Session& session, bool drain) {
     retire_spares(**generation);
     if (drain) {
       context_.table.peer_of(session).draining.push_back(
-          {(*generation)->local, now + wait + drain_for});
+          {(*generation)->local, now + wait + longer + drain_for});
     } else {
       retire_index((*generation)->local);
     }

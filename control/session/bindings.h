@@ -23,7 +23,8 @@ struct IssuedSpares {
 class Bindings {
  public:
   explicit Bindings(Context& context)
-      : context_(context), reset_tokens_(context.mac, context.config.private_key) {}
+      : context_(context),
+        reset_tokens_(context.mac, context.config.private_key, context.config.node) {}
 
   // Indices.
 
@@ -101,8 +102,8 @@ class Bindings {
   void retire(std::unique_ptr<KeyGeneration>& generation);
   /// Retires every index of a session that ends, or lets the active ones drain: at our end of a
   /// dialled session until the responder has moved to the new one, at the latest until it must
-  /// have.
-  void release_keys(Millis now, Session& session, bool drain);
+  /// have; `longer` than the policy's drain_ms.
+  void release_keys(Millis now, Session& session, bool drain, Millis longer = {});
 
  private:
   void issue(PeerId id, uint16_t lanes, size_t count, SpareSet& spares, uint16_t& last_number);

@@ -36,10 +36,11 @@ struct InputBudget {
 /// Of Input, in order.
 inline constexpr std::array<InputBudget, kInputs> kInputBudgets{{
     // One that isn't answered is followed after a quarter of the interval; and as much for bunches.
+    // A path in doubt is probed by them, too: eight times a second by up to 24 on one that loses.
     {"heartbeats",
      [](const Policy& policy) {
        const uint64_t interval = std::max<uint64_t>(policy.volatility.heartbeat_interval.value, 1);
-       return static_cast<uint32_t>(std::max<uint64_t>(8'000 / interval, 32));
+       return static_cast<uint32_t>(8'000 / interval + 240);
      },
      200'000},
     // 100 000 sessions that attached at once rekey at once: all within the minute that they have.

@@ -1,4 +1,4 @@
-// What an engine is configured with, and the counters of what it refuses.
+// What an engine is configured with, and what it counts.
 #pragma once
 
 #include <array>
@@ -9,10 +9,12 @@
 
 #include "common/ip.h"
 #include "common/noise.h"
+#include "common/path.h"
 #include "common/policy.h"
 #include "common/types.h"
 #include "control/session/budgets.h"
 #include "control/session/ownership.h"
+#include "control/session/totals.h"
 
 namespace jvpn::session {
 
@@ -22,9 +24,13 @@ struct EnginePeer {
   PublicKey public_key{};
   std::optional<PresharedKey> preshared;
   std::vector<Prefix> inner_addresses;  ///< told to an initiator: its own host addresses
+  /// Of each gateway that it may be dialled at; one number, or none: all addresses are one
+  /// gateway's.
+  std::vector<GatewayEndpoint> gateways{};
 };
 
 struct EngineConfig {
+  std::string node;  ///< among gateways that share a private key
   SecretKey private_key;
   std::vector<EnginePeer> peers;
   uint32_t peer_room = 0;     ///< peers that there may be later: none is moved for their sake
@@ -51,12 +57,15 @@ struct EngineCounters {
   uint64_t resets_taken = 0;      ///< each had a peer dialled
   uint64_t resets_refused = 0;    ///< forged: not the index' token, or not from there
   uint64_t resets_stale = 0;      ///< of indices that we have left, or sooner than one is taken
+  uint64_t inquiries_answered = 0;
+  uint64_t inquiries_throttled = 0;  ///< answered by a cookie, or not at all
   uint64_t control_received = 0;
   uint64_t control_replayed = 0;
   uint64_t control_malformed = 0;
   uint64_t control_unknown_type = 0;
   uint64_t control_unknown_field = 0;  ///< messages with a critical field that we don't know
   uint64_t control_stale = 0;
+  uint64_t control_silent = 0;       ///< not answered: whose the session is couldn't be proven
   uint64_t transitions_refused = 0;  ///< triggers that no row of the state machine took
   uint64_t reattach_requests = 0;    ///< authentic ones
   uint64_t reattach_refused = 0;     ///< of those, by a check
@@ -64,7 +73,9 @@ struct EngineCounters {
   uint64_t reattach_commits = 0;
   uint64_t resumes = 0;                         ///< sessions that go on after a claim
   uint64_t resumes_refused = 0;                 ///< claims that weren't granted
+  uint64_t parked = 0;                          ///< sessions that were left to another run
   std::array<uint64_t, kInputs> over_budget{};  ///< by Input: not handled
+  SessionTotals totals;
 };
 
 }  // namespace jvpn::session

@@ -2,6 +2,8 @@
 // of it outlives the parts. Control thread only.
 #pragma once
 
+#include <algorithm>
+
 #include "common/aead.h"
 #include "common/message_mac.h"
 #include "control/session/config.h"
@@ -22,9 +24,21 @@ struct Context {
   Aead& aead;
   MessageMac& mac;
   bool denies_new_sessions = false;  ///< the latest reload was refused
+  bool draining = false;             ///< sessions shall go to other gateways; by Drainer
   Budgets budgets{};                 ///< of all sessions together
 
   const EnginePeer& configured(PeerId id) const { return config.peers[id.value]; }
+  bool has_several_gateways(PeerId id) const {
+    const std::vector<GatewayEndpoint>& known = configured(id).gateways;
+    return !known.empty() && known.back().gateway != GatewayNumber{};
+  }
+  /// The peer's gateway that listens there; kNoGateway: none of several.
+  GatewayNumber gateway_of(PeerId id, const Path& path) const {
+    if (!has_several_gateways(id)) return {};
+    const std::vector<GatewayEndpoint>& known = configured(id).gateways;
+    const auto at = std::ranges::find(known, path.remote, &GatewayEndpoint::remote);
+    return at == known.end() ? kNoGateway : at->gateway;
+  }
   /// 32 zero bytes for a peer without one.
   const PresharedKey& psk_of(PeerId id) const {
     static const PresharedKey kNoPsk;

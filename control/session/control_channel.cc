@@ -14,8 +14,30 @@ void ControlChannel::send_hint(const Session& session, const Path& to, wire::Hin
              message);
 }
 
+/// Another may own the session: its peer gets a refusal to move, and no sign of life.
+bool ControlChannel::is_silenced(std::span<const uint8_t> plaintext) const {
+  if (!context_.store.ownership().silent()) return false;
+  wire::ControlHeader header;
+  __builtin_memcpy(&header, plaintext.data(), sizeof header);
+  return header.type != wire::ControlType::kReattachReject;
+}
+
+uint64_t ControlChannel::mask_of(KnownMask& latest, const DirectionKeys& keys,
+                                 ReceiverIndex index) {
+  uint64_t mask;
+  if (!latest.known || latest.index != index) {
+    mask = counter_mask(context_.mac, keys, wire::MessageType::kControl, index);
+    __builtin_memcpy(latest.mask.bytes().data(), &mask, sizeof mask);
+    latest.index = index;
+    latest.known = true;
+  }
+  __builtin_memcpy(&mask, latest.mask.bytes().data(), sizeof mask);
+  return mask;
+}
+
 void ControlChannel::seal_and_send(const Session& session, KeyGeneration& generation,
                                    const Route& route, std::span<const uint8_t> plaintext) {
+  if (!session.initiates() && is_silenced(plaintext)) return;
   SpareBinding* const spare = generation.spares.at_index(route.local);
   ControlLane& lane = spare == nullptr ? generation.control : spare->control;
   const LaneId number{spare == nullptr ? generation.binding : spare->number};
@@ -25,7 +47,7 @@ void ControlChannel::seal_and_send(const Session& session, KeyGeneration& genera
   header.type = wire::MessageType::kControl;
   header.receiver = route.remote.value;
   header.counter = wire::make_counter(number, lane.next_sequence++) ^
-                   counter_mask(context_.mac, generation.keys.send, header.type, route.remote);
+                   mask_of(lane.sent, generation.keys.send, route.remote);
   __builtin_memcpy(datagram.data(), &header, sizeof header);
   const std::span<uint8_t> body{datagram.data() + sizeof header, plaintext.size()};
   std::ranges::copy(plaintext, body.begin());
@@ -58,8 +80,9 @@ std::optional<OpenedControl> ControlChannel::open(std::span<uint8_t> message) {
   wipe(&key, sizeof key);
   wipe(nonce.data(), nonce.size());
   if (!ok) return std::nullopt;
-  const uint64_t mask = counter_mask(context_.mac, at.generation->keys.receive, header.type,
-                                     ReceiverIndex{header.receiver});
+  ControlLane& lane = at.spare == nullptr ? at.generation->control : at.spare->control;
+  const uint64_t mask =
+      mask_of(lane.received, at.generation->keys.receive, ReceiverIndex{header.receiver});
   return OpenedControl{body, header.counter ^ mask};
 }
 

@@ -50,6 +50,8 @@ class ControlChannel {
   std::optional<OpenedControl> open(std::span<uint8_t> message);
 
  private:
+  bool is_silenced(std::span<const uint8_t> plaintext) const;
+  uint64_t mask_of(KnownMask& latest, const DirectionKeys& keys, ReceiverIndex index);
   void seal_and_send(const Session& session, KeyGeneration& generation, const Route& route,
                      std::span<const uint8_t> plaintext);
 

@@ -49,6 +49,7 @@ struct TxInstall {
   uint16_t lanes = 1;
   uint64_t blocks_per_lane = 0;  ///< hard quota of each lane under this key (gcm_blocks())
   uint16_t inner_mtu = 0;        ///< as peer and probes told; 0: the path decides
+  bool owned = false;            ///< a store owns it for us: silent when that can't be proven
   Path path;
   Millis until = kNever;  ///< nothing is sent after it
 };
@@ -90,6 +91,11 @@ struct TxWithdraw {
   PeerId peer;
 };
 
+/// The session with the peer goes on at another gateway; its TxWithdraw follows.
+struct HandOver {
+  PeerId peer;
+};
+
 /// One UDP payload along a path. A host may drop it; it never blocks.
 struct Send {
   Path path;
@@ -104,7 +110,7 @@ struct Configure {
 };
 
 using Effect = std::variant<Send, AwaitAnswer, AwaitReset, RxInstall, RxBind, RxRetire, TxInstall,
-                            TxWithdraw, Extend, Configure, Event>;
+                            TxWithdraw, HandOver, Extend, Configure, Event>;
 
 /// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
 template <typename T>
@@ -137,6 +143,7 @@ class Effects {
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
   void install_tx(const TxInstall& install) { list_.emplace_back(install); }
   void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
+  void hand_over(PeerId peer) { list_.emplace_back(HandOver{peer}); }
   void extend(PeerId peer, ReceiverIndex index, Millis until) {
     list_.emplace_back(Extend{peer, index, until});
   }
@@ -204,6 +211,10 @@ class Effects {
   template <typename Host>
   void carry_out(Host& host, const TxWithdraw& withdraw) const {
     host.withdraw_tx(withdraw.peer);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const HandOver& over) const {
+    if constexpr (requires { host.handed_over(over.peer); }) host.handed_over(over.peer);
   }
   template <typename Host>
   void carry_out(Host& host, const Extend& extend) const {

@@ -51,6 +51,8 @@ Fired fired_loss_of_transport(const SessionRecord& before, const Policy& policy,
 
 Fired fired_recovery(const SessionRecord& before, const AppliedRow& row, const SessionEvent& event,
                      const Policy& policy, Millis now) {
+  if (event.trigger == Trigger::kTransportDead && row.detail == Detail::kUnanswered)
+    return {"detection", event.threshold, event.observed};
   const bool told = event.trigger == Trigger::kTransportDead ||
                     event.trigger == Trigger::kReattachCommitted ||
                     event.trigger == Trigger::kSwitchRequested;

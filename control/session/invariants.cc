@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/limits.h"
+
 namespace jvpn::session {
 namespace {
 
@@ -36,6 +38,7 @@ void expect_indices(const Session& session, std::vector<PublishedRx>& expected) 
 /// Every index is one of the record's or drains, and each of the record's has its own lanes.
 Detail audit_indices(const PeerState& peer, const Published& published) {
   std::vector<PublishedRx> expected;
+  expected.reserve(size_t{2} * kIndicesPerSession);  // the pending session has its own
   expect_indices(*peer.session, expected);
   if (peer.pending) expect_indices(*peer.pending, expected);
   for (const PublishedRx& rx : published.rx) {

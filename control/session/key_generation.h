@@ -21,11 +21,20 @@ namespace jvpn::session {
 /// Control messages are few: this many may overtake one another.
 inline constexpr size_t kControlWindowBits = 256;
 
+/// counter_mask() of the control messages under an index, once it was needed.
+struct KnownMask {
+  ReceiverIndex index;
+  bool known = false;
+  Secret<sizeof(uint64_t)> mask;
+};
+
 /// Control counters of one binding: its lane has the binding's number, so that nothing ties what
 /// two paths show together.
 struct ControlLane {
   ReplayWindow<kControlWindowBits> window;  ///< sequences received
   uint64_t next_sequence = 0;               ///< of the next message sent
+  KnownMask sent;                           ///< of the peer's index
+  KnownMask received;                       ///< of ours
 };
 
 enum class SpareStatus : uint8_t {

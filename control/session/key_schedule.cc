@@ -26,6 +26,31 @@ DirectionKeys direction_keys(const Secret<32>& from) {
           Secret<16>(std::span(expanded(from, "JVP/1 counters").bytes()).first<16>())};
 }
 
+/// The key of the masks, expanded.
+class MaskKey {
+ public:
+  MaskKey(MessageMac& mac, const DirectionKeys& keys) : mac_(mac) {
+    mac.expand(keys.counters.span(), key_);
+  }
+  ~MaskKey() { wipe(&key_, sizeof key_); }
+  MaskKey(const MaskKey&) = delete;
+  MaskKey& operator=(const MaskKey&) = delete;
+
+  uint64_t mask_of(wire::MessageType type, ReceiverIndex index) const {
+    std::array<uint8_t, 5> named{static_cast<uint8_t>(type)};
+    __builtin_memcpy(named.data() + 1, &index.value, sizeof index.value);
+    Mac tag = mac_.compute(key_, named);
+    uint64_t mask;
+    __builtin_memcpy(&mask, tag.data(), sizeof mask);
+    wipe(tag.data(), tag.size());
+    return mask;
+  }
+
+ private:
+  MessageMac& mac_;
+  MacKey key_;
+};
+
 }  // namespace
 
 SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator) {
@@ -37,16 +62,13 @@ SessionKeys derive_session_keys(const NoiseKeys& noise, bool initiator) {
 
 uint64_t counter_mask(MessageMac& mac, const DirectionKeys& keys, wire::MessageType type,
                       ReceiverIndex index) {
-  std::array<uint8_t, 5> named{static_cast<uint8_t>(type)};
-  __builtin_memcpy(named.data() + 1, &index.value, sizeof index.value);
-  MacKey key;
-  mac.expand(keys.counters.span(), key);
-  Mac tag = mac.compute(key, named);
-  uint64_t mask;
-  __builtin_memcpy(&mask, tag.data(), sizeof mask);
-  wipe(&key, sizeof key);
-  wipe(tag.data(), tag.size());
-  return mask;
+  return MaskKey(mac, keys).mask_of(type, index);
+}
+
+CounterMasks counter_masks(MessageMac& mac, const DirectionKeys& keys, ReceiverIndex index) {
+  const MaskKey key(mac, keys);
+  return {key.mask_of(wire::MessageType::kData, index),
+          key.mask_of(wire::MessageType::kControl, index)};
 }
 
 }  // namespace jvpn::session

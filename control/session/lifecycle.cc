@@ -11,9 +11,10 @@ namespace jvpn::session {
 bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& event,
                            NotifyPeer notify) {
   JVPN_ASSERT(session.state() != State::kTerminated, "an ended session is gone");
-  const SessionRecord before = session.record_;
-  const Step taken = step(before, event, context_.policy_of(session), now);
-  session.record_ = taken.record;
+  const Policy& policy = context_.policy_of(session);
+  if (event.trigger == Trigger::kTick && nothing_is_due(session.record_, policy, now)) return true;
+  const Step taken = step(session.record_, event, policy, now);
+  const SessionRecord before = session.take_record(taken.record);
   if (!taken.applied) {
     if (taken.refused) reporter_.emit_refused_trigger(now, session, event);
     return true;
@@ -36,9 +37,7 @@ bool Lifecycle::transition(Millis now, Session& session, const SessionEvent& eve
 }
 
 void Lifecycle::note(Millis now, Session& session, const SessionEvent& fact) {
-  const Step taken = step(session.record_, fact, context_.policy_of(session), now);
-  JVPN_ASSERT(!taken.applied && !taken.refused, "a fact is noted, whatever it is");
-  session.record_ = taken.record;
+  note_fact(session.record_, fact, now);
 }
 
 void Lifecycle::note_attempt(Millis now, Session& session) {
@@ -79,18 +78,19 @@ void Lifecycle::end_all(Millis now, PeerState& peer, Detail detail) {
   if (peer.session) transition(now, *peer.session, {Trigger::kTerminate, detail});
 }
 
-void Lifecycle::forget(Millis now, Session& session, uint64_t epoch) {
+void Lifecycle::forget(Millis now, Session& session, uint64_t to, uint64_t from) {
   PeerState& peer = context_.table.peer_of(session);
   JVPN_ASSERT(peer.session.get() == &session, "only an attached session has an owner");
   reporter_.emit_security(now, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost, session.peer,
                           session.id, session.path);
   reporter_.emit_ownership(now, session, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost,
-                           {context_.store.ownership().epoch(), epoch});
+                           {from != 0 ? from : context_.store.ownership().epoch(), to});
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> lost = std::move(peer.session);
   peer.owned_elsewhere = true;
   context_.table.end(lost->id);
   bindings_.release_keys(now, *lost, false);
+  ++context_.counters.totals.forgotten;
 }
 
 /// Takes a TERMINATED session away. In-flight packets of a superseded one are still delivered.
@@ -106,6 +106,7 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   if (attached && !ended->initiates()) context_.store.release(now, *ended, detail);
   bindings_.release_keys(now, *ended, attached && superseded);
   if (!attached) return;
+  context_.counters.totals.count_end(ended->last_reason);
   context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now,
                            context_.configured(ended->peer).name});
   if (superseded || !peer.dial || peer.dial->active) return;
@@ -136,8 +137,7 @@ void Lifecycle::report_switch(Millis now, const Session& session,
 }
 
 void Lifecycle::audit_switches() {
-  if (unaudited_.empty()) return;
-  for (const Switch& each : std::exchange(unaudited_, {})) {
+  for (const Switch& each : unaudited_) {
     PeerState& peer = context_.table.peer(each.peer);
     if (!peer.session) continue;
     Session& session = *peer.session;
@@ -149,6 +149,7 @@ void Lifecycle::audit_switches() {
     if (broken != Detail::kNone)
       transition(each.at, session, {Trigger::kProtocolViolation, broken});
   }
+  unaudited_.clear();
 }
 
 void Lifecycle::announce_new_keys(Millis now, Session& session) {

@@ -54,8 +54,9 @@ class Lifecycle {
   /// another run had it. False: the session has ended.
   bool commit_resumed(Millis now, Session& session, BindingVersion told,
                       const std::optional<Path>& old_path);
-  /// The program stops, and the store keeps the session: its peer isn't told.
-  void park(Millis now, PeerState& peer);
+  /// The store keeps the session for whoever goes on with it, `to` if that is known; its peer isn't
+  /// told. `why`: kShutdown or kHandedOver.
+  void park(Millis now, PeerState& peer, Detail why, uint64_t to = 0);
   /// Another session of the same peer key takes its place.
   void supersede(Millis now, PeerState& peer, NotifyPeer notify);
   /// Ends whatever there is with a peer.
@@ -64,14 +65,15 @@ class Lifecycle {
   void note_attempt(Millis now, Session& session);
   /// Policy holds it back, or denied a request.
   void note_gate(Session& session, Detail gate, bool denied);
-  /// Somebody else owns it, since `epoch` if that is known: it is forgotten without a transition,
-  /// and only the owner ends it.
-  void forget(Millis now, Session& session, uint64_t epoch);
+  /// Somebody else owns it, in run `to` if that is known: it is forgotten without a transition, and
+  /// only the owner ends it. `from`: the run that had it; 0: ours.
+  void forget(Millis now, Session& session, uint64_t to, uint64_t from = 0);
 
   /// A jump is committed: swaps the binding and tells the parts.
   void rebind(Millis now, Session& session, uint16_t number, const Path& path);
   /// Tells of the switch; audit_switches() has to follow once the host has carried it out.
   void report_switch(Millis now, const Session& session, const std::optional<Path>& old_path);
+  bool owes_audit() const { return !unaudited_.empty(); }
   /// Compares what is published with each session that has jumped. What doesn't agree ends the
   /// session.
   void audit_switches();

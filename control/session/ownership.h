@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "common/ip.h"
 #include "common/noise.h"
@@ -53,18 +55,21 @@ struct OwnershipCall {
     kReserve,  ///< its ceiling rises
     kRelease,  ///< it has ended, by `record.reason`
     kLoad,     ///< what is kept of it
+    kHandOver  ///< another gateway may take it; it isn't ours from the asking on
   };
   Kind kind{};
   uint64_t ticket = 0;  ///< rises with each call; names its reply
   PeerId peer;          ///< as in the reply, for whoever asked
   SessionId session;
-  StoredSession record{};      ///< kAcquire, kRelease
+  StoredSession record{};      ///< kAcquire, kRelease; of all others, `record.peer`
   BindingVersion expected{};   ///< kCommit: the least that may be there
   BindingVersion attempted{};  ///< the most: earlier commits that weren't answered may be made
   BindingVersion next{};
   StateVersion ceiling{};  ///< kCommit, kReserve
   /// kCommit: the owner that is expected, by the epoch that a load told; 0: ourselves.
   uint64_t from_epoch = 0;
+  /// kRelease: that it has begun wasn't answered, and may be written yet.
+  bool unheard = false;
 };
 
 struct OwnershipReply {
@@ -73,7 +78,34 @@ struct OwnershipReply {
   PeerId peer;
   SessionId session;
   OwnershipAnswer answer{};
-  std::optional<StoredSession> found{};  ///< what is there, if it isn't what was asked for
+  /// What is there, if it isn't what was asked for. kAcquire, kCommitted: the peer's session of
+  /// another run, which has ended by it.
+  std::optional<StoredSession> found{};
+};
+
+/// What nobody asked the store for.
+struct OwnershipNotice {
+  enum class Kind : uint8_t {
+    kWanted,    ///< another gateway asks for a session of ours, to which its peer has come
+    kEpochOver  ///< another gateway has ended our run: no session is ours any more
+  };
+  Kind kind{};
+  PublicKey peer{};    ///< kWanted
+  SessionId session;   ///< kWanted
+  uint64_t epoch = 0;  ///< kWanted: who asks; kEpochOver: the run that is over
+};
+
+/// What an operator is told of a store.
+struct OwnershipStatus {
+  const char* kind = "memory";
+  std::vector<std::string> endpoints{};
+  std::string endpoint{};         ///< of them, that is asked now
+  std::string trouble{};          ///< why the latest transaction wasn't carried out; empty: it was
+  size_t waiting = 0;             ///< calls that have no answer yet
+  uint64_t all_transactions = 0;  ///< answered, since the program's start
+  size_t transactions = 0;        ///< the latest ones, of which these are:
+  uint32_t p50_us = 0;
+  uint32_t p99_us = 0;
 };
 
 class Ownership {
@@ -86,12 +118,29 @@ class Ownership {
   virtual bool reachable() const { return true; }
   /// Number of this run, higher than those of all before; 0: runs have none.
   virtual uint64_t epoch() const { return 0; }
+  /// Until then nobody else can own what is ours; later no packet of it may leave. kNever: there is
+  /// nobody else. Rises; falls to 0 when the run is over.
+  virtual Millis safe_until() const { return kNever; }
+  /// It is later than that: no message of a session may leave, but a refusal.
+  virtual bool silent() const { return false; }
+  /// A commit may take a session from a gateway that is there: that one is asked to hand it over.
+  virtual bool may_ask_owner() const { return false; }
   /// Takes a call, without waiting. False: it can't now, and there will be no reply.
   virtual bool ask(Millis now, const OwnershipCall& call) = 0;
   /// The next reply, if there is one.
   virtual std::optional<OwnershipReply> take() = 0;
   virtual bool has_replies() const = 0;
-  /// Readable when there are replies; -1: ask take().
+  /// The next notice, if there is one.
+  virtual std::optional<OwnershipNotice> take_notice() { return std::nullopt; }
+  /// After kEpochOver: all sessions have been forgotten, a new run may begin.
+  virtual void begin_again() {}
+  /// Control is at work, and whether the data path is. A store that others share lets go of the
+  /// sessions when either isn't.
+  virtual void note_alive(Millis, bool /*carries*/) {}
+  /// Sessions of ours are about to be asked for (kWanted): the store shall look for that often.
+  virtual void hurry(bool /*hurried*/) {}
+  virtual OwnershipStatus status() const { return {}; }
+  /// Readable when there are replies or notices; -1: ask take().
   virtual int descriptor() const { return -1; }
 };
 

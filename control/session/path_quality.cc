@@ -6,6 +6,8 @@
 namespace jvpn::session {
 namespace {
 
+constexpr uint64_t kLeastSpreadUs = 5'000;  // the clocks' grain, and what ends take now and then
+
 bool over(const std::optional<uint32_t>& measured_us, const std::optional<Millis>& threshold) {
   return measured_us && threshold && *measured_us > threshold->value * 1'000;
 }
@@ -50,9 +52,19 @@ void RttMeter::add(uint32_t sample_us) {
   if (rtt_us_) {
     const uint32_t change = std::max(sample_us, latest_us_) - std::min(sample_us, latest_us_);
     jitter_us_ = step(jitter_us_.value_or(0), change, 4);
+    const uint32_t error = std::max(sample_us, *rtt_us_) - std::min(sample_us, *rtt_us_);
+    variation_us_ = step(variation_us_, error, 4);
+  } else {
+    variation_us_ = sample_us / 2;
   }
+  samples_ = std::min(samples_ + 1, kSettled);
   rtt_us_ = step(rtt_us_.value_or(sample_us), sample_us, 8);
   latest_us_ = sample_us;
+}
+
+std::optional<uint64_t> RttMeter::patience_us() const {
+  if (!rtt_us_) return std::nullopt;
+  return uint64_t{*rtt_us_} + std::max(4 * uint64_t{variation_us_}, kLeastSpreadUs);
 }
 
 Ppm PathQuality::worst_loss(const Policy& policy, Millis now) const {

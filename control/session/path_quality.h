@@ -56,17 +56,26 @@ class LossMeter {
   RxProgress latest_;
 };
 
-/// Smoothed round-trip time (RFC 6298, alpha 1/8) and its jitter: the mean change from one round
-/// trip to the next (RFC 3550's, with a gain of 1/4 because heartbeats are few).
+/// Smoothed round-trip time and its variation (RFC 6298, alpha 1/8, beta 1/4), and jitter: the mean
+/// change from one round trip to the next (RFC 3550's, with a gain of 1/4 because heartbeats are
+/// few).
 class RttMeter {
  public:
   void add(uint32_t sample_us);
+  /// Within which an answer comes from a peer that is there: RFC 6298's srtt + 4 rttvar, with the
+  /// grain of clocks and schedulers for the least variation. nullopt while nothing was measured.
+  std::optional<uint64_t> patience_us() const;
+  /// Round trips that count, at most kSettled.
+  static constexpr uint32_t kSettled = 8;  ///< so many have forgotten the first guess
+  uint32_t samples() const { return samples_; }
   std::optional<uint32_t> rtt_us() const { return rtt_us_; }
   std::optional<uint32_t> jitter_us() const { return jitter_us_; }
 
  private:
   std::optional<uint32_t> rtt_us_;
   std::optional<uint32_t> jitter_us_;
+  uint32_t variation_us_ = 0;
+  uint32_t samples_ = 0;
   uint32_t latest_us_ = 0;
 };
 

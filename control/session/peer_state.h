@@ -7,56 +7,16 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
-#include "common/handshake_mac.h"
 #include "common/noise.h"
 #include "common/secret.h"
+#include "control/session/dial.h"
 #include "control/session/session.h"
+#include "control/session/standby.h"
 
 namespace jvpn::session {
-
-/// The wish to have a session with a peer, and the attempt under way. Stays while the session
-/// lives, so that the peer is dialled again when it ends. Written by protocol::Dialer, but for
-/// start().
-struct Dial {
-  Path path;
-  ResponderMacKeys macs;
-  bool active = false;  ///< attempts are being made
-  Millis started;       ///< when `active` became true
-  Millis next_attempt;
-  uint32_t attempts = 0;
-  std::optional<NoiseHandshake> noise;  ///< of the latest attempt; older ones are given up
-  ReceiverIndex local;                  ///< its index; 0: none
-  uint32_t unanswered = 0;              ///< attempts since the latest session
-  uint32_t unopened = 0;                ///< answers since then that our keys don't open
-  uint32_t cookies = 0;                 ///< since then
-  uint32_t retries = 0;
-  Millis not_before;            ///< no attempt begins earlier
-  unsigned takeovers = 0;       ///< by another holder of our key, in a row
-  Mac mac1{};                   ///< of the latest initiation, which a cookie reply must name
-  wire::Freshness freshness{};  ///< of the latest retry
-  bool fresh = false;           ///< another session is wanted than the one there is
-  SessionId claimed{};          ///< by the latest attempt; zero: none
-  std::optional<Mac> cookie;    ///< good for `path` alone
-  bool cookie_is_new = false;   ///< no attempt has carried it yet
-  bool carried_cookie = false;  ///< the latest attempt did
-  bool retried = false;         ///< a retry had its answer since the latest attempt that was due
-  bool beside = false;          ///< a reset began it; a sign of life of the session ends it
-  Millis next_reset;            ///< none is taken before
-  unsigned resets = 0;          ///< taken in a row; each doubles the wait
-  Millis cookie_until;
-
-  ~Dial() { wipe(&macs.mac1, sizeof macs.mac1); }
-
-  /// Attempts are made from `at` on.
-  void start(Millis at) {
-    active = true;
-    beside = false;
-    attempts = 0;
-    next_attempt = started = std::max(at, not_before);
-  }
-};
 
 /// An index of a binding or session that was replaced: in-flight packets are still delivered,
 /// nothing is sent.
@@ -65,17 +25,21 @@ struct DrainingIndex {
   Millis until;
 };
 
-/// What probing has shown of a path that the session may jump to. Written by jump::Candidates.
+/// What probing has shown of a path that the session may jump to. Written by jump::Candidates, but
+/// for `standby`.
 struct Candidate {
   Path path;
+  GatewayNumber gateway{};  ///< where it leads
   RttMeter rtt{};
   uint32_t probes = 0;                   ///< sent; those counted in `answered`
   uint32_t answered = 0;                 ///< bit n: the n-th latest was
   uint64_t nonce = 0;                    ///< of the probe that is out; 0: none
   Millis probed_at{};                    ///< when it was sent
+  std::optional<Millis> answered_at{};   ///< the latest answer that came as soon as it used to
   unsigned tried = 0;                    ///< jumps to it begun since the transport was lost
   std::optional<Millis> stable_since{};  ///< every probe answered since
   std::optional<Millis> left_at{};       ///< the session jumped away from it
+  Standby standby{};                     ///< as long as another gateway has the session
 };
 
 /// Everything of one configured peer.
@@ -93,7 +57,44 @@ struct PeerState {
   bool owned_elsewhere = false;       ///< its latest session goes on at another node; by Lifecycle
   std::optional<Millis> replaced_at;  ///< when a session that was alive gave way to the latest
   std::optional<Secret<kDhBytes>> static_secret;  ///< of both static keys, once needed
-  std::vector<Candidate> candidates;              ///< initiator: by preference
+  /// Initiator: gateway by gateway, each by preference. Only those of the gateway that has the
+  /// session are where it may jump.
+  std::vector<Candidate> candidates;
 };
+
+/// There is a session that a handshake could go on with, and the responder is known to have had it.
+inline bool may_claim(const PeerState& peer) {
+  const Session* const session = peer.session.get();
+  if (session == nullptr || !session->initiates() || peer.dial->fresh) return false;
+  return session->confirmed || session->rekeys != 0 || session->binding.switches != 0;
+}
+
+/// The session is claimed elsewhere because its gateway asked for it. Without a transport it is
+/// claimed as any other.
+inline bool leaves(const PeerState& peer) {
+  return peer.dial && peer.dial->leaving && peer.session && !peer.session->must_jump();
+}
+
+/// Those of the peer's candidates that lead to one gateway.
+inline std::span<Candidate> candidates_at(PeerState& peer, GatewayNumber gateway) {
+  return {std::ranges::lower_bound(peer.candidates, gateway, {}, &Candidate::gateway),
+          std::ranges::upper_bound(peer.candidates, gateway, {}, &Candidate::gateway)};
+}
+inline std::span<const Candidate> candidates_at(const PeerState& peer, GatewayNumber gateway) {
+  return {std::ranges::lower_bound(peer.candidates, gateway, {}, &Candidate::gateway),
+          std::ranges::upper_bound(peer.candidates, gateway, {}, &Candidate::gateway)};
+}
+
+/// The gateway whose turn is after that one's; nullopt: there is none but `except`.
+inline std::optional<GatewayNumber> gateway_after(const PeerState& peer, GatewayNumber after,
+                                                  std::optional<GatewayNumber> except = {}) {
+  std::optional<GatewayNumber> first;
+  for (const Candidate& each : peer.candidates) {
+    if (each.gateway == except) continue;
+    if (each.gateway > after) return each.gateway;
+    if (!first) first = each.gateway;
+  }
+  return first;
+}
 
 }  // namespace jvpn::session

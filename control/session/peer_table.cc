@@ -50,16 +50,6 @@ void PeerTable::remove(PeerId id, const PublicKey& key) {
   peers_[id.value] = PeerState{};
 }
 
-PeerState& PeerTable::peer(PeerId id) {
-  JVPN_ASSERT(id.value < peers_.size(), "no such peer");
-  return peers_[id.value];
-}
-
-const PeerState& PeerTable::peer(PeerId id) const {
-  JVPN_ASSERT(id.value < peers_.size(), "no such peer");
-  return peers_[id.value];
-}
-
 std::optional<PeerId> PeerTable::peer_with(const PublicKey& key) const {
   const auto at = by_key_.find(key);
   if (at == by_key_.end()) return std::nullopt;
@@ -91,7 +81,10 @@ Keyed PeerTable::find(ReceiverIndex index) {
 
 size_t PeerTable::indices_alive(const PeerState& peer) {
   size_t alive = peer.draining.size();
-  if (peer.dial && peer.dial->local != ReceiverIndex{}) ++alive;
+  if (peer.dial) {
+    for (const Attempt& each : peer.dial->attempts) alive += each.local != ReceiverIndex{} ? 1 : 0;
+    alive += peer.dial->inquiry ? 1 : 0;
+  }
   for (const Session* session : {peer.session.get(), peer.pending.get()}) {
     if (session == nullptr) continue;
     alive += indices_of(session->current.get()) + indices_of(session->previous.get()) +

@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "common/assert.h"
 #include "common/noise.h"
 #include "common/result.h"
 #include "control/session/config.h"
@@ -53,8 +54,14 @@ class PeerTable : public StaticSecrets {
   /// Ids are below it; those of removed peers have none.
   size_t size() const { return peers_.size(); }
   bool knows(PeerId id) const { return id.value < peers_.size() && peers_[id.value].configured; }
-  PeerState& peer(PeerId id);
-  const PeerState& peer(PeerId id) const;
+  PeerState& peer(PeerId id) {
+    JVPN_ASSERT(id.value < peers_.size(), "no such peer");
+    return peers_[id.value];
+  }
+  const PeerState& peer(PeerId id) const {
+    JVPN_ASSERT(id.value < peers_.size(), "no such peer");
+    return peers_[id.value];
+  }
   PeerState& peer_of(const Session& session) { return peer(session.peer); }
   const PeerState& peer_of(const Session& session) const { return peer(session.peer); }
   std::optional<PeerId> peer_with(const PublicKey& key) const;
@@ -68,8 +75,16 @@ class PeerTable : public StaticSecrets {
   void remember(const Tombstone& ended);
   bool remembers(const SessionId& id) const;
   /// A session of whichever peer has that id from now on, or no more.
-  void begin(const SessionId& id) { living_.insert(id); }
-  void end(const SessionId& id) { living_.erase(id); }
+  void begin(const SessionId& id, bool initiates) {
+    living_.insert(id);
+    if (initiates) dialled_.insert(id);
+  }
+  void end(const SessionId& id) {
+    living_.erase(id);
+    dialled_.erase(id);
+  }
+  /// Sessions that others dialled, those that are about to begin among them.
+  size_t answered() const { return living_.size() - dialled_.size(); }
   /// Has any peer's session that id, or had one that ended lately?
   bool used(const SessionId& id) const { return living_.contains(id) || remembers(id); }
   const std::deque<Tombstone>& tombstones() const { return tombstones_; }
@@ -89,6 +104,7 @@ class PeerTable : public StaticSecrets {
   std::unordered_map<PublicKey, PeerId, HashKey> by_key_;
   IndexAllocator indices_;
   std::unordered_set<SessionId> living_;
+  std::unordered_set<SessionId> dialled_;  ///< of those, by us
   std::deque<Tombstone> tombstones_;
 };
 

@@ -195,9 +195,12 @@ void Reporter::emit_ended(Millis now, PeerId peer, const SessionId& id, StateVer
   event.to = State::kTerminated;
   event.state_version = version;
   event.lifetime_ms = lived.value;
+  context_.counters.totals.count_end(reason);
   event.switches = 0;
   context_.effects.emit(event);
   for (const Reason owed : {Reason::kAuditPolicyLimitTriggered, Reason::kAuditRecoveryTimeline}) {
+    if (owed == Reason::kAuditPolicyLimitTriggered && reason == Reason::kPolicyTermination)
+      continue;
     event.kind = EventKind::kAuditEvent;
     event.reason = owed;
     event.detail = Detail::kNone;
@@ -286,6 +289,7 @@ void Reporter::emit_switch(Millis now, const Session& session,
   event.reason = Reason::kTransportSwitchOk;
   event.from_path = old_path;
   event.cause = to_string(session.binding.cause);
+  context_.counters.totals.count_jump(session.binding.cause);
   if (session.recovery.attempts != 0) event.latency_ms = (now - session.recovery.began).value;
   context_.effects.emit(event);
 }

@@ -1,6 +1,7 @@
 #include "control/session/reset_tokens.h"
 
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "common/blake2s.h"
@@ -20,10 +21,11 @@ uint64_t reset_period(const wire::Timestamp& at) {
   return __builtin_bswap64(seconds) >> kPeriodShift;
 }
 
-ResetTokens::ResetTokens(MessageMac& mac, const SecretKey& private_key) : mac_(mac) {
-  constexpr std::string_view kLabel = "JVP/1 reset";
+ResetTokens::ResetTokens(MessageMac& mac, const SecretKey& private_key, std::string_view node)
+    : mac_(mac) {
+  const std::string label = "JVP/1 reset" + std::string(node);
   const Secret<kHashBytes> key = hkdf_label(
-      private_key.span(), {reinterpret_cast<const uint8_t*>(kLabel.data()), kLabel.size()});
+      private_key.span(), {reinterpret_cast<const uint8_t*>(label.data()), label.size()});
   mac_.expand(key.span().first<16>(), key_);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "common/message_mac.h"
 #include "common/noise.h"
@@ -19,8 +20,8 @@ uint64_t reset_period(const wire::Timestamp& at);
 
 class ResetTokens {
  public:
-  /// `mac` outlives this object.
-  ResetTokens(MessageMac& mac, const SecretKey& private_key);
+  /// `mac` outlives this object. `node`: of several with one key, each has tokens of its own.
+  ResetTokens(MessageMac& mac, const SecretKey& private_key, std::string_view node = {});
   ~ResetTokens() { wipe(&key_, sizeof key_); }
   ResetTokens(const ResetTokens&) = delete;
   ResetTokens& operator=(const ResetTokens&) = delete;

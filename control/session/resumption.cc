@@ -50,7 +50,7 @@ Session& Lifecycle::carry_over(Millis now, PeerState& peer, std::unique_ptr<Sess
   JVPN_ASSERT(peer.session && peer.session->id == next->id, "a session goes on as itself");
   const std::unique_ptr<Session> old = std::move(peer.session);
   if (old->binding.ahead) bindings_.withdraw_tx(*old);
-  next->record_ = old->record_;
+  next->take_record(old->record_);
   next->bound_id = old->bound_id;
   next->last_reason = old->last_reason;
   next->budgets = old->budgets;
@@ -70,9 +70,9 @@ Session& Lifecycle::carry_over(Millis now, PeerState& peer, std::unique_ptr<Sess
 
 Session& Lifecycle::restore(PeerState& peer, std::unique_ptr<Session> next) {
   JVPN_ASSERT(!peer.session, "a peer key has one session");
-  next->record_ = next->responder->resumption->record;
+  next->take_record(next->responder->resumption->record);
   next->bound_id = next->id;
-  context_.table.begin(next->id);
+  context_.table.begin(next->id, false);
   peer.session = std::move(next);
   return *peer.session;
 }
@@ -97,16 +97,21 @@ bool Lifecycle::commit_resumed(Millis now, Session& session, BindingVersion told
   return true;
 }
 
-void Lifecycle::park(Millis now, PeerState& peer) {
-  fail_pending(now, peer, Detail::kShutdown);
+void Lifecycle::park(Millis now, PeerState& peer, Detail why, uint64_t to) {
+  fail_pending(now, peer, why);
   if (!peer.session) return;
   Session& session = *peer.session;
-  reporter_.emit_ownership(now, session, Reason::kSessionParked, Detail::kShutdown,
-                           {context_.store.ownership().epoch(), 0});
+  ++context_.counters.parked;
+  reporter_.emit_ownership(now, session, Reason::kSessionParked, why,
+                           {context_.store.ownership().epoch(), to});
+  const bool drains = why == Detail::kHandedOver;
+  if (drains) context_.effects.hand_over(session.peer);
   bindings_.withdraw_tx(session);
   const std::unique_ptr<Session> parked = std::move(peer.session);
   context_.table.end(parked->id);
-  bindings_.release_keys(now, *parked, false);
+  // Its peer goes on sending here until the other gateway has confirmed the session.
+  const Millis until_confirmed = context_.policy_of(*parked).switching.recovery_attempt;
+  bindings_.release_keys(now, *parked, drains, drains ? until_confirmed : Millis{0});
 }
 
 }  // namespace jvpn::session

@@ -22,6 +22,7 @@
 #include "control/session/key_generation.h"
 #include "control/session/path_quality.h"
 #include "control/session/state_machine.h"
+#include "control/session/totals.h"
 
 namespace jvpn::session {
 
@@ -89,6 +90,32 @@ struct ProbeState {
   uint64_t nonce = 0;  ///< of the latest probe
 };
 
+/// The bound path is in doubt: probes of it are out.
+struct Suspicion {
+  bool told = false;  ///< by the responder, which hears nothing; else by what we don't hear
+  Millis since{};     ///< silent since, or told at
+  Millis began{};     ///< the first probe
+  Millis next{};      ///< the next one
+  Millis judge_at{};  ///< when enough of them have gone unanswered; kNever: not enough are out
+  Millis asked{};     ///< when the other paths were asked first; kNever: not yet
+  Millis planned{};   ///< when this was to be looked at, as of the last look
+  uint32_t probes = 0;
+};
+
+/// Written by jump::PathWatch.
+struct WatchState {
+  Millis due;               ///< the next look
+  Millis looked;            ///< the latest one
+  Millis heard;             ///< SessionRecord::last_authentic then
+  uint64_t tx_packets = 0;  ///< of data, then
+  uint64_t rx_packets = 0;
+  std::optional<Millis> unanswered;  ///< when data first left after the latest arrival
+  Millis rest;                       ///< between looks while nothing leaves; doubles
+  Millis pause;       ///< least silence that is probed, while only answers come; doubles
+  Millis measure_at;  ///< a round trip is measured, if data flows
+  std::optional<Suspicion> suspicion;
+};
+
 enum class MtuRound : uint8_t { kNone, kConfirm, kSearch, kRaise };
 
 /// What one path takes, as far as probes have shown.
@@ -113,7 +140,12 @@ struct MtuState {
   std::vector<MtuSearch> searches;
   uint64_t nonce = 0;       ///< of the latest probe
   uint64_t tx_packets = 0;  ///< of data, at the last look
-  uint16_t told = 0;        ///< as the responder knows it
+  uint64_t rx_packets = 0;
+  bool flows_in = false;     ///< data came between the last two looks
+  bool stopped = false;      ///< it came, and does no longer; until the path is confirmed
+  bool unconfirmed = false;  ///< data was sent since the latest confirmation of the bound path
+  Millis confirmed;          ///< when that was
+  uint16_t told = 0;         ///< as the responder knows it
 };
 
 struct InitiatorSide {
@@ -200,6 +232,12 @@ struct Resumption {
   BindingVersion told;      ///< which the commit has to bring
 };
 
+/// Requests to go on at another gateway. Written by protocol::Drainer.
+struct LeaveHints {
+  Millis due;  ///< of the next
+  uint32_t sent = 0;
+};
+
 struct ResponderSide {
   std::unique_ptr<Resumption> resumption;    ///< of a handshake that isn't confirmed yet
   std::unique_ptr<ReattachMemory> reattach;  ///< from the first request or probe on
@@ -208,6 +246,7 @@ struct ResponderSide {
   uint64_t commit_pending = 0;          ///< ticket of the commit under way; 0: none
   std::vector<WaitingMessage> waiting;  ///< until that is decided
   Millis hinted_at;  ///< when the initiator was last asked to jump; by jump::QualityMonitor
+  std::optional<LeaveHints> leave;  ///< none: its turn isn't planned yet
   std::optional<SourceDoubt> doubt;
   Millis next_doubt;  ///< the bound source isn't asked again before
 };
@@ -246,9 +285,15 @@ struct BindingState {
 /// One session, from BIRTH on.
 class Session {
  public:
-  /// One side is there, for the session's whole life.
-  Session(PeerId with, const Path& over, Suite under, const SessionRecord& first)
-      : peer(with), path(over), suite(under), record_(first) {}
+  /// One side is there, for the session's whole life. `totals` outlive it.
+  Session(PeerId with, const Path& over, Suite under, const SessionRecord& first,
+          SessionTotals& totals)
+      : peer(with), path(over), suite(under), totals_(totals), record_(first) {
+    ++counted();
+  }
+  ~Session() { --counted(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   const SessionRecord& record() const { return record_; }
   State state() const { return record_.state; }
@@ -297,11 +342,21 @@ class Session {
   BindingState binding;
   RecoveryLog recovery;
   QualityState quality;
+  WatchState watch;
   std::unique_ptr<InitiatorSide> initiator;
   std::unique_ptr<ResponderSide> responder;
 
  private:
   friend class Lifecycle;  // the one place that takes over what step() gives
+  SessionRecord take_record(const SessionRecord& record) {
+    --counted();
+    const SessionRecord before = std::exchange(record_, record);
+    ++counted();
+    return before;
+  }
+  uint64_t& counted() { return totals_.sessions[static_cast<size_t>(record_.state)]; }
+
+  SessionTotals& totals_;
   SessionRecord record_;
 };
 

@@ -2,6 +2,7 @@
 // session's record.
 #include "control/session/state_machine.h"
 
+#include "common/assert.h"
 #include "control/session/state_table.h"
 
 namespace jvpn::session {
@@ -70,29 +71,6 @@ bool is_fact(Trigger trigger) {
       return true;
     default:
       return false;
-  }
-}
-
-void note_fact(SessionRecord& record, const SessionEvent& fact, Millis now) {
-  switch (fact.trigger) {
-    case Trigger::kHeard:  // ignored without a bound transport
-      if (record.has_transport) record.last_authentic = std::max(record.last_authentic, fact.time);
-      break;
-    case Trigger::kIdleAgreed:
-      record.idle_interval = fact.time;
-      break;
-    case Trigger::kWoken:
-      record.idle_interval = Millis{0};
-      record.last_authentic = now;
-      break;
-    case Trigger::kKeysRenewed:
-      record.keys_expire = fact.time;
-      break;
-    case Trigger::kCandidates:
-      record.can_switch = fact.can_switch;
-      break;
-    default:
-      break;
   }
 }
 
@@ -218,6 +196,30 @@ Millis earliest_due(const SessionRecord& record, const Policy& policy, Wanted wa
 
 }  // namespace
 
+void note_fact(SessionRecord& record, const SessionEvent& fact, Millis now) {
+  JVPN_ASSERT(is_fact(fact.trigger), "rows are step()'s");
+  switch (fact.trigger) {
+    case Trigger::kHeard:  // ignored without a bound transport
+      if (record.has_transport) record.last_authentic = std::max(record.last_authentic, fact.time);
+      break;
+    case Trigger::kIdleAgreed:
+      record.idle_interval = fact.time;
+      break;
+    case Trigger::kWoken:
+      record.idle_interval = Millis{0};
+      record.last_authentic = now;
+      break;
+    case Trigger::kKeysRenewed:
+      record.keys_expire = fact.time;
+      break;
+    case Trigger::kCandidates:
+      record.can_switch = fact.can_switch;
+      break;
+    default:
+      break;
+  }
+}
+
 Step step(const SessionRecord& record, const SessionEvent& event, const Policy& policy,
           Millis now) {
   Step result(record);
@@ -240,6 +242,11 @@ Step step(const SessionRecord& record, const SessionEvent& event, const Policy& 
   result.refused = !result.applied && !noted && event.trigger != Trigger::kTick;
   if (result.refused) result.record = record;
   return result;
+}
+
+bool nothing_is_due(const SessionRecord& record, const Policy& policy, Millis now) {
+  const bool notes = includes(kHealthJudged, record.state);
+  return !notes && first_match(record, {Trigger::kTick}, policy, now) == nullptr;
 }
 
 SessionRecord new_record(Millis now, Millis keys_expire) {

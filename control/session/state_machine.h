@@ -60,7 +60,9 @@ struct SessionEvent {
   /// a told version must exceed the record's.
   BindingVersion binding_version{};
   QualityVerdict verdict = QualityVerdict::kHealthy;  ///< kQuality
-  uint64_t observed = 0;    ///< kQuality: what `detail` names, in millionths or microseconds
+  uint64_t observed = 0;    ///< kQuality: what `detail` names, in millionths or microseconds;
+                            ///< kTransportDead, unanswered: ms of silence
+  uint64_t threshold = 0;   ///< kTransportDead, unanswered: ms that were granted
   bool planned = false;     ///< kReattachCommitted: it retires the active binding itself
   bool rebind = false;      ///< kReattachCommitted: the same path, from another source
   Millis time{};            ///< of a fact
@@ -102,8 +104,9 @@ enum class SwitchKind : uint8_t {
 using jvpn::kMaxFlapsPerMin;
 using jvpn::kMaxSwitchesPerMin;
 
-/// What the state machine knows of a session. Plain value that changes through step() alone; times
-/// are CLOCK_BOOTTIME. Facts change the second group, rows the first and what a new binding resets.
+/// What the state machine knows of a session. Plain value that changes through step() alone, and
+/// its note_fact(); times are CLOCK_BOOTTIME. Facts change the second group, rows the first and
+/// what a new binding resets.
 struct SessionRecord {
   State state = State::kBirth;
   StateVersion version;
@@ -164,6 +167,12 @@ struct Step {
 /// before the tick. One row a call (but for a planned commit): the next is due at next_deadline(),
 /// which may be at once.
 Step step(const SessionRecord& record, const SessionEvent& event, const Policy& policy, Millis now);
+
+/// step() of a fact, in place.
+void note_fact(SessionRecord& record, const SessionEvent& fact, Millis now);
+
+/// step() with a kTick now would leave the record as it is. False: it may change something.
+bool nothing_is_due(const SessionRecord& record, const Policy& policy, Millis now);
 
 /// The earliest time at which a kTick could apply a row; Millis{UINT64_MAX} if none.
 Millis next_deadline(const SessionRecord& record, const Policy& policy);

@@ -44,22 +44,12 @@ OwnershipCall StoreCalls::call_of(Kind kind, const Session& session) {
   call.ticket = ++tickets_;
   call.peer = session.peer;
   call.session = session.id;
+  call.record.peer = config_.peers[session.peer.value].public_key;
   call.ceiling = session.responder->store.ceiling;
   return call;
 }
 
-/// With an end that waits for its answer, if it is time to ask again.
 void StoreCalls::ask(Millis now, const OwnershipCall& call) {
-  if (!endings_.empty() && now >= endings_.front().again) {
-    Ending late = endings_.front();
-    endings_.pop_front();
-    late.again = now + patience();
-    send(now, endings_.emplace_back(late).call);
-  }
-  send(now, call);
-}
-
-void StoreCalls::send(Millis now, const OwnershipCall& call) {
   asked_ = now;
   if (store_.ask(now, call)) return;
   refused_.push_back({call.kind, call.ticket, call.peer, call.session,
@@ -121,18 +111,31 @@ uint64_t StoreCalls::load(Millis now, PeerId peer, const SessionId& session) {
   call.ticket = ++tickets_;
   call.peer = peer;
   call.session = session;
+  call.record.peer = config_.peers[peer.value].public_key;
   ask(now, call);
   return call.ticket;
 }
 
-void StoreCalls::expire(Millis now, PeerId peer, const StoredSession& found, Reason reason) {
+uint64_t StoreCalls::expire(Millis now, PeerId peer, const StoredSession& found, Reason reason) {
   OwnershipCall call;
   call.kind = Kind::kRelease;
   call.ticket = ++tickets_;
   call.peer = peer;
   call.session = found.id;
+  call.record.peer = found.peer;
   call.record.reason = reason;
   call.from_epoch = found.epoch;
+  ask(now, call);
+  return call.ticket;
+}
+
+void StoreCalls::hand_over(Millis now, const PublicKey& peer, const SessionId& session) {
+  if (is_ending(session)) return;
+  OwnershipCall call;
+  call.kind = Kind::kHandOver;
+  call.ticket = ++tickets_;
+  call.session = session;
+  call.record.peer = peer;
   ask(now, call);
 }
 
@@ -140,9 +143,24 @@ void StoreCalls::release(Millis now, const Session& session, Detail detail) {
   OwnershipCall call = call_of(Kind::kRelease, session);
   call.record.reason = session.last_reason;
   call.record.detail = detail;
+  call.unheard = !session.responder->store.owned;
+  call.from_epoch = store_.epoch();  // should it be written by a later run of ours
   ask(now, call);
   endings_.push_back({call, now + patience()});
   if (endings_.size() > kMostEndings) endings_.pop_front();
+}
+
+void StoreCalls::serve_endings(Millis now) {
+  for (size_t asked = 0; now >= endings_due(); ++asked) {
+    if (asked == kEndingsAtOnce) {
+      endings_.front().again = now + kEndingsPause;
+      return;
+    }
+    Ending late = endings_.front();
+    endings_.pop_front();
+    late.again = now + patience();
+    ask(now, endings_.emplace_back(late).call);
+  }
 }
 
 bool StoreCalls::is_ending(const SessionId& session) const {

@@ -30,16 +30,23 @@ class StoreCalls : public Part {
   uint64_t commit(Millis now, Session& session, BindingVersion next, uint64_t from_epoch = 0);
   /// What the store has of a session. Returns the ticket.
   uint64_t load(Millis now, PeerId peer, const SessionId& session);
-  /// A session that waited in the store has outlived its time there.
-  void expire(Millis now, PeerId peer, const StoredSession& found, Reason reason);
-  /// The session has ended. Asked again, with later calls, until the store has answered.
+  /// A session that waited in the store has outlived its time there. It has ended once that is
+  /// committed. Returns the ticket.
+  uint64_t expire(Millis now, PeerId peer, const StoredSession& found, Reason reason);
+  /// Another gateway may have what is kept under the peer's key: it isn't ours any more. What has
+  /// ended isn't handed over before the store has that; whoever wants it asks again.
+  void hand_over(Millis now, const PublicKey& peer, const SessionId& session);
+  /// The session has ended. Asked again by serve_endings() until the store has answered.
   void release(Millis now, const Session& session, Detail detail);
   /// It has ended, and the store hasn't answered that yet.
   bool is_ending(const SessionId& session) const;
+  void serve_endings(Millis now);
+  Millis endings_due() const { return endings_.empty() ? kNever : endings_.front().again; }
 
   /// The next reply to whatever was asked; what was refused at once is among them.
   std::optional<OwnershipReply> take();
   bool has_replies() const { return !refused_.empty() || store_.has_replies(); }
+  std::optional<OwnershipNotice> take_notice() { return store_.take_notice(); }
   /// When something was asked since the latest take_asked(): replies may be there already.
   std::optional<Millis> take_asked() { return std::exchange(asked_, std::nullopt); }
   /// Unavailable, in the place of the reply to the pending commit.
@@ -64,9 +71,10 @@ class StoreCalls : public Part {
     Millis again;
   };
   static constexpr size_t kMostEndings = 4'096;  // then the oldest is counted on to be written
+  static constexpr size_t kEndingsAtOnce = 32;
+  static constexpr Millis kEndingsPause{50};  // so that other calls find room
 
   void ask(Millis now, const OwnershipCall& call);
-  void send(Millis now, const OwnershipCall& call);
   void write(Millis now, Session& session);
   OwnershipCall call_of(OwnershipCall::Kind kind, const Session& session);
   StoredSession stored(Millis now, const Session& session) const;

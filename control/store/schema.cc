@@ -123,8 +123,9 @@ Result<void, OpenError> migrate(sqlite3* database, const std::string& path, cons
   if (*version != 0) {
     if (auto sound = check_content(database, path, key); !sound) return sound;
   }
+  // Files elsewhere are out of reach once the program has started: temporary ones, too.
   for (const char* setting : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
-                              "PRAGMA wal_autocheckpoint = 1000"}) {
+                              "PRAGMA wal_autocheckpoint = 1000", "PRAGMA temp_store = MEMORY"}) {
     if (auto set = execute(database, setting); !set) return refused(database, path, set.error());
   }
   if (*version == kVersion) return {};

@@ -177,15 +177,15 @@ bool SessionDb::carry_out(const OwnershipCall& call, const StoreTime& now, Owner
   return false;
 }
 
-bool SessionDb::acquire(const OwnershipCall& call, const StoreTime& now, OwnershipReply&) {
+bool SessionDb::acquire(const OwnershipCall& call, const StoreTime& now, OwnershipReply& reply) {
   Record record{call.record, now.wall_ms, now.boot, 0};
   record.session.epoch = epoch_.number;
   record.session.reason = Reason::kNone;
-  return end_others(call, now) && put(record);
+  return end_others(call, now, reply) && put(record);
 }
 
 /// A peer has one session: what another run left of it is replaced.
-bool SessionDb::end_others(const OwnershipCall& call, const StoreTime& now) {
+bool SessionDb::end_others(const OwnershipCall& call, const StoreTime& now, OwnershipReply& reply) {
   std::vector<SessionId> ids;
   others_->bind().blob(call.record.peer).blob(call.session.bytes);
   while (others_->row()) {
@@ -198,6 +198,8 @@ bool SessionDb::end_others(const OwnershipCall& call, const StoreTime& now) {
     const Found found = find(id, other);
     if (found == Found::kFailed) return false;
     if (found != Found::kYes || other.session.epoch == epoch_.number) continue;
+    if (bring_up_to_date(other, now) == Found::kFailed) return false;
+    reply.found = other.session;
     end(other, Reason::kPolicyTermination, Detail::kSuperseded, now);
     if (!put(other)) return false;
   }

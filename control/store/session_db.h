@@ -60,7 +60,8 @@ class SessionDb {
                session::OwnershipReply& reply);
   bool change(const session::OwnershipCall& call, const StoreTime& now, Record& record,
               session::OwnershipReply& reply);
-  bool end_others(const session::OwnershipCall& call, const StoreTime& now);
+  bool end_others(const session::OwnershipCall& call, const StoreTime& now,
+                  session::OwnershipReply& reply);
   bool put(const Record& record);
   bool put(const Epoch& epoch);
 

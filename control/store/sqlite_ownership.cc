@@ -6,10 +6,8 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "common/assert.h"
+#include "control/session/system_sources.h"
 
 namespace jvpn::store {
 namespace {
@@ -17,16 +15,6 @@ namespace {
 constexpr size_t kBatch = 512;   // calls in one transaction: some milliseconds
 constexpr int kTouchMs = 1'000;  // how exactly a run's end is known to the next
 constexpr int kTouchesPerPrune = 3'600;
-
-void wake(const FileDescriptor& event) {
-  const uint64_t one = 1;
-  (void)!write(event.get(), &one, sizeof one);  // full: whoever sleeps is woken already
-}
-
-void clear(const FileDescriptor& event) {
-  uint64_t count;
-  (void)!read(event.get(), &count, sizeof count);
-}
 
 }  // namespace
 
@@ -39,7 +27,7 @@ Result<std::unique_ptr<SqliteOwnership>> SqliteOwnership::open(StoreOptions opti
   if (!database) return database.error();
   std::unique_ptr<SqliteOwnership> made(
       new SqliteOwnership(std::move(options), std::move(*directory), std::move(*database)));
-  if (!made->asked_ || !made->answered_) return errno_error("eventfd");
+  if (!made->asked_ || !made->rings_) return errno_error("eventfd");
   made->thread_ = std::thread([store = made.get()] { store->run(); });
   return made;
 }
@@ -50,35 +38,28 @@ SqliteOwnership::SqliteOwnership(StoreOptions options, StateDir directory,
       directory_(std::move(directory)),
       database_(std::move(database)),
       epoch_(database_->epoch()),
-      calls_(options_.calls),
-      replies_(options_.calls),
-      asked_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      answered_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+      rings_(options_.calls) {}
 
 SqliteOwnership::~SqliteOwnership() {
   stop_.store(true, std::memory_order_release);
   if (!thread_.joinable()) return;
-  wake(asked_);
+  asked_.ring();
   thread_.join();
 }
 
 bool SqliteOwnership::ask(Millis, const session::OwnershipCall& call) {
-  if (unanswered_ == calls_.capacity()) return false;
-  const bool pushed = calls_.push(call);
-  JVPN_ASSERT(pushed, "a call that may be unanswered has room");
-  ++unanswered_;
-  wake(asked_);
+  if (!rings_.ask(call)) return false;
+  if (sleeps_.exchange(false, std::memory_order_acq_rel)) asked_.ring();
   return true;
 }
 
-std::optional<session::OwnershipReply> SqliteOwnership::take() {
-  session::OwnershipReply reply;
-  if (!replies_.pop(reply)) {
-    clear(answered_);
-    if (!replies_.pop(reply)) return std::nullopt;
-  }
-  --unanswered_;
-  return reply;
+session::OwnershipStatus SqliteOwnership::status() const {
+  session::OwnershipStatus status{.kind = "embedded"};
+  status.waiting = rings_.unanswered();
+  times_.tell(status);
+  const std::lock_guard lock(trouble_mutex_);
+  status.trouble = trouble_;
+  return status;
 }
 
 // ---- The store's thread.
@@ -97,32 +78,47 @@ void SqliteOwnership::run() {
       if (++touches % kTouchesPerPrune == 0) database_->prune(store_time_now());
       touch_at = now + std::chrono::milliseconds(kTouchMs);
     }
-    pollfd waits{asked_.get(), POLLIN, 0};
-    poll(&waits, 1, kTouchMs);
-    clear(asked_);
+    sleep();
   }
   database_->touch(store_time_now());  // whoever comes next knows when we stopped
+}
+
+/// Until there is a call. One that comes before `sleeps_` is seen here, a later one rings.
+void SqliteOwnership::sleep() {
+  sleeps_.exchange(true, std::memory_order_acq_rel);
+  if (!rings_.has_calls() && !stop_.load(std::memory_order_acquire)) {
+    pollfd waits{asked_.descriptor(), POLLIN, 0};
+    poll(&waits, 1, kTouchMs);
+  }
+  sleeps_.store(false, std::memory_order_relaxed);
+  asked_.answer();
 }
 
 bool SqliteOwnership::serve() {
   batch_.clear();
   made_.clear();
-  session::OwnershipCall call;
-  while (batch_.size() < kBatch && calls_.pop(call)) batch_.push_back(call);
-  if (batch_.empty()) return false;
-  database_->apply(batch_, store_time_now(), made_);
-  note_trouble(made_.back().answer == session::OwnershipAnswer::kUnavailable);
-  for (const session::OwnershipReply& reply : made_) {
-    const bool pushed = replies_.push(reply);
-    JVPN_ASSERT(pushed, "there are no more replies than calls");
+  while (batch_.size() < kBatch) {
+    const auto call = rings_.next();
+    if (!call) break;
+    batch_.push_back(*call);
   }
-  wake(answered_);
+  if (batch_.empty()) return false;
+  const uint64_t begun = session::boottime_us();
+  database_->apply(batch_, store_time_now(), made_);
+  times_.add(session::boottime_us() - begun);
+  note_trouble(made_.back().answer == session::OwnershipAnswer::kUnavailable);
+  for (const session::OwnershipReply& reply : made_) rings_.answer(reply);
+  rings_.wake();
   return true;
 }
 
 /// Once when it begins, once when it is over.
 void SqliteOwnership::note_trouble(bool failed) {
   if (failed == std::exchange(troubled_, failed)) return;
+  {
+    const std::lock_guard lock(trouble_mutex_);
+    trouble_ = failed ? database_->trouble() : std::string();
+  }
   options_.news(failed ? "the store of sessions can't be written: " + database_->trouble() +
                              "; no session jumps until it can"
                        : "the store of sessions can be written again");

@@ -7,16 +7,16 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "common/file_descriptor.h"
 #include "common/result.h"
-#include "common/spsc_ring.h"
-#include "control/session/ownership.h"
+#include "control/session/call_rings.h"
 #include "control/store/session_db.h"
 #include "control/store/state_dir.h"
+#include "control/store/transaction_times.h"
 
 namespace jvpn::store {
 
@@ -38,13 +38,15 @@ class SqliteOwnership final : public session::Ownership {
   bool durable() const override { return true; }
   uint64_t epoch() const override { return epoch_; }
   bool ask(Millis now, const session::OwnershipCall& call) override;
-  std::optional<session::OwnershipReply> take() override;
-  bool has_replies() const override { return !replies_.empty(); }
-  int descriptor() const override { return answered_.get(); }
+  std::optional<session::OwnershipReply> take() override { return rings_.take(); }
+  bool has_replies() const override { return rings_.has_replies(); }
+  int descriptor() const override { return rings_.descriptor(); }
+  session::OwnershipStatus status() const override;
 
  private:
   SqliteOwnership(StoreOptions options, StateDir directory, std::unique_ptr<SessionDb> database);
   void run();
+  void sleep();
   /// False: nothing was there.
   bool serve();
   void note_trouble(bool failed);
@@ -53,12 +55,13 @@ class SqliteOwnership final : public session::Ownership {
   StateDir directory_;
   std::unique_ptr<SessionDb> database_;  ///< the thread's, once it runs
   const uint64_t epoch_;
-  SpscRing<session::OwnershipCall> calls_;
-  SpscRing<session::OwnershipReply> replies_;
-  size_t unanswered_ = 0;  ///< control's; as many fit either ring
-  FileDescriptor asked_;
-  FileDescriptor answered_;
+  session::CallRings rings_;
+  session::Doorbell asked_;
+  std::atomic<bool> sleeps_{false};  ///< the thread does, or is about to: it has to be woken
   std::atomic<bool> stop_{false};
+  TransactionTimes times_;
+  mutable std::mutex trouble_mutex_;  ///< taken when trouble begins or ends, and for an operator
+  std::string trouble_;
   std::thread thread_;
 
   // The thread's own.

@@ -68,6 +68,21 @@ Result<StateDir> StateDir::open(const std::string& path) {
   return StateDir(path, std::move(lock));
 }
 
+Result<std::array<uint8_t, 16>> StateDir::instance(const std::array<uint8_t, 16>& fresh) const {
+  const std::string name = path_ + "/instance";
+  std::array<uint8_t, 16> named{};
+  FileDescriptor there(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (there && read(there.get(), named.data(), named.size()) == static_cast<ssize_t>(named.size()))
+    return named;
+  // Missing, or cut short by a crash: whoever finds another name waits for the safe time.
+  FileDescriptor made(
+      ::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const bool written =
+      made && write(made.get(), fresh.data(), fresh.size()) == static_cast<ssize_t>(fresh.size());
+  if (!written || fsync(made.get()) != 0) return Error{name + ": " + reason()};
+  return fresh;
+}
+
 Result<std::unique_ptr<SessionDb>> StateDir::open_sessions(const RecordKey& key,
                                                            const StoreTime& now,
                                                            const News& news) const {

@@ -2,6 +2,8 @@
 // becomes of a file in it that isn't ours. Blocks; before the gateway starts.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,6 +23,8 @@ class StateDir {
   /// says what is wrong with it and how to mend that.
   static Result<StateDir> open(const std::string& path);
 
+  /// Names the directory: `fresh`, written now, or what was written before. An Error: it can't be.
+  Result<std::array<uint8_t, 16>> instance(const std::array<uint8_t, 16>& fresh) const;
   /// Opens the sessions in it. A file that isn't ours is set aside under another name, which is
   /// told, and a new one is begun.
   Result<std::unique_ptr<SessionDb>> open_sessions(const RecordKey& key, const StoreTime& now,

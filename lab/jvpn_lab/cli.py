@@ -90,9 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "--rtt", metavar="MS", type=_number(20_000), default=0, help="each link has that round-trip time")
     command("status", _status, "the links, their faults, and `jvpn show` of both ends", link=False)
     command("cut", lambda o: faults.cut(o.link, o.how), "stops all packets").add_argument(
-        "--how", choices=("down", "silent", "ipv4", "ipv6"), default="silent",
-        help="silent (default): every packet is dropped, both ways, and nobody is told; ipv4, ipv6: those of that "
-             "family alone; down: interface down")
+        "--how", choices=("down", "silent", "out", "back", "ipv4", "ipv6"), default="silent",
+        help="silent (default): every packet is dropped, both ways, and nobody is told; out, back: those out of the "
+             "client, those towards it alone; ipv4, ipv6: those of that family alone; down: interface down")
     command("heal", lambda o: faults.heal(o.link),
             "takes back all faults of the link, but not --rtt; a rebound client appears from its own port again")
     command("loss", lambda o: faults.loss(o.link, o.percent), "random loss in each direction, 0 to 100").add_argument(

@@ -18,7 +18,8 @@ from jvpn_lab.topology import FAULTS, emulated, in_ns, ip, net, unwire, wire
 
 _NAT_ADDRESS = 77  # last byte of the address before the first that rebind(link, "address") gives
 _USUAL_DELAY = LAB_DIR / "usual-delay"
-_CUTS = {"silent": "drop", "ipv4": "meta protocol ip drop", "ipv6": "meta protocol ip6 drop"}
+_CUTS = {"silent": "drop", "out": "drop", "back": "drop", "ipv4": "meta protocol ip drop",
+         "ipv6": "meta protocol ip6 drop"}
 
 
 def _note(link: str, kind: str, text: str) -> None:
@@ -40,29 +41,31 @@ def _require_emulated(link: str) -> None:
         raise Failure(f"{link} is a plain link; this needs an emulated one, as tools/lab up makes them")
 
 
-def _rule(link: str, name: str, rule: str) -> None:
-    """An nftables rule for each direction; replaces the one of that name, '' removes it.
+def _rule(link: str, name: str, rule: str, ways: tuple[str, ...] = ("out", "back")) -> None:
+    """An nftables rule for each of the `ways`: out of the client, and back; replaces those of that name, '' removes
+    them.
 
     Egress hooks: what they drop, a UDP socket is not told (a drop in the output hook would be EPERM).
     """
     host, out, back = ("client", f"egress device {link}", f"ingress device {link}")
     if emulated(link):
-        host, out, back = (net(link), "egress device gw", "ingress device client")
+        host, out, back = (net(link), "egress device gw", "egress device client")
     table = f"netdev jvpn_{name}_{link}"
     text = f"add table {table}\ndelete table {table}\n"
     if rule:
-        text += f"""table {table} {{
-          chain out {{ type filter hook {out} priority 0; {rule}; }}
-          chain back {{ type filter hook {back} priority 0; {rule}; }}\n}}"""
+        chains = "\n".join(f"chain {way} {{ type filter hook {hook} priority 0; {rule}; }}"
+                           for way, hook in (("out", out), ("back", back)) if way in ways)
+        text += f"table {table} {{\n{chains}\n}}"
     in_ns(host, "nft", "-f", "-", text=text)
 
 
 def cut(link: str, how: str) -> None:
-    """`silent`: every packet is dropped and nobody is told; `ipv4`, `ipv6`: those of that family alone; `down`."""
+    """`silent`: every packet is dropped and nobody is told; `out`, `back`: those out of the client, those towards it
+    alone; `ipv4`, `ipv6`: those of that family alone; `down`."""
     if how == "down":
         _cable(link, "down")
     else:
-        _rule(link, "cut", _CUTS[how])
+        _rule(link, "cut", _CUTS[how], (how,) if how in ("out", "back") else ("out", "back"))
     _note(link, "cut", f"cut ({how})")
 
 
@@ -85,6 +88,20 @@ def loss(link: str, percent: float) -> None:
     on an emulated link every frame has its own."""
     _rule(link, "loss", f"numgen random mod 10000 < {round(percent * 100)} drop")
     _note(link, "loss", f"loss {percent:g} %")
+
+
+def eat(link: str, size: int) -> None:
+    """The path loses larger IP packets, in both directions, and tells nobody; 0: none. Needs an emulated link."""
+    _require_emulated(link)
+    table = "netdev jvpn_eat"
+    text = f"add table {table}\ndelete table {table}\n"
+    if size:
+        rules = f"ip length > {size} drop; ip6 length > {size - 40} drop;"
+        text += f"""table {table} {{
+          chain out {{ type filter hook ingress device client priority -10; {rules} }}
+          chain back {{ type filter hook ingress device gw priority -10; {rules} }}\n}}"""
+    in_ns(net(link), "nft", "-f", "-", text=text)
+    _note(link, "eat", f"eats packets over {size} bytes" if size else "")
 
 
 def rate(link: str, mbit: float) -> None:
@@ -202,6 +219,8 @@ def heal(link: str) -> None:
             case ".cut":
                 _rule(link, "cut", "")
                 _cable(link, "up")
+            case ".eat":
+                eat(link, 0)
             case ".loss":
                 _rule(link, "loss", "")
             case ".delay":

@@ -5,7 +5,7 @@ from pathlib import Path
 from jvpn_lab.console import Failure
 from jvpn_lab.processes import LAB_DIR
 from jvpn_lab.run import ROOT, program, run
-from jvpn_lab.settings import Settings
+from jvpn_lab.settings import ETCD, ETCD_PORT, LINKS, Settings, endpoints, second_gateway4
 from jvpn_lab.topology import NO_HUGEPAGES
 
 _MEGABYTES = 384
@@ -52,17 +52,29 @@ def _common(directory: Path, settings: Settings) -> dict[str, object]:
             "POLICY": settings.policy}
 
 
-def _write_gateway(directory: Path, settings: Settings, name: str, **values: object) -> None:
+def _ownership(directory: Path, settings: Settings) -> str:
+    if not settings.cluster:
+        return ""
+    members = ", ".join(f'"https://{address}:{ETCD_PORT}"' for address in ETCD.values())
+    files = f"ca_file: {directory}/etcd/ca.pem, certificate_file: {directory}/etcd/client.pem, " \
+            f"key_file: {directory}/etcd/client.key"
+    return f"ownership: {{safe_time_ms: {settings.safe_ms}, etcd: {{endpoints: [{members}], {files}}}}}"
+
+
+def _write_gateway(directory: Path, settings: Settings, name: str, peers: list[str], **values: object) -> None:
     queues = settings.queues
     eal = '"--in-memory", "--iova-mode=va", "--no-pci"'
     if NO_HUGEPAGES.exists():  # --in-memory and --no-huge exclude each other
         eal = f'"--file-prefix={values["NODE"]}", "--iova-mode=va", "--no-pci"'
     _render("lab-gateway.yaml.in", directory / name, _common(directory, settings) | {
+        "ANSWER_FOR_PEERS": "true" if settings.answer_for_peers else "false", "OWNERSHIP": _ownership(directory, settings),
         "STATE": settings.state or directory / f"state-{values['NODE']}",
-        "WORKERS": "[1]" if queues == 1 else "[0, 1]", "QUEUES": queues, "MEGABYTES": _MEGABYTES, "EAL_ARGS": eal,
+        "SESSIONS": 64 + settings.crowd, "WORKERS": "[1]" if queues == 1 else "[0, 1]", "QUEUES": queues,
+        "MEGABYTES": _MEGABYTES, "EAL_ARGS": eal,
         "HUGEPAGES": "false" if NO_HUGEPAGES.exists() else "true",
         # An AF_XDP queue keeps 2048 buffers in its fill ring and up to 2048 in its completion ring.
         "MBUFS": 4 * queues * 4096 + 8192,
+        "PEERS": "\n".join(f"  - {peer}" for peer in peers),
         **{f"{port.upper()}_VDEV": _vdev(settings, index, port)
            for index, port in enumerate(("wan0", "wan1", "wan2", "lan"))}, **values})
 
@@ -73,17 +85,32 @@ def _peer(directory: Path, name: str, key: str, allowed: str, more: str = "") ->
             f"allowed_ips: [{allowed}]{more}}}")
 
 
+def _crowd(directory: Path, count: int) -> list[str]:
+    """Peers of a gateway, with fresh keys, from which many-clients dials."""
+    if count == 0:
+        return []
+    public = run(program("many-clients"), "keys", count, directory / "keys/crowd.keys").split()
+    return [f'{{name: crowd{number}, public_key: "{key}", allowed_ips: [10.78.{number >> 8}.{number & 255}/32]}}'
+            for number, key in enumerate(public)]
+
+
 def write_profiles(settings: Settings, directory: Path = LAB_DIR) -> None:
     """Writes the profiles of both ends: gateway.yaml, and client.yaml or gateway2.yaml."""
     peer = _peer(directory, "laptop", "client", '10.77.0.2/32, "fd77::2/128"')
+    peers = [*_crowd(directory, settings.crowd), peer]  # the measured one is the last that a drain asks to leave
     if settings.site:
-        peer = _peer(directory, "branch", "client", '10.88.0.0/24, "fd88::/64"')
+        peers = [_peer(directory, "branch", "client", '10.88.0.0/24, "fd88::/64"')]
         hub = _peer(directory, "hub", "gateway", '10.99.0.0/24, "fd99::/64"', f", endpoints: [{settings.endpoints}]")
-        _write_gateway(directory, settings, "gateway2.yaml", NODE="gw2", HOST=2, KEY="client", PEER=hub,
+        _write_gateway(directory, settings, "gateway2.yaml", NODE="gw2", HOST=2, KEY="client", peers=[hub],
                        SOCKET=directory / "jvpnd2.sock", LAN='10.88.0.1/24, "fd88::1/64"')
     else:
+        second = endpoints(*(second_gateway4(link) for link in LINKS))
+        cluster = f"cluster: [{{name: gw2, endpoints: [{second}]}}]" if settings.cluster else ""
         _render("lab-client.yaml.in", directory / "client.yaml", _common(directory, settings) | {
             "SOCKET": directory / "jvpn-client.sock", "ENDPOINTS": settings.endpoints,
-            "ALLOWED": settings.allowed, "GATEWAY_PUBLIC_KEY": (directory / "keys/gateway.pub").read_text().strip()})
-    _write_gateway(directory, settings, "gateway.yaml", NODE="gw1", HOST=1, KEY="gateway", PEER=peer,
+            "CLUSTER": cluster, "ALLOWED": settings.allowed, "GATEWAY_PUBLIC_KEY": (directory / "keys/gateway.pub").read_text().strip()})
+    if settings.cluster:
+        _write_gateway(directory, settings, "gateway2.yaml", NODE="gw2", HOST=3, KEY="gateway", peers=peers,
+                       SOCKET=directory / "jvpnd2.sock", LAN='10.99.0.3/24, "fd99::3/64"')
+    _write_gateway(directory, settings, "gateway.yaml", NODE="gw1", HOST=1, KEY="gateway", peers=peers,
                    SOCKET=directory / "jvpnd.sock", LAN='10.99.0.1/24, "fd99::1/64"')

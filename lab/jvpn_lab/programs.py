@@ -55,6 +55,13 @@ class Program:
             raise Unanswered(f"{self.name} has {len(sessions)} sessions instead of one")
         return sessions[0]
 
+    def session_of(self, peer: str) -> dict[str, Any]:
+        """The live session with that peer, by its name in the profile."""
+        found = [each for each in self.show()["sessions"] if each["peer"] == peer]
+        if len(found) != 1:
+            raise Unanswered(f"{self.name} has {len(found)} sessions with {peer} instead of one")
+        return found[0]
+
     def answers(self) -> bool:
         return bool(self.show())
 

@@ -25,7 +25,8 @@ class Unanswered(Failure):
 
 def program(name: str) -> str:
     """The path of one of ours, in the build tree."""
-    return str(BUILD / ("lab" if name.startswith("lab-") else "tools") / name)
+    folder = "lab" if name.startswith("lab-") else "tests" if name == "many-clients" else "tools"
+    return str(BUILD / folder / name)
 
 
 def bounded(seconds: float, *command: object, text: str | None = None, output: Path | None = None, show: bool = False,

@@ -22,10 +22,12 @@ from jvpn_lab.programs import (CLIENT, GATEWAY, Program, active_link, both_attac
                                start_both, start_dialler, start_gateway)
 from jvpn_lab.run import (ROOT, Unanswered, bounded, end_process, guarded, program, require_within, run, succeeds,
                           wait_for)
-from jvpn_lab.settings import (CLIENT4, CLIENT6, LINKS, PORT, SERVER4, SERVER6, SITE4, SITE6, Settings, endpoints)
+from jvpn_lab.settings import (CLIENT4, CLIENT6, LINKS, OUTSIDE4, PORT, SERVER4, SERVER6, SITE4, SITE6, Settings,
+                               endpoints, gateway4, second_gateway4)
 from jvpn_lab.timeline import events, timeline
 from jvpn_lab.topology import in_ns, ip
-from jvpn_lab.traffic import (iperf_moves, pings, record, start_iperf_server, start_transfer, transfer_finishes,
+from jvpn_lab.traffic import (iperf_moves, numbered_loss, pings, record, start_iperf_server, start_numbered,
+                              start_transfer, transfer_finishes,
                               transfer_goes_on, transfer_summary)
 
 

@@ -25,6 +25,13 @@ add_attacker() makes such a link a segment with one more host, jvpn-attacker, on
 Settings(site=True): at the far end of the three links, all emulated, stands a second gateway that dials the first:
 
   jvpn-lan2 lan 10.88.0.2 ──── lan [jvpn-gw2: jvpnd] wan0, wan1, wan2 ════ [jvpn-gw: jvpnd] lan ──── jvpn-lan
+
+Settings(cluster=True): a second gateway, whose addresses end in 3, stands beside the first on every network, and both
+share three members of etcd (etcd.py). Each network has a bridge in a namespace of its own:
+
+  jvpn-client wanN ──┬── wanN [jvpn-gw]  lan ──┬── lan jvpn-lan, to which 10.77.0.0/24 is on the link
+         [jvpn-netN] └── wanN [jvpn-gw2] lan ──┘ [jvpn-netlan]
+                          mgmt 10.66.0.1, .3 ── [jvpn-netmgmt] ── 10.66.0.10, .11, .12 jvpn-etcd0, 1, 2
 """
 import os
 import shutil
@@ -35,9 +42,10 @@ from jvpn_lab import machine, processes
 from jvpn_lab.console import Failure, show_tail, step, warn
 from jvpn_lab.processes import LAB_DIR, in_namespace
 from jvpn_lab.run import run
-from jvpn_lab.settings import LINKS, OUTSIDE4, OUTSIDE6, SERVER4, SERVER6, SITE4, SITE6, Settings
+from jvpn_lab.settings import ETCD, LINKS, MANAGEMENT, OUTSIDE4, OUTSIDE6, ROUTING4, SERVER4, SERVER6, SITE4, SITE6, Settings
 
-NAMESPACES = ("client", "gw", "lan", "gw2", "lan2", "attacker", "net0", "net1", "net2")  # not all of them at once
+NAMESPACES = ("client", "gw", "lan", "gw2", "lan2", "attacker", "net0", "net1", "net2", "netlan", "netmgmt",
+              *ETCD)  # not all of them at once
 FAULTS = LAB_DIR / "faults"
 HUGEPAGES = 200  # for a gateway: the 384 MiB of its profile and a little for EAL
 _HUGEPAGES_STATE = LAB_DIR / "hugepages"
@@ -137,6 +145,49 @@ def _add_lan(host: str, gateway: str, ipv4: str, ipv6: str, queues: int) -> None
     ip(host, f"-6 route add default via {ipv6.removesuffix('2')}1")
 
 
+def _add_bridge(host: str, *ends: str) -> None:
+    """Joins interfaces of jvpn-HOST."""
+    ip(host, "link add hub type bridge mcast_snooping 0")
+    for end in ends:
+        ip(host, f"link set {end} master hub")
+    ip(host, "link set hub up")
+
+
+def _add_routing_daemons() -> None:
+    """Beside each gateway a kernel's device on the LAN, for a daemon that announces the gateway's port."""
+    for host, address in ROUTING4.items():
+        in_ns(host, "sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0", "net.ipv4.conf.all.arp_ignore=1")
+        add_veth(host, "inside", "netlan", f"{host}-daemon", 1)
+        ip(host, f"address add {address}/24 dev inside")
+        ip("netlan", f"link set {host}-daemon master hub")
+
+
+def _add_cluster(settings: Settings) -> None:
+    """The second gateway's ends of all networks, and the network that both reach etcd by."""
+    for link in LINKS:
+        unwire(link)
+        add_veth("gw2", link, net(link), "gw2", settings.queues)
+        _add_bridge(net(link), "client", "gw", "gw2")
+    add_namespace("netlan")
+    add_namespace("lan")
+    for host in ("gw", "gw2", "lan"):
+        add_veth(host, "lan", "netlan", host, settings.queues)
+    _add_bridge("netlan", "gw", "gw2", "lan")
+    _add_addresses("lan", "lan", SERVER4, SERVER6)
+    if settings.routed:
+        _add_routing_daemons()
+    else:
+        ip("lan", "route add 10.77.0.0/24 dev lan")
+        ip("lan", "-6 route add fd77::/64 dev lan")
+    add_namespace("netmgmt")
+    for host, address in (MANAGEMENT | ETCD).items():
+        if host in ETCD:
+            add_namespace(host)
+        add_veth(host, "mgmt", "netmgmt", host, 1)
+        ip(host, f"address add {address}/24 dev mgmt")
+    _add_bridge("netmgmt", *MANAGEMENT, *ETCD)
+
+
 def add_attacker(link: str, ipv4: str) -> None:
     """On an emulated link that lab-link does not carry: a bridge joins the two ends and the attacker's host, which
     sees what is meant for it, and floods."""
@@ -145,10 +196,7 @@ def add_attacker(link: str, ipv4: str) -> None:
     add_veth("attacker", link, net(link), "attacker", 1)
     ip("attacker", f"address add {ipv4}/24 dev {link}")
     unwire(link)
-    ip(net(link), "link add hub type bridge mcast_snooping 0")
-    for end in ("client", "gw", "attacker"):
-        ip(net(link), f"link set {end} master hub")
-    ip(net(link), "link set hub up")
+    _add_bridge(net(link), "client", "gw", "attacker")
 
 
 _lock: int | None = None
@@ -178,12 +226,12 @@ def unlock() -> None:
 def up(settings: Settings) -> None:
     """Namespaces, links, hugepages. Undone by down()."""
     global _ours
-    machine.require_kernel("netns", "veth", "tun")
+    machine.require_kernel("netns", "veth", "tun", *(["bridge"] if settings.cluster else []))
     _ours = True
     down()
     for folder in (LAB_DIR, processes.PIDS, processes.LOGS, FAULTS):
         folder.mkdir(mode=0o700)
-    pages = 2 * HUGEPAGES if settings.site else HUGEPAGES
+    pages = 2 * HUGEPAGES if settings.site or settings.cluster else HUGEPAGES
     if not machine.reserve_hugepages(pages, _HUGEPAGES_STATE):
         warn(f"the kernel can't give {pages} free 2 MiB pages: running without hugepages")
         NO_HUGEPAGES.touch()
@@ -194,6 +242,9 @@ def up(settings: Settings) -> None:
         _add_link(link, far, settings)
         if not settings.site:
             _add_addresses(far, link, OUTSIDE4[link], OUTSIDE6[link])
+    if settings.cluster:
+        add_namespace("gw2")
+        return _add_cluster(settings)
     _add_lan("lan", "gw", SERVER4, SERVER6, settings.queues)
     if settings.site:
         _add_lan("lan2", "gw2", SITE4, SITE6, settings.queues)

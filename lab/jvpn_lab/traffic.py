@@ -9,10 +9,13 @@ from jvpn_lab import processes
 from jvpn_lab.console import Failure, info
 from jvpn_lab.processes import in_namespace, spawn
 from jvpn_lab.run import bounded, require_within, wait_for
-from jvpn_lab.settings import SERVER4
+from jvpn_lab.settings import CLIENT4, SERVER4
 from jvpn_lab.topology import exists, in_ns
 
 _TRANSFER_PORT = 7003
+_NUMBERED_PORT = 7004
+_NUMBERED = [sys.executable, Path(__file__).with_name("numbered.py")]
+_NUMBERED_ENDS = {"client": (CLIENT4, SERVER4), "lan": (SERVER4, CLIENT4)}
 _TRANSFER = [sys.executable, Path(__file__).with_name("transfer.py")]
 
 
@@ -105,3 +108,23 @@ def transfer_summary() -> str:
         return f"{received()} bytes, and no end"
     return (f"SHA-256 {result['sha256'][:12]}… of {result['bytes']} bytes; "
             f"longest pause {result['longest_pause_ms']} ms, {result['pause_began_ms']} ms after the start")
+
+
+def start_numbered(rate: int, limit_s: int) -> None:
+    """Numbered datagrams both ways between client and server, so many a second each."""
+    for host, ends in _NUMBERED_ENDS.items():
+        spawn(f"numbered-{host}", host, *_NUMBERED, *ends, str(_NUMBERED_PORT), str(rate), str(limit_s))
+    require_within(10, lambda: all(processes.logged(f"numbered-{host}", "{") for host in _NUMBERED_ENDS),
+                   "the numbered flow did not start")
+
+
+def numbered_loss() -> dict[str, dict[str, int]]:
+    """Ends the flow: what was sent, lost and came twice, up and down."""
+    for host in _NUMBERED_ENDS:
+        processes.send(f"numbered-{host}", signal.SIGUSR1)
+    require_within(15, lambda: all(processes.ended(f"numbered-{host}") for host in _NUMBERED_ENDS),
+                   "the numbered flow did not end")
+    client, lan = (json.loads(processes.log_of(f"numbered-{host}").read_text().splitlines()[-1])
+                   for host in _NUMBERED_ENDS)
+    return {way: {"sent": source["sent"], "lost": source["sent"] - sink["received"], "twice": sink["twice"]}
+            for way, source, sink in (("up", client, lan), ("down", lan, client))}

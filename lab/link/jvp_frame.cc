@@ -110,7 +110,8 @@ bool is(MessageKind kind, const JvpFrame& frame) {
     case MessageKind::kAny:
       return true;
     case MessageKind::kHandshake:
-      return frame.type < wire::MessageType::kData || frame.type == wire::MessageType::kRetry;
+      return frame.type != wire::MessageType::kData && frame.type != wire::MessageType::kControl &&
+             frame.type != wire::MessageType::kReset;
     case MessageKind::kData:
       return frame.type == wire::MessageType::kData;
     case MessageKind::kControl:

@@ -70,5 +70,6 @@ Command add_pipeline(CLI::App& app);
 Command add_publish(CLI::App& app);
 Command add_report(CLI::App& app);
 Command add_scale(CLI::App& app);
+Command add_store(CLI::App& app);
 
 }  // namespace jvpn::perf

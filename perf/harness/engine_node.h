@@ -34,6 +34,26 @@ class EngineNode : public test::SilentHost {
   std::vector<SentDatagram> sent;
 };
 
+inline constexpr Millis kJumpCooldown{250};
+
+/// Of an engine whose sessions jump as often as a policy may allow, and do little else meanwhile.
+inline session::EngineConfig jumping_config(uint32_t slot_bits) {
+  session::EngineConfig config;
+  config.suites = {Suite::kAes128Gcm};
+  config.slot_bits = slot_bits;
+  config.handshakes_per_s = 1'000'000;
+  Policy& policy = config.policy;
+  policy.volatility.heartbeat_interval = Millis{60'000};
+  policy.volatility.heartbeat_volatile = Millis{120'000};
+  policy.volatility.transport_dead = Millis{240'000};
+  policy.session.transport_loss_ttl = Millis{480'000};
+  policy.switching.max_switches_per_min = 64;
+  policy.switching.switch_cooldown = kJumpCooldown;
+  policy.transport.candidate_validation_ttl = Millis{10'000};
+  policy.security.reattach_rate_per_s = 1'000;
+  return config;
+}
+
 inline constexpr PeerId kGatewayPeer{0};  ///< as the peers know it
 
 /// A gateway and its peers, each reached by its own addresses in several networks.

@@ -13,9 +13,10 @@ using namespace jvpn::perf;
 int run(int argc, char** argv) {
   CLI::App app("Measures Jumping VPN.", "jvpn-perf");
   app.require_subcommand(1);
-  const std::array commands{
-      add_pipeline(app),  add_publish(app), add_scale(app),     add_ndr(app),   add_handshake(app),
-      add_isolation(app), add_jump(app),    add_jump_load(app), add_peers(app), add_report(app)};
+  const std::array commands{add_pipeline(app), add_publish(app),   add_scale(app),
+                            add_ndr(app),      add_handshake(app), add_isolation(app),
+                            add_jump(app),     add_jump_load(app), add_peers(app),
+                            add_report(app),   add_store(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

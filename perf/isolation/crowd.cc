@@ -79,12 +79,13 @@ void Crowd::dial(uint64_t now_us, uint32_t number) {
   peer.heartbeat_at = kNever;
   peer.unanswered_us = 0;
   peer.latest = protocol::next_timestamp(session::tai64n_now(), peer.latest);
+  if (peer.claim) ++peer.claim->nonce;
   const uint32_t local = next_local(number);
   const SecretKey ephemeral = generate_secret_key();
   wire::Initiation message;
   auto noise = protocol::write_initiation(
       {peer.identity, options_.gateway, kSuite, ReceiverIndex{local}, 1, ephemeral},
-      {.timestamp = peer.latest}, message);
+      {.timestamp = peer.latest}, message, peer.claim.get());
   if (!noise) return;
   const std::span<uint8_t> bytes{reinterpret_cast<uint8_t*>(&message), sizeof message};
   write_macs(mac_, macs_.mac1, nullptr, bytes);
@@ -92,6 +93,11 @@ void Crowd::dial(uint64_t now_us, uint32_t number) {
   peer.again_at = ms_of(now_us) + Millis{kRetryMs};
   arm(number);
   carry_(number, bytes);
+}
+
+void Crowd::claim(uint32_t peer, const SessionId& session, BindingVersion version) {
+  peers_[peer].claim =
+      std::make_unique<wire::ResumeClaim>(wire::ResumeClaim{session.bytes, version.value, 0});
 }
 
 void Crowd::receive(uint64_t now_us, std::span<uint8_t> message) {

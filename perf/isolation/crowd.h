@@ -57,6 +57,8 @@ class Crowd {
   uint32_t dialling() const { return dialling_; }
 
   void dial(uint64_t now_us, uint32_t peer);
+  /// Its calls from now on claim that session, whatever another run of the crowd had of it.
+  void claim(uint32_t peer, const SessionId& session, BindingVersion version);
   /// A message from the gateway, opened in place.
   void receive(uint64_t now_us, std::span<uint8_t> message);
   /// Whatever is due.
@@ -93,6 +95,7 @@ class Crowd {
     uint64_t binding_version = 0;
     SessionId session;
     uint64_t rekeys = 0;  ///< asked for in this session
+    std::unique_ptr<wire::ResumeClaim> claim;
     wire::Timestamp latest{};
     Millis heartbeat_at = kNever;
     Millis dial_again_at;        ///< unless it is confirmed

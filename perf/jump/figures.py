@@ -1,4 +1,5 @@
 """The pure parts of `jvpn-perf jump`: the policy of a run, the bounds it is judged by, statistics, the table."""
+import itertools
 import math
 
 import yaml
@@ -48,19 +49,29 @@ def _lay_over(below, above):
             below[key] = value
 
 
-def _waits_for_silence(fault):
-    return fault in ("blackhole", "nat-rebind")
+# A link that carries nothing any more, in one direction or in both: fault, and how the lab cuts the link.
+BLACKHOLES = {"blackhole": "silent", "blackhole-up": "out", "blackhole-down": "back"}
+
+
+def _waits_for_silence(options, policy):
+    """The session isn't left before it is VOLATILE."""
+    fixed = options["fault"] in BLACKHOLES and policy["volatility"].get("detection") == "fixed"
+    return fixed or options["fault"] == "nat-rebind"
+
+
+def _volatility(fault):
+    if fault in BLACKHOLES:
+        return {"transport_dead_ms": 2000}  # all as the default has it: that is what is measured
+    silence = fault == "nat-rebind"
+    return {"heartbeat_interval_ms": 50 if silence else 100, "heartbeat_volatile_ms": 150 if silence else 1000,
+            "transport_dead_ms": 300 if silence else 2000, "stability_window_ms": 200}
 
 
 def lab_policy(options):
     """Fast repetition: as many switches as the state machine remembers, short cooldown, quick probing. What the
     options have is laid over it."""
-    silence = _waits_for_silence(options["fault"])
     policy = {"version": 1,
-              "volatility": {"heartbeat_interval_ms": 50 if silence else 100,
-                             "heartbeat_volatile_ms": 150 if silence else 1000,
-                             "transport_dead_ms": 300 if silence else 2000,
-                             "stability_window_ms": 200, "max_flaps_per_min": 31},
+              "volatility": _volatility(options["fault"]) | {"max_flaps_per_min": 31},
               "switching": {"max_switches_per_min": 64, "switch_cooldown_ms": 100, "drain_ms": 100},
               "transport": {"candidate_validation_ttl_ms": 0 if options["cold"] else 1000},
               "security": {"reattach_rate_per_s": 100}}
@@ -90,19 +101,34 @@ def jumps_per_min(options, policy):
         return _REBINDS_PER_MIN
     switches = min(policy["switching"]["max_switches_per_min"], options["max_switches_per_min"])
     # Silence leads through VOLATILE, and too many such flaps a minute would mean DEGRADED.
-    flaps = options["max_flaps_per_min"] if _waits_for_silence(options["fault"]) else switches
+    flaps = options["max_flaps_per_min"] if _waits_for_silence(options, policy) else switches
     return _MARGIN * min(switches, flaps)
 
 
-def bound_of(options, rtt_ms, transport_dead_ms):
+# At round trips of so many ms (docs/DESIGN.md, performance); between them a straight line.
+_SILENT_LOSS = ((0, 60), (1, 60), (20, 120), (100, 500))
+
+
+def _silent_loss(rtt_ms):
+    line = next((pair for pair in itertools.pairwise(_SILENT_LOSS) if rtt_ms <= pair[1][0]), _SILENT_LOSS[-2:])
+    (low, below), (high, above) = line
+    return below + (above - below) * (rtt_ms - low) / (high - low)
+
+
+def bound_of(options, rtt_ms, policy):
     """How many ms a jump may block traffic (docs/DESIGN.md, performance), given the measured round trip; the formula."""
-    match options["fault"]:
+    fault, fixed = options["fault"], policy.get("volatility", {}).get("detection") == "fixed"
+    match fault:
         case "link-down" if options["cold"]:
             return 2 * rtt_ms + 20, "2 RTT + 20 ms"
         case "link-down":
             return rtt_ms + 20, "1 RTT + 20 ms"
+        case "blackhole" | "blackhole-up" | "blackhole-down" if fixed:
+            return policy["volatility"]["transport_dead_ms"] + rtt_ms + 50, "transport_dead_ms + 1 RTT + 50 ms"
         case "blackhole":
-            return transport_dead_ms + rtt_ms + 50, "transport_dead_ms + 1 RTT + 50 ms"
+            return _silent_loss(rtt_ms), "60, 120, 500 ms at an RTT of 1, 20, 100 ms"
+        case "blackhole-up" | "blackhole-down":
+            return _silent_loss(rtt_ms) + rtt_ms, "60, 120, 500 ms at an RTT of 1, 20, 100 ms, + 1 RTT"
         case "nat-rebind":
             return 2 * rtt_ms + 50 + 1000 / options["rate"], "2 RTT + 50 ms + one probe interval"
     return 0, "no packet lost"

@@ -23,6 +23,7 @@ from jvpn_lab.settings import CLIENT4, LINKS, SERVER4, Settings, gateway4
 
 _PROBE = Path(__file__).with_name("probe.py")
 _SETTLE_S, _JUMP_S, _TCP_S, _DRAIN_S = 30, 15, 20, 2
+_MEASURED_MS = 2_000  # as long as loss_window_ms
 _FLOWING = 50  # packets in a row
 _ARRIVES = 20 * MS  # on top of the round trip
 _AROUND = 5 * MS
@@ -77,7 +78,8 @@ class JumpRun:
 
     def prepare(self):
         policy = figures.lab_policy(self.options)
-        self.found["dead_ms"] = self.dead_ms = policy["volatility"]["transport_dead_ms"]
+        self.found["policy"] = policy
+        self.dead_ms = policy["volatility"]["transport_dead_ms"]
         self.cooldown_ms = policy["switching"]["switch_cooldown_ms"]
         self.interval_ms = 60_000 / figures.jumps_per_min(self.options, policy)
         rtt = self.options["rtt"]
@@ -94,6 +96,7 @@ class JumpRun:
         self.active = self.active_link(CLIENT.show())
         self.logs = [EventLog("gateway", GATEWAY.log), EventLog("client", CLIENT.log)]
         self.start_traffic()
+        self.bound_at = time.time_ns()
 
     def start_traffic(self):
         self.found["tap"] = tap.ControlTap(LINKS)
@@ -131,15 +134,15 @@ class JumpRun:
         match self.options["fault"]:
             case "link-down":
                 faults.cut(self.active, "down")
-            case "blackhole":
-                faults.cut(self.active, "silent")
+            case "blackhole" | "blackhole-up" | "blackhole-down" as fault:
+                faults.cut(self.active, figures.BLACKHOLES[fault])
             case "nat-rebind":
                 faults.rebind(self.active, "port")
             case "planned":
                 planned_jump(LINKS[(LINKS.index(self.active) + 1) % len(LINKS)])
 
     def heal(self, link):
-        if self.options["fault"] in ("link-down", "blackhole"):
+        if self.options["fault"] in ("link-down", *figures.BLACKHOLES):
             faults.heal(link)
             # A candidate that isn't validated in advance still has to be known to both ends' neighbours.
             if self.options["cold"]:
@@ -167,6 +170,8 @@ class JumpRun:
         if self.jumps and (now - self.jumps[-1]["fault_at"] < self.interval_ms * MS
                            or now - self.bound_at < self.cooldown_ms * MS):
             return "the policy's cooldown and switch rate"
+        if self.options["fault"] in figures.BLACKHOLES and now - self.bound_at < _MEASURED_MS * MS:
+            return "the ends have not measured the new path's loss and round trip yet"
         return None
 
     def not_flowing(self, since):
@@ -267,7 +272,7 @@ def print_courses(options, found):
 def result(options, found, failure):
     found.setdefault("jumps", [])
     totals = count_packets(options, found) | {"rtt_ms": found.get("rtt_ms", 0)}
-    totals["bound_ms"], totals["bound"] = figures.bound_of(options, totals["rtt_ms"], found.get("dead_ms", 0))
+    totals["bound_ms"], totals["bound"] = figures.bound_of(options, totals["rtt_ms"], found.get("policy", {}))
     print_courses(options, found)
     if options["keep_logs"]:
         try:
@@ -280,7 +285,7 @@ def result(options, found, failure):
 
 def parser():
     words = script.Parser("How long traffic stands still while a session jumps, on real packets in the lab.")
-    words.add_argument("--fault", choices=("link-down", "blackhole", "planned", "nat-rebind"), required=True,
+    words.add_argument("--fault", choices=("link-down", *figures.BLACKHOLES, "planned", "nat-rebind"), required=True,
                        help="what makes it jump")
     words.add_number("--count", 20, 1, 100_000, "jumps")
     words.add_argument("--cold", action="store_true", help="candidates aren't validated in advance")

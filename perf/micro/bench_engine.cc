@@ -11,6 +11,7 @@
 #include <benchmark/benchmark.h>
 
 #include "control/engine/timer_wheel.h"
+#include "control/protocol/handshake_messages.h"
 #include "control/session/state_machine.h"
 #include "perf/harness/engine_node.h"
 
@@ -129,6 +130,69 @@ void session_setup(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(session_setup)->Unit(benchmark::kMicrosecond);
+
+SecretKey secret_of(uint8_t byte) {
+  SecretKey secret;
+  secret.bytes().fill(byte);
+  return secret;
+}
+
+/// From the peer with secret 2 to the gateway with secret 1; their timestamps rise from call to
+/// call.
+std::vector<wire::Initiation> questions_of(wire::MessageType type, uint32_t& asked) {
+  const protocol::Identity peer{secret_of(2), public_key_of(secret_of(2)), {}};
+  const PublicKey gateway = public_key_of(secret_of(1));
+  std::vector<wire::Initiation> questions(512);
+  for (wire::Initiation& each : questions) {
+    const SecretKey ephemeral = generate_secret_key();
+    wire::Timestamp timestamp;
+    timestamp.fill(0xF0);
+    ++asked;
+    for (size_t i = 0; i < 4; ++i) timestamp[8 + i] = static_cast<uint8_t>(asked >> (24 - 8 * i));
+    const protocol::Call call{peer, gateway, Suite::kAes128Gcm, ReceiverIndex{1}, 1, ephemeral};
+    const auto payload = protocol::initiation_payload(call, {timestamp});
+    if (!protocol::seal_initiation(call, payload, each, type)) std::abort();
+  }
+  return questions;
+}
+
+// What a gateway alone spends on a question: an initiation makes a record, an inquiry nothing.
+void answer(benchmark::State& state, wire::MessageType type) {
+  session::EngineConfig config;
+  config.private_key = secret_of(1);
+  config.suites = {Suite::kAes128Gcm};
+  config.handshakes_per_s = 1'000'000;
+  config.peers.push_back({"peer", public_key_of(secret_of(2)), std::nullopt, {}});
+  perf::EngineNode gateway(1);
+  Millis now{1'000'000};
+  if (!gateway.start(std::move(config), now)) std::abort();
+  const Path path{0,
+                  {IpAddress::v4({192, 0, 2, 1}), wire::kDefaultPort},
+                  {IpAddress::v4({192, 0, 2, 2}), wire::kDefaultPort}};
+  std::vector<wire::Initiation> questions;
+  uint32_t asked = 0;
+  int64_t answered = 0;
+  for (auto _ : state) {
+    if (questions.empty()) {
+      state.PauseTiming();
+      questions = questions_of(type, asked);
+      std::ranges::reverse(questions);
+      state.ResumeTiming();
+    }
+    const wire::Initiation question = questions.back();
+    questions.pop_back();
+    now = now + Millis{1};
+    gateway.engine->on_handshake(now, path,
+                                 {reinterpret_cast<const uint8_t*>(&question), sizeof question},
+                                 MacVerdict::kMac1);
+    answered += static_cast<int64_t>(gateway.sent.size());
+    gateway.sent.clear();
+  }
+  if (answered != static_cast<int64_t>(state.iterations())) state.SkipWithError("not answered");
+}
+BENCHMARK_CAPTURE(answer, initiation, wire::MessageType::kInitiation)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(answer, inquiry, wire::MessageType::kInquiry)->Unit(benchmark::kMicrosecond);
 
 // Timer, HEARTBEAT, HEARTBEAT_ACK: what an idle session costs both sides per interval.
 void heartbeat(benchmark::State& state) {

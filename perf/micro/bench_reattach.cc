@@ -29,19 +29,8 @@ constexpr Millis kGenerationLasts{150'000};  // then keys would be refused: ever
 constexpr uint16_t kNetworks = 3;
 
 session::EngineConfig config_for(What what, uint32_t slot_bits) {
-  session::EngineConfig config;
-  config.suites = {Suite::kAes128Gcm};
-  config.slot_bits = slot_bits;
-  config.handshakes_per_s = 1'000'000;
-  Policy& policy = config.policy;
-  policy.volatility.heartbeat_interval = Millis{60'000};
-  policy.volatility.heartbeat_volatile = Millis{120'000};
-  policy.volatility.transport_dead = Millis{240'000};
-  policy.session.transport_loss_ttl = Millis{480'000};
-  policy.switching.max_switches_per_min = 64;
-  policy.switching.switch_cooldown = Millis{250};
-  policy.transport.candidate_validation_ttl = Millis{what == What::kCold ? 0U : 10'000U};
-  policy.security.reattach_rate_per_s = 1'000;
+  session::EngineConfig config = perf::jumping_config(slot_bits);
+  if (what == What::kCold) config.policy.transport.candidate_validation_ttl = Millis{0};
   return config;
 }
 

@@ -42,10 +42,11 @@ with scenario(180) as s:
              f"{time.monotonic() - killed:.2f} s after it was killed")
         if not notices:  # else it dials already, beside the session
             s.expect("because of a reset", CLIENT.told('"KEYS_LOST"') == told + 1)
+            s.expect("the gateway counts what it sent", GATEWAY.show()["control"]["resets_sent"] >= 1)
         s.expect("pings pass", pings("client", SERVER4))
         s.expect("pings pass towards the client", pings("lan", CLIENT4))
         s.expect("TCP goes on", lambda: transfer_goes_on(20))
-    s.expect("the gateway counts what it sent", GATEWAY.show()["control"]["resets_sent"] >= 1)
+    s.expect("jvpn show says that nothing is kept", GATEWAY.show()["ownership"]["store"] == "none")
     s.expect("no reset was refused", CLIENT.show()["control"]["resets_refused"] == 0)
     s.expect_transfer()
     s.expect_clean_audit()

@@ -11,7 +11,6 @@ import time
 from e2e import (CLIENT, LINKS, ROOT, SERVER4, SERVER6, Scenario, active_link, endpoints, faults, in_ns, info, ip, log_of,
                  planned_jump, processes, require_within, scenario, spawn, start_dialler, step)
 from jvpn_lab.settings import OUTSIDE6, gateway4
-from jvpn_lab.topology import net
 
 SIZES = (9000, 1400, 1340, 1300, 1280)
 POLICY = "version: 1, switching: {switch_cooldown_ms: 250, max_switches_per_min: 64}"
@@ -57,23 +56,11 @@ def tcp_moves(s: Scenario, what: str) -> None:
          + (f"; not: {', '.join(slow)}" if slow else ""))
 
 
-def eat(link: str, size: int) -> None:
-    """The path loses larger IP packets, in both directions; 0: none."""
-    table = "netdev jvpn_eat"
-    text = f"add table {table}\ndelete table {table}\n"
-    if size:
-        rules = f"ip length > {size} drop; ip6 length > {size - 40} drop;"
-        text += f"""table {table} {{
-          chain out {{ type filter hook ingress device client priority -10; {rules} }}
-          chain back {{ type filter hook ingress device gw priority -10; {rules} }}\n}}"""
-    in_ns(net(link), "nft", "-f", "-", text=text)
-
-
 def device(link: str, size: int) -> None:
     ip("client", f"link set {link} mtu {size or 1500}")
 
 
-WAYS = {"device": device, "path": eat}
+WAYS = {"device": device, "path": faults.eat}
 
 
 def restart() -> None:

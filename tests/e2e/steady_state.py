@@ -9,8 +9,9 @@ import os
 import re
 from pathlib import Path
 
-from e2e import (GATEWAY, LAB_DIR, SERVER4, Unanswered, bounded, info, pings, processes, require_within, scenario,
-                 show_tail, spawn, start_dialler, start_gateway, start_iperf_server, step)
+from e2e import (GATEWAY, LAB_DIR, SERVER4, bounded, info, pings, processes, require_within, scenario, show_tail, spawn,
+                 start_dialler, start_gateway, start_iperf_server, step)
+from jvpn_lab.threads import named
 
 TRACED_S = int(os.environ.get("JVPN_TRACE_SECONDS", 3))
 
@@ -42,13 +43,6 @@ def start_bridge() -> None:
     require_within(20, lambda: all(port["link"] for port in GATEWAY.show()["ports"]), "the bridge did not connect")
 
 
-def worker_thread() -> int:
-    for comm in Path(f"/proc/{processes.pid_of(GATEWAY.name)}/task").glob("*/comm"):
-        if "worker" in comm.read_text():
-            return int(comm.parent.name)
-    raise Unanswered("jvpnd has no worker's thread")
-
-
 def worker_packets() -> int:
     return sum(worker["sealed"] + worker["opened"] for worker in GATEWAY.show()["workers"])
 
@@ -75,7 +69,7 @@ with scenario(150) as s:
     s.expect("the load runs", lambda: worker_packets() > before + 5000, within=10)
     before = worker_packets()
     trace = s.work / "worker.strace"
-    count = calls(worker_thread(), trace)
+    count = calls(named(GATEWAY.name, "rte-worker"), trace)
     moved = worker_packets() - before
     info(f"{moved} packets sealed or opened, {count} system calls")
     s.expect("packets moved while traced", moved >= 5000)

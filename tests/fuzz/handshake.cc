@@ -90,8 +90,12 @@ class Handshakes {
     if (const auto cookie = open_reply(aead_, macs.cookie_label, mac1_, reply)) cookie_ = *cookie;
   }
 
+  /// Some calls are inquiries, which make nothing.
   void call() {
-    const SecretKey ephemeral = secret_of(draw_.number());
+    constexpr uint8_t kLeastOfInquiries = 0xE0;
+    const uint8_t chosen = draw_.number();
+    const bool asks = chosen >= kLeastOfInquiries;
+    const SecretKey ephemeral = secret_of(chosen);
     const Identity self = draw_.below(8) == 0 ? stranger_ : liar_;
     if (draw_.below(8) != 0) latest_ = next_timestamp(latest_, latest_);
     const Call call{self,
@@ -103,7 +107,14 @@ class Handshakes {
     wire::InitiationPayload payload = initiation_payload(call, {.timestamp = latest_});
     if (draw_.flip()) draw_.spoil(bytes_of(payload));
     wire::Initiation message;
-    if (seal_initiation(call, payload, message)) seal_and_send(bytes_of(message));
+    const auto type = asks ? wire::MessageType::kInquiry : wire::MessageType::kInitiation;
+    if (!seal_initiation(call, payload, message, type)) return;
+    const auto versions = versions_of_tested();
+    const size_t sent = pair_.side(kTested).sent.size();
+    seal_and_send(bytes_of(message));
+    if (!asks) return;
+    EXPECT_EQ(versions_of_tested(), versions);
+    EXPECT_LE(pair_.side(kTested).sent.size(), sent + 1);
   }
 
   /// To the latest initiation of the tested engine.

@@ -1,5 +1,8 @@
 // What workers hand to control's slow path: ARP, neighbour discovery, pings, packets without a next
 // hop, packets that earn an ICMP error or have to be cut. One gateway lives through all inputs.
+#include <array>
+
+#include "control/neighbor/peer_proxy.h"
 #include "tests/fuzz/dpdk.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/packet/control_rig.h"
@@ -7,9 +10,27 @@
 namespace jvpn::fuzz {
 namespace {
 
+using neighbor::PeerProxy;
+
+/// One peer, with an address of each family and a network.
+struct OnePeer final : PeerProxy::Peers {
+  bool carries(PeerId) const override { return carried; }
+  std::span<const Prefix> allowed(PeerId) const override { return prefixes; }
+  bool carried = false;
+  std::array<Prefix, 3> prefixes{*Prefix::parse("10.0.0.77/32"), *Prefix::parse("fd00::77/128"),
+                                 *Prefix::parse("10.0.0.128/25")};
+};
+
 class Rig : public test::ControlRig {
  public:
-  Rig() { EXPECT_TRUE(inside_->install(now_)); }
+  Rig() {
+    ports_[1].answers_for_peers = true;
+    lan_ = std::make_unique<PeerProxy>(ports_, *injector_, *tables_.routes, peer_, 1);
+    neighbors_->answer_for(*lan_);
+    EXPECT_TRUE(inside_->install(now_));
+    for (const Prefix& each : peer_.prefixes)
+      EXPECT_TRUE(tables_.routes->add(each, Target::peer(PeerId{0})));
+  }
 
   void play(Draw& draw) {
     constexpr int kMostSteps = 16;
@@ -27,9 +48,15 @@ class Rig : public test::ControlRig {
 
   void step(Draw& draw) {
     constexpr auto kReasons = static_cast<size_t>(PuntReason::kOversize) + 1;
+    lan_->advance(now_);
+    EXPECT_LE(lan_->pending(), 1U);
     switch (draw.below(8)) {
-      case 0:
-        return pass(draw.number<uint16_t>());
+      case 0: {
+        const auto ms = draw.number<uint16_t>();
+        peer_.carried = (ms & 1) != 0;
+        (ms & 2) != 0 ? lan_->installed(PeerId{0}) : lan_->withdrawn(PeerId{0});
+        return pass(ms);
+      }
       case 1:
         neighbors_->announce();
         break;
@@ -74,6 +101,9 @@ class Rig : public test::ControlRig {
     test::fix_icmpv6(packet);
     std::ranges::copy(packet, bytes.begin() + static_cast<std::ptrdiff_t>(at));
   }
+
+  OnePeer peer_;
+  std::unique_ptr<PeerProxy> lan_;
 
   /// What goes back to a worker is a frame, or a packet that a worker can take.
   void check_injected() {

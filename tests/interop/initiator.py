@@ -25,6 +25,7 @@ class Dial:
     answers: list[str] = field(default_factory=list)  # response, cookie, retry; bad_… when it isn't authentic
     cookie: bytes | None = None
     freshness: bytes = bytes(16)
+    readiness: wire.Message | None = None
 
 
 class Initiator(Node):
@@ -58,6 +59,11 @@ class Initiator(Node):
 
     def initiate(self, link: str = "wan0", **changes: Any) -> Dial:
         return self.submit(self.initiation(link, **changes))
+
+    def inquire(self, link: str = "wan0", **changes: Any) -> wire.Message | None:
+        """What the gateway says of itself; None: nothing."""
+        self.submit(self.initiation(link, head={"type": wire.INQUIRY}, timestamp=bytes(12), **changes))
+        return self.dial.readiness if self.answer() == "readiness" else None
 
     def submit(self, dial: Dial) -> Dial:
         """Sends it; from here on answers to it are taken."""
@@ -104,6 +110,10 @@ class Initiator(Node):
         elif datagram[0] == wire.RETRY:
             dial.freshness = noise.open_reply(noise.retry_key(dial.handshake.chaining_key), datagram, dial.message)
             dial.answers.append("retry")
+        elif datagram[0] == wire.READINESS:
+            key = noise.readiness_key(dial.handshake.chaining_key, self.psk)
+            dial.readiness = wire.READINESS_VALUE.unpack(noise.open_reply(key, datagram, dial.message))
+            dial.answers.append("readiness")
 
     def _judge_reset(self, datagram: bytes, path: Path) -> str:
         session = self.session

@@ -10,6 +10,7 @@ import signal
 import inner
 import jump
 import noise
+import wire
 from interop import (CLIENT4, GATEWAY, SERVER4, Scenario, processes, python_client, scenario, spawn, start_gateway,
                      step, udp_socket)
 from initiator import Initiator
@@ -49,6 +50,15 @@ with scenario(60) as s:
     s.prepare(policy="version: 1, switching: {switch_cooldown_ms: 250}, session: {idle_max_ms: 25000}",
               suite=", ".join(SUITES))
     start_gateway()
+
+    step("What the gateway says of itself")
+    client = python_client()
+    told = client.inquire()
+    s.expect("it takes sessions, and wants to be asked again after 15 s",
+             told is not None and (told.availability, told.ask_again_s) == (wire.TAKES_SESSIONS, 15))
+    s.expect("no session came of that", not GATEWAY.show()["sessions"])
+    s.expect("what it told lets an initiation in whose timestamp is old", client.attach(
+        timestamp=wire.tai64n(0), freshness=told.freshness, cookie=told.cookie))
 
     step("Handshake and data")
     for name, suite in SUITES.items():

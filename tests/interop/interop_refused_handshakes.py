@@ -35,7 +35,8 @@ with scenario(60) as s:
             ("a wrong mac1", "bad_mac", changed(good, 399 - 16)),
             ("reserved bytes of the preamble", "reserved", changed(good, 2)),
             ("399 bytes", "message_length", good[:-1]),
-            ("type 8", "message_type", b"\x08" + good[1:]),
+            ("type 10", "message_type", b"\x0a" + good[1:]),
+            ("a readiness that nobody waits for", "unawaited_answer", b"\x09" + good[1:88]),
             ("a reset of 41 bytes", "message_length", b"\7" + good[1:41]),
             ("a reset of an index that it doesn't send to", "unawaited_answer", b"\7" + good[1:40]),
             ("a response that nobody waits for", "unawaited_answer", b"\2" + good[1:372])):
@@ -45,6 +46,7 @@ with scenario(60) as s:
     for what, detail, act in (
             ("reserved bytes behind the suite", "SEC_ABUSE_CONTROL_PLANE",
              lambda: sends(client.macs.again(changed(good, 9)))),
+            ("an initiation as an inquiry", "authentication", lambda: sends(client.macs.again(b"\x08" + good[1:]))),
             ("suite 4", "SEC_ABUSE_CONTROL_PLANE", lambda: sent(head={"suite": 4})),
             ("a suite that the profile doesn't allow", "policy_refused", lambda: sent(head={"suite": 3})),
             ("a suite inside that isn't the one outside", "authentication", lambda: sent(suite=2)),

@@ -146,6 +146,10 @@ def retry_key(chaining_key: bytes) -> bytes:
     return expand(chaining_key, b"JVP/1 retry")
 
 
+def readiness_key(chaining_key: bytes, psk: bytes) -> bytes:
+    return hmac_blake2s(expand(chaining_key, b"JVP/1 readiness"), psk)
+
+
 class ResetTokens:
     """Of the responder with that static private key."""
 
@@ -161,14 +165,15 @@ class ResetTokens:
 
 
 def seal_reply(kind: int, key: bytes, nonce: bytes, value: bytes, initiation: bytes) -> bytes:
-    """A cookie reply or a retry."""
+    """A cookie reply, a retry or a readiness."""
     sealed = ChaCha20Poly1305(blake2s(key + nonce)).encrypt(bytes(12), value, initiation[-32:-16])
     sender = wire.INITIATION_HEAD.unpack(initiation).sender
-    return wire.SEALED_REPLY.pack(type=kind, receiver=sender, nonce=nonce, sealed=sealed)
+    layout = wire.READINESS_MESSAGE if kind == wire.READINESS else wire.SEALED_REPLY
+    return layout.pack(type=kind, receiver=sender, nonce=nonce, sealed=sealed)
 
 
 def open_reply(key: bytes, reply: bytes, initiation: bytes) -> bytes:
-    message = wire.SEALED_REPLY.unpack(reply)
+    message = (wire.READINESS_MESSAGE if reply[0] == wire.READINESS else wire.SEALED_REPLY).unpack(reply)
     return ChaCha20Poly1305(blake2s(key + message.nonce)).decrypt(bytes(12), message.sealed, initiation[-32:-16])
 
 

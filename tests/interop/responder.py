@@ -41,11 +41,11 @@ class Responder(Node):
 
     # --- handshake ----------------------------------------------------------------------------
 
-    def _cookie(self, path: Path) -> bytes:
+    def cookie_of(self, path: Path) -> bytes:
         return noise.cmac(self.secret, repr(path.remote).encode())
 
     def handle_handshake(self, datagram: bytes, path: Path) -> None:
-        if datagram[0] != wire.INITIATION or len(datagram) != 400 or not self.macs.good_mac1(datagram):
+        if datagram[0] not in (wire.INITIATION, wire.INQUIRY) or len(datagram) != 400 or not self.macs.good_mac1(datagram):
             self.told.append("no initiation for us")
             return
         head = wire.INITIATION_HEAD.unpack(datagram)
@@ -54,12 +54,21 @@ class Responder(Node):
         if handshake.remote != self.client or (payload.version, payload.suite) != (1, head.suite):
             self.told.append("another key, version or suite")
             return
-        if not self._demanded(datagram, payload, handshake, path):
+        if datagram[0] == wire.INQUIRY:
+            self._tell_readiness(datagram, handshake, path)
+        elif not self._demanded(datagram, payload, handshake, path):
             self._respond(handshake, head, payload, path)
+
+    def _tell_readiness(self, datagram: bytes, handshake: noise.Handshake, path: Path) -> None:
+        value = wire.READINESS_VALUE.pack(availability=wire.TAKES_SESSIONS, ask_again_s=15, cookie=self.cookie_of(path),
+                                          freshness=self.freshness)
+        key = noise.readiness_key(handshake.chaining_key, self.psk)
+        path.send(noise.seal_reply(wire.READINESS, key, os.urandom(24), value, datagram))
+        self.told.append("readiness")
 
     def _demanded(self, datagram: bytes, payload: wire.Message, handshake: noise.Handshake, path: Path) -> bool:
         """Something was still missing in the initiation, and was asked for."""
-        cookie = self._cookie(path)
+        cookie = self.cookie_of(path)
         if "cookie" in self.demands and datagram[-16:] != noise.cmac(cookie, datagram[:-16]):
             path.send(noise.seal_reply(wire.COOKIE_REPLY, self.macs.cookie, os.urandom(24), cookie, datagram))
             self.told.append("cookie")

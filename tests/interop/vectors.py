@@ -105,6 +105,18 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
     return text, theirs.split()
 
 
+def inquiry(suite: int) -> str:
+    """Both messages, under the keys of the handshake."""
+    head = wire.INITIATION_HEAD.pack(type=wire.INQUIRY, sender=INITIATOR_INDEX, suite=suite)
+    ours = noise.Handshake(suite, b"JVP/1" + head, INITIATOR, PSK, RESPONDER.public.data, EPHEMERALS[0])
+    first = head + ours.write(wire.INITIATION_PAYLOAD.pack(version=1, suite=suite, lanes=LANES))
+    message = noise.MacKeys(RESPONDER.public.data).add_macs(first)
+    value = wire.READINESS_VALUE.pack(availability=wire.DRAINING, ask_again_s=77, cookie=TOKEN, freshness=FRESHNESS)
+    key, nonce = noise.readiness_key(ours.chaining_key, PSK), bytes(range(0x20, 0x38))
+    return record(message="inquiry", inquiry=message, nonce=nonce, value=value,
+                  readiness=noise.seal_reply(wire.READINESS, key, nonce, value, message))
+
+
 def rekey(suite: int, chain: bytes) -> str:
     head = wire.control("REKEY_INITIATION", wire.CRITICAL_MESSAGE, sender=REKEY_INDICES[0])[:12]
     prologue, psk = noise.rekey_prologue(SESSION_ID, 1, head), noise.rekey_psk(chain, PSK)
@@ -146,7 +158,7 @@ def all_of_them() -> str:
     text = HEAD
     for suite in (noise.AES_128_GCM, noise.AES_256_GCM, noise.CHACHA20_POLY1305):
         messages, (there, _, chain) = handshake(suite)
-        text += f"\n[suite = {suite}]\n\n{messages}{rekey(suite, chain)}{sealed(suite, there)}"
+        text += f"\n[suite = {suite}]\n\n{messages}{inquiry(suite)}{rekey(suite, chain)}{sealed(suite, there)}"
     return text
 
 

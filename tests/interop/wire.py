@@ -4,7 +4,8 @@ from collections.abc import Callable
 from types import SimpleNamespace as Message
 from typing import Any
 
-INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY, RESET = 1, 2, 3, 4, 5, 6, 7
+INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY, RESET, INQUIRY, READINESS = 1, 2, 3, 4, 5, 6, 7, 8, 9
+TAKES_SESSIONS, DRAINING, STORE_UNAVAILABLE = 1, 2, 3  # in a readiness
 CRITICAL_FIELD = 1 << 15
 RESUME_FIELD = 1
 CRITICAL_MESSAGE = 1
@@ -38,6 +39,8 @@ RESPONSE_HEAD = Layout("type:B :3x sender:I receiver:I")
 RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H mtu:H :2x session_id:16s binding_version:Q clock_ms:Q "
                           "addresses:80s policy:64s spare_indices:16s reset_token:16s spare_tokens:64s")
 SEALED_REPLY = Layout("type:B :3x receiver:I nonce:24s sealed:32s")  # cookie or freshness
+READINESS_MESSAGE = Layout("type:B :3x receiver:I nonce:24s sealed:56s")
+READINESS_VALUE = Layout("availability:B :1x ask_again_s:H :4x cookie:16s freshness:16s")
 RESET_MESSAGE = Layout("type:B :3x receiver:I token:16s earlier:16s")
 POLICY = Layout(" ".join(f"{name}:I" for name in (
     "version max_lifetime transport_loss_ttl idle_max heartbeat_interval heartbeat_volatile transport_dead "

@@ -30,12 +30,14 @@ GatewayProfile profile_of(const GatewaySpec& spec) {
   profile.admin.socket = testing::TempDir() + "jvpn_matrix_" + std::to_string(getpid()) + "/admin" +
                          std::to_string(gateways.fetch_add(1));
   for (const EnginePeer& peer : spec.peers)
-    profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, spec.endpoints});
+    profile.peers.push_back(
+        {peer.name, peer.public_key, {}, peer.inner_addresses, spec.endpoints, {}});
   for (size_t wan = 0; wan < kWans; ++wan)
     profile.ports.push_back(
         port_of("wan", PortRole::kOutside, {{wan_address(spec.number, wan), 24}}));
   // A host's address alone: no prefix needs a table.
   profile.ports.push_back(port_of("lan", PortRole::kInside, {{address(kInsideAddress), 32}}));
+  if (spec.adjust_profile) spec.adjust_profile(profile);
   return profile;
 }
 
@@ -78,7 +80,7 @@ Result<LoadedGateway> GatewayNode::load(const SecretKey& key) const {
   }
   loaded.profile.peers.clear();
   for (const EnginePeer& peer : peers_to_reload) {
-    loaded.profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}});
+    loaded.profile.peers.push_back({peer.name, peer.public_key, {}, peer.inner_addresses, {}, {}});
     loaded.preshared.push_back(peer.preshared);
   }
   return loaded;

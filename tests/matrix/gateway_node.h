@@ -38,6 +38,7 @@ struct GatewaySpec {
   std::function<void(EngineConfig&)> adjust;
   std::vector<EventSinkProfile> sinks;   ///< take the events beside the book
   std::vector<Endpoint> endpoints = {};  ///< of each peer
+  std::function<void(GatewayProfile&)> adjust_profile = {};
 };
 
 class GatewayNode {

@@ -42,6 +42,7 @@ constexpr PathFailure kFailures[] = {
 RigOptions judging_latency() {
   RigOptions options;
   options.policy.volatility.latency_volatile = Millis{200};
+  options.policy.volatility.detection = Detection::kFixed;  // judged before the path is found dead
   options.policy.transport.candidate_validation_ttl = Millis{10'000};  // a choice needs figures
   return options;
 }
@@ -118,6 +119,8 @@ TEST(Isolation2, no_silent_reset) {
 TEST(Isolation2, policy_limits_kept) {
   RigOptions options;
   options.policy.switching.max_switches_per_min = 4;
+  // Both ends find each death themselves, so one kind of budget counts all switches.
+  options.policy.volatility.detection = Detection::kFixed;
   options.policy.session.transport_loss_ttl = Millis{120'000};
   options.policy.switching.max_recovery_attempts = 2;
   Rig rig(options);

@@ -1,12 +1,38 @@
 // Matrix section 3: one binding, one owner, one winner — whatever the store and the racers do.
+#include "tests/matrix/each_store.h"
 #include "tests/matrix/forger.h"
-#include "tests/matrix/sqlite_store.h"
 #include "tests/support/rooms.h"
 
 namespace jvpn::test {
 namespace {
 
 using wire::ControlType;
+
+/// What others could own by now isn't carried, and gets no sign of life; with the proof it goes on.
+TEST(StoreFaults, WithoutProofNothingIsCarried) {
+  TestStore store;
+  store.proven_until = Millis{UINT64_MAX / 2};
+  Rig rig(with(store));
+  rig.connect();
+  const EventBook& events = rig.gateway().events();
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kOwnershipProven), 1U);
+  ASSERT_TRUE(rig.serves());
+  const SessionId id = rig.at_gateway().id;
+  store.proven_until = rig.now();
+  rig.run_for(Millis{10});
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kOwnershipConflict,
+                         Detail::kStoreUnavailable),
+            1U);
+  EXPECT_FALSE(rig.serves());
+  EXPECT_GT(rig.gateway().drops(Drop::kNotOwned), 0U);
+  EXPECT_FALSE(rig.jump(1)) << "nobody answers for it";
+  store.proven_until = Millis{UINT64_MAX / 2};
+  rig.run_for(Millis{3'000});
+  EXPECT_EQ(events.count(EventKind::kOwnershipChange, Reason::kOwnershipProven), 2U);
+  EXPECT_TRUE(rig.jump(1));
+  EXPECT_TRUE(rig.serves());
+  EXPECT_EQ(rig.at_gateway().id, id);
+}
 
 TEST(Ownership, dual_active) {
   Rig rig;

@@ -43,6 +43,34 @@ TEST(Reasons, key_lifetime_exceeded) {
   EXPECT_TRUE(rig.serves()) << "over a new session";
 }
 
+/// A gateway whose sessions have somewhere to go is drained; the order is refused elsewhere.
+TEST(Reasons, drain) {
+  TestStore store;
+  Rig rig(with(store));
+  rig.connect();
+  const auto drain = [&](const char* how) {
+    return rig.gateway().ask(std::string(R"({"command":"drain")") + how + "}");
+  };
+  const auto says = [&](const char* text) {
+    return rig.gateway().ask(R"({"command":"show"})").find(text) != std::string::npos;
+  };
+  EXPECT_NE(drain("").find("ownership.etcd"), std::string::npos);
+  EXPECT_TRUE(says(R"("drain":{"draining":false,"left":1})"));
+  store.shared = true;
+  EXPECT_EQ(drain(""), "{\"drain\":{\"draining\":true,\"left\":1}}\n");
+  EXPECT_TRUE(says(R"("drain":{"draining":true,"left":1})"));
+  rig.run_for(Millis{2'000});
+  EXPECT_GE(rig.count(ControlType::kPolicyHint), 2U);
+  EXPECT_TRUE(rig.serves()) << "it knows no other gateway";
+  rig.gateway().ask(R"({"command":"terminate","peer":"client0"})");
+  rig.run_for(Millis{100});
+  EXPECT_EQ(drain(R"(,"look":true)"), "{\"drain\":{\"draining\":true,\"left\":0}}\n");
+  EXPECT_EQ(drain(R"(,"undo":true)"), "{\"drain\":{\"draining\":false,\"left\":0}}\n");
+  const EventBook& events = rig.gateway().events();
+  for (const Reason reason : {Reason::kDrainBegun, Reason::kDrainDone, Reason::kDrainEnded})
+    EXPECT_EQ(events.count(EventKind::kConfigEvent, reason), 1U);
+}
+
 /// Workers refuse without control: their counters are told, with how many packets that were.
 TEST(Reasons, refused_by_workers) {
   Rig rig;

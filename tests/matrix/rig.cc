@@ -60,6 +60,7 @@ Rig::Rig(const RigOptions& options) : clock_(kStart) {
   for (size_t i = 0; i < options.gateways; ++i) {
     specs_.push_back({i, options.workers, gateway_secret, peers, options.policy,
                       options.adjust_gateway, options.sinks});
+    specs_.back().adjust_profile = options.adjust_profile;
     gateways_.push_back(std::make_unique<GatewayNode>(clock_, specs_.back()));
   }
   for (size_t i = 0; i < options.clients; ++i) {
@@ -232,7 +233,8 @@ bool Rig::turn_gateway(size_t number) {
       any = true;
     }
   }
-  gateway.sent(kWans);  // inside nobody listens
+  for (const Bytes& frame : gateway.sent(kWans))
+    if (inside) inside(number, frame);
   return any;
 }
 

@@ -66,6 +66,7 @@ struct RigOptions {
   std::function<void(EngineConfig&)> adjust_gateway;
   std::function<void(EngineConfig&)> adjust_client;
   std::vector<EventSinkProfile> sinks;  ///< of every gateway's events
+  std::function<void(GatewayProfile&)> adjust_profile;
 
   RigOptions() { policy.transport.candidate_validation_ttl = Millis{0}; }
 };
@@ -133,6 +134,7 @@ class Rig {
   size_t count(wire::ControlType type, size_t client = 0) const;
 
   GatewayNode& gateway(size_t number = 0) { return *gateways_[number]; }
+  size_t gateways() const { return gateways_.size(); }
   /// It was killed and starts again, with its profile and nothing else.
   void restart_gateway(size_t number = 0);
   const SecretKey& gateway_key() const { return specs_.front().private_key; }
@@ -151,6 +153,8 @@ class Rig {
   /// Sees each datagram before it goes; may change it. False: it is lost.
   std::function<bool(Datagram&)> filter;
   std::function<void()> after_step;
+  /// Sees each frame that a gateway sends on its inside port.
+  std::function<void(size_t gateway, const Bytes& frame)> inside;
   std::string planted;       ///< what `jvpn audit` must find in the logs; empty: nothing
   uint64_t unreachable = 0;  ///< datagrams of gateways to addresses where nobody is
 

@@ -1,7 +1,6 @@
 // The same store, with the product's database in a file behind it.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +12,19 @@
 namespace jvpn::test {
 
 class SqliteTestStore final : public TestStore {
+ public:
+  /// The database carries nothing out, as on a full disk.
+  void cut_off(bool cut) override {
+    const auto file = store::open_file(folder_ / "sessions.db");
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(
+        store::execute(file->get(), cut ? "CREATE TRIGGER full BEFORE INSERT ON epochs BEGIN "
+                                          "SELECT RAISE(FAIL, 'the disk is full'); END"
+                                        : "DROP TRIGGER full")
+            .ok());
+  }
+  bool tells_who_runs() const override { return false; }
+
  private:
   class InFile final : public Backend {
    public:
@@ -39,17 +51,5 @@ class SqliteTestStore final : public TestStore {
 
   StoreFolder folder_;
 };
-
-/// Runs a row with a store in memory, and with one in a file.
-inline void with_each_store(const std::function<void(TestStore&)>& row) {
-  {
-    SCOPED_TRACE("in memory");
-    TestStore store;
-    row(store);
-  }
-  SCOPED_TRACE("in a file");
-  SqliteTestStore store;
-  row(store);
-}
 
 }  // namespace jvpn::test

@@ -2,7 +2,9 @@
 // node was faster. Each gateway has an end of its own.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -34,21 +36,32 @@ class TestStore {
     call.attempted = BindingVersion{UINT64_MAX};
     call.next = to;
     call.from_epoch = clients_.front().epoch();
-    sessions_.end_epoch(call.from_epoch, now);
+    call.record.peer = peer_of(session);
+    end_run(now, call.from_epoch);
     EXPECT_EQ(open()->apply(now, call).answer, OwnershipAnswer::kCommitted);
   }
   /// That gateway, counted from 0, is known to be over.
-  void stop(size_t number, Millis now) { sessions_.end_epoch(clients_[number].epoch(), now); }
+  void stop(size_t number, Millis now) { end_run(now, clients_[number].epoch()); }
+  /// That one knows until then that its sessions are its own.
+  void prove(size_t number, Millis until) { clients_[number].proven_until = until; }
+  /// Whatever is behind it can't be reached by anybody, until it can again.
+  virtual void cut_off(bool cut) { cut_ = cut; }
+  /// It knows which of several gateways still run. A file is one gateway's: whoever opens it has
+  /// shown by the lock of its folder that nobody else does.
+  virtual bool tells_who_runs() const { return true; }
   /// What is kept of a session.
   std::optional<StoredSession> kept(const SessionId& session) {
-    const OwnershipCall call{.kind = OwnershipCall::Kind::kLoad, .peer = {}, .session = session};
+    OwnershipCall call{.kind = OwnershipCall::Kind::kLoad, .peer = {}, .session = session};
+    call.record.peer = peer_of(session);
     return open()->apply(Millis{}, call).found;
   }
 
-  bool reachable = true;  ///< before a commit is tried
-  bool answers = true;    ///< when one is
-  bool durable = false;   ///< what it keeps outlives a gateway
-  bool late = false;      ///< commits are answered by answer() alone
+  bool reachable = true;         ///< before a commit is tried
+  bool answers = true;           ///< when one is
+  bool durable = false;          ///< what it keeps outlives a gateway
+  bool shared = false;           ///< gateways may ask each other for what it keeps
+  bool late = false;             ///< commits are answered by answer() alone
+  Millis proven_until = kNever;  ///< that a gateway's sessions are its own
   size_t commits = 0;
 
   /// One owner's way to what is kept.
@@ -57,6 +70,8 @@ class TestStore {
     virtual ~Backend() = default;
     virtual uint64_t epoch() const = 0;
     virtual OwnershipReply apply(Millis now, const OwnershipCall& call) = 0;
+    virtual std::optional<OwnershipNotice> take_notice() { return std::nullopt; }
+    virtual void begin_again() {}
   };
 
  private:
@@ -80,7 +95,11 @@ class TestStore {
         : of_(of), backend_(std::move(backend)) {}
     uint64_t epoch() const override { return backend_->epoch(); }
     bool durable() const override { return of_.durable; }
-    bool reachable() const override { return of_.asks() && of_.reachable; }
+    bool may_ask_owner() const override { return of_.shared; }
+    Millis safe_until() const override { return std::min(proven_until, of_.proven_until); }
+    bool silent() const override { return now_ > safe_until(); }
+    void note_alive(Millis now, bool) override { now_ = now; }
+    bool reachable() const override { return of_.asks() && of_.reachable && !silent(); }
     bool has_replies() const override { return !replies_.empty(); }
     std::optional<OwnershipReply> take() override {
       if (replies_.empty()) return std::nullopt;
@@ -88,7 +107,11 @@ class TestStore {
       replies_.pop_front();
       return next;
     }
+    std::optional<OwnershipNotice> take_notice() override { return backend_->take_notice(); }
+    void begin_again() override { backend_->begin_again(); }
     bool ask(Millis now, const OwnershipCall& call) override {
+      if (of_.cut_) return false;
+      if (call.kind == OwnershipCall::Kind::kAcquire) of_.peers_[call.session] = call.record.peer;
       if (call.kind != OwnershipCall::Kind::kCommit) return made(now, call);
       ++of_.commits;
       if (of_.late) {
@@ -109,6 +132,8 @@ class TestStore {
         replies_.push_back({call.kind, call.ticket, call.peer, call.session, what, {}});
     }
 
+    Millis proven_until = kNever;
+
    private:
     bool made(Millis now, const OwnershipCall& call) {
       replies_.push_back(backend_->apply(now, call));
@@ -116,6 +141,7 @@ class TestStore {
     }
 
     TestStore& of_;
+    Millis now_;
     std::unique_ptr<Backend> backend_;
     std::deque<OwnershipReply> replies_;
   };
@@ -124,6 +150,8 @@ class TestStore {
     OwnershipCall call;
   };
 
+  /// That run is over, and all others know it.
+  virtual void end_run(Millis now, uint64_t epoch) { sessions_.end_epoch(epoch, now); }
   virtual std::unique_ptr<Backend> open() { return std::make_unique<InMemory>(sessions_); }
   /// Called whenever somebody asks whether the store is there. False: it isn't.
   virtual bool asks() { return true; }
@@ -134,8 +162,19 @@ class TestStore {
   std::vector<Waiting> waiting;
 
  private:
+ protected:
+  const std::map<SessionId, PublicKey>& peers() const { return peers_; }
+
+ private:
+  PublicKey peer_of(const SessionId& session) const {
+    const auto at = peers_.find(session);
+    return at == peers_.end() ? PublicKey{} : at->second;
+  }
+
+  bool cut_ = false;
   MemoryStore sessions_;
   std::deque<Client> clients_;
+  std::map<SessionId, PublicKey> peers_;
 };
 
 }  // namespace jvpn::test

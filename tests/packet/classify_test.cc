@@ -200,7 +200,7 @@ TEST_F(Classify, jvp_messages) {
       kWan, data_v4(),
       {
           {"type 0", set_byte(kJvpV4, 0), Drop::kMessageType},
-          {"type 8", set_byte(kJvpV4, 8), Drop::kMessageType},
+          {"type 10", set_byte(kJvpV4, 10), Drop::kMessageType},
           {"type 255", set_byte(kJvpV4, 255), Drop::kMessageType},
           {"reserved byte 1", set_byte(kJvpV4 + 1, 1), Drop::kReserved},
           {"reserved byte 2", set_byte(kJvpV4 + 2, 0x80), Drop::kReserved},
@@ -243,6 +243,14 @@ TEST_F(Classify, jvp_messages) {
           {"reset short", typed(MessageType::kReset, sizeof(wire::Reset) - 1),
            Drop::kMessageLength},
           {"reset of what we don't send to", typed(MessageType::kReset, sizeof(wire::Reset)),
+           Drop::kUnawaitedAnswer},
+          {"inquiry long", typed(MessageType::kInquiry, sizeof(wire::Initiation) + 1),
+           Drop::kMessageLength},
+          {"inquiry without MACs", typed(MessageType::kInquiry, sizeof(wire::Initiation)),
+           Drop::kBadMac},
+          {"readiness short", typed(MessageType::kReadiness, sizeof(wire::Readiness) - 1),
+           Drop::kMessageLength},
+          {"readiness to nobody", typed(MessageType::kReadiness, sizeof(wire::Readiness)),
            Drop::kUnawaitedAnswer},
           {"reset long", typed(MessageType::kReset, sizeof(wire::Reset) + 1), Drop::kMessageLength},
       });

@@ -92,6 +92,24 @@ TEST_F(PublisherTest, DeadlinesStandInTheRecordsAndMove) {
   EXPECT_EQ(table_->tx(kPeer)->deadline_tsc, 2'000U);
 }
 
+TEST_F(PublisherTest, CarriesAPeerAsLongAsWorkersSealForIt) {
+  EXPECT_FALSE(publisher_->carries(kPeer, 1'000));
+  EXPECT_FALSE(publisher_->carries(PeerId{table_->peers()}, 1'000)) << "there is no such peer";
+  TxInstall owned = tx();
+  owned.owned = true;
+  publisher_->install_tx(owned, &hop_, 1'000);
+  EXPECT_TRUE(publisher_->carries(kPeer, 1'000));
+  EXPECT_FALSE(publisher_->carries(kPeer, 1'001)) << "it has expired";
+  table_->set_silent_after(500);
+  EXPECT_TRUE(publisher_->carries(kPeer, 500));
+  EXPECT_FALSE(publisher_->carries(kPeer, 501)) << "nothing proves that it is ours";
+  owned.owned = false;
+  publisher_->install_tx(owned, &hop_, 1'000);
+  EXPECT_TRUE(publisher_->carries(kPeer, 501)) << "no store owns it";
+  publisher_->withdraw_tx(kPeer);
+  EXPECT_FALSE(publisher_->carries(kPeer, 500));
+}
+
 TEST_F(PublisherTest, WhatIsDueIsFreedInSlices) {
   constexpr size_t kMore = 3;
   Reclaimer reclaimer(rcu_.get(), 2 * Reclaimer::kAtOnce);
@@ -103,6 +121,23 @@ TEST_F(PublisherTest, WhatIsDueIsFreedInSlices) {
   EXPECT_EQ(reclaimer.pending(), kMore);
   reclaimer.reclaim();
   EXPECT_EQ(freed, Reclaimer::kAtOnce + kMore);
+}
+
+/// A worker that stands still keeps the memory that it may read, but only so much of it.
+TEST_F(PublisherTest, MemoryWaitsForAStuckWorkerOnlyUpToTheBound) {
+  struct Stuck {};
+  Reclaimer reclaimer(rcu_.get(), 4);
+  reclaimer.on_stuck([] { throw Stuck(); });
+  size_t freed = 0;
+  const auto free = [&freed] { ++freed; };
+  for (int i = 0; i < 4; ++i) reclaimer.defer(free);
+  EXPECT_THROW(reclaimer.defer(free), Stuck);
+  EXPECT_EQ(freed, 0U);
+  rte_rcu_qsbr_thread_offline(rcu_.get(), 0);  // it has ended
+  reclaimer.defer(free);
+  EXPECT_EQ(freed, 4U);
+  reclaimer.flush();
+  rte_rcu_qsbr_thread_online(rcu_.get(), 0);
 }
 
 TEST_F(PublisherTest, InstallsReceiveSide) {

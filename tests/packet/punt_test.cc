@@ -53,6 +53,24 @@ TEST_F(SlowPathTest, our_inside_address) {
   EXPECT_EQ(punted.note.peer, session_.spec().peer);
 }
 
+/// Control takes it as long as it forwards what is for handed over sessions.
+TEST_F(SlowPathTest, a_peer_whose_session_another_gateway_has) {
+  const Bytes packet =
+      ipv4_packet(address("10.0.0.9"), session_.host(Family::kIpv4), payload_of(40));
+  lab_.sessions().store_tx(session_.spec().peer, nullptr);
+  lab_.sessions().set_forwards(true);
+  lab_.receive(kLan, lan_frame(packet));
+  const Punted punted = expect_punt({"handed over", PuntReason::kHandedOver, Drop::kCount});
+  EXPECT_EQ(punted.bytes, forwarded(packet)) << "it spends a hop";
+  EXPECT_FALSE(punted.note.from_tunnel);
+  EXPECT_EQ(punted.note.port, kLan);
+  lab_.sessions().set_forwards(false);
+  lab_.receive(kLan, lan_frame(packet));
+  lab_.poll();
+  EXPECT_TRUE(lab_.punted(PuntClass::kSlowPath).empty());
+  EXPECT_EQ(lab_.drops(Drop::kNoBinding), 1U);
+}
+
 TEST_F(SlowPathTest, neighbour_not_known_yet) {
   const Bytes packet =
       ipv4_packet(session_.host(Family::kIpv4), address("10.0.0.99"), payload_of(40));
@@ -152,6 +170,33 @@ TEST_F(SlowPathTest, last_hop) {
   lab_.receive(kLan, lan_frame(packet));
   const Punted punted = expect_punt({"TTL", PuntReason::kTtlExpired, Drop::kTtlExpired});
   EXPECT_EQ(punted.bytes, packet) << "ICMP quotes the packet as it came";
+}
+
+/// Hosts ask by unicast whether whom they send to is there; that is control's to answer, for a peer
+/// as for the port. What only looks like it goes its way.
+TEST_F(SlowPathTest, solicitations_are_not_forwarded) {
+  struct Row {
+    const char* name;
+    uint8_t type;
+    uint8_t hops;
+    bool answered;
+  };
+  for (const Row& row :
+       {Row{"solicitation", 135, 255, true}, Row{"it was forwarded", 135, 254, false},
+        Row{"advertisement", 136, 255, false}, Row{"ping", 128, 255, false}}) {
+    Bytes icmp(32);
+    icmp[0] = row.type;
+    Bytes packet = ipv6_packet(address("fd00::99"), session_.host(Family::kIpv6), icmp,
+                               {.protocol = kIcmpV6Protocol, .hops = row.hops, .options = {}});
+    fix_icmpv6(packet);
+    lab_.receive(kLan, ip_frame(kPortMac, kHostMac, packet));
+    lab_.poll();
+    const auto punted = lab_.punted(PuntClass::kSlowPath);
+    EXPECT_EQ(punted.size(), row.answered ? 1U : 0U) << row.name;
+    EXPECT_EQ(lab_.sent(kWan).size(), row.answered ? 0U : 1U) << row.name;
+    for (const Punted& each : punted) EXPECT_EQ(each.note.reason, PuntReason::kFrame);
+  }
+  EXPECT_EQ(lab_.all_drops(), 0U) << lab_.drop_text();
 }
 
 TEST_F(SlowPathTest, no_route) {
@@ -272,12 +317,14 @@ TEST(Handoff, a_record_retired_on_the_way) {
   EXPECT_EQ(lab.drops(Drop::kUnknownIndex), 1U);
 }
 
-TEST(PuntRings, handshakes_by_the_proof_of_their_address) {
+/// Of messages that want public-key work.
+void expect_rings_by_proof(uint8_t type) {
+  SCOPED_TRACE("type " + std::to_string(type));
   constexpr size_t kPayload = 14 + 20 + 8;  // behind Ethernet, IPv4 and UDP
   Lab lab;
   TestSession session(lab, {.peer = PeerId{1}});
   Bytes message(sizeof(wire::Initiation));
-  message[0] = 1;
+  message[0] = type;
   const auto frame_with = [&](const Mac* cookie) {
     write_macs(lab.mac(), lab.mac_keys().mac1, cookie, message);
     return session.frame_at_peer(message);
@@ -307,6 +354,14 @@ TEST(PuntRings, handshakes_by_the_proof_of_their_address) {
   expect_ring(PuntClass::kVerifiedHandshake, frame_with(&older), "cookie of the previous secret");
   expect_ring(PuntClass::kHandshake, frame_with(&foreign), "cookie of another source");
   EXPECT_EQ(lab.all_drops(), 0U) << lab.drop_text();
+}
+
+TEST(PuntRings, handshakes_by_the_proof_of_their_address) {
+  expect_rings_by_proof(1);
+}
+
+TEST(PuntRings, inquiries_by_the_proof_of_their_address) {
+  expect_rings_by_proof(8);
 }
 
 TEST(PuntRings, a_full_ring_is_a_named_drop_and_frames_keep_half_of_it) {

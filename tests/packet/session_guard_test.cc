@@ -10,7 +10,8 @@
 namespace jvpn::test {
 namespace {
 
-constexpr uint64_t kSoonMs = 1'000;  ///< until a deadline; a poll takes far less
+constexpr uint64_t kSoonMs = 1'000;              ///< until a deadline; a poll takes far less
+constexpr size_t kReceiverAt = 14 + 20 + 8 + 4;  ///< of a data message over IPv4
 
 uint64_t soon_tsc() {
   return rte_rdtsc() + rte_get_tsc_hz() / 1'000 * kSoonMs;
@@ -59,6 +60,32 @@ TEST(SessionGuard, NothingEntersAfterTheDeadline) {
   EXPECT_TRUE(lab.sent(kLan).empty());
   EXPECT_TRUE(lab.punted(PuntClass::kControl).empty());
   EXPECT_EQ(lab.drops(Drop::kSessionExpired), 2U) << lab.drop_text();
+}
+
+/// What a store owns for us is carried while that can be proven, both ways; what we dialled,
+/// always.
+TEST(SessionGuard, WithoutProofNothingThatAStoreOwnsIsCarried) {
+  Lab lab;
+  TestSession session(lab, {});
+  for (const bool owned : {true, false}) {
+    session.tx().owned = owned;
+    for (const uint64_t silent_after : {uint64_t{0}, kNoDeadline}) {
+      lab.sessions().set_silent_after(silent_after);
+      static uint64_t sequence = 0;
+      const uint64_t drops = lab.drops(Drop::kNotOwned);
+      lab.receive(kLan, to_peer(session));
+      lab.receive(kWan, from_peer(session, sequence++));
+      Bytes nobodys = from_peer(session, sequence++);
+      nobodys[kReceiverAt] ^= 1;
+      lab.receive(kWan, nobodys);
+      lab.poll();
+      const bool carried = !owned || silent_after == kNoDeadline;
+      EXPECT_EQ(lab.sent(kWan).size(), carried ? 1U : 0U) << lab.drop_text();
+      EXPECT_EQ(lab.sent(kLan).size(), carried ? 1U : 0U) << lab.drop_text();
+      EXPECT_EQ(lab.drops(Drop::kNotOwned) - drops, carried ? 0U : 2U) << lab.drop_text();
+    }
+  }
+  EXPECT_EQ(lab.drops(Drop::kUnknownIndex), 4U) << lab.drop_text();
 }
 
 TEST(SessionGuard, ACoarseDeadlineHoldsWhileItsClockWraps) {

@@ -60,5 +60,24 @@ TEST_F(CandidatesPart, ALivingPathIsLeftForAClearlyBetterOneOnly) {
   EXPECT_EQ(candidates.better_than(now, *session, bound), test::path_over(2));
 }
 
+/// Networks 1 and 2 lead to the gateway that has the session, 3 to another.
+TEST_F(CandidatesPart, OnlyThoseOfTheSessionsGatewayCount) {
+  for (const auto& [network, gateway] : {std::pair{1, 0}, {2, 0}, {3, 1}}) {
+    config.peers[0].gateways.push_back({test::path_over(static_cast<uint8_t>(network)).remote,
+                                        GatewayNumber{static_cast<uint8_t>(gateway)}});
+  }
+  candidates.replace(kPeer,
+                     std::vector{test::path_over(3), test::path_over(1), test::path_over(2)});
+  ASSERT_EQ(candidates.of(*session).size(), 2U);
+  EXPECT_EQ(candidates.of(*session).front().path, test::path_over(1));
+  EXPECT_EQ(candidates.at(*session, test::path_over(3)), nullptr);
+  answer(2, 5'000);
+  session->path = test::path_over(3);
+  candidates.on_rebound(now, *session, test::path_over(1));
+  EXPECT_EQ(candidates.of(*session).size(), 1U);
+  session->path = test::path_over(1);
+  EXPECT_EQ(at(2).probes, 0U) << "what was known was of other keys";
+}
+
 }  // namespace
 }  // namespace jvpn

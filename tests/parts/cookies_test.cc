@@ -42,7 +42,7 @@ class CookieHoldersTest : public test::PartRig {
     for (size_t i = 0; i < count; ++i) taken += holders->admit(now, source(i)) ? 1 : 0;
     return taken;
   }
-  void SetUp() override { holders.emplace(context, now); }
+  void SetUp() override { holders.emplace(context, config.handshakes_per_s, now); }
   std::optional<CookieHolders> holders;
 };
 

@@ -93,6 +93,122 @@ TEST_F(DialerPart, ACookieIsShownOnceOnThePathThatItCameBy) {
   EXPECT_EQ(std::to_array(sent<wire::Initiation>().mac2), Mac{});
 }
 
+/// Two gateways of one peer: networks 1 and 2 lead to the first, 3 and 4 to the second.
+class DialerOfTwoGateways : public DialerPart {
+ protected:
+  DialerOfTwoGateways() {
+    for (uint8_t network = 1; network <= 4; ++network) {
+      const GatewayNumber gateway{static_cast<uint8_t>(network > 2 ? 1 : 0)};
+      config.peers[0].gateways.push_back({test::path_over(network).remote, gateway});
+      table.peer(kPeer).candidates.push_back({test::path_over(network), gateway});
+    }
+  }
+  /// What the next round sends, by network.
+  std::vector<unsigned> next_round() {
+    effects.clear();
+    now = dialer.dial_due(kPeer);
+    dialer.serve_dial(now, kPeer);
+    std::vector<unsigned> networks;
+    for (const Effect& effect : effects.list())
+      if (const Send* sent = std::get_if<Send>(&effect)) networks.push_back(sent->path.interface);
+    return networks;
+  }
+  /// A session over network 1 that has no transport, and is claimed.
+  void begin_to_claim() {
+    Session& session = attached(true);
+    dialer.dial_when_ended(kPeer, test::path_over(1));
+    lifecycle.transition(now, session, {Trigger::kTransportDead});
+    ASSERT_TRUE(session.must_jump());
+    now = dialer.due(session);
+    dialer.serve(now, session);
+  }
+  using Round = std::vector<unsigned>;
+};
+
+TEST_F(DialerOfTwoGateways, AreDialledInTurns) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  std::vector<unsigned> tried{latest<Send>().path.interface};
+  for (int i = 0; i < 6; ++i)
+    for (const unsigned network : next_round()) tried.push_back(network);
+  EXPECT_EQ(tried, (Round{1, 3, 1, 4, 2, 3, 1}));
+}
+
+TEST_F(DialerOfTwoGateways, TheFirstClaimGoesByTheWarmPathThatAnswersSoonest) {
+  const auto answered = [&](size_t candidate, uint32_t rtt_us) {
+    Standby& standby = table.peer(kPeer).candidates[candidate].standby;
+    standby.answered_at = now;
+    standby.availability = wire::Availability::kTakesSessions;
+    standby.rtt_us = rtt_us;
+  };
+  answered(2, 30'000);
+  answered(3, 20'000);
+  begin_to_claim();
+  EXPECT_EQ(next_round(), (Round{1, 4}));
+  EXPECT_EQ(next_round(), (Round{1, 4}));
+  EXPECT_EQ(next_round(), (Round{2, 3}));
+  answered(2, 10'000);
+  table.peer(kPeer).dial->start(now);
+  EXPECT_EQ(next_round().at(1), 3U) << "whose turn it was doesn't count";
+}
+
+TEST_F(DialerOfTwoGateways, APathThatDoesNotAnswerHasATurnOfFour) {
+  table.peer(kPeer).candidates[2].standby.unanswered = 2;
+  begin_to_claim();
+  std::vector<unsigned> others;
+  for (int i = 0; i < 6; ++i) others.push_back(next_round().at(1));
+  EXPECT_EQ(std::ranges::count(others, 3U), 1);
+  EXPECT_EQ(std::ranges::count(others, 4U), 5);
+}
+
+TEST_F(DialerOfTwoGateways, AClaimGoesToBothInTheSameRound) {
+  begin_to_claim();
+  EXPECT_EQ(next_round(), (Round{1, 3}));
+  EXPECT_EQ(next_round(), (Round{1, 4}));
+  EXPECT_EQ(next_round(), (Round{2, 3}));
+  EXPECT_EQ(PeerTable::indices_alive(table.peer(kPeer)), 3U) << "two attempts, and the session";
+}
+
+/// A cookie is between this end and one gateway, whose address it proves.
+TEST_F(DialerOfTwoGateways, ACookieIsShownToItsGatewayAlone) {
+  const auto macs_of_round = [&] {
+    std::map<unsigned, Mac> macs;
+    next_round();
+    for (const Effect& effect : effects.list()) {
+      const Send* sent = std::get_if<Send>(&effect);
+      if (sent == nullptr) continue;
+      wire::Initiation message{};
+      __builtin_memcpy(&message, effects.datagram(*sent).data(), sizeof message);
+      macs[sent->path.interface] = std::to_array(message.mac2);
+    }
+    return macs;
+  };
+  begin_to_claim();
+  ASSERT_EQ(next_round(), (Round{1, 3}));
+  reply_with_cookie();  // by the second gateway: its initiation was the latest
+  const auto macs = macs_of_round();
+  ASSERT_EQ(macs.size(), 2U);
+  EXPECT_EQ(macs.at(1), Mac{});
+  ASSERT_TRUE(macs.contains(3)) << "the cookie is good for one path";
+  EXPECT_NE(macs.at(3), Mac{});
+}
+
+/// Nor is what it gave in the place of a timestamp.
+TEST_F(DialerOfTwoGateways, FreshnessIsOneGateways) {
+  dialer.dial(now, kPeer, test::path_over(1));
+  reply_with_freshness(wire::Freshness{1});
+  next_round();
+  const Identity remote{remote_secret, public_key_of(remote_secret), {}};
+  const auto freshness = [&] {
+    const auto read = read_initiation(remote, secret_of(3), sent<wire::Initiation>());
+    return read ? read->proof.freshness : wire::Freshness{0xff};
+  };
+  ASSERT_EQ(latest<Send>().path, test::path_over(3));
+  EXPECT_EQ(freshness(), wire::Freshness{});
+  next_round();
+  ASSERT_EQ(latest<Send>().path, test::path_over(1));
+  EXPECT_EQ(freshness(), wire::Freshness{1});
+}
+
 TEST_F(DialerPart, AfterATakeoverThePauseGrowsToFourSeconds) {
   dialer.dial(now, kPeer, test::path_over(1));
   Dial& call = *table.peer(kPeer).dial;
@@ -101,7 +217,7 @@ TEST_F(DialerPart, AfterATakeoverThePauseGrowsToFourSeconds) {
     const Session& session = attached(true);
     dialer.taken_over(now, session);
     dialer.dial(now, kPeer, test::path_over(1));  // as the program around does
-    pauses.push_back((call.next_attempt - now).value);
+    pauses.push_back((call.next_round - now).value);
     now = now + Millis{5'000};
   }
   const std::array<uint64_t, 5> most{1'000, 2'000, 4'000, 4'000, 4'000};
@@ -153,7 +269,7 @@ TEST_F(DialerPart, OneRetryForEachAttemptIsAnsweredAtOnce) {
     wire::Freshness freshness;
     freshness.fill(byte);
     reply_with_freshness(freshness);
-    EXPECT_EQ(table.peer(kPeer).dial->freshness, freshness);
+    EXPECT_EQ(table.peer(kPeer).dial->attempts.front().freshness, freshness);
   };
   retry_with(1);
   EXPECT_EQ(count<Send>(), 1U);
@@ -168,7 +284,7 @@ TEST_F(DialerPart, ARetryThatIsNotAuthenticChangesNothing) {
   dialer.dial(now, kPeer, test::path_over(1));
   reply_with(wire::MessageType::kRetry, Secret<32>{}, wire::Freshness{1}, sent<wire::Initiation>());
   EXPECT_EQ(count<Send>(), 0U);
-  EXPECT_EQ(table.peer(kPeer).dial->freshness, wire::Freshness{});
+  EXPECT_EQ(table.peer(kPeer).dial->attempts.front().freshness, wire::Freshness{});
 }
 
 TEST_F(DialerPart, AnIdThatASessionHadIsRefused) {

@@ -49,7 +49,8 @@ TEST_F(JumperPart, AWishWaitsForTheCooldown) {
   SessionRecord record = session.record();
   record.switches.add(now, record.born);
   PeerState& peer = table.peer(kPeer);
-  auto later = std::make_unique<Session>(kPeer, test::path_over(1), Suite::kAes128Gcm, record);
+  auto later = std::make_unique<Session>(kPeer, test::path_over(1), Suite::kAes128Gcm, record,
+                                         counters.totals);
   later->initiator = std::move(session.initiator);
   later->current = std::move(session.current);
   later->binding.tx_installed = later->confirmed = true;

@@ -94,6 +94,39 @@ TEST_F(PathMtuPart, APathThatEatsLargePacketsIsFoundWithinASecond) {
   }
 }
 
+TEST_F(PathMtuPart, ItIsFoundSoonerWhereWhatCameInStops) {
+  Session& session = begun();
+  const auto flow = [&](Millis span) {
+    for (const Millis end = now + span; now < end;) {
+      data_flows();
+      environment.traffic.rx_packets += 10;
+      play(session, Millis{10}, {{bound, 1'440}});
+    }
+  };
+  for (uint64_t round = 0; round < 20; ++round) {
+    flow(Millis{1'000 + 37 * round});
+    effects.clear();
+    const Millis began = now;
+    while (count<Send>() == 0 && now < began + Millis{5'000}) {
+      data_flows();
+      play(session, Millis{10}, {{bound, 1'440}});
+    }
+    EXPECT_LE(now - began, Millis{410}) << "two looks, or the pause since a confirmation";
+  }
+}
+
+TEST_F(PathMtuPart, WhatStopsAgainAndAgainIsNotConfirmedEachTime) {
+  Session& session = begun();
+  play(session, Millis{1'000}, {{bound, 1'440}});
+  effects.clear();
+  for (int i = 0; i < 50; ++i) {  // bursts of 100 ms, and as long nothing
+    data_flows();
+    environment.traffic.rx_packets += 10;
+    play(session, Millis{200}, {{bound, 1'440}});
+  }
+  EXPECT_LE(count<Send>(), 10'000U / 300 + 1);
+}
+
 TEST_F(PathMtuPart, OneLostProbeSaysNothing) {
   Session& session = begun();
   play(session, Millis{1'000}, {{bound, 1'440}});

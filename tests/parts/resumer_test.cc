@@ -88,6 +88,22 @@ TEST_F(ResumerPart, WhatCantGoOnBeginsAnew) {
   EXPECT_EQ(latest<Event>().reason, Reason::kSessionExpired);
 }
 
+/// Its owner may be there, or another gateway may have found it first.
+TEST_F(ResumerPart, AnEndIsToldOnceTheStoreHasIt) {
+  config.policy.session.max_lifetime = Millis{1'000};
+  left_by_another(config.peers[0].public_key);
+  now = now + Millis{2'000};
+  const auto ends = [this] {
+    EXPECT_EQ(judged(3), What::kFresh);
+    EXPECT_TRUE(resumer.ended(now, *store.take()));
+    const auto told = reasons();
+    return std::ranges::count(told, Reason::kTtlSessionExpired);
+  };
+  EXPECT_EQ(ends(), 0);
+  sessions.end_epoch(other.epoch(), now);
+  EXPECT_EQ(ends(), 1);
+}
+
 TEST_F(ResumerPart, AStoreThatIsSilentLeavesTheClaimUnanswered) {
   left_by_another(config.peers[0].public_key);
   InitiationState state = initiation(kept, 3);

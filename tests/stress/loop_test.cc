@@ -102,6 +102,7 @@ GatewayProfile loop_profile() {
                              public_key_of(secret_of(caller)),
                              {},
                              {{inside_of(caller), 32}},
+                             {},
                              {}});
   return profile;
 }

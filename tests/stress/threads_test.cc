@@ -49,6 +49,14 @@ constexpr unsigned kMostTurns = 100'000;    ///< to wait for them
 constexpr size_t kDeferred = 4;             ///< few: control now and then waits for a grace period
 constexpr size_t kEventRing = 64;           ///< small: some events are lost, and told as lost
 
+/// No port answers for peers here.
+struct NobodyCarried final : CarriedRoutes::Peers {
+  bool carries(PeerId) const override { return false; }
+  std::span<const Prefix> allowed(PeerId) const override { return {}; }
+  std::string name(PeerId) const override { return {}; }
+  bool silent() const override { return false; }
+};
+
 GatewayProfile stress_profile() {
   GatewayProfile profile = wan_and_lan(kWorkers);
   profile.cores.idle = IdleMode::kAdaptive;  // workers sleep, and are no readers meanwhile
@@ -335,7 +343,12 @@ class Threads : public PartRig {
                        gateway_.dataplane().sessions(), reclaimer_};
   SlowPath slow_path_{ports_, injector_, neighbors_, inside_, clock_.now()};
   TurnLimit limit_{clock_};
-  GatewayHost host_{clock_, limit_, ports_, injector_, neighbors_, *publisher_, reclaimer_, log_};
+  const NobodyCarried nobody_;
+  CarriedRoutes routes_{clock_, limit_, nobody_, 16};
+  PeerProxy lan_{ports_, injector_, gateway_.dataplane().routes(), nobody_, 16};
+  HandedOver handed_over_{ports_, injector_, lan_, gateway_.dataplane().sessions()};
+  GatewayHost host_{clock_,  limit_,       ports_,      injector_,  neighbors_, lan_,
+                    routes_, handed_over_, *publisher_, reclaimer_, log_};
   Arrivals arrivals_{worker_rings(), clock_};
 
   std::array<Sender, kPeers> senders_{};

@@ -149,7 +149,8 @@ class World {
   /// Nobody takes the other for one that lost the session, as long as both have it.
   void deliver_reset(Node& receiver, const Datagram& datagram) {
     const uint64_t taken = receiver.engine->counters().resets_taken;
-    receiver.tell([at = now, from = datagram.path, peer = peer(datagram.to, datagram.from),
+    const PeerId sender = one_peer ? kPeer : peer(datagram.to, datagram.from);
+    receiver.tell([at = now, from = datagram.path, peer = sender,
                    bytes = datagram.bytes](SessionEngine& engine) {
       engine.on_handshake(at, from, bytes, std::nullopt, peer);
     });
@@ -214,6 +215,7 @@ class World {
   std::function<Fate(const Datagram&)> filter;
   std::function<void(Datagram&)> rewrite;  ///< a NAT, or somebody on the path
   std::set<size_t> cut;                    ///< networks that carry nothing
+  bool one_peer = false;                   ///< all nodes but the first are gateways with one key
   std::function<void()> after_each;
   std::vector<Datagram> sent;
   uint64_t unopened = 0;

@@ -68,7 +68,8 @@ class PartRig : public testing::Test {
     record.binding_version = BindingVersion{1};
     record.has_transport = true;
     PeerState& peer = table.peer(kPeer);
-    peer.session = std::make_unique<Session>(kPeer, path_over(1), Suite::kAes128Gcm, record);
+    peer.session =
+        std::make_unique<Session>(kPeer, path_over(1), Suite::kAes128Gcm, record, counters.totals);
     Session& session = *peer.session;
     session.id.bytes.fill(0x5e);
     session.bound_id = session.id;

@@ -12,7 +12,7 @@ namespace admin {}
 namespace publish {}
 namespace neighbor {}
 namespace gateway {}
-namespace client::netlink {}
+namespace netlink {}
 namespace client::tunnel {}
 namespace client::underlays {}
 namespace client::dataplane {}
@@ -27,7 +27,7 @@ using namespace admin;
 using namespace publish;
 using namespace neighbor;
 using namespace gateway;
-using namespace client::netlink;
+using namespace netlink;
 using namespace client::tunnel;
 using namespace client::underlays;
 using namespace client::dataplane;

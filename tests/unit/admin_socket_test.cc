@@ -212,10 +212,13 @@ TEST_F(AdminSocketTest, ImpossiblePathsAreErrors) {
 }
 
 TEST(NotAnswered, NamesTheProgramThatItIsFor) {
-  const std::string jump = not_answered("jvpnd", "jump", "show, terminate and reload");
+  const std::string jump = not_answered(
+      "jvpnd", "jump", "show, peers, routes, terminate, drain, enrol, peer and reload");
   EXPECT_NE(jump.find("ask jvpn-client's socket"), std::string::npos) << jump;
   const std::string terminate = not_answered("jvpn-client", "terminate", "show, jump and reload");
   EXPECT_NE(terminate.find("an order for jvpnd"), std::string::npos) << terminate;
+  const std::string routes = not_answered("jvpn-client", "routes", "show, jump and reload");
+  EXPECT_NE(routes.find("a question for jvpnd"), std::string::npos) << routes;
   EXPECT_EQ(not_answered("jvpnd", "dance", "show"), "command: got dance; jvpnd answers show");
   EXPECT_EQ(not_answered("jvpnd", "", "show"), "command: expected one; jvpnd answers show");
 }

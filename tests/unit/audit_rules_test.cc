@@ -129,6 +129,44 @@ const Case kSoundLogs[] = {
            .companions();
      },
      kOk, nullptr},
+    {"a switch whose session ends in the same step",
+     [](Log& log) {
+       log.birth()
+           .at(9)
+           .row(State::kAttached, State::kRecovering, Reason::kRecoveryStart, 2)
+           .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 3)
+           .timeline()
+           .event(EventKind::kTransportSwitch, Reason::kTransportSwitchOk)
+           .terminate(State::kAttached, 4);
+     },
+     kOk, nullptr},
+    {"a session that is handed over while its gateway runs, and comes back",
+     [](Log& log) {
+       log.birth()
+           .event(EventKind::kConfigEvent, Reason::kDrainBegun)
+           .at(9)
+           .event(EventKind::kOwnershipChange, Reason::kSessionParked)
+           .event(EventKind::kConfigEvent, Reason::kDrainDone)
+           .at(20)
+           .row(State::kRecovering, State::kAttached, Reason::kTransportSwitchOk, 1'026,
+                Detail::kResumed)
+           .timeline()
+           .companions()
+           .event(EventKind::kOwnershipChange, Reason::kSessionResumed);
+     },
+     kOk, nullptr},
+    {"an end that its store never heard of, found by the next run",
+     [](Log& log) {
+       log.birth()
+           .at(9)
+           .terminate(State::kAttached, 2)
+           .restart()
+           .at(20)
+           .row(State::kRecovering, State::kTerminated, Reason::kPolicyTermination, 1'026,
+                Detail::kResumed)
+           .timeline();
+     },
+     kOk, nullptr},
     {"events of no session",
      [](Log& log) { log.birth().session(0).event(EventKind::kConfigEvent, Reason::kConfigLoaded); },
      kOk, nullptr},

@@ -12,7 +12,8 @@ namespace {
 
 const Endpoint kFirst = *Endpoint::parse("192.0.2.1:1");
 const Endpoint kSecond = *Endpoint::parse("[2001:db8::1]:2");
-const std::vector<Endpoint> kEndpoints{kFirst, kSecond};
+const std::vector<GatewayEndpoint> kEndpoints{{kFirst, GatewayNumber{0}},
+                                              {kSecond, GatewayNumber{0}}};
 
 Path path_of(size_t underlay, const Endpoint& remote) {
   return {static_cast<uint16_t>(underlay), *Endpoint::parse("198.51.100.1:40000"), remote};
@@ -32,7 +33,7 @@ TEST(CandidatesTest, EveryEndpointOverEveryUnderlayInProfileOrder) {
   ASSERT_EQ(candidates.size(), 6U);
   for (size_t i = 0; i < candidates.size(); ++i) {
     EXPECT_EQ(candidates[i].underlay, i % 3);
-    EXPECT_EQ(candidates[i].remote, kEndpoints[i / 3]);
+    EXPECT_EQ(candidates[i].remote, kEndpoints[i / 3].remote);
   }
   EXPECT_EQ(candidates[1].why, "no IPv4 on 1");
   const std::vector<Path> expected{path_of(0, kFirst), path_of(0, kSecond), path_of(1, kSecond)};
@@ -58,6 +59,22 @@ TEST(CandidatesTest, JumpKeepsTheEndpointIfItCan) {
   const auto other_endpoint = jump_target(candidates, 1, path_of(0, kFirst));
   ASSERT_TRUE(other_endpoint);
   EXPECT_EQ(*other_endpoint, path_of(1, kSecond));
+}
+
+TEST(CandidatesTest, NoJumpLeadsToAnotherGateway) {
+  const std::vector<GatewayEndpoint> two{{kFirst, GatewayNumber{0}}, {kSecond, GatewayNumber{1}}};
+  const auto candidates = find_candidates(2, two, [](size_t n, const Endpoint& remote) {
+    if (n == 1 && remote == kFirst) return Result<Path>(Error{"no IPv4 on 1"});
+    return Result<Path>(path_of(n, remote));
+  });
+  EXPECT_EQ(candidates[1].gateway, GatewayNumber{0});
+  EXPECT_EQ(candidates[2].gateway, GatewayNumber{1});
+  const auto refused = jump_target(candidates, 1, path_of(0, kFirst));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "no IPv4 on 1");
+  const auto within = jump_target(candidates, 1, path_of(0, kSecond));
+  ASSERT_TRUE(within);
+  EXPECT_EQ(*within, path_of(1, kSecond));
 }
 
 TEST(CandidatesTest, NowhereToJumpIsSaid) {

@@ -29,7 +29,7 @@ TEST(RoutingPlanTest, OrdinaryPrefixesAreMainRoutes) {
   const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
   const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0);
   ASSERT_EQ(plan.guards.size(), 2U);
-  for (const client::netlink::Route& guard : plan.guards) {
+  for (const netlink::Route& guard : plan.guards) {
     EXPECT_EQ(guard.table, 254U);
     EXPECT_EQ(guard.device, 0) << "unreachable";
     EXPECT_EQ(guard.metric, 7U);
@@ -156,10 +156,10 @@ TEST_F(PrivateNetwork, WhatIsGoneAlreadyCountsAsRemoved) {
     auto opened = Netlink::open();
     ASSERT_TRUE(opened);
     Netlink* const netlink = opened->get();
-    const client::netlink::Route guard{prefix("10.99.0.0/24"), 0, 254, 7};
-    const client::netlink::Route guard6{prefix("fd99::/64"), 0, 254, 7};
+    const netlink::Route guard{prefix("10.99.0.0/24"), 0, 254, 7};
+    const netlink::Route guard6{prefix("fd99::/64"), 0, 254, 7};
     const std::vector<Prefix> full{prefix("0.0.0.0/0"), prefix("::/0")};
-    for (const client::netlink::Route& route : {guard, guard6}) {
+    for (const netlink::Route& route : {guard, guard6}) {
       ASSERT_TRUE(netlink->add_route(route));
       for (int i = 0; i < 2; ++i) EXPECT_TRUE(netlink->remove_route(route)) << to_string(route.to);
     }

@@ -29,8 +29,10 @@ TEST(Engine, IdleSessionLivesByHeartbeats) {
   EXPECT_EQ(world.node(0).session().rtt_us, 10'000U);
 }
 
-TEST(Engine, TrafficSuppressesHeartbeats) {
-  World world;
+/// How many control messages that aren't padded 20 s of data bring about.
+void expect_at_most(long heartbeats, Detection detection) {
+  World world(
+      1, [&](size_t, EngineConfig& config) { config.policy.volatility.detection = detection; });
   world.connect();
   world.run_for(Millis{600});
   world.sent.clear();
@@ -40,9 +42,31 @@ TEST(Engine, TrafficSuppressesHeartbeats) {
       return each.type() == MessageType::kControl && (each.bytes.size() > 1'000) == padded;
     });
   };
-  EXPECT_LE(sent(false), 4);
+  EXPECT_LE(sent(false), heartbeats);
   EXPECT_LE(sent(true), 2 * (20'000 / 700 + 1)) << "the path's MTU is confirmed, and answered";
   expect_one_session(world);
+}
+
+TEST(Engine, TrafficSuppressesHeartbeats) {
+  expect_at_most(4, Detection::kFixed);
+}
+
+TEST(Engine, RoundTripsAreMeasuredUnderTrafficForDetection) {
+  expect_at_most(2 * 2 * (20'000 / 500 + 9), Detection::kAdaptive);
+}
+
+TEST(Engine, TimeInWhichWeStoodStillIsNoSilence) {
+  for (const uint64_t stopped : {1'500, 2'500}) {
+    World world;
+    world.connect();
+    world.run_for(Millis{600});
+    const Millis since = world.now;
+    world.now = world.now + Millis{stopped};
+    world.engine(0).wake(world.now, kPeer, since);
+    world.engine(0).advance(world.now);
+    const State now = world.node(0).session().state;
+    EXPECT_EQ(now == State::kAttached, stopped < 2'000) << stopped << " ms";
+  }
 }
 
 TEST(Engine, ShortOutagesAreNoSilenceWhateverTheirRhythm) {

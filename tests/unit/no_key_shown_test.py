@@ -29,9 +29,13 @@ FILES = [KEY + "\n", KEY, KEY + "\r\n", f"key: {KEY}\n", f"{KEY}: key\n", f"- {K
 SOCKET = ["--socket", "FILE"]
 # Of each program, what follows its name; FILE is the file, and `<` gives it to standard input.
 JVPN = {"genkey": [[]], "genpsk": [[]], "pubkey": [["<"]], "show": [[]], "watch": [["--count", "1"]], "events": [[]],
-        "jump": [["--underlay", "wan0"]], "reload": [[]], "terminate": [["--peer", "x"]],
+        "jump": [["--underlay", "wan0"]], "reload": [[]], "sync": [[]],
+        "peer": [["list", "--profile", "FILE"], ["show", "x", "--profile", "FILE"], ["add", "x", "--profile", "FILE"],
+                 ["add", "x", "--public-key", KEY[:-1], "--profile", "FILE"], ["remove", "x", "--profile", "FILE"]],
+        "terminate": [["--peer", "x"]], "drain": [[]], "health": [[]],
+        "routes": [[], ["--follow"]], "metrics": [["--once"], ["--list"], ["--listen", "no address"]],
         "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]]}
-OTHERS = {"jvpnd": [["FILE"], ["--check", "FILE"]], "jvpn-client": [["FILE"]], "jvpn-perf": [["report", "FILE"]]}
+OTHERS = {"jvpnd": [["FILE"], ["--check", "FILE"]], "jvpn-client": [["FILE"], ["--import", "FILE", "--config-dir", "/proc/none"]], "jvpn-perf": [["report", "FILE"]]}
 
 
 def pieces(secret: str) -> set[str]:

@@ -1,17 +1,12 @@
-// `jvpn reload`, `terminate`, `watch` and `check` as they are run: output, errors, exit status.
+// `jvpn reload`, `terminate`, `drain`, `watch` and `check` as they are run: output, errors, exit
+// status.
 #include "tools/jvpn/orders.h"
 
-#include <cstdio>
-#include <deque>
-
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include "control/admin/admin_socket.h"
-#include "tests/support/rooms.h"
-#include "tests/unit/event_rig.h"
+#include "tests/unit/command_rig.h"
 #include "tools/jvpn/check.h"
+#include "tools/jvpn/drain.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/watch.h"
 
@@ -20,48 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-class OrdersTest : public EventFolder {
- protected:
-  OrdersTest() {
-    admin_ = AdminSocket::open(path("admin"), [this](const Json& request) {
-               requests_.push_back(request);
-               if (pages_.empty()) return answer_;
-               Json page = std::move(pages_.front());
-               pages_.pop_front();
-               return page;
-             }).value();
-  }
-
-  struct Outcome {
-    int status = -1;
-    std::string out;
-    std::string err;
-  };
-  /// Runs a command in a process of its own and serves it.
-  Outcome run(const std::function<int()>& command) {
-    std::fflush(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-      for (const auto& [name, descriptor] :
-           {std::pair("out", STDOUT_FILENO), std::pair("err", STDERR_FILENO)})
-        dup2(open(path(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), descriptor);
-      const int status = command();
-      std::fflush(nullptr);
-      _exit(status);
-    }
-    int status = -1;
-    comes_true([&] {
-      admin_->poll(Millis{1});
-      return waitpid(child, &status, WNOHANG) == child;
-    });
-    return {WEXITSTATUS(status), text_of_file(path("out")), text_of_file(path("err"))};
-  }
-
-  Json answer_;
-  std::deque<Json> pages_;  ///< answered first, one after the other
-  std::vector<Json> requests_;
-  std::unique_ptr<AdminSocket> admin_;
-};
+using OrdersTest = CommandTest;
 
 TEST_F(OrdersTest, ShowAsksForEveryPage) {
   const auto page = [](const char* id) { return Json{{"sessions", {{{"session_id", id}}}}}; };
@@ -179,6 +133,79 @@ policy: {version: 1}
   std::ofstream(profile) << "node: laptop\n";
   EXPECT_EQ(run([&] { return run_check(profile, false); }).err,
             profile + ":1:1: role: expected one of gateway, client, got nothing\n");
+}
+
+/// What jvpnd wouldn't start with isn't sound.
+TEST_F(OrdersTest, CheckReadsTheFilesForEtcd) {
+  const std::string key = path("gw.key");
+  std::ofstream(key) << "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+  std::filesystem::permissions(key, std::filesystem::perms::owner_read);
+  const std::string profile = path("gw.yaml");
+  const auto write = [&](const char* etcd) {
+    std::ofstream(profile) << R"(role: gateway
+node: gw1
+ownership:
+  etcd: )" << etcd << R"(
+cores: {control: 0, workers: [1], idle: adaptive}
+ports:
+  - {name: wan, vdev: net_null0, role: outside, addresses: [192.0.2.1/24]}
+  - {name: lan, vdev: net_null1, role: inside, addresses: [10.0.0.1/24]}
+crypto: {private_key_file: gw.key, suites: [aes-128-gcm]}
+peers: [{name: a, public_key: 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=, allowed_ips: [10.1.0.0/16]}]
+policy: {version: 1}
+)";
+  };
+  write(R"({endpoints: ["http://127.0.0.1:2379"]})");
+  const auto sound = run([&] { return run_check(profile, false); });
+  EXPECT_EQ(sound.status, 0) << sound.err;
+  write(R"({endpoints: ["https://10.0.0.1:2379"], ca_file: none.pem})");
+  const auto bad = run([&] { return run_check(profile, false); });
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_TRUE(bad.err.starts_with(profile + ":4:")) << bad.err;
+  EXPECT_NE(bad.err.find("etcd ca_file: expected a readable file"), std::string::npos) << bad.err;
+  write(R"({endpoints: ["https://etcd.example:2379"]})");
+  EXPECT_EQ(run([&] { return run_check(profile, false); }).status, 2) << "a name, not an address";
+}
+
+TEST_F(OrdersTest, DrainWaitsUntilNoSessionIsLeft) {
+  const auto with = [](bool draining, int left) {
+    return Json{{"drain", {{"draining", draining}, {"left", left}}}};
+  };
+  pages_ = {with(true, 3), with(true, 1)};
+  answer_ = with(true, 0);
+  const auto outcome = run([this] { return run_drain(path("admin"), {}); });
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_TRUE(outcome.out.starts_with("drained: 3 sessions left in ")) << outcome.out;
+  EXPECT_EQ(requests_.at(0), (Json{{"command", "drain"}}));
+  EXPECT_EQ(requests_.at(1), (Json{{"command", "drain"}, {"look", true}}));
+  EXPECT_EQ(requests_.size(), 3U);
+  const auto json = run([this] { return run_drain(path("admin"), {.as_json = true}); });
+  EXPECT_EQ(json.status, 0);
+  EXPECT_EQ(json.out, answer_.dump() + "\n");
+}
+
+TEST_F(OrdersTest, DrainThatSomeDoNotFollowSaysSo) {
+  answer_ = {{"drain", {{"draining", true}, {"left", 1}}}};
+  const auto late =
+      run([this] { return run_drain(path("admin"), {.wait = std::chrono::milliseconds(150)}); });
+  EXPECT_EQ(late.status, 1);
+  EXPECT_NE(late.err.find("1 session left after"), std::string::npos) << late.err;
+  answer_["drain"]["draining"] = false;
+  const auto undone = run([this] { return run_drain(path("admin"), {}); });
+  EXPECT_EQ(undone.status, 1);
+  EXPECT_NE(undone.err.find("somebody else has ended it"), std::string::npos) << undone.err;
+  answer_ = {{"error", "drain: it shares its sessions with no other"}};
+  const auto refused = run([this] { return run_drain(path("admin"), {}); });
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_EQ(refused.err, "jvpn: drain: it shares its sessions with no other\n");
+}
+
+TEST_F(OrdersTest, DrainIsUndone) {
+  answer_ = {{"drain", {{"draining", false}, {"left", 2}}}};
+  const auto outcome = run([this] { return run_drain(path("admin"), {.undo = true}); });
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.out, "the gateway takes sessions again; it has 2 sessions\n");
+  EXPECT_EQ(requests_.at(0), (Json{{"command", "drain"}, {"undo", true}}));
 }
 
 TEST_F(OrdersTest, CheckWarnsOfAWorkerOnControlsCore) {

@@ -12,13 +12,14 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/harness", "perf/handshake", "perf/isolation", "perf/ndr",
-                                               "perf/pipeline")]
+                                               "perf/pipeline", "perf/store")]
 import cells  # noqa: E402
 import handshakes  # noqa: E402
 import isolation  # noqa: E402
 import rates  # noqa: E402
 import samples  # noqa: E402
 import show  # noqa: E402
+import stores  # noqa: E402
 import tap_runner  # noqa: E402
 
 FACTS = {"suite": "aes-128-gcm", "seconds": 2.5, "runs": 2, "seed": 7, "pages": "2 MB", "pages_note": ""}
@@ -39,6 +40,11 @@ def some_cell(**values):
 
 
 class Statistics(unittest.TestCase):
+    def test_where_the_median_lies(self):
+        self.assertEqual(samples.median_within(range(100)), (40, 59))
+        self.assertEqual(samples.median_within([3, 1, 2]), (1, 3))
+        self.assertEqual(samples.median_within([]), (0, 0))
+
     def test_percentiles_by_nearest_rank(self):
         for count, percent, expected in [(0, 50, 0), (1, 1, 1), (1, 99, 1), (2, 50, 1), (2, 51, 2), (4, 50, 2),
                                          (5, 50, 3), (100, 99, 99), (100, 99.5, 100), (100, 100, 100), (200, 99, 198),
@@ -219,6 +225,29 @@ class Isolation(unittest.TestCase):
     def test_without_the_quiet_phase_nothing_passes(self):
         figures, _ = isolation.isolation({"phases": [], "facts": self.FACTS})
         self.assertIn("nothing was measured", figures["failure"])
+
+
+class Stores(unittest.TestCase):
+    def test_figures_and_table(self):
+        commits = {"latency_s": [0.001, 0.002, 0.003, 0.010], "commits_per_s": 5e4}
+        engine = {"seconds": 20.0, "engine_cpu_s": 15.0, "clients_cpu_s": 12.0, "store_cpu_s": 2.0, "etcd_cpu_s": 9.0,
+                  "refused": 3, "resident_mb": 900}
+        # The machine gets twice as slow for the last slice: the ratio doesn't notice.
+        reattach = {"sessions": 64, "memory_s": [10e-6, 10e-6, 20e-6], "stored_s": [10.2e-6, 10.4e-6, 20.6e-6]}
+        figures, table = stores.store({
+            "embedded": commits | {"reattach": reattach},
+            "etcd": commits | {"takeover": {"sessions": 1000, "silent_s": 6.0, "seconds": 10.0, "writes_per_s": 250.0,
+                                            "engine": engine}}})
+        self.assertEqual([figures["etcd"][f"p{percent}_ms"] for percent in (50, 90, 100)], [2, 10, 10])
+        self.assertAlmostEqual(figures["reattach"]["ratio"], 1.03)
+        self.assertAlmostEqual(figures["reattach"]["stored_us"], 10.4)
+        self.assertEqual((figures["takeover"]["took_s"], figures["takeover"]["engine_writes_per_s"]), (4, 50))
+        for line in ("10.00 us without a store, 10.40 us with the embedded one, 1.030 times",
+                     "by calls of the store alone         4.0 s   250 writes/s",
+                     "3 pairs: half of them 1.020 to 1.040; the median is within 1.020 to 1.040, 95 %",
+                     "clients    20.0 s   50 writes/s; 900 MB",
+                     "engine 15.0 s, its store's thread 2.0 s, clients 12.0 s, etcd's members 9.0 s"):
+            self.assertIn(line, table)
 
 
 class Show(unittest.TestCase):

@@ -73,8 +73,9 @@ class Policy(unittest.TestCase):
 
     def test_rate_follows_the_policy_and_the_fault(self):
         for fault, policy, dead_ms, low, high in [
-                ("link-down", "", 2000, 55, 64), ("blackhole", "", 300, 20, 31),  # each passes through VOLATILE
-                ("blackhole", "switching: {max_switches_per_min: 8}, volatility: {transport_dead_ms: 700}", 700, 5, 8),
+                ("link-down", "", 2000, 55, 64), ("blackhole", "", 2000, 55, 64),
+                ("blackhole", "volatility: {detection: fixed}", 2000, 20, 31),  # each passes through VOLATILE
+                ("blackhole-up", "switching: {max_switches_per_min: 8}, volatility: {transport_dead_ms: 700}", 700, 5, 8),
                 ("nat-rebind", "volatility: {transport_dead_ms: 500}", 500, 4, 7)]:
             asked = options(fault=fault, policy=policy)
             made = figures.lab_policy(asked)
@@ -82,9 +83,16 @@ class Policy(unittest.TestCase):
             self.assertTrue(low < figures.jumps_per_min(asked, made) < high)
 
     def test_bounds_are_the_designs(self):
-        for fault, cold, expected in [("link-down", False, 30), ("link-down", True, 40), ("blackhole", False, 360),
+        for fault, cold, expected in [("link-down", False, 30), ("link-down", True, 40),
                                       ("planned", False, 0), ("nat-rebind", False, 72)]:
-            self.assertEqual(figures.bound_of(options(fault=fault, cold=cold, rate=500), 10, 300)[0], expected)
+            self.assertEqual(figures.bound_of(options(fault=fault, cold=cold, rate=500), 10, {})[0], expected)
+
+    def test_silent_loss_is_bounded_in_round_trips(self):
+        for rtt_ms, expected in [(0.3, 60), (1, 60), (20, 120), (60, 310), (100, 500), (180, 880)]:
+            self.assertEqual(figures.bound_of(options(fault="blackhole"), rtt_ms, {})[0], expected)
+            self.assertEqual(figures.bound_of(options(fault="blackhole-up"), rtt_ms, {})[0], expected + rtt_ms)
+        fixed = {"volatility": {"detection": "fixed", "transport_dead_ms": 300}}
+        self.assertEqual(figures.bound_of(options(fault="blackhole"), 10, fixed)[0], 360)
 
 
 class Result(unittest.TestCase):
@@ -162,7 +170,7 @@ class Peers(unittest.TestCase):
 
 class CommandLines(unittest.TestCase):
     def test_jump_takes_its_options(self):
-        for fault in ("link-down", "blackhole", "planned", "nat-rebind"):
+        for fault in ("link-down", "blackhole", "blackhole-up", "blackhole-down", "planned", "nat-rebind"):
             self.assertEqual(jump.parser().parse(["--fault", fault])["fault"], fault)
         words = "--fault link-down --cold --count 200 --rtt 12.5 --rate 2000 --bytes 64 --timelines 2 --keep-logs x --json"
         self.assertEqual(jump.parser().parse(words.split()), {

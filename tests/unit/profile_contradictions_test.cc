@@ -45,6 +45,8 @@ constexpr BadCase kContradictions[] = {
      "p:8:3: ports: expected at least one port with role: inside, got none"},
     {"no outside port", kGateway, "role: outside", "role: inside",
      "p:8:3: ports: expected at least one port with role: outside, got none"},
+    {"answering for peers outside", kGateway, "    mtu: 1400", "    answer_for_peers: true",
+     "p:13:23: ports[0].answer_for_peers: expected false on a port with role: outside, got true"},
     {"gateway not on link", kGateway, "gateways: [192.0.2.254]", "gateways: [198.51.100.1]",
      "p:12:16: ports[0].gateways[0]: expected a neighbour on 192.0.2.0/24 or 2001:db8::/64, got "
      "198.51.100.1"},
@@ -120,6 +122,20 @@ constexpr BadCase kContradictions[] = {
      "[\"198.51.100.9:51900\", \"198.51.100.9:51900\"]",
      "p:32:39: peers[0].endpoints[1]: expected each endpoint once, got 198.51.100.9:51900 (as "
      "peers[0].endpoints[0])"},
+    {"endpoint of two gateways", kGateway, "    endpoints: [\"198.51.100.9:51900\"]",
+     "    endpoints: [\"198.51.100.9:51900\"]\n"
+     "    cluster: [{name: b, endpoints: [\"198.51.100.9:51900\"]}]",
+     "p:33:37: peers[0].cluster[0].endpoints[0]: expected each endpoint once, got "
+     "198.51.100.9:51900 (as peers[0].endpoints[0])"},
+    {"gateway named as the peer", kGateway, "    endpoints: [\"198.51.100.9:51900\"]",
+     "    endpoints: [\"198.51.100.9:51900\"]\n"
+     "    cluster: [{name: laptop, endpoints: [\"198.51.100.9:1\"]}]",
+     "p:33:22: peers[0].cluster[0].name: expected a name that no other gateway of the cluster has, "
+     "got laptop (as peers[0].name)"},
+    {"cluster without a first gateway", kGateway, "    endpoints: [\"198.51.100.9:51900\"]",
+     "    cluster: [{name: b, endpoints: [\"198.51.100.9:1\"]}]",
+     "p:28:5: peers[0].endpoints: expected a list of 1 to 16 items, each an endpoint such as "
+     "192.0.2.1:51900 or [2001:db8::1]:51900, got nothing"},
     {"more peers than sessions", kGateway, "sessions: 2", "sessions: 1",
      "p:28:3: peers: expected at most 1 peers (limits.sessions), got 2"},
     {"policy version 0", kGateway, "version: 7", "version: 0",
@@ -174,6 +190,10 @@ constexpr BadCase kContradictions[] = {
      "{transport_dead_ms: 900}",
      "p:39:35: policy.volatility.transport_dead_ms: expected more than "
      "policy.volatility.heartbeat_volatile_ms (1000), got 900"},
+    {"detection floor not below dead", kGateway, "{quality_floor: 0.95}",
+     "{detection_floor_ms: 2000}",
+     "p:39:36: policy.volatility.detection_floor_ms: expected less than "
+     "policy.volatility.transport_dead_ms (2000), got 2000"},
     {"dead not below the loss TTL", kGateway, "{max_lifetime_ms: 3600000}",
      "{transport_loss_ttl_ms: 2000}",
      "p:38:36: policy.session.transport_loss_ttl_ms: expected more than "

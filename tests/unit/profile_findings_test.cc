@@ -9,19 +9,24 @@ namespace {
 // Keys, types, ranges and YAML itself, in both profiles.
 constexpr BadCase kBadKeysAndValues[] = {
     {"unknown key at the top", kGateway, "lanes: 4", "lane: 4",
-     "p:25:1: lane: expected one of role, node, state_dir, cores, memory, eal_args, listen_port, "
+     "p:25:1: lane: expected one of role, node, state_dir, ownership, cores, memory, eal_args, "
+     "listen_port, "
      "ports, "
-     "crypto, lanes, limits, peers, policy, admin, events, got lane (did you mean lanes?)"},
+     "crypto, lanes, limits, peers, enrolment, policy, admin, events, got lane (did you mean "
+     "lanes?)"},
     {"unknown key far from all", kGateway, "lanes: 4", "zebra: 4",
-     "p:25:1: zebra: expected one of role, node, state_dir, cores, memory, eal_args, listen_port, "
+     "p:25:1: zebra: expected one of role, node, state_dir, ownership, cores, memory, eal_args, "
+     "listen_port, "
      "ports, "
-     "crypto, lanes, limits, peers, policy, admin, events, got zebra"},
+     "crypto, lanes, limits, peers, enrolment, policy, admin, events, got zebra"},
     {"unknown key in a port", kGateway, "    mtu: 1400", "    mtuu: 1400",
      "p:13:5: ports[0].mtuu: expected one of name, pci, vdev, role, mtu, queues, rx_descriptors, "
-     "tx_descriptors, addresses, gateways, routes, neighbors, got mtuu (did you mean mtu?)"},
+     "tx_descriptors, addresses, gateways, routes, neighbors, answer_for_peers, got mtuu (did you "
+     "mean mtu?)"},
     {"unknown key in a policy section", kGateway, "quality_floor: 0.95", "quality: 0.95",
      "p:39:16: policy.volatility.quality: expected one of heartbeat_interval_ms, "
-     "heartbeat_volatile_ms, transport_dead_ms, loss_window_ms, loss_min_samples, "
+     "heartbeat_volatile_ms, transport_dead_ms, detection, detection_floor_ms, loss_window_ms, "
+     "loss_min_samples, "
      "loss_volatile_threshold, jitter_volatile_ms, latency_volatile_ms, quality_floor, "
      "stability_window_ms, volatile_to_recovering_ms, volatile_to_degraded_ms, max_flaps_per_min, "
      "got quality (did you mean quality_floor?)"},
@@ -39,6 +44,9 @@ constexpr BadCase kBadKeysAndValues[] = {
      "private_key_file: dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
      "p:22:21: crypto.private_key_file: expected the path of a file that holds the key, got "
      "something else (not shown, it may be a secret)"},
+    {"answering that is a number", kGateway, "    role: inside",
+     "    role: inside\n    answer_for_peers: 1",
+     "p:19:23: ports[1].answer_for_peers: expected true or false, got 1"},
     {"duplicated key", kGateway, "    queues: 2", "    mtu: 1500",
      "p:14:5: ports[0].mtu: expected each key once, got it again (first at line 13)"},
     {"duplicated section", kGateway, "admin: {", "lanes: 2\nadmin: {",
@@ -144,9 +152,10 @@ constexpr BadCase kBadKeysAndValues[] = {
      "nothing"},
     {"missing ports", kGateway, "ports:", "# ports:\nadmin2:",
      "p:1:1: ports: expected a list of 1 to 16 items, each a map, got nothing\np:8:1: admin2: "
-     "expected one of role, node, state_dir, cores, memory, eal_args, listen_port, ports, crypto, "
+     "expected one of role, node, state_dir, ownership, cores, memory, eal_args, listen_port, "
+     "ports, crypto, "
      "lanes, "
-     "limits, peers, policy, admin, events, got admin2 (did you mean admin?)"},
+     "limits, peers, enrolment, policy, admin, events, got admin2 (did you mean admin?)"},
     {"missing port name", kGateway, "  - name: lan\n    pci", "  - pci",
      "p:16:5: ports[1].name: expected a name of 1 to 31 letters, digits, '_', '-' or '.', got "
      "nothing"},
@@ -159,10 +168,11 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:22:3: crypto.private_key_file: expected the path of a file that holds the key, got "
      "nothing"},
     {"missing peers", kGateway, "peers:", "peer:",
-     "p:1:1: peers: expected a list of 0 to 1048576 items, each a map, got nothing\np:27:1: peer: "
-     "expected one of role, node, state_dir, cores, memory, eal_args, listen_port, ports, crypto, "
+     "p:27:1: peer: "
+     "expected one of role, node, state_dir, ownership, cores, memory, eal_args, listen_port, "
+     "ports, crypto, "
      "lanes, "
-     "limits, peers, policy, admin, events, got peer (did you mean peers?)"},
+     "limits, peers, enrolment, policy, admin, events, got peer (did you mean peers?)"},
     {"missing public key", kGateway,
      "    public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\n", "",
      "p:33:5: peers[1].public_key: expected a public key of 32 bytes in base64, got nothing"},
@@ -241,6 +251,22 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"missing endpoints", kClient, "  endpoints: [\"192.0.2.1:51900\"]\n", "",
      "p:9:3: gateway.endpoints: expected a list of 1 to 16 items, each an endpoint such as "
      "192.0.2.1:51900 or [2001:db8::1]:51900, got nothing"},
+    {"nameless gateway", kClient, "  allowed_ips",
+     "  cluster: [{endpoints: [\"192.0.2.2:51900\"]}]\n  allowed_ips",
+     "p:11:13: gateway.cluster[0].name: expected a name of 1 to 63 letters, digits, '_', '-' or "
+     "'.', got nothing"},
+    {"gateway without endpoints", kClient, "  allowed_ips",
+     "  cluster: [{name: b, endpoints: []}]\n  allowed_ips",
+     "p:11:34: gateway.cluster[0].endpoints: expected a list of 1 to 16 items, each an endpoint "
+     "such as 192.0.2.1:51900 or [2001:db8::1]:51900, got 0 items"},
+    {"gateway with a key of its own", kClient, "  allowed_ips",
+     "  cluster: [{name: b, endpoints: [\"192.0.2.2:51900\"], public_key: x}]\n  allowed_ips",
+     "p:11:55: gateway.cluster[0].public_key: expected one of name, endpoints, got public_key"},
+    {"gateways of one name", kClient, "  allowed_ips",
+     "  cluster: [{name: b, endpoints: [\"192.0.2.2:1\"]}, {name: b, endpoints: "
+     "[\"192.0.2.3:1\"]}]\n  allowed_ips",
+     "p:11:59: gateway.cluster[1].name: expected a name that no other gateway of the cluster has, "
+     "got b (as gateway.cluster[0].name)"},
     {"missing underlays", kClient, "underlays:", "underlay:",
      "p:1:1: underlays: expected a list of 1 to 16 items, each a map, got nothing\np:5:1: "
      "underlay: "

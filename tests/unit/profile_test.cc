@@ -78,6 +78,17 @@ TEST(GatewayProfile, TakesPorts) {
   ASSERT_EQ(lan.routes.size(), 1u);
   EXPECT_EQ(to_string(lan.routes[0].to), "10.50.0.0/16");
   EXPECT_EQ(to_string(lan.routes[0].via), "10.99.0.7");
+  EXPECT_FALSE(lan.answer_for_peers);
+}
+
+TEST(GatewayProfile, AnswersForPeersWhereItSaysSo) {
+  std::string text(kGoodGateway);
+  const std::string_view inside = "    role: inside\n";
+  text.replace(text.find(inside), inside.size(), "    role: inside\n    answer_for_peers: true\n");
+  const auto parsed = parse_gateway_profile(text, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_FALSE(parsed->ports[0].answer_for_peers);
+  EXPECT_TRUE(parsed->ports[1].answer_for_peers);
 }
 
 TEST(GatewayProfile, TakesPeers) {
@@ -96,6 +107,7 @@ TEST(GatewayProfile, TakesPeers) {
   EXPECT_EQ(to_string(laptop.endpoints[0]), "198.51.100.9:51900");
   EXPECT_FALSE(parsed->peers[1].preshared_key_file);
   EXPECT_TRUE(parsed->peers[1].endpoints.empty());
+  EXPECT_TRUE(parsed->peers[1].cluster.empty());
 }
 
 TEST(GatewayProfile, HasDefaults) {
@@ -197,6 +209,61 @@ TEST(ClientProfile, TakesEveryKey) {
   EXPECT_EQ(parsed->admin.socket, "/run/jvpn/client.sock");
 }
 
+/// As the documentation of clusters shows it.
+TEST(ClientProfile, KnowsSeveralGateways) {
+  const auto parsed = parse_client_profile(
+      replaced(kGoodClient, "  allowed_ips",
+               "  name: berlin\n"
+               "  cluster:\n"
+               "    - {name: wien, endpoints: [\"192.0.2.9:51900\", \"[2001:db8::9]:51900\"]}\n"
+               "    - {name: zagreb, endpoints: [\"192.0.2.17:51900\"]}\n"
+               "  allowed_ips"),
+      "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const PeerProfile& gateway = parsed->gateway;
+  ASSERT_EQ(gateway.cluster.size(), 2U);
+  std::vector<std::pair<std::string, int>> all;
+  for (const GatewayEndpoint& each : gateway_endpoints(gateway))
+    all.emplace_back(to_string(each.remote), each.gateway.value);
+  const std::vector<std::pair<std::string, int>> expected{{"192.0.2.1:51900", 0},
+                                                          {"192.0.2.9:51900", 1},
+                                                          {"[2001:db8::9]:51900", 1},
+                                                          {"192.0.2.17:51900", 2}};
+  EXPECT_EQ(all, expected);
+  EXPECT_EQ(all_endpoints(gateway).size(), 4U) << "all of them stay outside the tunnel";
+  EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("192.0.2.1:51900")), "berlin");
+  EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("[2001:db8::9]:51900")), "wien");
+  EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("192.0.2.9:1")), "");
+}
+
+/// `gateways` of them, each with so many endpoints, behind the first one's single endpoint.
+std::string cluster_of(int gateways, int endpoints) {
+  std::string list;
+  for (int i = 0; i < gateways; ++i) {
+    list += (i == 0 ? "" : ", ") + ("{name: g" + std::to_string(i) + ", endpoints: [");
+    for (int port = 1; port <= endpoints; ++port)
+      list += (port == 1 ? "\"" : ", \"") + ("192.0.2." + std::to_string(i + 2)) + ":" +
+              std::to_string(port) + "\"";
+    list += "]}";
+  }
+  return "  cluster: [" + list + "]\n  allowed_ips";
+}
+
+TEST(ClientProfile, BoundsGatewaysAndEndpoints) {
+  const auto finding = [](int gateways, int endpoints) {
+    const auto parsed = parse_client_profile(
+        replaced(kGoodClient, "  allowed_ips", cluster_of(gateways, endpoints)), "p");
+    return parsed ? std::string() : parsed.error().message;
+  };
+  EXPECT_EQ(finding(7, 2), "");
+  EXPECT_NE(finding(8, 1).find("gateway.cluster: expected a list of 1 to 7 items"),
+            std::string::npos);
+  EXPECT_EQ(finding(3, 5), "");
+  EXPECT_EQ(finding(4, 4),
+            "p:11:12: gateway.cluster: expected at most 16 endpoints of all gateways together, got "
+            "17");
+}
+
 TEST(ClientProfile, HasDefaults) {
   const auto parsed =
       parse_client_profile(replaced(kGoodClient, "interface: {name: jvpn1, mtu: 1380}\n", ""), "p");
@@ -214,6 +281,8 @@ TEST(Policy, TakesEveryKey) {
     heartbeat_interval_ms: 100
     heartbeat_volatile_ms: 200
     transport_dead_ms: 300
+    detection: fixed
+    detection_floor_ms: 30
     loss_window_ms: 400
     loss_min_samples: 5
     loss_volatile_threshold: 0.5
@@ -248,6 +317,8 @@ TEST(Policy, TakesEveryKey) {
   EXPECT_EQ(p.volatility.heartbeat_interval, Millis{100});
   EXPECT_EQ(p.volatility.heartbeat_volatile, Millis{200});
   EXPECT_EQ(p.volatility.transport_dead, Millis{300});
+  EXPECT_EQ(p.volatility.detection, Detection::kFixed);
+  EXPECT_EQ(p.volatility.detection_floor, Millis{30});
   EXPECT_EQ(p.volatility.loss_window, Millis{400});
   EXPECT_EQ(p.volatility.loss_min_samples, 5u);
   EXPECT_EQ(p.volatility.loss_volatile_threshold, 0.5);

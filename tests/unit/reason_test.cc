@@ -56,8 +56,12 @@ constexpr Expected kSpecification[] = {
     {"AUDIT_INVARIANT_VIOLATED", ReasonKind::kAudit},
     {"SESSION_PARKED", ReasonKind::kAudit},
     {"SESSION_RESUMED", ReasonKind::kAudit},
+    {"OWNERSHIP_PROVEN", ReasonKind::kAudit},
     {"CONFIG_LOADED", ReasonKind::kConfig},
     {"CONFIG_REFUSED", ReasonKind::kConfig},
+    {"DRAIN_BEGUN", ReasonKind::kConfig},
+    {"DRAIN_DONE", ReasonKind::kConfig},
+    {"DRAIN_ENDED", ReasonKind::kConfig},
     {"KEYS_RENEWED", ReasonKind::kKeys},
     {"KEYS_LOST", ReasonKind::kKeys},
 };

@@ -12,8 +12,10 @@ namespace {
 using namespace test;
 using wire::MessageType;
 
-TEST(Reattach, SilentBlackholeJumpsToTheNextCandidate) {
-  Jumper world;
+/// A silent blackhole under traffic, and what it leads the initiator through.
+void jump_from_blackhole(Detection detection, const Lines& changes) {
+  Jumper world(
+      1, [&](size_t, EngineConfig& config) { config.policy.volatility.detection = detection; });
   world.after_each = [&] {
     world.expect_openable(0, 1);
     world.expect_openable(1, 0);
@@ -22,10 +24,7 @@ TEST(Reattach, SilentBlackholeJumpsToTheNextCandidate) {
   world.cut = {0};
   world.run_with_data(Millis{4'000}, 5);
   world.expect_on(1);
-  EXPECT_EQ(
-      world.node(0).changes(),
-      (Lines{"BIRTH>ATTACHED HANDSHAKE_OK", "ATTACHED>VOLATILE VOLATILITY_SIGNAL",
-             "VOLATILE>RECOVERING RECOVERY_START", "RECOVERING>ATTACHED TRANSPORT_SWITCH_OK"}));
+  EXPECT_EQ(world.node(0).changes(), changes);
   EXPECT_EQ(world.node(0).lost + world.node(1).lost, 0U);
   for (const size_t i : {size_t{0}, size_t{1}}) {
     const test::Node& node = world.node(i);
@@ -37,6 +36,19 @@ TEST(Reattach, SilentBlackholeJumpsToTheNextCandidate) {
     }
   }
   EXPECT_EQ(world.engine(1).counters().reattach_commits, 1U);
+}
+
+TEST(Reattach, SilentBlackholeJumpsToTheNextCandidate) {
+  jump_from_blackhole(Detection::kAdaptive, {"BIRTH>ATTACHED HANDSHAKE_OK",
+                                             "ATTACHED>RECOVERING RECOVERY_START:unanswered",
+                                             "RECOVERING>ATTACHED TRANSPORT_SWITCH_OK"});
+}
+
+TEST(Reattach, SilenceAloneIsDeathByTheClock) {
+  jump_from_blackhole(
+      Detection::kFixed,
+      {"BIRTH>ATTACHED HANDSHAKE_OK", "ATTACHED>VOLATILE VOLATILITY_SIGNAL",
+       "VOLATILE>RECOVERING RECOVERY_START", "RECOVERING>ATTACHED TRANSPORT_SWITCH_OK"});
 }
 
 TEST(Reattach, LinkLossCostsTwoRoundTripsToAColdCandidate) {

@@ -67,8 +67,11 @@ struct Nat {
 };
 
 TEST(Recovery, RebindsHaveABudgetAndABackoffOfTheirOwn) {
-  Jumper world(
-      1, [](size_t, EngineConfig& config) { config.policy.switching.max_switches_per_min = 1; });
+  Jumper world(1, [](size_t, EngineConfig& config) {
+    config.policy.switching.max_switches_per_min = 1;
+    config.policy.volatility.detection =
+        Detection::kFixed;  // the old source isn't found dead first
+  });
   Nat nat(world);
   std::vector<uint64_t> took;
   for (uint16_t port = 40'000; port < 40'004; ++port) {

@@ -23,7 +23,8 @@ struct PeerSpec {
   uint8_t key;
   std::vector<const char*> allowed{"10.0.0.9/32"};
   std::vector<const char*> endpoints{};
-  uint8_t preshared = 0;  ///< 0: none
+  uint8_t preshared = 0;          ///< 0: none
+  const char* another = nullptr;  ///< gateway of its cluster listens there
 };
 
 ConfiguredPeer peer_of(const PeerSpec& spec) {
@@ -34,6 +35,8 @@ ConfiguredPeer peer_of(const PeerSpec& spec) {
     peer.profile.allowed_ips.push_back(*Prefix::parse(prefix));
   for (const char* endpoint : spec.endpoints)
     peer.profile.endpoints.push_back(*Endpoint::parse(endpoint));
+  if (spec.another != nullptr)
+    peer.profile.cluster.push_back({"b", {*Endpoint::parse(spec.another)}});
   if (spec.preshared != 0) {
     peer.preshared.emplace();
     peer.preshared->bytes()[0] = spec.preshared;
@@ -103,6 +106,12 @@ TEST(PeerDiffTest, Cases) {
       {"endpoints in another order are another preference",
        {{{"a", 1, {}, {"192.0.2.1:1", "192.0.2.2:1"}}}},
        {{"a", 1, {}, {"192.0.2.2:1", "192.0.2.1:1"}}},
+       {},
+       {{.id = first, .endpoints = true}},
+       {}},
+      {"another gateway of its cluster",
+       {{{"a", 1, {}, {"192.0.2.1:1"}, 0, "192.0.2.2:1"}}},
+       {{"a", 1, {}, {"192.0.2.1:1"}, 0, "192.0.2.3:1"}},
        {},
        {{.id = first, .endpoints = true}},
        {}},

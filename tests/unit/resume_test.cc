@@ -21,9 +21,24 @@ class Durable : public MemoryOwnership {
   bool durable() const override { return true; }
   bool ask(Millis now, const OwnershipCall& call) override {
     const bool refused = full && call.kind != OwnershipCall::Kind::kLoad;
+    handed_over += call.kind == OwnershipCall::Kind::kHandOver ? 1 : 0;
+    if (call.kind == OwnershipCall::Kind::kRelease) ended_of = call.from_epoch;
+    held = held || (holds_commits && call.kind == OwnershipCall::Kind::kCommit);
     return !refused && MemoryOwnership::ask(now, call);
   }
-  bool full = false;  ///< nothing can be written
+  bool has_replies() const override { return wanted || (!held && MemoryOwnership::has_replies()); }
+  std::optional<OwnershipReply> take() override {
+    return held ? std::nullopt : MemoryOwnership::take();
+  }
+  std::optional<OwnershipNotice> take_notice() override {
+    return std::exchange(wanted, std::nullopt);
+  }
+  bool full = false;                      ///< nothing can be written
+  bool holds_commits = false;             ///< replies from the next commit on wait
+  bool held = false;                      ///< they do
+  std::optional<OwnershipNotice> wanted;  ///< another gateway asks
+  size_t handed_over = 0;                 ///< sessions that we were ready to hand over
+  uint64_t ended_of = 0;                  ///< the run that the latest end names
 };
 
 /// Node 0 dials node 1, whose sessions the store keeps.
@@ -179,6 +194,57 @@ TEST(Resume, AnEndThatCouldNotBeWrittenIsAskedForAgain) {
   run.store().full = false;
   run.world.run_with_data(Millis{6'000}, 20);
   EXPECT_TRUE(run.kept(id).ended);
+}
+
+/// The gateway is idle: no other call takes the end along.
+TEST(Resume, AnEndIsAskedForAgainByItself) {
+  Restarts run;
+  const SessionId id = run.client().id;
+  run.store().full = true;
+  run.world.filter = [](const test::Datagram&) { return Fate::kDrop; };
+  run.world.engine(1).terminate(run.world.now, World::peer(1, 0), Detail::kOperator);
+  run.world.run_for(Millis{50});
+  run.store().full = false;
+  run.world.run_for(Millis{2'000});
+  EXPECT_TRUE(run.kept(id).ended);
+  EXPECT_EQ(run.store().ended_of, run.store().epoch()) << "a later run may have to write it";
+}
+
+/// Else whoever asks for it could go on with what was told to have ended.
+TEST(Resume, WhatHasEndedIsNotHandedOverBeforeTheStoreHasThat) {
+  Restarts run;
+  const SessionId id = run.client().id;
+  const OwnershipNotice wanted{OwnershipNotice::Kind::kWanted, run.kept(id).peer, id, 77};
+  run.store().full = true;
+  run.world.filter = [](const test::Datagram&) { return Fate::kDrop; };
+  run.world.engine(1).terminate(run.world.now, World::peer(1, 0), Detail::kOperator);
+  run.world.run_for(Millis{50});
+  run.store().full = false;
+  run.store().wanted = wanted;
+  run.world.run_for(Millis{50});
+  EXPECT_TRUE(run.kept(id).ended || run.store().handed_over == 0);
+  run.world.run_for(Millis{2'000});
+  EXPECT_TRUE(run.kept(id).ended);
+  run.store().wanted = wanted;
+  run.world.run_for(Millis{50});
+  EXPECT_EQ(run.store().handed_over, 1U) << "the question has to be taken away";
+}
+
+/// Control has stood still: the answer to the commit, and another's question, wait for it.
+TEST(Resume, WhatIsHandedOverIsNotTakenByAnEarlierAnswer) {
+  Restarts run;
+  const SessionId id = run.client().id;
+  run.kill();
+  run.store().holds_commits = true;
+  for (int ms = 0; ms < 2'000 && !run.store().held; ++ms) run.world.run_for(Millis{1});
+  ASSERT_TRUE(run.store().held);
+  run.world.filter = [](const test::Datagram&) { return Fate::kDrop; };
+  run.store().holds_commits = run.store().held = false;
+  run.store().wanted = {OwnershipNotice::Kind::kWanted, run.kept(id).peer, id, 77};
+  run.world.run_for(Millis{50});
+  EXPECT_EQ(run.store().handed_over, 1U);
+  EXPECT_EQ(run.world.engine(1).counters().resumes, 0U);
+  EXPECT_TRUE(run.world.node(1).tx.empty());
 }
 
 TEST(Resume, ARestartLengthensNoLife) {

@@ -72,8 +72,12 @@ TEST_F(SessionDbTest, ALaterRunTakesOverAndFencesTheEarlier) {
 TEST_F(SessionDbTest, APeersNewSessionReplacesWhatAnotherRunLeft) {
   open()->apply(std::vector{acquisition(1, 5), acquisition(2, 6)}, time,
                 *std::make_unique<std::vector<OwnershipReply>>());
+  pass(Millis{7'000});
   const auto db = open();
-  answer(*db, acquisition(3, 5));
+  const OwnershipReply reply = ask(*db, acquisition(3, 5));
+  ASSERT_TRUE(reply.found) << "whose end has to be told";
+  EXPECT_EQ(reply.found->id, session_id(1));
+  EXPECT_EQ(reply.found->lived, Millis{7'000});
   EXPECT_TRUE(load(*db, 1).ended);
   EXPECT_EQ(load(*db, 1).detail, Detail::kSuperseded);
   EXPECT_FALSE(load(*db, 2).ended) << "another peer's";

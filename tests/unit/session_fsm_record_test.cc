@@ -325,5 +325,31 @@ TEST(SessionFsm, SpansWithoutEndDontWrap) {
   EXPECT_FALSE(step(record, {Trigger::kTick}, patient_policy(), kForever - Millis{1}).applied);
 }
 
+/// Most ticks find nothing due, and are spared the step.
+TEST(SessionFsm, WhereNothingIsDueATickChangesNothing) {
+  const Policy policy;
+  size_t idle = 0;
+  size_t due = 0;
+  for (const State state : kStates) {
+    SessionRecord record = record_in(state);
+    const bool notes = state == State::kVolatile || state == State::kDegraded;
+    if (notes) record.healthy_since = kBorn;
+    for (const uint64_t after : {0, 1, 100, 1'000, 1'999, 2'000, 5'000, 20'000, 200'000}) {
+      const Millis now = kBorn + Millis{after};
+      const Step taken = step(record, {Trigger::kTick}, policy, now);
+      if (nothing_is_due(record, policy, now)) {
+        ++idle;
+        EXPECT_FALSE(taken.applied) << to_string(state) << " after " << after;
+        EXPECT_TRUE(taken.record == record) << to_string(state) << " after " << after;
+      } else if (!notes) {
+        ++due;
+        EXPECT_TRUE(taken.applied) << to_string(state) << " after " << after;
+      }
+    }
+  }
+  EXPECT_GT(idle, 0U);
+  EXPECT_GT(due, 0U);
+}
+
 }  // namespace
 }  // namespace jvpn::fsm_test

@@ -59,6 +59,51 @@ gw.yaml:5:6: b
   EXPECT_EQ(render_reload({{"reload", nullptr}}, true), "");
 }
 
+TEST(Show, TheStoreOfSessionsAndWhatItProves) {
+  nlohmann::json reply{{"ownership", {{"store", "none"}}}};
+  EXPECT_EQ(render_ownership(reply, true), "\nno store: sessions end when jvpnd does\n");
+  nlohmann::json& store = reply["ownership"];
+  store = {{"store", "embedded"},
+           {"epoch", 7},
+           {"sessions", 3},
+           {"resumed", 2},
+           {"parked", 1},
+           {"waiting", 0},
+           {"transactions", {{"latest", 256}, {"p50_us", 190}, {"p99_us", 1'204}}}};
+  EXPECT_EQ(render_ownership(reply, true),
+            "\nstore embedded, epoch 7, 3 sessions, 2 resumed, 1 parked, 0 calls wait, "
+            "transactions p50 0.19 ms p99 1.20 ms\n");
+  store["why"] = "disk I/O error";
+  EXPECT_NE(render_ownership(reply, true)
+                .find("\n\033[33mThe latest transaction wasn't carried out: disk I/O error"),
+            std::string::npos);
+  store = {{"store", "etcd"},
+           {"epoch", 12},
+           {"sessions", 3},
+           {"resumed", 2},
+           {"parked", 1},
+           {"waiting", 4},
+           {"transactions", {{"latest", 0}, {"p50_us", 0}, {"p99_us", 0}}},
+           {"endpoints", {"https://10.0.0.1:2379", "https://10.0.0.2:2379"}},
+           {"endpoint", "https://10.0.0.2:2379"},
+           {"safe_ms", 2'890}};
+  const std::string line =
+      "\nstore etcd (https://10.0.0.1:2379, https://10.0.0.2:2379, asked: https://10.0.0.2:2379), "
+      "epoch 12, 3 sessions, 2 resumed, 1 parked, 4 calls wait";
+  EXPECT_EQ(render_ownership(reply, true), line + ", safe for 2.9 s\n");
+  EXPECT_NE(render_show(reply, false).find("store etcd"), std::string::npos);
+  store.erase("safe_ms");
+  store["silent_ms"] = 3'200;
+  store["why"] = "etcd https://10.0.0.2:2379: refused\x1b";
+  EXPECT_EQ(render_ownership(reply, true),
+            line +
+                "\n\033[31mSilent for 3 s, no session is carried: etcd "
+                "https://10.0.0.2:2379: refused?\033[0m\n");
+  for (const char* wrong : {R"({})", R"({"ownership":7})", R"({"ownership":[]})"})
+    EXPECT_EQ(render_ownership(nlohmann::json::parse(wrong), true), "") << wrong;
+  EXPECT_NE(render_ownership({{"ownership", {{"store", 3}, {"endpoints", 4}}}}, true), "");
+}
+
 TEST(Show, PathsOfAClientAreATable) {
   const nlohmann::json reply = {
       {"paths",
@@ -77,6 +122,53 @@ lte       192.0.2.1:51900  down    no carrier
             std::string::npos)
       << render_show(reply, false);
   EXPECT_NE(render_show(reply, true).find("\033[31mdown\033[0m"), std::string::npos);
+}
+
+TEST(Show, PathsToSeveralGatewaysNameThem) {
+  const nlohmann::json reply = {{"paths",
+                                 {{{"underlay", "lte"},
+                                   {"gateway", "berlin"},
+                                   {"remote", "192.0.2.1:51900"},
+                                   {"state", "candidate"}},
+                                  {{"underlay", "lte"},
+                                   {"gateway", "wien"},
+                                   {"remote", "192.0.2.9:51900"},
+                                   {"state", "active"}}}}};
+  EXPECT_NE(render_show(reply, false).find(R"(
+UNDERLAY  GATEWAY  REMOTE           STATE      WHY
+lte       berlin   192.0.2.1:51900  candidate
+lte       wien     192.0.2.9:51900  active
+)"),
+            std::string::npos)
+      << render_show(reply, false);
+}
+
+TEST(Show, GatewaysOfAClusterTellWhoWouldAnswer) {
+  const nlohmann::json reply = {{"gateways",
+                                 {{{"name", "berlin"},
+                                   {"state", "active"},
+                                   {"underlay", "lte"},
+                                   {"remote", "192.0.2.1:51900"},
+                                   {"rtt_us", 12'300}},
+                                  {{"name", "wien"},
+                                   {"state", "warm"},
+                                   {"underlay", "lte"},
+                                   {"remote", "192.0.2.9:51900"},
+                                   {"rtt_us", 21'000},
+                                   {"answered_ms_ago", 4'200}},
+                                  {{"name", "zagreb"},
+                                   {"state", "unanswered"},
+                                   {"underlay", "lte"},
+                                   {"remote", "192.0.2.17:51900"},
+                                   {"unanswered_ms", 65'000}}}}};
+  EXPECT_NE(render_show(reply, false).find(R"(
+GATEWAY  STATE                     UNDERLAY  REMOTE                RTT  ANSWERED
+berlin   active                    lte       192.0.2.1:51900   12.3 ms         -
+wien     warm                      lte       192.0.2.9:51900   21.0 ms   4 s ago
+zagreb   unanswered for 1 min 5 s  lte       192.0.2.17:51900        -         -
+)"),
+            std::string::npos)
+      << render_show(reply, false);
 }
 
 TEST(Show, ColoursStatesOnlyWhenAsked) {

@@ -220,11 +220,21 @@ TEST_F(SqliteOwnershipTest, TroubleIsToldOnceAndSoIsItsEnd) {
                   .ok());
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(store->ask(Millis{}, acquisition(1)));
+    EXPECT_EQ(store->status().waiting, 1U);
     EXPECT_EQ(next(*store)->answer, OwnershipAnswer::kUnavailable);
   }
+  EXPECT_NE(store->status().trouble.find("the disk is full"), std::string::npos);
   ASSERT_TRUE(store::execute(other->get(), "DROP TRIGGER full").ok());
   EXPECT_TRUE(store->ask(Millis{}, acquisition(1)));
   EXPECT_EQ(next(*store)->answer, OwnershipAnswer::kCommitted);
+  const session::OwnershipStatus status = store->status();
+  EXPECT_STREQ(status.kind, "embedded");
+  EXPECT_EQ(status.trouble, "");
+  EXPECT_EQ(status.waiting, 0U);
+  EXPECT_EQ(status.transactions, 4U);
+  EXPECT_EQ(status.all_transactions, 4U);
+  EXPECT_GT(status.p50_us, 0U);
+  EXPECT_GE(status.p99_us, status.p50_us);
   ASSERT_GE(told.size(), 2U);
   EXPECT_NE(told.front().find("the disk is full"), std::string::npos) << told.front();
   EXPECT_NE(told.back().find("again"), std::string::npos) << told.back();

@@ -17,7 +17,7 @@ namespace {
 using wire::ControlType;
 
 constexpr size_t kSuites = 3;
-constexpr size_t kOthers = 3;  // records besides control messages: handshake, rekey, DATA
+constexpr size_t kOthers = 4;  // records besides control messages: handshake, inquiry, rekey, DATA
 
 uint64_t number(const Record& record, const char* name) {
   const std::string text = record.text(name);
@@ -178,6 +178,7 @@ class Messages : public PartRig {
   void check_reset(const Record& record, const SecretKey& responder,
                    const wire::ResponsePayload& told);
   void check_macs(const Record& record, const NoiseHandshake& noise, wire::Initiation& initiation);
+  void check_inquiry(const Record& handshake, const Record& record);
   void check_rekey(const Record& handshake, const Record& record, const NoiseKeys& keys);
   void check_data(const Record& record, const Session& session);
   void check_control(const Record& record, const Session& session);
@@ -255,6 +256,36 @@ NoiseKeys Messages::check_handshake(const Record& record) {
   auto keys = state->noise.split();
   EXPECT_TRUE(keys);
   return keys ? *std::move(keys) : NoiseKeys{};
+}
+
+void Messages::check_inquiry(const Record& handshake, const Record& record) {
+  const Identity initiator = identity_of(handshake, "initiator_static");
+  const Identity responder = identity_of(handshake, "responder_static");
+  const SecretKey ephemeral = secret_of(handshake, "initiator_ephemeral");
+  wire::Initiation message;
+  const auto noise =
+      write_inquiry({initiator, responder.public_key, suite, index_of(handshake, "initiator_index"),
+                     number_as<uint16_t>(handshake, "lanes"), ephemeral},
+                    message);
+  ASSERT_TRUE(noise);
+  const auto to_responder = ResponderMacKeys::derive(mac, responder.public_key);
+  write_macs(mac, to_responder.mac1, nullptr, span_of(message));
+  EXPECT_EQ(bytes_of_message(message), record.bytes("inquiry"));
+  const SecretKey unused;
+  const auto read = read_initiation(responder, unused, message);
+  ASSERT_TRUE(read);
+  const auto key = readiness_key(read->noise, secret_of(handshake, "psk"));
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key, readiness_key(*noise, secret_of(handshake, "psk")));
+  wire::ReadinessValue value;
+  const auto bytes = array_of<sizeof value>(record.bytes("value"));
+  std::ranges::copy(bytes, span_of(value).begin());
+  EXPECT_EQ(value.availability, wire::Availability::kDraining);
+  EXPECT_EQ(value.ask_again_s, 77U);
+  const auto nonce = array_of<24>(record.bytes("nonce"));
+  const wire::Readiness answer =
+      seal_readiness(aead, *key, value, {message.sender, message.mac1}, nonce);
+  EXPECT_EQ(bytes_of_message(answer), record.bytes("readiness"));
 }
 
 void Messages::check_rekey(const Record& handshake, const Record& record, const NoiseKeys& keys) {
@@ -336,6 +367,8 @@ TEST_F(Messages, AreThoseOfAnIndependentImplementation) {
       handshake = record;
       keys = check_handshake(record);
       session = &session_with(keys, record);
+    } else if (name == "inquiry") {
+      check_inquiry(handshake, record);
     } else if (name == "rekey") {
       check_rekey(handshake, record, keys);
     } else if (name == "DATA") {

@@ -1,6 +1,6 @@
 // jvpn-client PROFILE: exit 0 after SIGTERM or SIGINT, 1 when the host can't carry the tunnel, 2
 // for a bad profile. jvpn-client --release PROFILE, or --release --interface NAME: opens a host
-// that a client left closed.
+// that a client left closed. jvpn-client --import FILE: unpacks what jvpn peer add wrote.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include <CLI/CLI.hpp>
+#include <linux/capability.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -18,11 +19,13 @@
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/client/control/client.h"
+#include "tools/client/control/import_bundle.h"
 #include "tools/client/control/interface_name.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
+#include "tools/shared/sandbox/sandbox.h"
 
 namespace jvpn::client {
 namespace {
@@ -47,9 +50,25 @@ struct Words {
   std::string profile;
   std::string interface;
   std::string level = "info";
+  std::string sandbox = "enforce";
   bool release = false;
   bool stay_closed = false;
+  control::ImportOrder import;
 };
+
+/// Makes a bundle this host's profile and keys.
+int import(const control::ImportOrder& order) {
+  if (const std::string refused = keep_memory_undumped(); !refused.empty())
+    std::fprintf(stderr, "jvpn-client: warning: %s\n", refused.c_str());
+  const auto profile = control::import_bundle(order);
+  if (!profile) {
+    std::fprintf(stderr, "%s\n", profile.error().message.c_str());
+    return kBadProfile;
+  }
+  std::printf("%s and its keys are written; remove %s, and as root: jvpn-client %s\n",
+              profile->c_str(), order.file.c_str(), profile->c_str());
+  return 0;
+}
 
 /// What was routed into the tunnel goes its former way again.
 int release(const Words& words) {
@@ -73,7 +92,7 @@ int release(const Words& words) {
 /// After a failure.
 void log_what_is_closed(const ClientProfile& profile, const std::string& profile_path) {
   const auto& gateway = profile.gateway;
-  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, gateway.endpoints))
+  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, all_endpoints(gateway)))
     spdlog::warn(
         "what the profile routes into the tunnel stays unreachable; `jvpn-client --release {}` "
         "opens it",
@@ -104,6 +123,16 @@ int run(const Words& words) {
   events.start();
   const ClientProfile profile = loaded->profile;
   auto client = control::Client::create(std::move(loaded).value(), events);
+  if (client) {
+    // Routes, rules and the device; sockets that are bound to an interface; locked memory.
+    const sandbox::Needs needs{.capabilities = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK},
+                               .folders = sandbox::folders_of(profile)};
+    const auto entered = sandbox::enter(sandbox::mode_of(words.sandbox), needs);
+    if (!entered)
+      client = Error{entered.error().message + sandbox::kRunWithout};
+    else if (!entered->empty())
+      spdlog::warn("{}", *entered);
+  }
   const auto at_stop = words.stay_closed ? control::AtStop::kStayClosed : control::AtStop::kRelease;
   const auto done = client ? (*client)->run(signals.get(), at_stop) : Result<void>(client.error());
   events.close();
@@ -120,10 +149,13 @@ int main(int argc, char** argv) try {
   jvpn::end_by_name_without_memory();
   CLI::App app(
       "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
+  app.set_version_flag("--version", std::string("jvpn-client ") + JVPN_VERSION);
   jvpn::client::Words words;
   auto* const profile = app.add_option("PROFILE", words.profile, "YAML profile with role: client");
   app.add_option("--log-level", words.level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
+  app.add_option("--sandbox", words.sandbox, jvpn::sandbox::kHelp)
+      ->check(CLI::IsMember(jvpn::sandbox::mode_words()));
   auto* const stay = app.add_flag("--stay-closed", words.stay_closed,
                                   "what the profile routes into the tunnel stays unreachable after "
                                   "SIGTERM, too, as it does after a crash");
@@ -136,12 +168,29 @@ int main(int argc, char** argv) try {
   app.add_option("--interface", words.interface, "whose routes --release takes away")
       ->needs(release)
       ->excludes(profile);
+  auto* const import = app.add_option("--import", words.import.file,
+                                      "runs no client: writes the profile and keys of this file, "
+                                      "which jvpn peer add made, as NAME.yaml, NAME.key, NAME.psk")
+                           ->excludes(profile)
+                           ->excludes(release)
+                           ->excludes(stay);
+  app.add_option("--config-dir", words.import.directory, "where --import writes them")
+      ->needs(import)
+      ->capture_default_str();
+  app.add_option(
+         "--device", words.import.devices,
+         "for --import: a device that leads out of this host, again for each; default: those "
+         "of the default routes")
+      ->allow_extra_args(false)
+      ->needs(import);
   try {
     app.parse(argc, argv);
-    if (words.profile.empty() && words.interface.empty()) throw CLI::RequiredError("PROFILE");
+    if (words.profile.empty() && words.interface.empty() && words.import.file.empty())
+      throw CLI::RequiredError("PROFILE");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : jvpn::kBadUsage;
   }
+  if (!words.import.file.empty()) return jvpn::client::import(words.import);
   return words.release ? jvpn::client::release(words) : jvpn::client::run(words);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpn-client: %s\n", error.what());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,7 +15,6 @@
 
 #include "common/file_descriptor.h"
 #include "common/printable.h"
-#include "tools/jvpn/interrupt.h"
 #include "tools/jvpn/text_table.h"
 
 namespace jvpn {
@@ -29,7 +29,7 @@ FileDescriptor open_socket() {
 Error trouble(const std::string& path, std::string_view doing, int error) {
   const bool late = error == EAGAIN || error == EWOULDBLOCK;
   return Error{
-      fmt::format("{} {}: {}", doing, path, late ? "no answer for 5 s" : std::strerror(error))};
+      fmt::format("{} {}: {}", doing, path, late ? "no answer in time" : std::strerror(error))};
 }
 
 Error cannot_connect(const std::string& path, int error) {
@@ -63,40 +63,64 @@ Result<std::string> receive_all(int fd, const std::string& path) {
   }
 }
 
-/// Connects and sends the request's line. Reads and writes wait at most 5 s from here on.
-Result<void> ask(int fd, const std::string& path, std::string_view request) {
+/// nullopt: a path that no socket can have.
+std::optional<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Error{fmt::format("--socket: expected a path of 1 to {} bytes, got {}",
-                             sizeof address.sun_path - 1, path.size())};
-  }
+  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
   path.copy(address.sun_path, path.size());
-  constexpr timeval patience{5, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return cannot_connect(path, errno);
+  return address;
+}
+
+bool connects(int fd, const sockaddr_un& address) {
+  return connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// Connects and sends the request's line. Reads and writes wait for so long from here on.
+Result<void> ask(int fd, const std::string& path, std::string_view request,
+                 std::chrono::seconds patience = kPatience) {
+  const auto address = address_of(path);
+  if (!address) {
+    return Error{fmt::format("--socket: expected a path of 1 to {} bytes, got {}",
+                             sizeof sockaddr_un{}.sun_path - 1, path.size())};
   }
+  const timeval longest{patience.count(), 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
+  if (!connects(fd, *address)) return cannot_connect(path, errno);
   return send_all(fd, fmt::format("{}\n", request), path);
 }
 
 }  // namespace
 
-Result<std::string> ask_admin(const std::string& socket_path, std::string_view request) {
+bool is_listened_at(const std::string& socket_path) {
   const FileDescriptor connection = open_socket();
-  if (auto asked = ask(connection.get(), socket_path, request); !asked) return asked.error();
+  const auto address = address_of(socket_path);
+  if (!address || connects(connection.get(), *address)) return address.has_value();
+  return errno != ENOENT && errno != ECONNREFUSED && errno != ENOTSOCK;
+}
+
+Result<std::string> ask_admin(const std::string& socket_path, std::string_view request,
+                              std::chrono::seconds patience) {
+  const FileDescriptor connection = open_socket();
+  if (auto asked = ask(connection.get(), socket_path, request, patience); !asked)
+    return asked.error();
   return receive_all(connection.get(), socket_path);
 }
 
-Result<void> follow_admin(const std::string& socket_path, std::string_view request,
-                          const std::function<bool(std::string_view line)>& take) {
-  Interrupt interrupt;
+Result<void> follow_admin(Interrupt& interrupt, const std::string& socket_path,
+                          std::string_view request,
+                          const std::function<bool(std::string_view line)>& take,
+                          std::optional<std::chrono::milliseconds> patience) {
   const FileDescriptor connection = open_socket();
   if (auto asked = ask(connection.get(), socket_path, request); !asked) return asked.error();
   std::string text;
   std::array<char, 16'384> buffer;
-  while (interrupt.wait_for(connection.get())) {
+  for (;;) {
+    const auto woken = interrupt.wait_for(connection.get(), patience);
+    if (woken == Interrupt::Woken::kEnd) return {};
+    if (woken == Interrupt::Woken::kLate)
+      return Error{fmt::format("{} said nothing for {} ms", socket_path, patience->count())};
     const ssize_t bytes = recv(connection.get(), buffer.data(), buffer.size(), 0);
     if (bytes < 0) return trouble(socket_path, "can't read from", errno);
     if (bytes == 0) return Error{fmt::format("{} was closed by the other side", socket_path)};
@@ -107,12 +131,11 @@ Result<void> follow_admin(const std::string& socket_path, std::string_view reque
     }
     text.erase(0, at);
   }
-  return {};
 }
 
-Result<nlohmann::json> ask_admin_json(const std::string& socket_path,
-                                      const nlohmann::json& request) {
-  const auto answer = ask_admin(socket_path, request.dump());
+Result<nlohmann::json> ask_admin_json(const std::string& socket_path, const nlohmann::json& request,
+                                      std::chrono::seconds patience) {
+  const auto answer = ask_admin(socket_path, request.dump(), patience);
   if (!answer) return answer.error();
   nlohmann::json reply = nlohmann::json::parse(*answer, nullptr, false);
   if (!reply.is_object()) {

@@ -61,7 +61,7 @@ void SessionReplay::add(const EventRecord& event) {
     broken(event, fmt::format("unknown reason {}", event.reason_text));
   if (event.kind == session::EventKind::kStateChange && event.session.empty())
     broken(event, "a STATE_CHANGE of no session");
-  if (event.session.empty()) return;
+  if (event.session.empty()) return follow_proof(event);
 
   Track& track = tracks_[event.session];
   if (event.kind == session::EventKind::kStateChange) {
@@ -117,7 +117,9 @@ void SessionReplay::check_continuity(const Track& track, const EventRecord& even
       broken(event, fmt::format("begins with state_version {}, not 1", version));
     return;
   }
-  if (track.row.to == session::State::kTerminated)
+  // An end that its store never heard of is found, and told, again by another run.
+  const bool ends_again = track.restarted && is_resumed(event) && event.to == track.row.to;
+  if (track.row.to == session::State::kTerminated && !ends_again)
     return broken(event, "a transition after TERMINATED");
   const uint64_t before = *track.row.version;
   if (version <= before)
@@ -169,8 +171,12 @@ void SessionReplay::take_audit(Track& track, const EventRecord& event) {
   track.owed &= static_cast<Owed>(~paid);
 }
 
-/// Debts of an earlier event are due by now.
+/// Debts of an earlier event are due by now. A session that ends in the very step of its switch has
+/// nothing published that could be audited.
 void SessionReplay::owe(Track& track, const EventRecord& event, Owed owed) {
+  const bool ends = event.to == session::State::kTerminated;
+  if (ends && event.boot_ms == track.owing.boot_ms)
+    track.owed &= static_cast<Owed>(~(kSingleActive | kNoReset));
   settle(track, false);
   track.owed = owed;
   track.owing = event;
@@ -200,7 +206,7 @@ void SessionReplay::settle(Track& track, bool at_end) {
 }
 
 void SessionReplay::follow_activity(Track& track, const EventRecord& event) {
-  const bool carries_on = carries(*event.to, track.active);
+  const bool carries_on = carries(*event.to, track.active) && !silent_;
   if (event.end != session::SessionEnd::kResponder || carries_on == track.active) return;
   if (track.active) return end_activity(track, event.session, event.ts_ms);
   track.active = true;
@@ -212,6 +218,23 @@ void SessionReplay::end_activity(Track& track, const std::string& session, uint6
   track.active = false;
   track.span.to_ms = ts_ms;
   spans_[session].push_back(track.span);
+}
+
+/// A gateway in a cluster carries nothing while it can't prove that it may, whatever rows it goes
+/// through; the event says for how long that has been so.
+void SessionReplay::follow_proof(const EventRecord& event) {
+  if (event.kind != session::EventKind::kOwnershipChange) return;
+  silent_ = event.reason != Reason::kOwnershipProven;
+  const uint64_t since = event.ts_ms - std::min(event.ts_ms, event.duration_ms.value_or(0));
+  for (auto& [session, track] : tracks_) {
+    if (silent_) {
+      end_activity(track, session, since);
+    } else if (track.known && track.row.end == session::SessionEnd::kResponder && !track.active &&
+               !track.uncertain && carries(*track.row.to, true)) {
+      track.active = true;
+      track.span = {event.node, event.ts_ms, 0, event.place};
+    }
+  }
 }
 
 /// Fenced: another node owns it. This one fell silent by itself before it could say so. Or parked:
@@ -243,6 +266,7 @@ void SessionReplay::end_run(uint64_t ts_ms) {
     track.uncertain = track.restarted = true;
   }
   latest_boot_ms_ = 0;
+  silent_ = false;
 }
 
 void SessionReplay::broken(const EventRecord& event, std::string what) {

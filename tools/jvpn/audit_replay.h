@@ -69,11 +69,13 @@ class SessionReplay {
   void follow_activity(Track& track, const EventRecord& event);
   void end_activity(Track& track, const std::string& session, uint64_t ts_ms);
   void lose(Track& track, const EventRecord& event);
+  void follow_proof(const EventRecord& event);
   void broken(const EventRecord& event, std::string what);
 
   AuditReport& report_;
   ActiveSpans& spans_;
   std::map<std::string, Track> tracks_;
+  bool silent_ = false;         ///< the node can't prove that its sessions are its own
   bool births_missed_ = false;  ///< sessions may turn up in the middle of their lives
   uint64_t latest_boot_ms_ = 0;
 };

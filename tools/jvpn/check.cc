@@ -8,6 +8,7 @@
 #include "common/printable.h"
 #include "control/admin/profile_file.h"
 #include "tools/jvpn/output.h"
+#include "tools/shared/cluster_files.h"
 #include "tools/shared/exit_code.h"
 
 namespace jvpn {
@@ -32,6 +33,7 @@ Result<Checked> check(const std::string& path) {
   }
   const auto loaded = admin::load_gateway(path);
   if (!loaded) return loaded.error();
+  if (const auto reaches = check_cluster(*loaded); !reaches) return reaches.error();
   return Checked{"gateway", loaded->profile.node, admin::warning(loaded->profile)};
 }
 

@@ -61,7 +61,7 @@ std::string bound_in(const Json& line) {
 /// What columns don't have.
 std::string describe(const Json& line, const EventRecord& event) {
   std::string about = event.detail;
-  append(about, text_at(line, "cause"));
+  append(about, event.cause);
   append(about, event.check);
   append(about, event.result);
   if (const auto duration = number_at(line, "duration_ms"))
@@ -108,6 +108,9 @@ std::optional<EventRecord> read_event(std::string_view text) {
   event.from = state_at(line, "from");
   event.to = state_at(line, "to");
   event.version = number_at(line, "state_version");
+  event.duration_ms = number_at(line, "duration_ms");
+  event.cause = text_at(line, "cause");
+  event.latency_ms = number_at(line, "latency_ms");
   const bool is_switch = event.kind == session::EventKind::kTransportSwitch;
   event.path = text_at(line, is_switch ? "to_path" : "path");
   event.from_path = text_at(line, "from_path");

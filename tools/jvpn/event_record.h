@@ -36,6 +36,9 @@ struct EventRecord {
   std::optional<session::State> from;  ///< STATE_CHANGE, with `to` and `version`
   std::optional<session::State> to;
   std::optional<uint64_t> version;
+  std::optional<uint64_t> duration_ms;
+  std::string cause;  ///< TRANSPORT_SWITCH, with `latency_ms`
+  std::optional<uint64_t> latency_ms;
   std::string path;  ///< that it is about, `to_path` of a switch
   std::string from_path;
   std::string about;  ///< detail, cause, check, result, durations, for a person

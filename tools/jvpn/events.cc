@@ -17,8 +17,6 @@
 namespace jvpn {
 namespace {
 
-constexpr size_t kAllKept = size_t{1} << 21;  // lines: more than any program keeps
-
 std::string local_time(uint64_t ts_ms) {
   const auto seconds = static_cast<time_t>(ts_ms / 1'000);
   tm parts{};
@@ -117,8 +115,10 @@ int run_events(const std::string& socket_path, const EventsCommand& command) {
 
   request["lines"] = kAllKept;  // what came meanwhile is among them
   request["follow"] = true;
-  const auto followed = follow_admin(
-      socket_path, request.dump(), [&](std::string_view line) { return printer.print_next(line); });
+  Interrupt interrupt;
+  const auto followed =
+      follow_admin(interrupt, socket_path, request.dump(),
+                   [&](std::string_view line) { return printer.print_next(line); });
   return followed ? 0 : complain(followed.error().message);
 }
 

@@ -29,11 +29,14 @@ bool Interrupt::wait(std::chrono::milliseconds span) {
   return poll(&signal, 1, static_cast<int>(span.count())) > 0;
 }
 
-bool Interrupt::wait_for(int other) {
+Interrupt::Woken Interrupt::wait_for(int other, std::optional<std::chrono::milliseconds> span) {
   std::array<pollfd, 2> either{{{descriptor_, POLLIN, 0}, {other, POLLIN, 0}}};
-  while (poll(either.data(), either.size(), -1) < 0) {
-  }
-  return either[0].revents == 0;
+  int ready = 0;
+  do {
+    ready = poll(either.data(), either.size(), span ? static_cast<int>(span->count()) : -1);
+  } while (ready < 0);
+  if (ready == 0) return Woken::kLate;
+  return either[0].revents == 0 ? Woken::kReady : Woken::kEnd;
 }
 
 }  // namespace jvpn

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 
 #include <signal.h>
 
@@ -17,8 +19,13 @@ class Interrupt {
 
   /// Waits so long. True: the command is to end.
   bool wait(std::chrono::milliseconds span);
-  /// Waits until `other` is readable. False: the command is to end.
-  bool wait_for(int other);
+  enum class Woken : uint8_t {
+    kReady,  ///< it is readable
+    kEnd,    ///< the command is to end
+    kLate    ///< nothing came in time
+  };
+  /// Waits until `other` is readable, for so long at most; nullopt: for ever.
+  Woken wait_for(int other, std::optional<std::chrono::milliseconds> span = std::nullopt);
 
  private:
   int descriptor_ = -1;

@@ -1,18 +1,31 @@
 // jvpn: the operator's tool. Without a subcommand it shows the sessions.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include "common/nearest.h"
+#include "common/printable.h"
 #include "tools/jvpn/audit.h"
 #include "tools/jvpn/check.h"
+#include "tools/jvpn/drain.h"
 #include "tools/jvpn/events.h"
+#include "tools/jvpn/health.h"
 #include "tools/jvpn/jump.h"
 #include "tools/jvpn/keys.h"
+#include "tools/jvpn/metrics.h"
 #include "tools/jvpn/orders.h"
+#include "tools/jvpn/peer_orders.h"
+#include "tools/jvpn/routes.h"
 #include "tools/jvpn/show.h"
+#include "tools/jvpn/show_peers.h"
 #include "tools/jvpn/watch.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
@@ -20,6 +33,31 @@
 
 namespace jvpn {
 namespace {
+
+/// The message for a command that there isn't; nullopt: the words name commands as far as they do.
+std::optional<std::string> unknown_command(const CLI::App& root, int argc, char** argv) {
+  const CLI::App* at = &root;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--socket") ++i;
+    if (word.starts_with('-')) continue;
+    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
+    if (commands.empty()) return std::nullopt;
+    const auto next = std::ranges::find_if(
+        commands, [&](const CLI::App* each) { return each->get_name() == word; });
+    if (next != commands.end()) {
+      at = *next;
+      continue;
+    }
+    std::vector<std::string> known;
+    known.reserve(commands.size());
+    for (const CLI::App* each : commands) known.push_back(each->get_name());
+    return fmt::format("no such command: {}{}; {}{} --help lists them",
+                       printable(word.substr(0, 64)), did_you_mean(word, known),
+                       at == &root ? "" : "jvpn ", at->get_name());
+  }
+  return std::nullopt;
+}
 
 /// What the command line asks for: the options of all commands, and the command to run.
 class CommandLine {
@@ -29,10 +67,14 @@ class CommandLine {
         ->capture_default_str()
         ->type_name("PATH");
     app_.add_flag("--json", as_json_, "Print JSON for programs instead of tables");
+    app_.set_version_flag("--version", std::string("jvpn ") + JVPN_VERSION);
     app_.require_subcommand(0, 1);
     add_keys();
     add_views();
+    add_metrics();
+    add_routes();
     add_orders();
+    add_peer();
     add_audit();
     add_check();
   }
@@ -41,7 +83,10 @@ class CommandLine {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      return app_.exit(error) == 0 ? 0 : kBadUsage;
+      const bool wrong = error.get_exit_code() != 0;
+      const auto unknown = wrong ? unknown_command(app_, argc, argv) : std::nullopt;
+      if (unknown) std::fprintf(stderr, "jvpn: %s\n", unknown->c_str());
+      return unknown ? kBadUsage : app_.exit(error) == 0 ? 0 : kBadUsage;
     }
     return command_();
   }
@@ -60,8 +105,14 @@ class CommandLine {
   }
 
   void add_views() {
-    add("show", "Show sessions, ports and drops (the default)",
-        [this] { return run_show(socket_, as_json_); });
+    auto* const show = add("show", "Show peers, sessions, ports and drops (the default)", [this] {
+      return form_.empty() ? run_show(socket_, as_json_) : run_dump(socket_);
+    });
+    show->add_option("FORM", form_, "dump: a line for each peer, with tabs, for scripts")
+        ->check(CLI::IsMember({"dump"}));
+
+    add("health", "Tell what is wrong with a gateway now; exit 6: something is (jvpnd)",
+        [this] { return run_health(socket_, as_json_); });
 
     auto* const watch = add("watch", "Show sessions again and again, until Ctrl-C", [this] {
       watch_.as_json = as_json_;
@@ -71,7 +122,7 @@ class CommandLine {
     watch->add_option("--interval", interval_ms_, "Milliseconds from one to the next")
         ->capture_default_str()
         ->check(CLI::Range(100, 3'600'000));
-    watch->add_option("--count", watch_.count, "So often, then end");
+    watch->add_option("--count", watch_.count, "End after so many");
 
     auto* const events = add("events", "Show the latest events", [this] {
       events_.as_json = as_json_;
@@ -82,17 +133,115 @@ class CommandLine {
     events->add_option("--session", events_.session, "Those of one: the first digits of its id");
   }
 
+  void add_metrics() {
+    auto* const metrics = add("metrics", "Export metrics for Prometheus, until Ctrl-C",
+                              [this] { return run_metrics(socket_, metrics_); });
+    metrics->add_option("--listen", metrics_.listen, "Serve http://ADDRESS:PORT/metrics")
+        ->capture_default_str()
+        ->type_name("ADDRESS:PORT");
+    metrics->add_flag("--once", metrics_.once, "Print them and end");
+    metrics->add_flag("--list", metrics_.list, "Print the table of all metrics and end");
+  }
+
+  void add_routes() {
+    auto* const routes =
+        add("routes", "List the prefixes of the sessions that jvpnd carries now", [this] {
+          routes_.as_json = as_json_;
+          return run_routes(socket_, routes_);
+        });
+    auto* const follow = routes->add_flag("-f,--follow", routes_.follow,
+                                          "Then each change, until Ctrl-C: for a routing daemon");
+    routes->add_flag("--retry", routes_.retry, "Wait for the gateway when it is gone, and go on")
+        ->needs(follow);
+    auto* const table =
+        routes
+            ->add_option("--kernel-table", routes_.kernel_table,
+                         "Fill this routing table with them (unreachable routes, protocol 74)")
+            ->check(CLI::Range(1U, 252U) | CLI::Range(256U, UINT32_MAX))
+            ->type_name("NUMBER");
+    routes
+        ->add_flag("--release", routes_.release, "Take away what a follower has left in the table")
+        ->needs(table)
+        ->excludes(follow);
+  }
+
   void add_orders() {
     auto* const jump = add("jump", "Move a client's session to another underlay (jvpn-client)",
                            [this] { return run_jump(socket_, underlay_, as_json_); });
     jump->add_option("--underlay", underlay_, "Its name in the client's profile")->required();
 
-    add("reload", "Read the program's profile again; exit 4: but for keys that need a restart",
+    add("reload", "Read the program's profile again; exit 4: done, but some keys need a restart",
+        [this] { return run_reload(socket_, as_json_); });
+
+    add("sync", "Make the running gateway what its files say; nothing else of it is touched",
         [this] { return run_reload(socket_, as_json_); });
 
     auto* const terminate = add("terminate", "End the session with a peer (jvpnd)",
                                 [this] { return run_terminate(socket_, peer_, as_json_); });
     terminate->add_option("--peer", peer_, "Its name in the profile")->required();
+
+    auto* const drain =
+        add("drain",
+            "Hand all sessions over to the cluster's other gateways (jvpnd); exit 1: some stay",
+            [this] {
+              drain_.as_json = as_json_;
+              drain_.wait = std::chrono::seconds(drain_wait_s_);
+              return run_drain(socket_, drain_);
+            });
+    drain->add_flag("--undo", drain_.undo, "Take sessions again");
+    drain->add_option("--wait", drain_wait_s_, "Seconds until it gives up waiting; 0: never")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 86'400));
+  }
+
+  /// One of `jvpn peer`: what all of them are given.
+  CLI::App* add_to_peer(CLI::App* peer, const char* name, const char* what,
+                        std::function<int()> command) {
+    CLI::App* const added = peer->add_subcommand(name, what)->fallthrough();
+    added->callback([this, command = std::move(command)] {
+      of_peer_.socket = socket_;
+      of_peer_.as_json = as_json_;
+      command_ = command;
+    });
+    added->add_option("--profile", of_peer_.profile,
+                      "The gateway's profile; default: the running gateway's, else "
+                      "/etc/jvpn/jvpnd.yaml");
+    if (std::string_view(name) != "list")
+      added->add_option("NAME", of_peer_.name, "The peer's")->required();
+    return added;
+  }
+
+  void add_peer() {
+    auto* const peer = app_.add_subcommand(
+        "peer",
+        "Add, remove, switch and list peers; exit 5: done, but no gateway runs to apply it");
+    peer->fallthrough()->require_subcommand(1);
+    auto* const added = add_to_peer(
+        peer, "add",
+        "Enrol a client: keys, address, its file, and a bundle for jvpn-client --import",
+        [this] { return run_peer_add(of_peer_, addition_); });
+    added
+        ->add_option("--allowed-ips", addition_.allowed_ips,
+                     "Networks that the peer may use; default: free addresses of enrolment.pool")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+    added->add_option("--endpoint", addition_.endpoints, "Where the gateway dials the peer")
+        ->delimiter(',')
+        ->allow_extra_args(false);
+    added->add_option("--public-key", addition_.public_key,
+                      "Of a client that keeps its private key to itself");
+    added->add_option("--out", addition_.out,
+                      "The bundle's file or folder; default: NAME.jvpn in this folder");
+    added->add_flag("--qr", addition_.qr, "Draw the bundle on this terminal, too");
+    add_to_peer(peer, "remove", "End its session and remove its files",
+                [this] { return run_peer_remove(of_peer_); });
+    add_to_peer(peer, "disable", "End its session; it keeps its keys and addresses",
+                [this] { return run_peer_disable(of_peer_); });
+    add_to_peer(peer, "enable", "Let it in again", [this] { return run_peer_enable(of_peer_); });
+    add_to_peer(peer, "list", "List the peers of the profile and its folder",
+                [this] { return run_peer_list(of_peer_); });
+    add_to_peer(peer, "show", "What the files say of one",
+                [this] { return run_peer_show(of_peer_); });
   }
 
   void add_audit() {
@@ -120,9 +269,16 @@ class CommandLine {
   unsigned interval_ms_ = 1'000;
   WatchCommand watch_;
   EventsCommand events_;
+  MetricsCommand metrics_;
+  RoutesCommand routes_;
   AuditCommand audit_;
   std::string underlay_;
   std::string peer_;
+  std::string form_;
+  PeerCommand of_peer_;
+  PeerAddition addition_;
+  DrainCommand drain_;
+  unsigned drain_wait_s_ = 60;
   std::string profile_;
 };
 

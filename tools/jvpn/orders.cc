@@ -14,7 +14,7 @@ namespace jvpn {
 using Json = nlohmann::json;
 
 int run_reload(const std::string& socket_path, bool as_json) {
-  const auto reply = ask_admin_json(socket_path, Json{{"command", "reload"}});
+  const auto reply = ask_admin_json(socket_path, Json{{"command", "reload"}}, kReadingPatience);
   if (!reply) {
     // Findings name their place themselves.
     std::fprintf(stderr, "%s\n", reply.error().message.c_str());

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -38,6 +39,16 @@ std::optional<double> decimal_of(const Json& object, const char* name) {
   const Json& value = field(object, name);
   if (!value.is_number()) return std::nullopt;
   return value.get<double>();
+}
+
+std::string milliseconds_of(const Json& object, const char* name) {
+  const auto us = decimal_of(object, name);
+  return us ? fmt::format("{:.1f} ms", *us / 1'000) : "-";
+}
+
+std::string percent_of(const Json& object, const char* name) {
+  const auto fraction = decimal_of(object, name);
+  return fraction ? fmt::format("{:.1f} %", 100 * *fraction) : "-";
 }
 
 std::string list_of(const Json& array) {

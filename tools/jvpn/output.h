@@ -23,6 +23,10 @@ std::string text_of(const nlohmann::json& object, const char* name);
 /// nullopt for anything but a whole number from 0 on.
 std::optional<uint64_t> number_of(const nlohmann::json& object, const char* name);
 std::optional<double> decimal_of(const nlohmann::json& object, const char* name);
+/// A field of microseconds; `-` when it is none.
+std::string milliseconds_of(const nlohmann::json& object, const char* name);
+/// A field of fractions, as per cent; `-` when it is none.
+std::string percent_of(const nlohmann::json& object, const char* name);
 
 /// The texts of an array, joined by commas and safe to print; empty for anything else.
 std::string list_of(const nlohmann::json& array);

@@ -16,11 +16,17 @@ std::string render_show(const nlohmann::json& reply, bool with_colours);
 // Its parts, each empty when the reply has nothing of it; but for the first they begin with an
 // empty line.
 std::string render_heading(const nlohmann::json& reply);
+/// A client's gateways, when it knows several.
+std::string render_gateways(const nlohmann::json& reply, bool with_colours);
 /// A client's paths.
 std::string render_paths(const nlohmann::json& reply, bool with_colours);
 /// What the latest reload left undone: a refused profile in red, keys that wait for a restart in
 /// yellow.
 std::string render_reload(const nlohmann::json& reply, bool with_colours);
+/// That the gateway drains.
+std::string render_drain(const nlohmann::json& reply, bool with_colours);
+/// What keeps a gateway's sessions, and what it proves.
+std::string render_ownership(const nlohmann::json& reply, bool with_colours);
 /// The event log's sinks, when one of them isn't healthy.
 std::string render_event_health(const nlohmann::json& reply, bool with_colours);
 

@@ -19,16 +19,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string percent_of(const Json& session, const char* name) {
-  const auto fraction = decimal_of(session, name);
-  return fraction ? fmt::format("{:.1f} %", 100 * *fraction) : "-";
-}
-
-std::string milliseconds_of(const Json& session, const char* name) {
-  const auto us = decimal_of(session, name);
-  return us ? fmt::format("{:.1f} ms", *us / 1'000) : "-";
-}
-
 /// The same session in an earlier answer, or null.
 const Json& earlier(const Json& before, const Json& session) {
   static const Json nothing;
@@ -101,7 +91,8 @@ class Screen {
 }  // namespace
 
 std::string render_watch(const Json& reply, const Json& before, bool with_colours) {
-  std::string text = render_heading(reply) + render_reload(reply, with_colours) + '\n';
+  std::string text = render_heading(reply) + render_reload(reply, with_colours) +
+                     render_drain(reply, with_colours) + '\n';
   const Json& list = field(reply, "sessions");
   if (!list.is_array() || list.empty()) {
     text += "no sessions\n";

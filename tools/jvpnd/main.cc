@@ -13,6 +13,7 @@
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
+#include "tools/shared/cluster_files.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -47,26 +48,38 @@ void open_log(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
-int run(const std::string& profile, const std::string& level, bool check_only) {
+struct Words {
+  std::string profile;
+  std::string level = "info";
+  std::string sandbox = "enforce";
+  bool check_only = false;
+};
+
+int run(const Words& words) {
+  const std::string& profile = words.profile;
   const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_gateway(profile);
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
+  if (const auto reaches = check_cluster(*loaded); !reaches) {
+    std::fprintf(stderr, "%s\n", reaches.error().message.c_str());
+    return kBadProfile;
+  }
   const std::string warning = admin::warning(loaded->profile);
-  if (check_only && !warning.empty())
+  if (words.check_only && !warning.empty())
     std::fprintf(stderr, "%s: warning: %s\n", profile.c_str(), warning.c_str());
-  if (check_only) return 0;
+  if (words.check_only) return 0;
   catch_signals();
-  open_log(level);
+  open_log(words.level);
   if (!warning.empty()) spdlog::warn("{}", warning);
   if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   events::EventLog events(events::event_options(
       loaded->profile, "jvpnd", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
-  const auto done =
-      run_gateway(std::move(loaded).value(), events, stop_requested, reload_requested);
+  const auto done = run_gateway(std::move(loaded).value(), events, stop_requested, reload_requested,
+                                sandbox::mode_of(words.sandbox));
   events.close();
   if (!done) spdlog::error("{}", done.error().message);
   spdlog::shutdown();
@@ -79,19 +92,20 @@ int run(const std::string& profile, const std::string& level, bool check_only) {
 int main(int argc, char** argv) try {
   jvpn::end_by_name_without_memory();
   CLI::App app("The Jumping VPN gateway: DPDK workers and one control core.", "jvpnd");
-  std::string profile;
-  std::string level = "info";
-  bool check_only = false;
-  app.add_option("PROFILE", profile, "YAML profile with role: gateway")->required();
-  app.add_option("--log-level", level, "what goes to stderr")
+  jvpn::Words words;
+  app.add_option("PROFILE", words.profile, "YAML profile with role: gateway")->required();
+  app.add_option("--log-level", words.level, "what goes to stderr")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
-  app.add_flag("--check", check_only, "only check the profile and its key files");
+  app.set_version_flag("--version", std::string("jvpnd ") + JVPN_VERSION);
+  app.add_option("--sandbox", words.sandbox, jvpn::sandbox::kHelp)
+      ->check(CLI::IsMember(jvpn::sandbox::mode_words()));
+  app.add_flag("--check", words.check_only, "only check the profile and its key files");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return jvpn::run(profile, level, check_only);
+  return jvpn::run(words);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "jvpnd: %s\n", error.what());
   return 1;

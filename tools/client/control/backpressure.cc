@@ -28,6 +28,7 @@ void Backpressure::leave_old_path(Millis now) {
 
 void Backpressure::follow(Millis now) {
   leave_old_path(now);
+  outbound_.release(now);
   const auto& blocked = outbound_.blocked();
   if (blocked == full_) return;
   if (full_) sockets_.watch_writable(*full_, false);

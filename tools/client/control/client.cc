@@ -16,6 +16,8 @@
 namespace jvpn::client::control {
 namespace {
 
+constexpr Millis kStoodStill{20};  // later than planned: not what a scheduler usually takes
+
 constexpr uint32_t kSlotBits = 8;  // far more than the indices of one session
 constexpr Millis kAttempt{kHandshakeTimeoutMs};
 
@@ -30,8 +32,11 @@ session::EngineConfig engine_config(const ClientProfile& profile, SecretKey priv
                                     std::optional<PresharedKey> preshared) {
   session::EngineConfig config;
   config.private_key = std::move(private_key);
-  config.peers.push_back(
-      {profile.gateway.name, profile.gateway.public_key, std::move(preshared), {}});
+  config.peers.push_back({profile.gateway.name,
+                          profile.gateway.public_key,
+                          std::move(preshared),
+                          {},
+                          gateway_endpoints(profile.gateway)});
   config.suites = profile.crypto.suites;
   config.rekey_after = profile.crypto.rekey_after;
   config.rekey_after_packets = profile.crypto.rekey_after_packets;
@@ -76,7 +81,7 @@ Result<void> Client::create_data_path() {
   if (!data_path) return data_path.error();
   data_path_ = std::move(data_path).value();
   auto tunnel = tunnel::TunnelInterface::create(profile_.interface.name, gateway.allowed_ips,
-                                                gateway.endpoints);
+                                                all_endpoints(gateway));
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
   guards_ = std::make_unique<GuardKeeper>(*tunnel_);
@@ -91,7 +96,7 @@ Result<void> Client::create_engine(SecretKey private_key, std::optional<Preshare
   host_ = std::make_unique<ClientHost>(
       ClientParts{*data_path_, *tunnel_, underlays_},
       ClientHost::Options{profile_.interface.mtu, ipv6_inside(profile_),
-                          profile_.gateway.endpoints},
+                          all_endpoints(profile_.gateway)},
       events_);
   auto engine = engine::SessionEngine::create(
       engine_config(profile_, std::move(private_key), std::move(preshared)), *host_, started_);
@@ -110,12 +115,11 @@ Result<void> Client::create_control() {
   for (const UnderlayProfile& underlay : profile_.underlays) devices.push_back(underlay.device);
   auto links = underlays::LinkWatch::open(std::move(devices));
   if (!links) return links.error();
-  const auto& endpoints = profile_.gateway.endpoints;
   paths_ = std::make_unique<PathFinder>(
-      std::move(links).value(), endpoints,
+      std::move(links).value(), gateway_endpoints(profile_.gateway),
       PathFinderParts{*engine_, *host_, *data_path_, underlays_, sockets_});
   underlays::Dialer dialer(
-      underlays_.size(), endpoints, kAttempt,
+      underlays_.size(), all_endpoints(profile_.gateway), kAttempt,
       [this](size_t n, const Endpoint& remote) { return underlays_[n].path_to(remote); });
   keeper_ = std::make_unique<SessionKeeper>(
       std::move(dialer), SessionKeeperParts{*engine_, *data_path_, underlays_, sockets_, *paths_});
@@ -149,9 +153,13 @@ Result<void> Client::run(int signal_fd, AtStop at_stop) {
   if (auto watched = watch_descriptors(); !watched) return watched;
   spdlog::info("{}: started, gateway {}", profile_.node, profile_.gateway.name);
   look_at_paths(started_);
+  Millis turned = started_;
   while (!stopping_ && !host_->failure()) {
-    const auto ready = loop_.wait(next_deadline());
+    const Millis planned = std::max(next_deadline(), turned);
+    const auto ready = loop_.wait(planned);
     const Millis now = session::boottime_now();
+    turned = now;
+    if (now > saturating_add(planned, kStoodStill)) engine_->wake(now, kGateway, planned);
     for (const EventLoop::Ready& one : ready) serve(one, now);
     // An admin client may have taken too long.
     if (ready.empty() && admin_socket_) admin_socket_->poll(now);
@@ -190,7 +198,7 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
     case kSignalTag:
       return take_signal();
     case kTunTag:
-      if (!outbound_->blocked()) outbound_->pump();
+      if (!outbound_->blocked()) outbound_->pump(now);
       return;
     case kAdminTag:
       return admin_socket_->poll(now);

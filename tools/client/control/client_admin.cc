@@ -15,6 +15,7 @@
 #include "control/session/system_sources.h"
 #include "tools/client/control/event_loop.h"
 #include "tools/client/control/gateway_peer.h"
+#include "tools/client/control/show_gateways.h"
 #include "tools/client/underlays/candidates.h"
 
 namespace jvpn::client::control {
@@ -137,6 +138,23 @@ nlohmann::json ClientAdmin::jump_outcome(const nlohmann::json& number) {
   return {{"jump", std::move(answer)}};
 }
 
+/// Who listens there; nullopt when only one gateway is known.
+std::optional<std::string> ClientAdmin::gateway_at(const Endpoint& remote) const {
+  const PeerProfile& gateway = identity_.running.profile.gateway;
+  if (gateway.cluster.empty()) return std::nullopt;
+  return gateway_name(gateway, remote);
+}
+
+/// Which gateway has the session, beside what every program shows of one.
+void ClientAdmin::add_gateways(nlohmann::json& sessions) const {
+  size_t place = 0;
+  for_each_session(parts_.engine, [&](const engine::SessionView& session) {
+    if (const auto gateway = gateway_at(session.path.remote); gateway && place < sessions.size())
+      sessions[place]["gateway"] = *gateway;
+    ++place;
+  });
+}
+
 nlohmann::json ClientAdmin::show_paths() const {
   nlohmann::json paths = nlohmann::json::array();
   for (const underlays::Candidate& candidate : parts_.paths.candidates()) {
@@ -145,6 +163,7 @@ nlohmann::json ClientAdmin::show_paths() const {
     nlohmann::json path{{"underlay", name},
                         {"remote", to_string(candidate.remote)},
                         {"state", underlays::state_of(candidate, parts_.data_path.path())}};
+    if (const auto gateway = gateway_at(candidate.remote)) path["gateway"] = *gateway;
     if (candidate.path)
       path["local"] = to_string(candidate.path->local);
     else
@@ -168,10 +187,16 @@ nlohmann::json ClientAdmin::show() {
   const auto name = [this](PeerId) { return identity_.running.profile.gateway.name; };
   nlohmann::json out = admin::show_header(identity_.running.profile.node, "client",
                                           now - identity_.started, parts_.engine.policy().version);
-  out["denies_new_sessions"] = parts_.engine.denies_new_sessions();
+  out["denies_new_sessions"] = parts_.engine.admission(now).denies_new_sessions;
   out["reload"] = reloaded_.show(now);
+  out["totals"] = admin::show_totals(parts_.engine.counters().totals, 1);
   admin::add_sessions(out, nlohmann::json::object(), parts_.engine, parts_.host, name, now);
+  add_gateways(out["sessions"]);
   out["terminated"] = admin::show_terminated(parts_.engine, now);
+  if (nlohmann::json gateways =
+          show_gateways(parts_.engine, identity_.running.profile.gateway, parts_.underlays, now);
+      !gateways.empty())
+    out["gateways"] = std::move(gateways);
   out["paths"] = show_paths();
   out["control"] = admin::show_counters(parts_.engine.counters());
   out["events"] = admin::show_events(parts_.events.status());

@@ -50,6 +50,8 @@ class ClientAdmin {
  private:
   nlohmann::json show();
   nlohmann::json show_paths() const;
+  std::optional<std::string> gateway_at(const Endpoint& remote) const;
+  void add_gateways(nlohmann::json& sessions) const;
   nlohmann::json show_interface() const;
   nlohmann::json jump(const nlohmann::json& request);
   nlohmann::json order_jump(const Path& from, const Path& to);

@@ -20,6 +20,7 @@ void MessageSwitch::on_message(const Path& from, std::span<uint8_t> message) {
     case wire::MessageType::kCookieReply:
     case wire::MessageType::kRetry:
     case wire::MessageType::kReset:
+    case wire::MessageType::kReadiness:
       return engine_.on_handshake(session::boottime_now(), from, message, std::nullopt, kGateway);
     case wire::MessageType::kControl:
       return on_control(from, message);

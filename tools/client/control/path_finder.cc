@@ -14,8 +14,8 @@ constexpr Millis kLinksSettle{100};
 
 }  // namespace
 
-PathFinder::PathFinder(std::unique_ptr<underlays::LinkWatch> links, std::vector<Endpoint> endpoints,
-                       PathFinderParts parts)
+PathFinder::PathFinder(std::unique_ptr<underlays::LinkWatch> links,
+                       std::vector<GatewayEndpoint> endpoints, PathFinderParts parts)
     : links_(std::move(links)), endpoints_(std::move(endpoints)), parts_(parts) {}
 
 bool PathFinder::take(Millis now) {

@@ -32,7 +32,7 @@ struct PathFinderParts {
 class PathFinder {
  public:
   /// `links`: a subscription for the devices of all underlays.
-  PathFinder(std::unique_ptr<underlays::LinkWatch> links, std::vector<Endpoint> endpoints,
+  PathFinder(std::unique_ptr<underlays::LinkWatch> links, std::vector<GatewayEndpoint> endpoints,
              PathFinderParts parts);
 
   /// Readable when links, addresses or routes have changed; then take() it.
@@ -52,7 +52,7 @@ class PathFinder {
   void leave_lost_path(Millis now);
 
   std::unique_ptr<underlays::LinkWatch> links_;
-  std::vector<Endpoint> endpoints_;
+  std::vector<GatewayEndpoint> endpoints_;
   PathFinderParts parts_;
   std::vector<underlays::Candidate> candidates_;
   Millis due_ = kNever;

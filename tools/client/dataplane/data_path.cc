@@ -137,6 +137,12 @@ bool DataPath::admit(std::span<const uint8_t> packet, size_t largest) {
   return !drop;
 }
 
+bool DataPath::lacks_path(std::span<const uint8_t> packet) {
+  const Family family = tunnel::inner_family(packet);
+  return !path_ && family != Family::kNone &&
+         allowed(tunnel::inner_destination(packet.data(), family), last_destination_);
+}
+
 /// For one more packet.
 bool DataPath::has_quota(const TxLane& lane, size_t bytes) const {
   return gcm_blocks(lane.next_sequence + 1, lane.bytes + bytes) <= blocks_per_lane_;

@@ -66,6 +66,8 @@ class DataPath {
   /// May this inner packet leave, or super-packet that becomes packets of at most `largest` bytes?
   /// Counts the drop when not.
   bool admit(std::span<const uint8_t> packet, size_t largest);
+  /// The same for a packet that only lacks a path: it may be kept until there is one.
+  bool lacks_path(std::span<const uint8_t> packet);
   /// Writes headers and seals all packets of the batch in place. Those beyond the key's quota, or
   /// all when there is no binding, are taken off its end and counted.
   void seal(SealBatch& batch);

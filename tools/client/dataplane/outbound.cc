@@ -14,18 +14,33 @@ constexpr size_t kFlushAt = 2 * underlays::kGsoMaxSegments;
 
 }  // namespace
 
-void Outbound::pump() {
+void Outbound::pump(Millis now) {
   for (int i = 0; i < kReadsPerPump && !blocked_; ++i) {
     const tunnel::Tun::Read read = tun_.read();
     if (read.packet.empty()) break;
-    read_one(read);
+    read_one(now, read);
   }
   if (!blocked_) flush();
 }
 
-void Outbound::read_one(const tunnel::Tun::Read& read) {
+void Outbound::release(Millis now) {
+  if (hold_.empty() || !data_path_.path() || blocked_) return;
+  data_path_.counters().drop(Drop::kNoBinding, hold_.drop_old(now));
+  while (!blocked_) {
+    const auto kept = hold_.take();
+    if (!kept) break;
+    read_one(now, {kept->header, kept->bytes});
+  }
+  if (!blocked_) flush();
+}
+
+void Outbound::read_one(Millis now, const tunnel::Tun::Read& read) {
   const tunnel::SplitPlan plan = tunnel::plan_split(read.header, read.packet);
   if (plan.packets == 0) return data_path_.counters().drop(Drop::kInnerHeader);
+  if (data_path_.lacks_path(read.packet)) {
+    const size_t dropped = hold_.keep(now, read.header, read.packet);
+    return data_path_.counters().drop(Drop::kNoBinding, dropped);
+  }
   if (!data_path_.admit(read.packet, plan.largest)) return;
   if (plan.packets > SealBatch::kPackets) return data_path_.counters().drop(Drop::kNoRoom);
   if (!batch_.has_room(plan.packets, plan.bytes)) flush();

@@ -1,6 +1,6 @@
 // Outbound, on the client's one thread:
 //   1. read super-packets from the TUN       (tun)
-//   2. admit: allowed, bound, small enough   (data_path)
+//   2. admit: allowed, bound, small enough   (data_path); without a path it waits  (hold)
 //   3. cut them into packets of the batch    (tun_offload → seal_batch)
 //   4. seal the batch in place               (data_path)
 //   5. send it in runs of equal size         (udp_socket)
@@ -14,6 +14,7 @@
 
 #include "common/path.h"
 #include "tools/client/dataplane/data_path.h"
+#include "tools/client/dataplane/hold.h"
 #include "tools/client/dataplane/seal_batch.h"
 #include "tools/client/tunnel/tun.h"
 #include "tools/client/underlays/underlay.h"
@@ -28,7 +29,9 @@ class Outbound {
 
   /// Takes what the TUN has, within a budget; the caller comes again while it stays readable.
   /// Must not be called while blocked().
-  void pump();
+  void pump(Millis now);
+  /// Sends what was kept for want of a path, if there is one. Call it when that may have changed.
+  void release(Millis now);
   /// The path of packets that wait until its socket can take them; nullopt: none wait.
   const std::optional<Path>& blocked() const { return blocked_; }
   /// Tries the waiting packets again, on the path that they were sealed for: no lane and no index
@@ -40,13 +43,14 @@ class Outbound {
   bool take_too_big();
 
  private:
-  void read_one(const tunnel::Tun::Read& read);
+  void read_one(Millis now, const tunnel::Tun::Read& read);
   void flush();
   void send_rest();
 
   tunnel::Tun& tun_;
   DataPath& data_path_;
   std::vector<underlays::Underlay>& underlays_;
+  Hold hold_;
   SealBatch batch_;
   std::optional<Path> sealed_for_;  ///< where the batch goes, whatever is in use since
   size_t sent_ = 0;

@@ -7,8 +7,8 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 
-#include "tools/client/netlink/netlink_attributes.h"
-#include "tools/client/netlink/request.h"
+#include "tools/shared/netlink/netlink_attributes.h"
+#include "tools/shared/netlink/request.h"
 
 namespace jvpn::client::tunnel {
 namespace {

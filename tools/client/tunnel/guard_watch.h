@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "common/result.h"
-#include "tools/client/netlink/announcements.h"
+#include "tools/shared/netlink/announcements.h"
 
 namespace jvpn::client::tunnel {
 

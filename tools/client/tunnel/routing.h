@@ -26,7 +26,7 @@
 
 #include "common/ip.h"
 #include "common/result.h"
-#include "tools/client/netlink/netlink.h"
+#include "tools/shared/netlink/netlink.h"
 
 namespace jvpn::client::tunnel {
 

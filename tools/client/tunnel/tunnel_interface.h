@@ -11,10 +11,10 @@
 
 #include "common/ip.h"
 #include "common/result.h"
-#include "tools/client/netlink/netlink.h"
 #include "tools/client/tunnel/guard_watch.h"
 #include "tools/client/tunnel/routing.h"
 #include "tools/client/tunnel/tun.h"
+#include "tools/shared/netlink/netlink.h"
 
 namespace jvpn::client::tunnel {
 

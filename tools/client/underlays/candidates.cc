@@ -1,15 +1,18 @@
 #include "tools/client/underlays/candidates.h"
 
+#include <algorithm>
+
 namespace jvpn::client::underlays {
 
-std::vector<Candidate> find_candidates(size_t underlays, std::span<const Endpoint> endpoints,
+std::vector<Candidate> find_candidates(size_t underlays, std::span<const GatewayEndpoint> endpoints,
                                        const FindPath& find) {
   std::vector<Candidate> candidates;
-  for (const Endpoint& remote : endpoints) {
+  for (const auto& [remote, gateway] : endpoints) {
     for (size_t underlay = 0; underlay < underlays; ++underlay) {
       Candidate& candidate = candidates.emplace_back();
       candidate.underlay = underlay;
       candidate.remote = remote;
+      candidate.gateway = gateway;
       const auto path = find(underlay, remote);
       if (path)
         candidate.path = *path;
@@ -40,10 +43,13 @@ Result<Path> jump_target(std::span<const Candidate> candidates, size_t underlay,
                          const std::optional<Path>& active) {
   if (!active) return Error{"no path is in use: there is nothing to jump from"};
   if (active->interface == underlay) return Error{"the session is on that underlay already"};
+  const auto in_use = std::ranges::find(candidates, active->remote, &Candidate::remote);
+  const bool known = in_use != candidates.end();
   const Candidate* target = nullptr;
   std::string why;
   for (const Candidate& candidate : candidates) {
     if (candidate.underlay != underlay) continue;
+    if (known && candidate.gateway != in_use->gateway) continue;
     if (!candidate.path && why.empty()) why = candidate.why;
     if (candidate.path && (target == nullptr || candidate.remote == active->remote))
       target = &candidate;

@@ -1,5 +1,5 @@
-// The paths that a session may take: every endpoint of the gateway over every underlay, in profile
-// order, as the host can reach them now.
+// The paths that a session may take: every endpoint of every gateway over every underlay, in
+// profile order, as the host can reach them now.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +22,13 @@ using FindPath = std::function<Result<Path>(size_t underlay, const Endpoint& rem
 struct Candidate {
   size_t underlay = 0;
   Endpoint remote;
+  GatewayNumber gateway;     ///< whose endpoint it is
   std::optional<Path> path;  ///< nullopt: it can't be reached
   std::string why;           ///< then: what is in the way
 };
 
 /// All of them, reachable or not: the first endpoint over every underlay, then the next endpoint.
-std::vector<Candidate> find_candidates(size_t underlays, std::span<const Endpoint> endpoints,
+std::vector<Candidate> find_candidates(size_t underlays, std::span<const GatewayEndpoint> endpoints,
                                        const FindPath& find);
 
 /// Paths of those that can be reached, in the same order.
@@ -39,7 +40,8 @@ bool carries(const Candidate& candidate, const std::optional<Path>& active);
 const char* state_of(const Candidate& candidate, const std::optional<Path>& active);
 
 /// Where an operator's jump to `underlay` leads: to the endpoint in use if that underlay reaches
-/// it, else to the first that it reaches. An Error says why there is nowhere to jump.
+/// it, else to the first of the same gateway's that it reaches. An Error says why there is nowhere
+/// to jump.
 Result<Path> jump_target(std::span<const Candidate> candidates, size_t underlay,
                          const std::optional<Path>& active);
 

@@ -10,7 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
-#include "tools/client/netlink/netlink_attributes.h"
+#include "tools/shared/netlink/netlink_attributes.h"
 
 namespace jvpn::client::underlays {
 namespace {

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/ip_header.h"
-#include "tools/client/netlink/netlink.h"
+#include "tools/shared/netlink/netlink.h"
 
 namespace jvpn::client::underlays {
 

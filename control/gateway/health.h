@@ -1,0 +1,33 @@
+// What is wrong with a gateway now, by name: what `jvpn health` tells. A flag is raised as long as
+// its cause lasts. Control thread only.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/dataplane_view.h"
+#include "common/types.h"
+#include "control/engine/engine.h"
+#include "control/events/event_log.h"
+#include "control/gateway/stall_watch.h"
+
+namespace jvpn::gateway {
+
+/// What is looked at.
+struct HealthSources {
+  const DataplaneView& view;
+  const StallWatch* stalls = nullptr;  ///< nullptr: nobody watches
+  engine::Admission admission;
+  std::optional<Millis> unproven_since;  ///< OwnershipWatch::silent_since
+  std::string store_trouble;             ///< OwnershipStatus::trouble
+  events::EventLogStatus events;
+};
+
+/// An array of `{flag, severity, what}`; empty: all is well. `severity` is `failed` where sessions
+/// are harmed, else `degraded`. `what` says it to the operator.
+nlohmann::json show_health(const HealthSources& sources, Millis now);
+
+}  // namespace jvpn::gateway
