@@ -43,13 +43,8 @@ void SessionWriter::decide(const NodeTime& now, uint64_t number) {
   Job& job = jobs_.at(number);
   if (membership_.epoch() == 0) return answer(now, number, Answer::kUnavailable);
   if (job.call.kind == Kind::kAcquire) return decide_acquire(now, number);
+  if (job.call.kind == Kind::kLoad) return decide_load(now, number);
   const bool known = job.row && job.row->session.id == job.call.session;
-  if (job.call.kind == Kind::kLoad) {
-    if (!known) job.row.reset();
-    if (known && !job.row->session.ended && !is_ours(*job.row))
-      loaded_.keep(job.call.record.peer, {*job.row, job.at});
-    return answer(now, number, known ? Answer::kCommitted : Answer::kLost);
-  }
   const bool hands_over = job.call.kind == Kind::kHandOver;
   if (hands_over && (!known || job.row->session.ended || !is_ours(*job.row))) {
     job.erases_only = true;  // whoever asks needn't any more
@@ -70,6 +65,28 @@ void SessionWriter::decide(const NodeTime& now, uint64_t number) {
     next.session.ceiling = std::max(next.session.ceiling, job.call.ceiling);
   }
   write(now, job, next);
+}
+
+void SessionWriter::decide_load(const NodeTime& now, uint64_t number) {
+  Job& job = jobs_.at(number);
+  if (!job.row || job.row->session.id != job.call.session) {
+    job.row.reset();
+    return enter(job, Phase::kWhose, now.boot);
+  }
+  if (!job.row->session.ended && !is_ours(*job.row))
+    loaded_.keep(job.call.record.peer, {*job.row, job.at});
+  answer(now, number, Answer::kCommitted);
+}
+
+/// Another peer's: just that is told.
+void SessionWriter::decide_load_unknown(const NodeTime& now, uint64_t number,
+                                        const std::optional<PublicKey>& whose) {
+  Job& job = jobs_.at(number);
+  if (!whose || *whose == job.call.record.peer) return answer(now, number, Answer::kLost);
+  job.row = SessionRow{};
+  job.row->session.id = job.call.session;
+  job.row->session.peer = *whose;
+  answer(now, number, Answer::kCommitted);
 }
 
 /// A peer has one record, so the session that was there before ends with it. Its owner, if there is

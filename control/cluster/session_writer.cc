@@ -11,12 +11,11 @@ namespace {
 using Kind = session::OwnershipCall::Kind;
 
 constexpr size_t kMostInFlight = 4;
-constexpr size_t kMostReads = kMostTxnOps / 2;
 constexpr size_t kOpsPerWrite = 4;  // at most
 constexpr Millis kAfterSilence{50};
 /// A transaction costs etcd as much as some dozens of records in it: so many, or what has waited so
 /// long, go beside one of their kind that is under way; fewer wait for its answer.
-constexpr size_t kFullBatch = kMostReads;
+constexpr size_t kFullBatch = kMostTxnOps / 2;
 constexpr Millis kGathered{10};
 
 }  // namespace
@@ -157,7 +156,7 @@ std::vector<uint64_t> SessionWriter::ready(const NodeTime& now, Phase what, size
 Millis SessionWriter::ready_at(Phase what) const {
   const auto& jobs = phases_[static_cast<size_t>(what)];
   // A run that had a session before its first beat could be gone, and nobody would know.
-  const bool may = what == Phase::kRead || membership_.is_seen();
+  const bool may = is_read(what) || membership_.is_seen();
   if (!may || jobs.empty()) return kNever;
   const Millis first = jobs.begin()->first;
   const bool follows =
@@ -187,10 +186,10 @@ bool SessionWriter::read_again(const NodeTime& now, const std::vector<uint64_t>&
 
 void SessionWriter::send_batch(const NodeTime& now, Phase what) {
   while (awaited_.size() < kMostInFlight) {
-    std::vector<uint64_t> jobs = ready(now, what, what == Phase::kRead ? kMostReads : kMostTxnOps);
+    std::vector<uint64_t> jobs = ready(now, what, kMostTxnOps);
     if (jobs.empty()) return;
     if (what == Phase::kWrite && read_again(now, jobs)) continue;
-    const Txn txn = what == Phase::kRead    ? read_txn(jobs)
+    const Txn txn = is_read(what)           ? read_txn(jobs, what)
                     : what == Phase::kWrite ? write_txn(jobs)
                                             : ask_txn(jobs);
     for (const uint64_t number : jobs) enter(jobs_.at(number), Phase::kSent, now.boot);
@@ -199,13 +198,13 @@ void SessionWriter::send_batch(const NodeTime& now, Phase what) {
   }
 }
 
-/// Of each: its record, and whose the session is.
-Txn SessionWriter::read_txn(const std::vector<uint64_t>& jobs) const {
+/// Of each: its record, or whose the session is.
+Txn SessionWriter::read_txn(const std::vector<uint64_t>& jobs, Phase what) const {
   Txn txn;
   for (const uint64_t number : jobs) {
     const Call& call = jobs_.at(number).call;
-    txn.then.push_back(Op::get(keys_.session(call.record.peer)));
-    txn.then.push_back(Op::get(keys_.id(call.session)));
+    txn.then.push_back(
+        Op::get(what == Phase::kRead ? keys_.session(call.record.peer) : keys_.id(call.session)));
   }
   return txn;
 }
@@ -258,10 +257,9 @@ bool SessionWriter::answered(const NodeTime& now, const TxnAnswer& answer) {
   if (at == awaited_.end()) return false;
   Awaited awaited = std::move(at->second);
   awaited_.erase(at);
-  const bool read = awaited.what == Phase::kRead;
   if (!answer.reply)
     on_silence(now, awaited);
-  else if (read)
+  else if (is_read(awaited.what))
     on_read(now, awaited, *answer.reply);
   else if (!answer.reply->succeeded)
     on_refused(now, awaited, *answer.reply);
@@ -282,17 +280,11 @@ void SessionWriter::on_read(const NodeTime& now, const Awaited& awaited, const T
     const uint64_t number = awaited.jobs[i];
     Job* const job = waiting(number);
     if (job == nullptr) continue;
-    const std::vector<KeyValue>& record = reply.found[2 * i];
-    const std::vector<KeyValue>& owner = reply.found[2 * i + 1];
-    const auto peer = owner.empty() ? std::nullopt : read_peer(owner.front());
-    if (job->call.kind == Kind::kLoad && peer && *peer != job->call.record.peer) {
-      job->row = SessionRow{};  // another peer's: just that is told
-      job->row->session.id = job->call.session;
-      job->row->session.peer = *peer;
-      answer(now, number, Answer::kCommitted);
-      continue;
-    }
-    decide(now, number, record.empty() ? nullptr : &record.front());
+    const KeyValue* const found = reply.found[i].empty() ? nullptr : &reply.found[i].front();
+    if (awaited.what == Phase::kRead)
+      decide(now, number, found);
+    else
+      decide_load_unknown(now, number, found == nullptr ? std::nullopt : read_peer(*found));
   }
 }
 

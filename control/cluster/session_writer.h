@@ -53,13 +53,18 @@ class SessionWriter {
   enum class Phase : uint8_t {
     kQueued,  ///< another call about that record is before it
     kRead,    ///< the record is to be read
+    kWhose,   ///< there is no record of that session: whose it is is to be read
     kWrite,   ///< `next` is to be written where `row` is
     kAsk,     ///< its owner is to be asked for it
     kWait,    ///< its owner's run is about to be over, or comes back
     kSent     ///< a transaction is under way
   };
-  static constexpr size_t kPhases = 6;
-  static constexpr std::array kSending{Phase::kWrite, Phase::kAsk, Phase::kRead};  ///< in turn
+  static constexpr size_t kPhases = 7;
+  static constexpr std::array kSending{Phase::kWrite, Phase::kAsk, Phase::kRead,
+                                       Phase::kWhose};  ///< in turn
+  static constexpr bool is_read(Phase what) {
+    return what == Phase::kRead || what == Phase::kWhose;
+  }
   struct Job {
     uint64_t number = 0;
     Call call;
@@ -84,7 +89,7 @@ class SessionWriter {
   bool read_again(const NodeTime& now, const std::vector<uint64_t>& jobs);
   void send_batch(const NodeTime& now, Phase what);
   std::vector<uint64_t> ready(const NodeTime& now, Phase what, size_t most) const;
-  Txn read_txn(const std::vector<uint64_t>& jobs) const;
+  Txn read_txn(const std::vector<uint64_t>& jobs, Phase what) const;
   Txn write_txn(std::vector<uint64_t>& jobs) const;
   Txn ask_txn(const std::vector<uint64_t>& jobs) const;
   void add_write(const Job& job, Txn& txn) const;
@@ -100,6 +105,9 @@ class SessionWriter {
   /// What becomes of the call, as the record `found` is; nothing: there is none.
   void decide(const NodeTime& now, uint64_t number, const KeyValue* found);
   void decide(const NodeTime& now, uint64_t number);
+  void decide_load(const NodeTime& now, uint64_t number);
+  void decide_load_unknown(const NodeTime& now, uint64_t number,
+                           const std::optional<PublicKey>& whose);
   void decide_acquire(const NodeTime& now, uint64_t number);
   void decide_commit(const NodeTime& now, uint64_t number);
   void decide_end(const NodeTime& now, uint64_t number);
