@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "common/assert.h"
-#include "control/cluster/etcd_json.h"
+#include "control/cluster/etcd_messages.h"
 
 namespace jvpn::cluster {
 namespace {
@@ -36,14 +36,6 @@ std::string one_line(std::string_view text) {
 bool curl_is_ready() {
   static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
   return ready;
-}
-
-/// The reply, or what is wrong with the answer.
-Result<TxnReply> read_answer(const Txn& asked, const HttpAnswer& answer) {
-  if (answer.status == 200) return decode_reply(asked, answer.body);
-  const std::string message = failure_message(answer.body);
-  return Error{
-      fmt::format("HTTP status {}{}{}", answer.status, message.empty() ? "" : ": ", message)};
 }
 
 }  // namespace
@@ -98,7 +90,7 @@ void EtcdClient::send(uint64_t number, const Txn& txn, Millis patience) {
   }
   waiting_.push_back({.number = number,
                       .asked = without_values(txn),
-                      .body = encode_txn(txn),
+                      .message = encode_txn(txn),
                       .patience = patience,
                       .deadline = saturating_add(clock_now(), patience)});
   start_waiting();
@@ -160,8 +152,9 @@ void EtcdClient::start_waiting() {
 void EtcdClient::start(Slot& slot, Job job) {
   slot.endpoint = endpoint_;
   slot.choice = choices_;
-  const std::string url = endpoints_[endpoint_] + "/v3/kv/txn";
-  const bool ready = slot.transfer->prepare(url, std::move(job.body));
+  const std::string url = endpoints_[endpoint_] + "/etcdserverpb.KV/Txn";
+  const bool ready = slot.transfer->prepare(url, job.message);
+  job.message = {};
   slot.job = std::move(job);
   if (!ready || curl_multi_add_handle(multi_.get(), slot.transfer->handle()) != CURLM_OK) {
     fail(slot, "no memory for the request");
@@ -201,7 +194,7 @@ void EtcdClient::expire(Millis now) {
 void EtcdClient::end(Slot& slot, CURLcode code) {
   const auto answer = slot.transfer->finish(code);
   if (!answer) return fail(slot, answer.error().message);
-  auto reply = read_answer(slot.job->asked, *answer);
+  auto reply = decode_reply(slot.job->asked, *answer);
   if (!reply) return fail(slot, reply.error().message);
   JVPN_ASSERT(answers_.size() < kMostUntaken, "answers are taken");
   answers_.push_back({.number = slot.job->number, .reply = *std::move(reply)});

@@ -1,4 +1,4 @@
-// A client of etcd v3 for transactions, over its JSON gateway. It starts no thread and blocks
+// A client of etcd v3 for transactions, by gRPC over libcurl. It starts no thread and blocks
 // nowhere but in wait(). Every transaction that is sent gets one answer within its patience:
 // whatever fails is an answer without a reply. docs/CLUSTER.md, the client.
 #pragma once
@@ -60,7 +60,7 @@ class EtcdClient {
   struct Job {
     uint64_t number = 0;
     Txn asked;  ///< without values
-    std::string body;
+    std::string message;
     Millis patience;
     Millis deadline;
   };

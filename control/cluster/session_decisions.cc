@@ -43,8 +43,13 @@ void SessionWriter::decide(const NodeTime& now, uint64_t number) {
   Job& job = jobs_.at(number);
   if (membership_.epoch() == 0) return answer(now, number, Answer::kUnavailable);
   if (job.call.kind == Kind::kAcquire) return decide_acquire(now, number);
-  if (job.call.kind == Kind::kLoad) return decide_load(now, number);
   const bool known = job.row && job.row->session.id == job.call.session;
+  if (job.call.kind == Kind::kLoad) {
+    if (!known) return enter(job, Phase::kWhose, now.boot);
+    if (!job.row->session.ended && !is_ours(*job.row))
+      loaded_.keep(job.call.record.peer, {*job.row, job.at});
+    return answer(now, number, Answer::kCommitted);
+  }
   const bool hands_over = job.call.kind == Kind::kHandOver;
   if (hands_over && (!known || job.row->session.ended || !is_ours(*job.row))) {
     job.erases_only = true;  // whoever asks needn't any more
@@ -67,21 +72,12 @@ void SessionWriter::decide(const NodeTime& now, uint64_t number) {
   write(now, job, next);
 }
 
-void SessionWriter::decide_load(const NodeTime& now, uint64_t number) {
-  Job& job = jobs_.at(number);
-  if (!job.row || job.row->session.id != job.call.session) {
-    job.row.reset();
-    return enter(job, Phase::kWhose, now.boot);
-  }
-  if (!job.row->session.ended && !is_ours(*job.row))
-    loaded_.keep(job.call.record.peer, {*job.row, job.at});
-  answer(now, number, Answer::kCommitted);
-}
-
-/// Another peer's: just that is told.
+/// There is no record of that session. Another peer's: just that is told.
 void SessionWriter::decide_load_unknown(const NodeTime& now, uint64_t number,
                                         const std::optional<PublicKey>& whose) {
   Job& job = jobs_.at(number);
+  job.row.reset();
+  if (membership_.epoch() == 0) return answer(now, number, Answer::kUnavailable);
   if (!whose || *whose == job.call.record.peer) return answer(now, number, Answer::kLost);
   job.row = SessionRow{};
   job.row->session.id = job.call.session;

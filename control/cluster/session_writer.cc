@@ -18,6 +18,16 @@ constexpr Millis kAfterSilence{50};
 constexpr size_t kFullBatch = kMostTxnOps / 2;
 constexpr Millis kGathered{10};
 
+/// Decided in an earlier run: the record would name that one.
+bool is_stale(const SessionRow& row, uint64_t epoch) {
+  return row.token_epoch != epoch;
+}
+
+template <typename Values, typename Value>
+bool is_one_of(const Values& values, Value value) {
+  return std::ranges::find(values, value) != values.end();
+}
+
 }  // namespace
 
 SessionWriter::SessionWriter(const NodeOptions& options, const Keys& keys, const RecordKey& mac,
@@ -156,7 +166,7 @@ std::vector<uint64_t> SessionWriter::ready(const NodeTime& now, Phase what, size
 Millis SessionWriter::ready_at(Phase what) const {
   const auto& jobs = phases_[static_cast<size_t>(what)];
   // A run that had a session before its first beat could be gone, and nobody would know.
-  const bool may = is_read(what) || membership_.is_seen();
+  const bool may = is_one_of(kReading, what) || membership_.is_seen();
   if (!may || jobs.empty()) return kNever;
   const Millis first = jobs.begin()->first;
   const bool follows =
@@ -167,17 +177,12 @@ Millis SessionWriter::ready_at(Phase what) const {
   return std::min(gathered, std::next(jobs.begin(), kFullBatch - 1)->first);
 }
 
-/// Decided in an earlier run: the record would name that one.
-bool SessionWriter::is_stale(const Job& job) const {
-  return job.next.token_epoch != membership_.epoch();
-}
-
 /// What has become stale before it was written is read and decided again. False: nothing has.
 bool SessionWriter::read_again(const NodeTime& now, const std::vector<uint64_t>& jobs) {
   bool any = false;
   for (const uint64_t number : jobs) {
     Job& job = jobs_.at(number);
-    if (job.erases_only || !is_stale(job)) continue;
+    if (job.erases_only || !is_stale(job.next, membership_.epoch())) continue;
     enter(job, Phase::kRead, now.boot);
     any = true;
   }
@@ -189,9 +194,9 @@ void SessionWriter::send_batch(const NodeTime& now, Phase what) {
     std::vector<uint64_t> jobs = ready(now, what, kMostTxnOps);
     if (jobs.empty()) return;
     if (what == Phase::kWrite && read_again(now, jobs)) continue;
-    const Txn txn = is_read(what)           ? read_txn(jobs, what)
-                    : what == Phase::kWrite ? write_txn(jobs)
-                                            : ask_txn(jobs);
+    const Txn txn = is_one_of(kReading, what) ? read_txn(jobs, what)
+                    : what == Phase::kWrite   ? write_txn(jobs)
+                                              : ask_txn(jobs);
     for (const uint64_t number : jobs) enter(jobs_.at(number), Phase::kSent, now.boot);
     const uint64_t sent = send_(txn, options_.patience);
     awaited_.insert_or_assign(sent, Awaited{what, std::move(jobs)});
@@ -259,7 +264,7 @@ bool SessionWriter::answered(const NodeTime& now, const TxnAnswer& answer) {
   awaited_.erase(at);
   if (!answer.reply)
     on_silence(now, awaited);
-  else if (is_read(awaited.what))
+  else if (is_one_of(kReading, awaited.what))
     on_read(now, awaited, *answer.reply);
   else if (!answer.reply->succeeded)
     on_refused(now, awaited, *answer.reply);
@@ -307,7 +312,7 @@ void SessionWriter::written(const NodeTime& now, uint64_t number, Revision at) {
   const PublicKey peer = job.call.record.peer;
   if (job.erases_only) return answer(now, number, Answer::kLost);
   const bool keeps = !job.next.session.ended && job.next.session.epoch != 0;
-  if (keeps && is_stale(job)) {
+  if (keeps && is_stale(job.next, membership_.epoch())) {
     job.row = job.next;
     job.at = at;
     return decide(now, number);

@@ -60,11 +60,9 @@ class SessionWriter {
     kSent     ///< a transaction is under way
   };
   static constexpr size_t kPhases = 7;
+  static constexpr std::array kReading{Phase::kRead, Phase::kWhose};
   static constexpr std::array kSending{Phase::kWrite, Phase::kAsk, Phase::kRead,
                                        Phase::kWhose};  ///< in turn
-  static constexpr bool is_read(Phase what) {
-    return what == Phase::kRead || what == Phase::kWhose;
-  }
   struct Job {
     uint64_t number = 0;
     Call call;
@@ -85,7 +83,6 @@ class SessionWriter {
 
   void enter(Job& job, Phase phase, Millis not_before);
   Millis ready_at(Phase what) const;
-  bool is_stale(const Job& job) const;
   bool read_again(const NodeTime& now, const std::vector<uint64_t>& jobs);
   void send_batch(const NodeTime& now, Phase what);
   std::vector<uint64_t> ready(const NodeTime& now, Phase what, size_t most) const;
@@ -105,7 +102,6 @@ class SessionWriter {
   /// What becomes of the call, as the record `found` is; nothing: there is none.
   void decide(const NodeTime& now, uint64_t number, const KeyValue* found);
   void decide(const NodeTime& now, uint64_t number);
-  void decide_load(const NodeTime& now, uint64_t number);
   void decide_load_unknown(const NodeTime& now, uint64_t number,
                            const std::optional<PublicKey>& whose);
   void decide_acquire(const NodeTime& now, uint64_t number);

@@ -5,90 +5,133 @@
 #include <thread>
 
 #include "tests/cluster/etcd_rig.h"
-#include "tests/cluster/fake_http.h"
+#include "tests/cluster/fake_grpc.h"
 
 namespace jvpn::cluster {
 namespace {
 
-using test::FakeHttp;
+using test::FakeGrpc;
 using test::Gate;
 
-const std::string kEmptyReply = R"({"header":{"cluster_id":"5","revision":"7"}})";
+const std::string kEmptyReply("\x0a\x04\x08\x05\x18\x07", 6);  // header: cluster 5, revision 7
 constexpr Millis kShort{300};
 
-FakeHttp::Script sound() {
-  return [](const FakeHttp::Peer& peer, const std::string&) { return peer.answer(kEmptyReply); };
+std::unique_ptr<EtcdClient> client_to(std::vector<std::string> endpoints) {
+  return client_of(EtcdOptions{.endpoints = std::move(endpoints),
+                               .ca_file = test::FakeIdentity::get().ca_file()});
 }
-FakeHttp::Script silent() {
-  return [](const FakeHttp::Peer& peer, const std::string&) {
+
+FakeGrpc::Script sound() {
+  return [](FakeGrpc::Peer& peer, const test::GrpcCall&) { return peer.answer(kEmptyReply); };
+}
+FakeGrpc::Script silent() {
+  return [](FakeGrpc::Peer& peer, const test::GrpcCall&) {
     peer.hold();
     return false;
   };
 }
-/// Sends a text, then a part again and again if there is one, then closes.
-FakeHttp::Script sending(std::string text, std::string endless = {}) {
-  return [text = std::move(text), endless = std::move(endless)](const FakeHttp::Peer& peer,
-                                                                const std::string&) {
+/// Sends bytes, then a part again and again if there is one, then closes.
+FakeGrpc::Script sending(std::string text, std::string endless = {}) {
+  return [text = std::move(text), endless = std::move(endless)](FakeGrpc::Peer& peer,
+                                                                const test::GrpcCall&) {
     bool there = peer.send(text);
     while (there && !endless.empty()) there = peer.send(endless);
     return false;
   };
 }
+FakeGrpc::Script answering(FakeGrpc::Headers headers, std::string body,
+                           FakeGrpc::Headers trailers = {}) {
+  return [=](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+    return peer.answer(headers, body, trailers);
+  };
+}
+/// The beginning of an answer, and then the connection's end.
+FakeGrpc::Script breaking_off(std::string body) {
+  return [=](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+    peer.begin_answer(FakeGrpc::kOk, body);
+    return false;
+  };
+}
 
 TEST(EtcdTrouble, ASoundAnswerKeepsTheConnection) {
-  std::string seen;
-  FakeHttp server([&](const FakeHttp::Peer& peer, const std::string& request) {
+  test::GrpcCall seen;
+  FakeGrpc server([&](FakeGrpc::Peer& peer, const test::GrpcCall& request) {
     seen = request;
     return peer.answer(kEmptyReply);
   });
-  const auto client = client_of({server.endpoint()});
+  const auto client = client_to({server.endpoint()});
   for (int i = 0; i < 5; ++i) EXPECT_EQ(reply_to(*client, {}).revision, 7);
   EXPECT_EQ(server.accepted(), 1U);
   EXPECT_EQ(server.requests(), 5U);
-  EXPECT_EQ(seen.find("POST /v3/kv/txn HTTP/1.1\r\n"), 0U) << seen;
-  EXPECT_NE(seen.find("\r\n\r\n{\"compare\":[],\"success\":[],\"failure\":[]}"), std::string::npos);
-  EXPECT_EQ(seen.find("Expect"), std::string::npos);
+  EXPECT_EQ(seen.headers[":method"], "POST");
+  EXPECT_EQ(seen.headers[":path"], "/etcdserverpb.KV/Txn");
+  EXPECT_EQ(seen.headers["content-type"], "application/grpc");
+  EXPECT_EQ(seen.headers["te"], "trailers");
+  EXPECT_FALSE(seen.headers.contains("expect"));
+  EXPECT_EQ(seen.body, std::string(5, '\0')) << "a frame, and a request that asks nothing";
 }
 
 struct Wrong {
   const char* name;
-  std::string text;
-  std::string endless;
-  const char* trouble;
+  FakeGrpc::Script script;
+  const char* trouble;  ///< curl has several words for what is no HTTP/2: empty
 };
 
-const Wrong kWrong[] = {
-    {"closed", "", "", "Empty reply"},
-    {"garbage", "\x16\x03\x01garbage\r\n\r\n", "", "HTTP/0.9"},
-    {"endless garbage", "", std::string(65536, 'x'), "HTTP/0.9"},
-    {"truncated header", "HTTP/1.1 200 OK\r\nContent-Le", "", "answer isn't a JSON object"},
-    {"truncated body", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"header\"", "",
-     "bytes remaining"},
-    {"truncated chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", "",
-     "transfer closed"},
-    {"no JSON", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "", "JSON object"},
-    {"another answer", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "", "no header"},
-    {"endless body", "HTTP/1.1 200 OK\r\n\r\n", std::string(65536, 'x'), "larger than 16 MiB"},
-    {"large body", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
-     std::string(65536, 'x'), "larger than 16 MiB"},
-    {"endless header", "HTTP/1.1 200 OK\r\n", "A: b\r\n", "its header than 64 KiB"},
-    {"endless leave to go on", "", "HTTP/1.1 100 Continue\r\n\r\n", "its header than 64 KiB"},
-    {"500", "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nhi", "", "HTTP status 500"},
-    {"503 by etcd", "HTTP/1.1 503 No\r\n\r\n{\"error\":\"etcdserver: no leader\",\"code\":14}", "",
-     "HTTP status 503: etcdserver: no leader"},
-    {"a message that isn't fit to print",
-     "HTTP/1.1 400 No\r\n\r\n{\"message\":\"a\\n\\u001b[2J\\u00e9\"}", "",
-     "HTTP status 400: a??[2J??"},
-    {"204", "HTTP/1.1 204 No\r\n\r\n", "", "HTTP status 204"},
-    {"401", "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", "",
-     "HTTP status 401"},
-};
+std::vector<Wrong> wrong_answers() {
+  const auto endless_body = [](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+    bool there = peer.begin_answer(FakeGrpc::kOk, "");
+    while (there) there = peer.more(std::string(65536, 'x'));
+    return false;
+  };
+  const auto endless_header = [](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+    while (peer.interim({{":status", "103"}, {"a", std::string(1'000, 'b')}})) continue;
+    return false;
+  };
+  const FakeGrpc::Headers no_leader{{":status", "200"},
+                                    {"content-type", "application/grpc"},
+                                    {"grpc-status", "14"},
+                                    {"grpc-message", "etcdserver: no leader"}};
+  const std::string sound = FakeGrpc::Peer::framed(kEmptyReply);
+  std::string compressed = sound;
+  compressed[0] = '\1';
+  return {
+      {"closed", sending(""), "HTTP/2"},
+      {"garbage", sending("\x16\x03\x01garbage that no frame begins with\r\n\r\n"), ""},
+      {"endless garbage", sending("", std::string(65536, 'x')), ""},
+      {"HTTP/1", sending("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), ""},
+      {"a body that breaks off", breaking_off(sound.substr(0, 7)), "HTTP/2"},
+      {"no trailer", answering(FakeGrpc::kOk, sound), "no gRPC status"},
+      {"half a message", answering(FakeGrpc::kOk, sound.substr(0, 7), FakeGrpc::kDone),
+       "isn't one message"},
+      {"two messages", answering(FakeGrpc::kOk, sound + sound, FakeGrpc::kDone),
+       "isn't one message"},
+      {"no message", answering(FakeGrpc::kOk, "", FakeGrpc::kDone), "isn't one message"},
+      {"compressed", answering(FakeGrpc::kOk, compressed, FakeGrpc::kDone), "not compressed"},
+      {"no message of etcd's",
+       answering(FakeGrpc::kOk, FakeGrpc::Peer::framed("\xff"), FakeGrpc::kDone),
+       "message of etcd's"},
+      {"another answer", answering(FakeGrpc::kOk, FakeGrpc::Peer::framed(""), FakeGrpc::kDone),
+       "no header"},
+      {"endless body", endless_body, "larger than 4 MiB"},
+      {"endless header", endless_header, "its header than 64 KiB"},
+      {"no leader", answering(no_leader, ""), "gRPC status 14: etcdserver: no leader"},
+      {"a message that isn't fit to print",
+       answering(FakeGrpc::kOk, "",
+                 {{"grpc-status", "3"}, {"grpc-message", "a%0A%1b[2J%C3%A9%zz%"}}),
+       "gRPC status 3: a??[2J??%zz%"},
+      {"a status beside a failure", answering({{":status", "500"}}, sound, FakeGrpc::kDone),
+       "HTTP status 500"},
+      {"204", answering({{":status", "204"}}, ""), "HTTP status 204"},
+      {"401", answering({{":status", "401"}, {"www-authenticate", "Basic"}}, "no"),
+       "HTTP status 401"},
+  };
+}
 
 TEST(EtcdTrouble, EveryWrongAnswerIsNamed) {
-  for (const Wrong& wrong : kWrong) {
+  for (const Wrong& wrong : wrong_answers()) {
     SCOPED_TRACE(wrong.name);
-    FakeHttp server(sending(wrong.text, wrong.endless));
-    const auto client = client_of({server.endpoint()});
+    FakeGrpc server(wrong.script);
+    const auto client = client_to({server.endpoint()});
     const TxnAnswer answer = ask(*client, {});
     EXPECT_TRUE(says(answer, "etcd " + server.endpoint() + ": "));
     EXPECT_TRUE(says(answer, wrong.trouble));
@@ -101,26 +144,26 @@ TEST(EtcdTrouble, EveryWrongAnswerIsNamed) {
 TEST(EtcdTrouble, NobodyThereIsNamed) {
   std::string endpoint;
   {
-    FakeHttp server(sound());
+    FakeGrpc server(sound());
     endpoint = server.endpoint();
   }
-  EXPECT_TRUE(says(ask(*client_of({endpoint}), {}), "connect"));
+  EXPECT_TRUE(says(ask(*client_to({endpoint}), {}), "connect"));
 }
 
 TEST(EtcdTrouble, PatienceEndsWhateverComes) {
-  const std::pair<const char*, FakeHttp::Script> cases[] = {
+  const std::pair<const char*, FakeGrpc::Script> cases[] = {
       {"silence", silent()},
       {"a body that stops",
-       [](const FakeHttp::Peer& peer, const std::string&) {
-         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{");
+       [](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+         peer.begin_answer(FakeGrpc::kOk, "x");
          peer.hold();
          return false;
        }},
       {"a body that trickles",
-       [](const FakeHttp::Peer& peer, const std::string&) {
-         bool there = peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{");
+       [](FakeGrpc::Peer& peer, const test::GrpcCall&) {
+         bool there = peer.begin_answer(FakeGrpc::kOk, "x");
          while (there) {
-           there = peer.send(" ");
+           there = peer.more("x");
            std::this_thread::sleep_for(std::chrono::milliseconds(5));
          }
          return false;
@@ -128,8 +171,8 @@ TEST(EtcdTrouble, PatienceEndsWhateverComes) {
   };
   for (const auto& [name, script] : cases) {
     SCOPED_TRACE(name);
-    FakeHttp server(script);
-    const auto client = client_of({server.endpoint()});
+    FakeGrpc server(script);
+    const auto client = client_to({server.endpoint()});
     const auto before = std::chrono::steady_clock::now();
     EXPECT_TRUE(says(ask(*client, {}, kShort), "no answer within 300 ms"));
     EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(20));
@@ -138,20 +181,20 @@ TEST(EtcdTrouble, PatienceEndsWhateverComes) {
 }
 
 TEST(EtcdTrouble, RedirectsAreNotFollowed) {
-  FakeHttp other(sound());
-  FakeHttp server(sending("HTTP/1.1 301 Moved\r\nLocation: " + other.endpoint() +
-                          "/v3/kv/txn\r\nContent-Length: 0\r\n\r\n"));
-  EXPECT_TRUE(says(ask(*client_of({server.endpoint()}), {}), "HTTP status 301"));
+  FakeGrpc other(sound());
+  FakeGrpc server(
+      answering({{":status", "301"}, {"location", other.endpoint() + "/etcdserverpb.KV/Txn"}}, ""));
+  EXPECT_TRUE(says(ask(*client_to({server.endpoint()}), {}), "HTTP status 301"));
   EXPECT_EQ(other.accepted(), 0U);
 }
 
 TEST(EtcdTrouble, TheEnvironmentNamesNoProxy) {
-  FakeHttp proxy(sound());
+  FakeGrpc proxy(sound());
   for (const char* each : {"http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"}) {
     setenv(each, proxy.endpoint().c_str(), 1);
   }
-  FakeHttp server(sound());
-  reply_to(*client_of({server.endpoint()}), {});
+  FakeGrpc server(sound());
+  reply_to(*client_to({server.endpoint()}), {});
   for (const char* each : {"http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"}) unsetenv(each);
   EXPECT_EQ(proxy.accepted(), 0U);
 }
@@ -159,23 +202,23 @@ TEST(EtcdTrouble, TheEnvironmentNamesNoProxy) {
 // curl would send it again on a new connection.
 TEST(EtcdTrouble, ATransactionIsNeverSentTwice) {
   std::atomic<bool> second{false};
-  FakeHttp server([&](const FakeHttp::Peer& peer, const std::string&) {
+  FakeGrpc server([&](FakeGrpc::Peer& peer, const test::GrpcCall&) {
     return !second.exchange(true) && peer.answer(kEmptyReply);
   });
-  const auto client = client_of({server.endpoint()});
+  const auto client = client_to({server.endpoint()});
   reply_to(*client, {});
-  EXPECT_TRUE(says(ask(*client, {}), "closed before the answer"));
+  EXPECT_TRUE(says(ask(*client, {}), "not closed cleanly"));
   EXPECT_EQ(server.requests(), 2U);
 }
 
 TEST(EtcdTrouble, ASlowOneDelaysNoOther) {
   Gate gate;
   std::atomic<bool> first{true};
-  FakeHttp server([&](const FakeHttp::Peer& peer, const std::string&) {
+  FakeGrpc server([&](FakeGrpc::Peer& peer, const test::GrpcCall&) {
     if (first.exchange(false)) gate.pass();
     return peer.answer(kEmptyReply);
   });
-  const auto client = client_of({server.endpoint()});
+  const auto client = client_to({server.endpoint()});
   client->send(1, writing("large", std::string(1 << 20, 'x')), kAmple);
   while (server.requests() == 0) client->wait(Millis{1});
   client->send(2, writing("small", "x"), kAmple);
@@ -187,8 +230,8 @@ TEST(EtcdTrouble, ASlowOneDelaysNoOther) {
 }
 
 TEST(EtcdTrouble, WhatIsUnderWayIsBounded) {
-  FakeHttp server(silent());
-  const auto client = client_of({server.endpoint()});
+  FakeGrpc server(silent());
+  const auto client = client_to({server.endpoint()});
   const size_t most = EtcdClient::kMostUnderWay + EtcdClient::kMostWaiting;
   // Those that wait have given up before one that is under way makes room.
   for (size_t i = 0; i < most; ++i)
@@ -213,11 +256,11 @@ TEST(EtcdTrouble, WhatIsUnderWayIsBounded) {
 
 TEST(EtcdTrouble, WhatWaitsGetsItsTurn) {
   Gate gate;
-  FakeHttp server([&](const FakeHttp::Peer& peer, const std::string&) {
+  FakeGrpc server([&](FakeGrpc::Peer& peer, const test::GrpcCall&) {
     gate.pass();
     return peer.answer(kEmptyReply);
   });
-  const auto client = client_of({server.endpoint()});
+  const auto client = client_to({server.endpoint()});
   const size_t count = EtcdClient::kMostUnderWay + 10;
   for (size_t i = 0; i < count; ++i) client->send(i, {}, kAmple);
   while (server.requests() < EtcdClient::kMostUnderWay) client->wait(Millis{1});
@@ -227,9 +270,9 @@ TEST(EtcdTrouble, WhatWaitsGetsItsTurn) {
 }
 
 TEST(EtcdTrouble, AFailureLeavesTheEndpointItWasOn) {
-  FakeHttp bad(sending(""));
-  FakeHttp good(sound());
-  const auto client = client_of({bad.endpoint(), good.endpoint()});
+  FakeGrpc bad(sending(""));
+  FakeGrpc good(sound());
+  const auto client = client_to({bad.endpoint(), good.endpoint()});
   EXPECT_TRUE(says(ask(*client, {}), bad.endpoint()));
   for (int i = 0; i < 3; ++i) reply_to(*client, {});
   EXPECT_EQ(bad.requests(), 1U);
@@ -239,13 +282,13 @@ TEST(EtcdTrouble, AFailureLeavesTheEndpointItWasOn) {
 TEST(EtcdTrouble, AnOldFailureOnAnEndpointThatWasLeftChangesNothing) {
   Gate gate;
   std::atomic<bool> first{true};
-  FakeHttp left([&](const FakeHttp::Peer&, const std::string&) {
+  FakeGrpc left([&](FakeGrpc::Peer&, const test::GrpcCall&) {
     if (first.exchange(false)) gate.pass();
     return false;
   });
-  FakeHttp good(sound());
-  FakeHttp third(sound());
-  const auto client = client_of({left.endpoint(), good.endpoint(), third.endpoint()});
+  FakeGrpc good(sound());
+  FakeGrpc third(sound());
+  const auto client = client_to({left.endpoint(), good.endpoint(), third.endpoint()});
   client->send(1, {}, kAmple);
   while (left.requests() == 0) client->wait(Millis{1});
   client->send(2, {}, kAmple);
@@ -260,9 +303,9 @@ TEST(EtcdTrouble, AnOldFailureOnAnEndpointThatWasLeftChangesNothing) {
 }
 
 TEST(EtcdTrouble, TheListIsGoneRoundForEver) {
-  FakeHttp one(sending(""));
-  FakeHttp two(sending(""));
-  const auto client = client_of({one.endpoint(), two.endpoint()});
+  FakeGrpc one(sending(""));
+  FakeGrpc two(sending(""));
+  const auto client = client_to({one.endpoint(), two.endpoint()});
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(says(ask(*client, {}), one.endpoint()));
     EXPECT_TRUE(says(ask(*client, {}), two.endpoint()));
@@ -270,8 +313,8 @@ TEST(EtcdTrouble, TheListIsGoneRoundForEver) {
 }
 
 TEST(EtcdTrouble, WakingEndsAWait) {
-  FakeHttp server(silent());
-  const auto client = client_of({server.endpoint()});
+  FakeGrpc server(silent());
+  const auto client = client_to({server.endpoint()});
   client->wake();  // before it
   client->wait(Millis{1'000'000'000});
   client->send(1, {}, Millis{1'000'000'000});
@@ -286,7 +329,7 @@ TEST(EtcdTrouble, WakingEndsAWait) {
 }  // and the client goes with a transaction under way
 
 TEST(EtcdTrouble, AWaitWithoutWorkEnds) {
-  const auto client = client_of({"http://127.0.0.1:1"});
+  const auto client = client_to({"http://127.0.0.1:1"});
   client->wait(Millis{0});
   client->wait(Millis{20});
   EXPECT_EQ(client->take(), std::nullopt);

@@ -86,7 +86,8 @@ def check_includes(root):
         relative = str(path.relative_to(root))
         permitted = allowed(relative)
         for number, ours, name in includes(path):
-            if ours and not (root / name).exists():
+            made_from = name.replace(".pb.h", ".proto")
+            if ours and not (root / made_from).exists():
                 yield f'{relative}:{number}: "{name}" is not a path from the root'
             elif ours and permitted is not None and name.split("/")[0] not in permitted:
                 yield f'{relative}:{number}: must not include "{name}"'
