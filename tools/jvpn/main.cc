@@ -26,6 +26,7 @@
 #include "tools/jvpn/routes.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/show_peers.h"
+#include "tools/jvpn/up.h"
 #include "tools/jvpn/watch.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
@@ -69,6 +70,7 @@ class CommandLine {
     app_.add_flag("--json", as_json_, "Print JSON for programs instead of tables");
     app_.set_version_flag("--version", std::string("jvpn ") + JVPN_VERSION);
     app_.require_subcommand(0, 1);
+    add_clients();
     add_keys();
     add_views();
     add_metrics();
@@ -96,6 +98,24 @@ class CommandLine {
     CLI::App* const added = app_.add_subcommand(name, what)->fallthrough();
     added->callback([this, command = std::move(command)] { command_ = command; });
     return added;
+  }
+
+  void add_clients() {
+    auto* const up = add("up", "Start a client of this host and wait until it is attached", [this] {
+      up_.as_json = as_json_;
+      up_.wait = std::chrono::seconds(up_wait_s_);
+      return run_up(up_);
+    });
+    up->add_option("CLIENT", up_.client, "NAME, whose profile is /etc/jvpn/NAME.yaml, or a profile")
+        ->required();
+    up->add_option("--wait", up_wait_s_, "Seconds until it gives up waiting; 0: doesn't wait")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 3'600));
+    up->add_flag("--keep", up_.keep, "When it isn't attached by then, leave it dialling");
+    auto* const down =
+        add("down", "End such a client; routes, rules and name servers are as before",
+            [this] { return run_down(down_, as_json_); });
+    down->add_option("CLIENT", down_, "As for up")->required();
   }
 
   void add_keys() {
@@ -280,6 +300,9 @@ class CommandLine {
   DrainCommand drain_;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
+  UpCommand up_;
+  unsigned up_wait_s_ = 20;
+  std::string down_;
 };
 
 }  // namespace
