@@ -28,6 +28,7 @@
 #include "tools/client/control/reach.h"
 #include "tools/client/tunnel/kill_switch.h"
 #include "tools/client/tunnel/tunnel_interface.h"
+#include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -77,8 +78,8 @@ int import(const control::ImportOrder& order) {
     std::fprintf(stderr, "%s\n", profile.error().message.c_str());
     return kBadProfile;
   }
-  std::printf("%s and its keys are written; remove %s, and as root: jvpn up %s\n",
-              profile->c_str(), order.file.c_str(), name_for_up(*profile).c_str());
+  std::printf("%s and its keys are written; remove %s, and as root: jvpn up %s\n", profile->c_str(),
+              order.file.c_str(), name_for_up(*profile).c_str());
   return 0;
 }
 
@@ -205,7 +206,8 @@ int run(const Words& words) {
 int main(int argc, char** argv) try {
   jvpn::end_by_name_without_memory();
   CLI::App app(
-      "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
+      "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.",
+      "jvpn-client");
   app.set_version_flag("--version", std::string("jvpn-client ") + JVPN_VERSION);
   jvpn::client::Words words;
   auto* const profile = app.add_option("PROFILE", words.profile, "YAML profile with role: client");
@@ -240,6 +242,10 @@ int main(int argc, char** argv) try {
          "of the default routes")
       ->allow_extra_args(false)
       ->needs(import);
+  if (jvpn::asks_for_tree(argc, argv)) {
+    std::printf("%s\n", jvpn::command_tree(app).dump().c_str());
+    return 0;
+  }
   try {
     app.parse(argc, argv);
     if (words.profile.empty() && words.interface.empty() && words.import.file.empty())

@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "common/nearest.h"
 #include "common/printable.h"
@@ -22,12 +23,14 @@
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/metrics.h"
 #include "tools/jvpn/orders.h"
+#include "tools/jvpn/output.h"
 #include "tools/jvpn/peer_orders.h"
 #include "tools/jvpn/routes.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/show_peers.h"
 #include "tools/jvpn/up.h"
 #include "tools/jvpn/watch.h"
+#include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -82,6 +85,7 @@ class CommandLine {
   }
 
   int run(int argc, char** argv) {
+    if (asks_for_tree(argc, argv)) return print_text(command_tree(app_).dump() + '\n');
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
