@@ -37,6 +37,7 @@ def check_page(tree: dict, page: str) -> None:
         for option in each["options"]:
             for name in option["names"]:
                 expect(f"{tree['name']}.8 lacks {path} {name}", re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", words))
+    expect(f"{tree['name']}.8 gives a flag a value, or a value no name", "VALUE" not in words)
     if shutil.which("groff"):
         said = subprocess.run(["groff", "-man", "-ww", "-z", "-Tutf8"], input=page, capture_output=True, text=True).stderr
         expect(f"{tree['name']}.8: groff says {said}", not said)

@@ -26,7 +26,8 @@ def roff(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    if not re.match(r"\w+:", text):  # a word of the command line
+        text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else text + "."
 
 

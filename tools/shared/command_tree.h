@@ -29,7 +29,7 @@ inline nlohmann::json command_tree(const CLI::App& app) {
     if (names.empty()) names.push_back(each->get_name());
     options.push_back({{"names", std::move(names)},
                        {"type", each->get_type_name()},
-                       {"value", each->get_type_size_max() != 0},
+                       {"value", each->get_items_expected_max() != 0},
                        {"default", each->get_default_str()},
                        {"required", each->get_required()},
                        {"description", each->get_description()}});
