@@ -1,4 +1,5 @@
 // Peers: the `peers` section of a gateway's profile, and the `gateway` of a client's.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,22 @@ bool read_file_reference(YamlMap& map, std::string_view name, Need need, FileRef
 namespace {
 
 /// The peer's gateways: `endpoints` of the first, `cluster` has the others.
-void read_gateways(YamlMap& map, Need endpoints, PeerProfile& peer) {
+void read_gateways(YamlMap& map, Need endpoints, PeerProfile& peer, HostNames host_names) {
   UniqueValues seen(map.findings(), "each endpoint once");
   const auto read_endpoints = [&](YamlMap& of, Need need, std::vector<Endpoint>& into) {
+    if (host_names == HostNames::kAllowed) {
+      const GatewayNumber gateway{static_cast<uint8_t>(peer.cluster.size())};
+      for (auto& item : of.list("endpoints", named_endpoint(), need, {1, kMaxEndpoints})) {
+        const NamedEndpoint named{item.value.host, item.value.port, gateway};
+        seen.check(item.value.address ? to_string(*item.value.address) : to_string(named),
+                   item.place, item.key);
+        if (item.value.address)
+          into.push_back(*item.value.address);
+        else
+          peer.named.push_back(named);
+      }
+      return;
+    }
     for (auto& item : of.list("endpoints", endpoint(), need, {1, kMaxEndpoints})) {
       seen.check(to_string(item.value), item.place, item.key);
       into.push_back(item.value);
@@ -39,6 +53,7 @@ void read_gateways(YamlMap& map, Need endpoints, PeerProfile& peer) {
     read_endpoints(other, Need::kRequired, gateway.endpoints);
     count += gateway.endpoints.size();
   });
+  count += peer.named.size();
   if (count <= kMaxEndpoints) return;
   map.findings().add(map.place("cluster"), map.key("cluster"),
                      fmt::format("at most {} endpoints of all gateways together", kMaxEndpoints),
@@ -73,7 +88,30 @@ std::string gateway_name(const PeerProfile& peer, const Endpoint& remote) {
   return {};
 }
 
-std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer) {
+PeerProfile with_addresses(const PeerProfile& peer,
+                           const std::vector<std::vector<IpAddress>>& found) {
+  PeerProfile whole = peer;
+  size_t count = all_endpoints(peer).size();
+  for (size_t n = 0; n < std::min(found.size(), peer.named.size()); ++n) {
+    const NamedEndpoint& named = peer.named[n];
+    const size_t gateway = named.gateway.value;
+    auto& into = gateway == 0 ? whole.endpoints : whole.cluster[gateway - 1].endpoints;
+    for (const IpAddress& address : found[n]) {
+      const Endpoint endpoint{address, named.port};
+      if (count == kMaxEndpoints || !gateway_name(whole, endpoint).empty()) continue;
+      into.push_back(endpoint);
+      ++count;
+    }
+  }
+  return whole;
+}
+
+std::string to_string(const NamedEndpoint& endpoint) {
+  return fmt::format("{}:{}", endpoint.host, endpoint.port);
+}
+
+std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer,
+                                            HostNames names) {
   map.required("public_key", public_key(), peer.public_key);
   FileReference preshared;
   if (read_file_reference(map, "preshared_key_file", Need::kOptional, preshared)) {
@@ -81,7 +119,7 @@ std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerPr
   }
   auto allowed = map.list("allowed_ips", network(), Need::kRequired, {1, 1'024});
   for (const auto& item : allowed) peer.allowed_ips.push_back(item.value);
-  read_gateways(map, endpoints, peer);
+  read_gateways(map, endpoints, peer, names);
   return allowed;
 }
 

@@ -147,6 +147,21 @@ void read_underlays(YamlMap& root, std::vector<UnderlayProfile>& underlays) {
   });
 }
 
+void read_dns(YamlMap& root, DnsProfile& dns) {
+  root.section("dns", Need::kOptional, [&](YamlMap& map) {
+    UniqueValues servers(map.findings(), "each server once");
+    for (const auto& item : map.list("servers", host_address(), Need::kRequired, {1, 8})) {
+      servers.check(to_string(item.value), item.place, item.key);
+      dns.servers.push_back(item.value);
+    }
+    UniqueValues domains(map.findings(), "each domain once");
+    for (auto& item : map.list("domains", domain(), Need::kOptional, {1, 32})) {
+      domains.check(item.value, item.place, item.key);
+      dns.domains.push_back(std::move(item.value));
+    }
+  });
+}
+
 void read_client(YamlMap& root, ClientProfile& profile) {
   root.required("node", name(63), profile.node);
   read_interface(root, profile.interface);
@@ -156,10 +171,13 @@ void read_client(YamlMap& root, ClientProfile& profile) {
     profile.gateway.name = "gateway";
     map.optional("name", name(63), profile.gateway.name);
     UniqueValues prefixes(map.findings(), "each prefix once");
-    for (const auto& item : read_peer_body(map, Need::kRequired, profile.gateway)) {
+    for (const auto& item :
+         read_peer_body(map, Need::kRequired, profile.gateway, HostNames::kAllowed)) {
       prefixes.check(to_string(item.value), item.place, item.key);
     }
   });
+  read_dns(root, profile.dns);
+  root.optional("kill_switch", boolean(), profile.kill_switch);
   read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);

@@ -50,6 +50,16 @@ struct ClusterGateway {
   bool operator==(const ClusterGateway&) const = default;
 };
 
+/// An endpoint whose address a name server knows; clients alone have such.
+struct NamedEndpoint {
+  std::string host;  ///< as DNS names it
+  uint16_t port = 0;
+  GatewayNumber gateway;  ///< whose endpoint it is
+  bool operator==(const NamedEndpoint&) const = default;
+};
+/// `vpn.example.org:51900`.
+std::string to_string(const NamedEndpoint& endpoint);
+
 struct PeerProfile {
   std::string name;
   PublicKey public_key{};
@@ -57,6 +67,7 @@ struct PeerProfile {
   std::vector<Prefix> allowed_ips;        ///< networks, host bits zero
   std::vector<Endpoint> endpoints;        ///< of the first gateway, which has the peer's name
   std::vector<ClusterGateway> cluster{};  ///< the others; names and endpoints are unique
+  std::vector<NamedEndpoint> named{};     ///< beside the addresses, behind them by preference
   bool enrolled = false;                  ///< has a file of its own beside the profile
   bool disabled = false;                  ///< keeps its addresses, and has no session
   bool operator==(const PeerProfile&) const = default;
@@ -68,6 +79,10 @@ std::vector<GatewayEndpoint> gateway_endpoints(const PeerProfile& peer);
 std::vector<Endpoint> all_endpoints(const PeerProfile& peer);
 /// The name of the gateway that listens there; empty: none does.
 std::string gateway_name(const PeerProfile& peer, const Endpoint& remote);
+/// The peer with these addresses added to each gateway's own; `found[n]`: those of `peer.named[n]`.
+/// What is there already is not added, nor more than kMaxEndpoints in all.
+PeerProfile with_addresses(const PeerProfile& peer,
+                           const std::vector<std::vector<IpAddress>>& found);
 
 enum class PortRole : uint8_t { kOutside, kInside };
 
@@ -228,6 +243,15 @@ struct InterfaceProfile {
   bool operator==(const InterfaceProfile&) const = default;
 };
 
+/// The names that the tunnel's network answers for, while there is a session.
+struct DnsProfile {
+  std::vector<IpAddress> servers;
+  /// Names below these are asked for there, and single words are tried with them; none, or `~.`:
+  /// every name.
+  std::vector<std::string> domains;
+  bool operator==(const DnsProfile&) const = default;
+};
+
 struct UnderlayProfile {
   std::string name;
   std::string device;
@@ -242,6 +266,8 @@ struct ClientProfile {
   CryptoProfile crypto;
   std::vector<UnderlayProfile> underlays;
   PeerProfile gateway;
+  DnsProfile dns;            ///< no servers: the host's are left alone
+  bool kill_switch = false;  ///< nothing leaves but by the tunnel
   Policy policy;
   Place policy_version;  ///< where policy.version stands
   EventsProfile events;

@@ -23,10 +23,13 @@ void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports);
 /// `root` may hold `peers`, at most `sessions` of them (limits.sessions). Finds contradictions
 /// between peers, too.
 void read_peers(YamlMap& root, uint32_t sessions, std::vector<PeerProfile>& peers);
+/// Whether endpoints may be given by name.
+enum class HostNames : uint8_t { kRefused, kAllowed };
 /// `map` is a peer: its public key, preshared key, allowed_ips, endpoints and cluster, but not its
 /// name, which `peer` has already.
 /// Gives the allowed_ips with their places, so that peers can be compared.
-std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer);
+std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer,
+                                            HostNames names = HostNames::kRefused);
 /// `root` may hold `enrolment`: peers with files of their own.
 void read_enrolment(YamlMap& root, EnrolmentProfile& enrolment);
 /// `root` may hold `ownership`: whom a gateway shares its sessions with.

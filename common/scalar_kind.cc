@@ -237,4 +237,52 @@ ScalarKind<Endpoint> endpoint() {
           }};
 }
 
+bool is_host_name(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  bool letters = false;  // digits alone would be an address that isn't whole
+  size_t label = 0;
+  for (size_t at = 0; at <= text.size(); ++at) {
+    const char each = at < text.size() ? text[at] : '.';
+    if (each == '.') {
+      if (label == 0 || label > 63 || text[at - 1] == '-') return false;
+      label = 0;
+      continue;
+    }
+    const bool letter = (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z');
+    const bool digit = each >= '0' && each <= '9';
+    if (!letter && !digit && each != '_' && (each != '-' || label == 0)) return false;
+    letters |= letter;
+    ++label;
+  }
+  return letters;
+}
+
+ScalarKind<HostAndPort> named_endpoint() {
+  return {"an endpoint such as 192.0.2.1:51900, [2001:db8::1]:51900 or vpn.example.org:51900",
+          [](const YAML::Node& node) -> std::optional<HostAndPort> {
+            if (const auto address = endpoint().parse(node))
+              return HostAndPort{address, {}, address->port};
+            const std::string& text = node.Scalar();
+            const size_t colon = text.rfind(':');
+            if (colon == std::string::npos || !is_host_name(text.substr(0, colon)))
+              return std::nullopt;
+            uint16_t port = 0;
+            const char* const end = text.data() + text.size();
+            const auto [rest, failed] = std::from_chars(text.data() + colon + 1, end, port);
+            if (failed != std::errc() || rest != end || port == 0) return std::nullopt;
+            return HostAndPort{std::nullopt, text.substr(0, colon), port};
+          }};
+}
+
+ScalarKind<std::string> domain() {
+  return {"a domain such as corp.example, or ~. for every name",
+          [](const YAML::Node& node) -> std::optional<std::string> {
+            std::string_view name = node.Scalar();
+            if (name == "~.") return std::string(name);
+            if (name.starts_with('~')) name.remove_prefix(1);
+            if (name.ends_with('.')) name.remove_suffix(1);
+            return is_host_name(name) ? std::optional(node.Scalar()) : std::nullopt;
+          }};
+}
+
 }  // namespace jvpn

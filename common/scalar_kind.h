@@ -51,6 +51,17 @@ ScalarKind<Prefix> interface_address();
 ScalarKind<Prefix> network();
 /// A host address with a port other than 0.
 ScalarKind<Endpoint> endpoint();
+/// A name as DNS has it: labels of letters, digits, `-` and `_`, with dots between; no address.
+bool is_host_name(std::string_view text);
+/// Such a host's, or an address's, and a port.
+struct HostAndPort {
+  std::optional<Endpoint> address;
+  std::string host{};  ///< when it is no address
+  uint16_t port = 0;
+};
+ScalarKind<HostAndPort> named_endpoint();
+/// Such a name; `~` before it, or `.` behind, may stand, and `~.` alone.
+ScalarKind<std::string> domain();
 
 /// "one of a, b, c".
 std::string one_of_text(const std::vector<std::string>& words);

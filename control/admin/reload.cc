@@ -80,7 +80,9 @@ std::vector<std::string> keys_for_restart(const RunningClient& running, const Lo
   found.add("node", before.node, after.node)
       .add("interface", before.interface, after.interface)
       .add("underlays", before.underlays, after.underlays)
-      .add("gateway", before.gateway, after.gateway);
+      .add("gateway", before.gateway, after.gateway)
+      .add("dns", before.dns, after.dns)
+      .add("kill_switch", before.kill_switch, after.kill_switch);
   if (before.gateway == after.gateway)
     found.add("gateway.preshared_key_file", running.preshared, fresh.preshared);
   add_crypto(found, before.crypto, after.crypto);

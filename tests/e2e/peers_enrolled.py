@@ -63,7 +63,7 @@ with scenario(150) as s:
     s.expect("with the pool's next addresses", added["allowed_ips"] == ["10.77.0.3/32", "fd77::3/128"])
     s.expect("the bundle is its owner's alone", BUNDLE.stat().st_mode & 0o777 == 0o600)
     shown = run(program("jvpn-client"), "--import", BUNDLE, "--config-dir", LAB_DIR / "etc", "--device", "wan0")
-    s.expect("the import says what to run", "jvpn-client" in shown)
+    s.expect("the import says what to run", "jvpn up" in shown)
     # Two clients of one host: another device, another socket.
     profile = LAB_DIR / COMER.profile
     text = profile.read_text()

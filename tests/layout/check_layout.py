@@ -42,7 +42,8 @@ ROOMS = {
         "tunnel": {"tunnel"},
         "underlays": {"underlays"},
         "dataplane": {"dataplane", "tunnel", "underlays"},
-        "control": {"control", "dataplane", "tunnel", "underlays"},
+        "attendant": {"attendant", "tunnel"},
+        "control": {"control", "attendant", "dataplane", "tunnel", "underlays"},
     },
 }
 # What includes DPDK; everything else in control/, and what it includes, is free of it.

@@ -8,6 +8,7 @@
 
 #include "tests/support/rooms.h"
 #include "tests/unit/private_network.h"
+#include "tools/client/tunnel/kill_switch.h"
 #include "tools/client/tunnel/routing.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/client/underlays/underlay.h"
@@ -61,7 +62,69 @@ TEST(RoutingPlanTest, PrefixAroundTheEndpointGoesByItsOwnTable) {
   EXPECT_EQ(plan.rules.at(1).suppress_up_to, 8);
 }
 
+TEST(RoutingPlanTest, WithTheKillSwitchAllElseIsUnreachable) {
+  const std::vector<Prefix> allowed{prefix("10.99.0.0/24"), prefix("::/0")};
+  const std::vector<Endpoint> endpoints{endpoint("192.0.2.1:51900")};
+  const RoutingPlan plan = plan_routing(allowed, endpoints, 7, 0, Reach::kEverything);
+  ASSERT_EQ(plan.carried, 2U);
+  ASSERT_EQ(plan.guards.size(), 3U) << "::/0 is there already";
+  EXPECT_EQ(plan.guards[2].to, prefix("0.0.0.0/0"));
+  for (const netlink::Route& guard : plan.guards) EXPECT_EQ(guard.table, routing_mark(0));
+  EXPECT_EQ(plan.rules.size(), 5U);  // v4: endpoint, local networks, mark; v6: the latter two
+}
+
+TEST(RoutingPlanTest, WhoseAddressesMayChangeHasAllInItsOwnTable) {
+  const std::vector<Prefix> allowed{prefix("10.99.0.0/24")};
+  const RoutingPlan plan = plan_routing(allowed, {}, 7, 0, Reach::kOwnTable);
+  ASSERT_EQ(plan.guards.size(), 1U);
+  EXPECT_EQ(plan.guards[0].table, routing_mark(0));
+  EXPECT_EQ(plan.rules.size(), 2U);
+}
+
+TEST(KillSwitchTest, RulesNameTheInterfaceAndTheMark) {
+  const std::string rules = client::tunnel::kill_switch_rules("jvpn0", 51'900);
+  EXPECT_EQ(rules.find("table inet jvpn-jvpn0\ndelete table inet jvpn-jvpn0\n"), 0U);
+  EXPECT_NE(rules.find("oifname { \"lo\", \"jvpn0\" } accept"), std::string::npos);
+  EXPECT_NE(rules.find("meta mark 51900 accept"), std::string::npos);
+}
+
 // --- a real kernel ---
+
+TEST_F(PrivateNetwork, TheKillSwitchLeavesNoWayButTheTunnels) {
+  run([] {
+    const std::string before = output_of("ip route show table all; ip rule; ip -6 rule");
+    const auto leads_out = [](const std::string& where) {
+      return output_of("ip route get " + where).find("dev wan0") != std::string::npos;
+    };
+    ASSERT_TRUE(leads_out("192.0.2.77") && leads_out("203.0.113.5"));
+    {
+      auto tunnel =
+          TunnelInterface::create("jvpn0", std::vector{prefix("10.99.0.0/24")},
+                                  std::vector{endpoint("198.51.100.1:51900")}, Reach::kEverything);
+      ASSERT_TRUE(tunnel) << tunnel.error().message;
+      const auto done = (*tunnel)->configure({prefix("10.77.0.2/32")}, 1'420);
+      ASSERT_TRUE(done) << done.error().message;
+      for (const char* where : {"203.0.113.5", "2001:db8:9::1"})
+        EXPECT_FALSE(leads_out(where)) << where;
+      EXPECT_NE(output_of("ip route get 10.99.0.7").find("dev jvpn0"), std::string::npos);
+      const std::string mark = " mark " + std::to_string(*(*tunnel)->mark());
+      EXPECT_TRUE(leads_out("198.51.100.1" + mark));
+
+      const auto moved = (*tunnel)->set_endpoints(std::vector{endpoint("198.51.100.2:51900")});
+      ASSERT_TRUE(moved) << moved.error().message;
+      EXPECT_TRUE(leads_out("198.51.100.2 ipproto udp dport 51900"));
+      EXPECT_FALSE(leads_out("198.51.100.1 ipproto udp dport 51900"));
+      output_of("ip rule del pref 5192");
+      ASSERT_TRUE(leads_out("203.0.113.5"));
+      const auto restored = (*tunnel)->restore();
+      ASSERT_TRUE(restored);
+      EXPECT_FALSE(leads_out("203.0.113.5")) << "somebody took the rule away";
+    }
+    EXPECT_FALSE(leads_out("203.0.113.5")) << "after a crash, too";
+    ASSERT_TRUE(release_guards("jvpn0"));
+    EXPECT_EQ(output_of("ip route show table all; ip rule; ip -6 rule"), before);
+  });
+}
 
 TEST_F(PrivateNetwork, SplitTunnelComesAndGoes) {
   run([] {

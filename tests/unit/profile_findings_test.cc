@@ -242,15 +242,29 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"role of the other program, client", kClient, "role: client", "role: gateway",
      "p:1:7: role: expected client, got gateway"},
     {"key of the other program", kClient, "policy: {", "ports: []\npolicy: {",
-     "p:12:1: ports: expected one of role, node, interface, crypto, underlays, gateway, policy, "
-     "admin, events, got ports"},
+     "p:12:1: ports: expected one of role, node, interface, crypto, underlays, gateway, dns, "
+     "kill_switch, policy, admin, events, got ports"},
     {"missing gateway", kClient, "gateway:", "gate:",
      "p:1:1: gateway: expected a map, got nothing\np:8:1: gate: expected one of role, node, "
-     "interface, crypto, underlays, gateway, policy, admin, events, got gate (did you mean "
+     "interface, crypto, underlays, gateway, dns, kill_switch, policy, admin, events, got gate "
+     "(did you mean "
      "gateway?)"},
     {"missing endpoints", kClient, "  endpoints: [\"192.0.2.1:51900\"]\n", "",
      "p:9:3: gateway.endpoints: expected a list of 1 to 16 items, each an endpoint such as "
-     "192.0.2.1:51900 or [2001:db8::1]:51900, got nothing"},
+     "192.0.2.1:51900, [2001:db8::1]:51900 or vpn.example.org:51900, got nothing"},
+    {"a name without a port", kClient, "192.0.2.1:51900", "vpn.example.org",
+     "p:10:15: gateway.endpoints[0]: expected an endpoint such as 192.0.2.1:51900, "
+     "[2001:db8::1]:51900 or vpn.example.org:51900, got \"vpn.example.org\""},
+    {"an address that isn't whole is no name", kClient, "192.0.2.1:51900", "192.0.2:51900",
+     "p:10:15: gateway.endpoints[0]: expected an endpoint such as 192.0.2.1:51900, "
+     "[2001:db8::1]:51900 or vpn.example.org:51900, got \"192.0.2:51900\""},
+    {"name servers without one", kClient, "policy: {", "dns: {domains: [corp.example]}\npolicy: {",
+     "p:12:6: dns.servers: expected a list of 1 to 8 items, each an IP address of a host, got "
+     "nothing"},
+    {"a domain with a space", kClient, "policy: {",
+     "dns: {servers: [10.77.0.1], domains: [\"corp example\"]}\npolicy: {",
+     "p:12:39: dns.domains[0]: expected a domain such as corp.example, or ~. for every name, got "
+     "\"corp example\""},
     {"nameless gateway", kClient, "  allowed_ips",
      "  cluster: [{endpoints: [\"192.0.2.2:51900\"]}]\n  allowed_ips",
      "p:11:13: gateway.cluster[0].name: expected a name of 1 to 63 letters, digits, '_', '-' or "
@@ -258,7 +272,7 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"gateway without endpoints", kClient, "  allowed_ips",
      "  cluster: [{name: b, endpoints: []}]\n  allowed_ips",
      "p:11:34: gateway.cluster[0].endpoints: expected a list of 1 to 16 items, each an endpoint "
-     "such as 192.0.2.1:51900 or [2001:db8::1]:51900, got 0 items"},
+     "such as 192.0.2.1:51900, [2001:db8::1]:51900 or vpn.example.org:51900, got 0 items"},
     {"gateway with a key of its own", kClient, "  allowed_ips",
      "  cluster: [{name: b, endpoints: [\"192.0.2.2:51900\"], public_key: x}]\n  allowed_ips",
      "p:11:55: gateway.cluster[0].public_key: expected one of name, endpoints, got public_key"},
@@ -270,7 +284,8 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"missing underlays", kClient, "underlays:", "underlay:",
      "p:1:1: underlays: expected a list of 1 to 16 items, each a map, got nothing\np:5:1: "
      "underlay: "
-     "expected one of role, node, interface, crypto, underlays, gateway, policy, admin, events, "
+     "expected one of role, node, interface, crypto, underlays, gateway, dns, kill_switch, policy, "
+     "admin, events, "
      "got "
      "underlay (did you mean underlays?)"},
     {"missing device", kClient, ", device: wwan0", "",

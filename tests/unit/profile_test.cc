@@ -264,6 +264,22 @@ TEST(ClientProfile, BoundsGatewaysAndEndpoints) {
             "17");
 }
 
+TEST(ClientProfile, TakesNamesServersAndTheKillSwitch) {
+  const auto profile = parse_client_profile(
+      replaced(replaced(kGoodClient, "[\"192.0.2.1:51900\"]",
+                        "[\"vpn.example.org:51900\", \"192.0.2.1:51900\"]"),
+               "policy: {",
+               "dns: {servers: [10.77.0.1, \"fd77::1\"], domains: [corp.example, ~.]}\n"
+               "kill_switch: true\npolicy: {"),
+      "p");
+  ASSERT_TRUE(profile) << profile.error().message;
+  EXPECT_EQ(profile->gateway.named, (std::vector<NamedEndpoint>{{"vpn.example.org", 51'900, {}}}));
+  EXPECT_EQ(profile->gateway.endpoints, std::vector{*Endpoint::parse("192.0.2.1:51900")});
+  EXPECT_EQ(profile->dns.servers.size(), 2U);
+  EXPECT_EQ(profile->dns.domains, (std::vector<std::string>{"corp.example", "~."}));
+  EXPECT_TRUE(profile->kill_switch);
+}
+
 TEST(ClientProfile, HasDefaults) {
   const auto parsed =
       parse_client_profile(replaced(kGoodClient, "interface: {name: jvpn1, mtu: 1380}\n", ""), "p");

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""jvpnd's systemd unit lets through every system call that the program itself allows once it runs, and those by which it
-gives up the others: else it would end at its start, or later.
+"""The systemd units of jvpnd and jvpn-client let through every system call that the program itself allows once it runs,
+and those by which it gives up the others: else it would end at its start, or later.
 
 usage: systemd_units_test.py ROOT      exit 77 where systemd-analyze isn't there
 """
@@ -31,13 +31,13 @@ def main() -> None:
     table = source[source.index("kAllowed"):source.index("});", source.index("kAllowed"))]
     needed = set(" ".join(re.findall(r'"([^"]*)"', table)).split()) | GIVES_UP
     assert len(needed) > 150, f"only {len(needed)} calls were found in the program's table"
-    unit = (root / "tools/systemd/jvpnd.service").read_text()
-    allowed = set().union(*(members(word) for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)
-                            for word in line.split()))
-    missing = sorted(needed - allowed)
-    if missing:
-        sys.exit(f"tools/systemd/jvpnd.service: SystemCallFilter lacks {', '.join(missing)}")
-    print(f"{len(needed)} system calls, all of them in the unit's {len(allowed)}")
+    for name, only in (("jvpnd.service", set()), ("jvpn-client@.service", {"bpf", "mincore"})):
+        unit = (root / "tools/systemd" / name).read_text()
+        allowed = set().union(*(members(word) for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)
+                                for word in line.split()))
+        if missing := sorted(needed - only - allowed):
+            sys.exit(f"tools/systemd/{name}: SystemCallFilter lacks {', '.join(missing)}")
+        print(f"{name}: {len(needed - only)} system calls, all of them in the unit's {len(allowed)}")
 
 
 if __name__ == "__main__":

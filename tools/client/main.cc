@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -18,10 +20,15 @@
 #include "common/file_descriptor.h"
 #include "control/admin/profile_file.h"
 #include "control/events/event_log.h"
+#include "tools/client/attendant/attendant.h"
+#include "tools/client/attendant/dns_settings.h"
 #include "tools/client/control/client.h"
 #include "tools/client/control/import_bundle.h"
 #include "tools/client/control/interface_name.h"
+#include "tools/client/control/reach.h"
+#include "tools/client/tunnel/kill_switch.h"
 #include "tools/client/tunnel/tunnel_interface.h"
+#include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -56,6 +63,12 @@ struct Words {
   control::ImportOrder import;
 };
 
+/// What `jvpn up` calls the client of that profile.
+std::string name_for_up(const std::string& profile) {
+  const std::filesystem::path path(profile);
+  return path.parent_path() == "/etc/jvpn" ? path.stem().string() : profile;
+}
+
 /// Makes a bundle this host's profile and keys.
 int import(const control::ImportOrder& order) {
   if (const std::string refused = keep_memory_undumped(); !refused.empty())
@@ -65,9 +78,18 @@ int import(const control::ImportOrder& order) {
     std::fprintf(stderr, "%s\n", profile.error().message.c_str());
     return kBadProfile;
   }
-  std::printf("%s and its keys are written; remove %s, and as root: jvpn-client %s\n",
-              profile->c_str(), order.file.c_str(), profile->c_str());
+  std::printf("%s and its keys are written; remove %s, and as root: jvpn up %s\n", profile->c_str(),
+              order.file.c_str(), name_for_up(*profile).c_str());
   return 0;
+}
+
+/// What a crash has left of the host's name servers is set back. Not while the interface is there:
+/// its client runs.
+void set_names_back(const std::string& interface) {
+  if (if_nametoindex(interface.c_str()) != 0) return;
+  if (const auto undone = attendant::unset_dns(interface); !undone)
+    std::fprintf(stderr, "jvpn-client: the host's name servers are not set back: %s\n",
+                 undone.error().message.c_str());
 }
 
 /// What was routed into the tunnel goes its former way again.
@@ -85,6 +107,11 @@ int release(const Words& words) {
     std::fprintf(stderr, "%s\n", released.error().message.c_str());
     return kRuntimeFailure;
   }
+  set_names_back(*interface);
+  if (const auto opened = tunnel::remove_kill_switch(*interface); !opened) {
+    std::fprintf(stderr, "%s\n", opened.error().message.c_str());
+    return kRuntimeFailure;
+  }
   std::printf("%s: %zu unreachable routes removed\n", interface->c_str(), *released);
   return 0;
 }
@@ -92,7 +119,8 @@ int release(const Words& words) {
 /// After a failure.
 void log_what_is_closed(const ClientProfile& profile, const std::string& profile_path) {
   const auto& gateway = profile.gateway;
-  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, all_endpoints(gateway)))
+  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, all_endpoints(gateway),
+                             control::reach_of(profile)))
     spdlog::warn(
         "what the profile routes into the tunnel stays unreachable; `jvpn-client --release {}` "
         "opens it",
@@ -103,8 +131,34 @@ void log_what_is_closed(const ClientProfile& profile, const std::string& profile
         "tunnel may leave without it");
 }
 
+/// The profile's attendant, if it needs one: before this process has read a key, or has threads.
+Result<std::unique_ptr<attendant::Attendant>> start_attendant(const Words& words) {
+  const auto text = admin::read_text_file(words.profile);
+  const auto profile =
+      text ? parse_client_profile(*text, words.profile) : Result<ClientProfile>(text.error());
+  if (!profile) return profile.error();
+  set_names_back(profile->interface.name);
+  const attendant::Duty duty{profile->interface.name, profile->dns, profile->gateway.named,
+                             profile->kill_switch};
+  if (!duty.needed()) return std::unique_ptr<attendant::Attendant>();
+  return attendant::Attendant::start(duty, words.sandbox != "off");
+}
+
+/// The kill switch's filter, as the profile has it: one of an earlier run goes, if it has none.
+Result<void> close_host(const control::Client& client, const ClientProfile& profile) {
+  const std::string& interface = profile.interface.name;
+  if (const auto mark = client.kill_switch_mark()) return tunnel::set_kill_switch(interface, *mark);
+  const auto removed = tunnel::remove_kill_switch(interface);
+  return removed ? Result<void>{} : Result<void>(removed.error());
+}
+
 int run(const Words& words) {
   const std::string& profile_path = words.profile;
+  auto attendant = start_attendant(words);
+  if (!attendant) {
+    std::fprintf(stderr, "%s\n", attendant.error().message.c_str());
+    return kBadProfile;
+  }
   const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_client(profile_path);
   if (!loaded) {
@@ -122,7 +176,11 @@ int run(const Words& words) {
       loaded->profile, "jvpn-client", [](const std::string& news) { spdlog::warn("{}", news); }));
   events.start();
   const ClientProfile profile = loaded->profile;
-  auto client = control::Client::create(std::move(loaded).value(), events);
+  auto client =
+      control::Client::create(std::move(loaded).value(), events, std::move(attendant).value());
+  if (client) {
+    if (const auto closed = close_host(**client, profile); !closed) client = closed.error();
+  }
   if (client) {
     // Routes, rules and the device; sockets that are bound to an interface; locked memory.
     const sandbox::Needs needs{.capabilities = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK},
@@ -148,7 +206,8 @@ int run(const Words& words) {
 int main(int argc, char** argv) try {
   jvpn::end_by_name_without_memory();
   CLI::App app(
-      "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.");
+      "Keeps a Jumping VPN session with a gateway, over a TUN device and kernel UDP sockets.",
+      "jvpn-client");
   app.set_version_flag("--version", std::string("jvpn-client ") + JVPN_VERSION);
   jvpn::client::Words words;
   auto* const profile = app.add_option("PROFILE", words.profile, "YAML profile with role: client");
@@ -183,6 +242,10 @@ int main(int argc, char** argv) try {
          "of the default routes")
       ->allow_extra_args(false)
       ->needs(import);
+  if (jvpn::asks_for_tree(argc, argv)) {
+    std::printf("%s\n", jvpn::command_tree(app).dump().c_str());
+    return 0;
+  }
   try {
     app.parse(argc, argv);
     if (words.profile.empty() && words.interface.empty() && words.import.file.empty())

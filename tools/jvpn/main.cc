@@ -10,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "common/nearest.h"
 #include "common/printable.h"
@@ -22,11 +23,14 @@
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/metrics.h"
 #include "tools/jvpn/orders.h"
+#include "tools/jvpn/output.h"
 #include "tools/jvpn/peer_orders.h"
 #include "tools/jvpn/routes.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/show_peers.h"
+#include "tools/jvpn/up.h"
 #include "tools/jvpn/watch.h"
+#include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -69,6 +73,7 @@ class CommandLine {
     app_.add_flag("--json", as_json_, "Print JSON for programs instead of tables");
     app_.set_version_flag("--version", std::string("jvpn ") + JVPN_VERSION);
     app_.require_subcommand(0, 1);
+    add_clients();
     add_keys();
     add_views();
     add_metrics();
@@ -80,6 +85,7 @@ class CommandLine {
   }
 
   int run(int argc, char** argv) {
+    if (asks_for_tree(argc, argv)) return print_text(command_tree(app_).dump() + '\n');
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -96,6 +102,24 @@ class CommandLine {
     CLI::App* const added = app_.add_subcommand(name, what)->fallthrough();
     added->callback([this, command = std::move(command)] { command_ = command; });
     return added;
+  }
+
+  void add_clients() {
+    auto* const up = add("up", "Start a client of this host and wait until it is attached", [this] {
+      up_.as_json = as_json_;
+      up_.wait = std::chrono::seconds(up_wait_s_);
+      return run_up(up_);
+    });
+    up->add_option("CLIENT", up_.client, "NAME, whose profile is /etc/jvpn/NAME.yaml, or a profile")
+        ->required();
+    up->add_option("--wait", up_wait_s_, "Seconds until it gives up waiting; 0: doesn't wait")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 3'600));
+    up->add_flag("--keep", up_.keep, "When it isn't attached by then, leave it dialling");
+    auto* const down =
+        add("down", "End such a client; routes, rules and name servers are as before",
+            [this] { return run_down(down_, as_json_); });
+    down->add_option("CLIENT", down_, "As for up")->required();
   }
 
   void add_keys() {
@@ -280,6 +304,9 @@ class CommandLine {
   DrainCommand drain_;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
+  UpCommand up_;
+  unsigned up_wait_s_ = 20;
+  std::string down_;
 };
 
 }  // namespace

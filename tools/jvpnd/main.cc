@@ -14,6 +14,7 @@
 #include "control/events/event_log.h"
 #include "tools/jvpnd/gateway.h"
 #include "tools/shared/cluster_files.h"
+#include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
@@ -100,6 +101,10 @@ int main(int argc, char** argv) try {
   app.add_option("--sandbox", words.sandbox, jvpn::sandbox::kHelp)
       ->check(CLI::IsMember(jvpn::sandbox::mode_words()));
   app.add_flag("--check", words.check_only, "only check the profile and its key files");
+  if (jvpn::asks_for_tree(argc, argv)) {
+    std::printf("%s\n", jvpn::command_tree(app).dump().c_str());
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

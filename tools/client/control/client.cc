@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "control/session/system_sources.h"
 #include "tools/client/control/gateway_peer.h"
+#include "tools/client/control/reach.h"
 
 namespace jvpn::client::control {
 namespace {
@@ -26,17 +27,18 @@ constexpr uint64_t kTunTag = 2;
 constexpr uint64_t kAdminTag = 3;
 constexpr uint64_t kLinksTag = 4;
 constexpr uint64_t kGuardsTag = 5;
-static_assert(kGuardsTag < SocketWatch::kFirstTag);
+constexpr uint64_t kAttendantTag = 6;
+static_assert(kAttendantTag < SocketWatch::kFirstTag);
+
+session::EnginePeer engine_peer(const PeerProfile& gateway, std::optional<PresharedKey> preshared) {
+  return {gateway.name, gateway.public_key, std::move(preshared), {}, gateway_endpoints(gateway)};
+}
 
 session::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
                                     std::optional<PresharedKey> preshared) {
   session::EngineConfig config;
   config.private_key = std::move(private_key);
-  config.peers.push_back({profile.gateway.name,
-                          profile.gateway.public_key,
-                          std::move(preshared),
-                          {},
-                          gateway_endpoints(profile.gateway)});
+  config.peers.push_back(engine_peer(profile.gateway, std::move(preshared)));
   config.suites = profile.crypto.suites;
   config.rekey_after = profile.crypto.rekey_after;
   config.rekey_after_packets = profile.crypto.rekey_after_packets;
@@ -60,17 +62,20 @@ Client::Client(ClientProfile profile, EventLoop loop, events::EventLog& events)
 
 Client::~Client() = default;
 
-Result<std::unique_ptr<Client>> Client::create(admin::LoadedClient loaded,
-                                               events::EventLog& events) {
+Result<std::unique_ptr<Client>> Client::create(admin::LoadedClient loaded, events::EventLog& events,
+                                               std::unique_ptr<attendant::Attendant> attendant) {
   auto loop = EventLoop::create();
   if (!loop) return loop.error();
   std::unique_ptr<Client> client(new Client(loaded.profile, std::move(loop).value(), events));
   if (auto done = client->create_data_path(); !done) return done.error();
   admin::RunningClient running = admin::running_client(loaded);
+  std::optional<PresharedKey> preshared;
+  if (attendant && loaded.preshared) preshared.emplace(*loaded.preshared);
   if (auto done = client->create_engine(std::move(loaded.private_key), std::move(loaded.preshared));
       !done)
     return done.error();
   if (auto done = client->create_control(); !done) return done.error();
+  if (attendant) client->create_attendant_keeper(std::move(attendant), std::move(preshared));
   if (auto done = client->open_admin(std::move(running)); !done) return done.error();
   return client;
 }
@@ -81,7 +86,7 @@ Result<void> Client::create_data_path() {
   if (!data_path) return data_path.error();
   data_path_ = std::move(data_path).value();
   auto tunnel = tunnel::TunnelInterface::create(profile_.interface.name, gateway.allowed_ips,
-                                                all_endpoints(gateway));
+                                                all_endpoints(gateway), reach_of(profile_));
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
   guards_ = std::make_unique<GuardKeeper>(*tunnel_);
@@ -128,10 +133,19 @@ Result<void> Client::create_control() {
   return {};
 }
 
+void Client::create_attendant_keeper(std::unique_ptr<attendant::Attendant> attendant,
+                                     std::optional<PresharedKey> preshared) {
+  attendant_ = std::make_unique<AttendantKeeper>(
+      std::move(attendant), profile_.gateway, engine_peer(profile_.gateway, std::move(preshared)),
+      !profile_.dns.servers.empty(),
+      AttendantKeeperParts{*engine_, *data_path_, *tunnel_, *host_, *paths_, *keeper_});
+}
+
 Result<void> Client::open_admin(admin::RunningClient running) {
   admin_ = std::make_unique<ClientAdmin>(
       ClientIdentity{std::move(running), started_},
-      ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_});
+      ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_,
+                       *keeper_, attendant_.get()});
   if (profile_.admin.socket.empty()) return {};
   auto socket = admin::AdminSocket::open(
       profile_.admin.socket,
@@ -145,7 +159,13 @@ Result<void> Client::watch_descriptors() {
   if (auto added = loop_.add(signals_, kSignalTag); !added) return added;
   if (auto added = loop_.add(tunnel_->tun().fd(), kTunTag); !added) return added;
   if (auto added = loop_.add(guards_->descriptor(), kGuardsTag); !added) return added;
+  if (attendant_)
+    if (auto added = loop_.add(attendant_->descriptor(), kAttendantTag); !added) return added;
   return loop_.add(paths_->descriptor(), kLinksTag);
+}
+
+std::optional<uint32_t> Client::kill_switch_mark() const {
+  return profile_.kill_switch ? tunnel_->mark() : std::nullopt;
 }
 
 Result<void> Client::run(int signal_fd, AtStop at_stop) {
@@ -166,8 +186,11 @@ Result<void> Client::run(int signal_fd, AtStop at_stop) {
     run_what_is_due(now);
   }
   engine_->shutdown(session::boottime_now());
+  // While the device is there.
+  const auto ended = attendant_ ? attendant_->end(at_stop == AtStop::kRelease) : Result<void>{};
   spdlog::info("{}: stopped", profile_.node);
   if (host_->failure()) return *host_->failure();
+  if (!ended) return ended.error();
   return at_stop == AtStop::kRelease ? tunnel_->release() : Result<void>{};
 }
 
@@ -177,6 +200,7 @@ void Client::run_what_is_due(Millis now) {
   engine_->wake(now, kGateway);
   if (engine_->next_deadline() <= now) engine_->advance(now);
   keeper_->follow(now);
+  if (attendant_) attendant_->follow(now);
   if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);
   drops_.poll(
@@ -188,9 +212,10 @@ void Client::run_what_is_due(Millis now) {
 Millis Client::next_deadline() const {
   const Millis deadline = std::min({engine_->next_deadline(), keeper_->due(), paths_->due(),
                                     backpressure_->due(), guards_->due()});
+  const Millis earliest = attendant_ ? std::min(deadline, attendant_->due()) : deadline;
   const bool asked = admin_socket_ && admin_socket_->clients() != 0;
-  return asked ? std::min(deadline, session::boottime_now() + admin::AdminSocket::kClientTimeout)
-               : deadline;
+  return asked ? std::min(earliest, session::boottime_now() + admin::AdminSocket::kClientTimeout)
+               : earliest;
 }
 
 void Client::serve(const EventLoop::Ready& ready, Millis now) {
@@ -204,6 +229,9 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
       return admin_socket_->poll(now);
     case kLinksTag:
       if (paths_->take(now)) look_at_paths(now);
+      return;
+    case kAttendantTag:
+      if (attendant_->take(now)) look_at_paths(now);
       return;
     case kGuardsTag:
       return guards_->take(now);

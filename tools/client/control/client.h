@@ -17,6 +17,7 @@
 #include "control/admin/profile_file.h"
 #include "control/engine/engine.h"
 #include "control/events/drop_watch.h"
+#include "tools/client/control/attendant_keeper.h"
 #include "tools/client/control/backpressure.h"
 #include "tools/client/control/client_admin.h"
 #include "tools/client/control/client_host.h"
@@ -37,10 +38,14 @@ enum class AtStop : uint8_t { kRelease, kStayClosed };
 class Client {
  public:
   /// Sets the guards, creates the TUN and opens the admin socket. `events` outlives the client.
+  /// `attendant`: of a profile that needs one.
   static Result<std::unique_ptr<Client>> create(admin::LoadedClient loaded,
-                                                events::EventLog& events);
+                                                events::EventLog& events,
+                                                std::unique_ptr<attendant::Attendant> attendant);
   ~Client();
 
+  /// What the kill switch's filter lets through, if the profile has one.
+  std::optional<uint32_t> kill_switch_mark() const;
   /// Keeps a session with the gateway until `signal_fd`, a signalfd(2), tells of another signal
   /// than SIGHUP, which reloads the policy; then ends it, telling the gateway. An Error: the host's
   /// network could not be configured; the guards then stay in any case.
@@ -50,6 +55,8 @@ class Client {
   Client(ClientProfile profile, EventLoop loop, events::EventLog& events);
   Result<void> create_data_path();
   Result<void> create_engine(SecretKey private_key, std::optional<PresharedKey> preshared);
+  void create_attendant_keeper(std::unique_ptr<attendant::Attendant> attendant,
+                               std::optional<PresharedKey> preshared);
   Result<void> create_control();
   Result<void> open_admin(admin::RunningClient running);
   Result<void> watch_descriptors();
@@ -75,6 +82,7 @@ class Client {
   std::unique_ptr<engine::SessionEngine> engine_;
   std::unique_ptr<PathFinder> paths_;
   std::unique_ptr<SessionKeeper> keeper_;
+  std::unique_ptr<AttendantKeeper> attendant_;
   std::unique_ptr<MessageSwitch> messages_;
   std::unique_ptr<dataplane::Outbound> outbound_;
   std::unique_ptr<dataplane::Inbound> inbound_;

@@ -140,9 +140,22 @@ nlohmann::json ClientAdmin::jump_outcome(const nlohmann::json& number) {
 
 /// Who listens there; nullopt when only one gateway is known.
 std::optional<std::string> ClientAdmin::gateway_at(const Endpoint& remote) const {
-  const PeerProfile& gateway = identity_.running.profile.gateway;
-  if (gateway.cluster.empty()) return std::nullopt;
-  return gateway_name(gateway, remote);
+  if (gateway().cluster.empty()) return std::nullopt;
+  return gateway_name(gateway(), remote);
+}
+
+/// With the addresses that are known now.
+const PeerProfile& ClientAdmin::gateway() const {
+  return parts_.attendant != nullptr ? parts_.attendant->gateway()
+                                     : identity_.running.profile.gateway;
+}
+
+/// Why there is no session, and what of the profile the host doesn't have.
+nlohmann::json ClientAdmin::show_troubles() const {
+  std::vector<std::string> all = parts_.keeper.troubles();
+  if (parts_.attendant != nullptr)
+    for (std::string& each : parts_.attendant->troubles()) all.push_back(std::move(each));
+  return all;
 }
 
 /// Which gateway has the session, beside what every program shows of one.
@@ -179,7 +192,9 @@ nlohmann::json ClientAdmin::show_interface() const {
   return {{"name", parts_.tunnel.tun().name()},
           {"mtu", parts_.tunnel.mtu()},
           {"addresses", std::move(addresses)},
-          {"refused", parts_.tunnel.tun().refused()}};
+          {"refused", parts_.tunnel.tun().refused()},
+          {"kill_switch", identity_.running.profile.kill_switch},
+          {"dns", parts_.attendant != nullptr ? parts_.attendant->dns() : "none"}};
 }
 
 nlohmann::json ClientAdmin::show() {
@@ -193,11 +208,11 @@ nlohmann::json ClientAdmin::show() {
   admin::add_sessions(out, nlohmann::json::object(), parts_.engine, parts_.host, name, now);
   add_gateways(out["sessions"]);
   out["terminated"] = admin::show_terminated(parts_.engine, now);
-  if (nlohmann::json gateways =
-          show_gateways(parts_.engine, identity_.running.profile.gateway, parts_.underlays, now);
+  if (nlohmann::json gateways = show_gateways(parts_.engine, gateway(), parts_.underlays, now);
       !gateways.empty())
     out["gateways"] = std::move(gateways);
   out["paths"] = show_paths();
+  out["troubles"] = show_troubles();
   out["control"] = admin::show_counters(parts_.engine.counters());
   out["events"] = admin::show_events(parts_.events.status());
   nlohmann::json& drops = out["drops"] = nlohmann::json::object();

@@ -13,8 +13,10 @@
 #include "control/admin/reload.h"
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
+#include "tools/client/control/attendant_keeper.h"
 #include "tools/client/control/client_host.h"
 #include "tools/client/control/path_finder.h"
+#include "tools/client/control/session_keeper.h"
 #include "tools/client/dataplane/data_path.h"
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/client/underlays/underlay.h"
@@ -30,6 +32,8 @@ struct ClientAdminParts {
   const std::vector<underlays::Underlay>& underlays;
   const PathFinder& paths;
   events::EventLog& events;
+  const SessionKeeper& keeper;
+  const AttendantKeeper* attendant;  ///< nullptr: the profile needs none
 };
 
 /// The profile that the program started with, and when.
@@ -51,6 +55,8 @@ class ClientAdmin {
   nlohmann::json show();
   nlohmann::json show_paths() const;
   std::optional<std::string> gateway_at(const Endpoint& remote) const;
+  const PeerProfile& gateway() const;
+  nlohmann::json show_troubles() const;
   void add_gateways(nlohmann::json& sessions) const;
   nlohmann::json show_interface() const;
   nlohmann::json jump(const nlohmann::json& request);

@@ -56,6 +56,8 @@ class ClientHost : public session::SessionHost {
   /// Why the gateway refused the latest request to jump, since this was last called; nullopt: it
   /// refused none.
   std::optional<session::Event> take_refusal() { return std::exchange(refusal_, std::nullopt); }
+  /// The gateway's addresses have changed.
+  void set_endpoints(std::vector<Endpoint> endpoints) { options_.endpoints = std::move(endpoints); }
   /// The paths that the session may take now: the tunnel's MTU is what all of them take, so that a
   /// jump leaves connections as they are.
   void set_candidates(std::vector<Path> paths);

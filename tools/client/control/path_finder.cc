@@ -24,6 +24,12 @@ bool PathFinder::take(Millis now) {
   return true;
 }
 
+void PathFinder::set_endpoints(std::vector<GatewayEndpoint> endpoints) {
+  endpoints_ = std::move(endpoints);
+  candidates_.clear();
+  anew_ = true;
+}
+
 void PathFinder::look(Millis now) {
   if (due_ <= now) due_ = kNever;
   const std::vector<Path> before = underlays::reachable(candidates_);
@@ -34,7 +40,8 @@ void PathFinder::look(Millis now) {
   candidates_ = std::move(found);
   for (underlays::Underlay& underlay : parts_.underlays) parts_.sockets.watch(underlay);
   const std::vector<Path> paths = underlays::reachable(candidates_);
-  if (paths != before) {
+  if (paths != before || anew_) {
+    anew_ = false;
     parts_.engine.set_candidates(now, kGateway, paths);
     parts_.host.set_candidates(paths);
   }
@@ -44,6 +51,7 @@ void PathFinder::look(Millis now) {
 }
 
 void PathFinder::log_changes(std::span<const underlays::Candidate> found) const {
+  if (candidates_.size() != found.size()) return;  // of other endpoints
   for (size_t i = 0; i < candidates_.size(); ++i) {
     if (candidates_[i].path && !found[i].path) spdlog::warn("{}", found[i].why);
     if (!candidates_[i].path && found[i].path)

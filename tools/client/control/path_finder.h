@@ -41,6 +41,8 @@ class PathFinder {
   bool take(Millis now);
   /// When to look() again: some changes come unannounced shortly after one that was announced.
   Millis due() const { return due_; }
+  /// The gateway has these endpoints from now on; look() is due.
+  void set_endpoints(std::vector<GatewayEndpoint> endpoints);
   /// Looks up all paths and tells the engine those that are there.
   void look(Millis now);
 
@@ -56,6 +58,7 @@ class PathFinder {
   PathFinderParts parts_;
   std::vector<underlays::Candidate> candidates_;
   Millis due_ = kNever;
+  bool anew_ = false;  ///< the engine hasn't been given the paths to the present endpoints
 };
 
 }  // namespace jvpn::client::control

@@ -84,6 +84,21 @@ void SessionKeeper::on_session_ended(Millis now) {
   dialer_.lost(now);
 }
 
+void SessionKeeper::set_endpoints(Millis now, std::vector<Endpoint> endpoints) {
+  dialer_.set_endpoints(std::move(endpoints));
+  if (!has_session_ && !given_up_) dialer_.hurry(now);
+}
+
+std::vector<std::string> SessionKeeper::troubles() const {
+  std::vector<std::string> all;
+  if (has_session_) return all;
+  if (given_up_) all.push_back("the gateway ended the session for good (" + last_end() + ")");
+  const auto dialling = parts_.engine.dialling(kGateway);
+  if (const auto why = dialling ? why_no_session(*dialling) : std::nullopt) all.push_back(*why);
+  all.insert(all.end(), dialer_.findings().begin(), dialer_.findings().end());
+  return all;
+}
+
 void SessionKeeper::paths_changed(Millis now) {
   if (has_session_ || !dialled_) return;
   const auto candidates = parts_.paths.candidates();

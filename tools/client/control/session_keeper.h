@@ -38,6 +38,11 @@ class SessionKeeper {
   /// Looks whether the session began or ended, and dials when an attempt is due. Call it after
   /// every input to the engine: the engine doesn't announce these changes.
   void follow(Millis now);
+  /// The gateway has these endpoints from now on: without a session the first is dialled next.
+  void set_endpoints(Millis now, std::vector<Endpoint> endpoints);
+  /// Why there is no session, for people, as far as it is known. Empty: there is one, or it may
+  /// come any moment.
+  std::vector<std::string> troubles() const;
   /// The host's paths were looked up again: an attempt over a path that is gone ends at once.
   void paths_changed(Millis now);
 

@@ -82,6 +82,11 @@ bool lists(const std::vector<T>& all, const T& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
+/// The guards that a route of the tunnel stands beside.
+std::span<const netlink::Route> carried(const RoutingPlan& plan) {
+  return std::span(plan.guards).first(plan.carried);
+}
+
 /// What of the plan the host lacks, as people name it.
 std::vector<std::string> lacking(const Found& found, const RoutingPlan& plan) {
   std::vector<std::string> names;
@@ -113,16 +118,24 @@ uint32_t guard_metric(std::string_view interface) {
 }
 
 RoutingPlan plan_routing(std::span<const Prefix> allowed_ips, std::span<const Endpoint> endpoints,
-                         uint32_t metric, uint32_t slot) {
+                         uint32_t metric, uint32_t slot, Reach reach) {
   RoutingPlan plan;
   std::optional<uint8_t> shortest_v4;
   std::optional<uint8_t> shortest_v6;
   for (const Prefix& prefix : allowed_ips) {
-    const bool own = needs_own_table(prefix, endpoints);
+    const bool own = reach != Reach::kAsNeeded || needs_own_table(prefix, endpoints);
     plan.guards.push_back({prefix, 0, own ? routing_mark(slot) : kMainTable, metric});
     if (!own) continue;
     auto& shortest = prefix.address.is_v4() ? shortest_v4 : shortest_v6;
     shortest = std::min(shortest.value_or(prefix.length), prefix.length);
+  }
+  plan.carried = plan.guards.size();
+  if (reach == Reach::kEverything) {
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      const netlink::Route all{{{family, {}}, 0}, 0, routing_mark(slot), metric};
+      if (!lists(plan.guards, all)) plan.guards.push_back(all);
+    }
+    shortest_v4 = shortest_v6 = 0;
   }
   if (shortest_v4) plan_rules(plan, Family::kIpv4, *shortest_v4, endpoints, slot);
   if (shortest_v6) plan_rules(plan, Family::kIpv6, *shortest_v6, endpoints, slot);
@@ -181,11 +194,11 @@ Result<std::vector<std::string>> routes_before_guards(netlink::Netlink& netlink,
 }
 
 Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> allowed_ips,
-                          std::span<const Endpoint> endpoints, uint32_t metric) {
+                          std::span<const Endpoint> endpoints, uint32_t metric, Reach reach) {
   const auto found = find_ours(netlink, metric);
   if (!found) return found.error();
   const uint32_t slot = found->slots.empty() ? 0 : *found->slots.begin();
-  return lacking(*found, plan_routing(allowed_ips, endpoints, metric, slot)).empty();
+  return lacking(*found, plan_routing(allowed_ips, endpoints, metric, slot, reach)).empty();
 }
 
 Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric) {
@@ -196,7 +209,7 @@ Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric) {
 }
 
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device) {
-  for (const netlink::Route& guard : plan.guards)
+  for (const netlink::Route& guard : carried(plan))
     if (auto added = netlink.add_route({guard.to, device, guard.table}); !added) return added;
   return {};
 }
@@ -212,7 +225,7 @@ Result<std::vector<std::string>> restore_routing(netlink::Netlink& netlink, cons
   if (!device) return restored;
   const auto routes = netlink.our_routes();
   if (!routes) return routes.error();
-  for (const netlink::Route& guard : plan.guards) {
+  for (const netlink::Route& guard : carried(plan)) {
     const bool there = std::any_of(routes->begin(), routes->end(), [&](const netlink::Route& r) {
       return r.to == guard.to && r.table == guard.table && r.device == *device;
     });
@@ -226,7 +239,7 @@ Result<std::vector<std::string>> restore_routing(netlink::Netlink& netlink, cons
 
 Result<void> bound_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device,
                           uint16_t mtu) {
-  for (const netlink::Route& guard : plan.guards)
+  for (const netlink::Route& guard : carried(plan))
     if (auto set = netlink.replace_route({guard.to, device, guard.table, 0, mtu}); !set) return set;
   return {};
 }

@@ -14,6 +14,11 @@
 // Guards and rules are set before the TUN is created and outlive it, the session and the program,
 // however it ends: what can't go through the tunnel goes nowhere. A client that starts again adopts
 // what it finds. The guards' metric tells whose they are: it is made of the interface's name.
+//
+// With the kill switch (Reach::kEverything) all prefixes go to the table of our own, and 0.0.0.0/0
+// and
+// ::/0 are unreachable there: what isn't on a local network goes by the tunnel or nowhere. The
+// filter of kill_switch.h closes local networks.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +35,22 @@
 
 namespace jvpn::client::tunnel {
 
+/// What a client claims of the host's routing.
+enum class Reach : uint8_t {
+  kAsNeeded,    ///< the tunnel's prefixes; in the table of our own only those that need it
+  kOwnTable,    ///< all of them there: the gateway's addresses aren't known for good
+  kEverything,  ///< the kill switch: what isn't the tunnel's goes nowhere
+};
+
 /// Guards and rules of one client, in the order in which they are set.
 struct RoutingPlan {
   std::vector<netlink::Route> guards;
+  size_t carried =
+      0;  ///< so many of the guards, the first ones, have a route of the tunnel beside them
   std::vector<netlink::Rule> rules;
 };
 
-/// Which prefixes need the table of our own.
+/// Which prefixes need the table of our own, whatever the reach.
 bool needs_own_table(const Prefix& prefix, std::span<const Endpoint> endpoints);
 
 /// Of the guards of an interface: worse than any that people or daemons choose.
@@ -45,7 +59,7 @@ uint32_t guard_metric(std::string_view interface);
 /// Everything for `allowed_ips` but the routes through the device. `slot` tells clients of one host
 /// apart: it numbers the table, the mark and the rules' priorities.
 RoutingPlan plan_routing(std::span<const Prefix> allowed_ips, std::span<const Endpoint> endpoints,
-                         uint32_t metric, uint32_t slot);
+                         uint32_t metric, uint32_t slot, Reach reach = Reach::kAsNeeded);
 
 /// Firewall mark of a slot's sockets; also the number of its table.
 uint32_t routing_mark(uint32_t slot);
@@ -69,7 +83,8 @@ Result<size_t> remove_guards(netlink::Netlink& netlink, uint32_t metric);
 
 /// Whether the host has all guards and rules that a client with these settings sets.
 Result<bool> guards_stand(netlink::Netlink& netlink, std::span<const Prefix> allowed_ips,
-                          std::span<const Endpoint> endpoints, uint32_t metric);
+                          std::span<const Endpoint> endpoints, uint32_t metric,
+                          Reach reach = Reach::kAsNeeded);
 
 /// The routes through the device that the guards stand beside; they go with it.
 Result<void> add_routes(netlink::Netlink& netlink, const RoutingPlan& plan, int device);

@@ -5,6 +5,8 @@
 
 #include <net/if.h>
 
+#include "common/assert.h"
+
 namespace jvpn::client::tunnel {
 namespace {
 
@@ -16,7 +18,7 @@ bool holds(std::span<const Prefix> prefixes, const Prefix& prefix) {
 
 Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(
     const std::string& name, std::span<const Prefix> allowed_ips,
-    std::span<const Endpoint> endpoints) {
+    std::span<const Endpoint> endpoints, Reach reach) {
   if (::if_nametoindex(name.c_str()) != 0)
     return Error{"TUN " + name + ": a device of that name exists (does another jvpn-client run?)"};
   std::unique_ptr<TunnelInterface> tunnel(new TunnelInterface);
@@ -26,7 +28,9 @@ Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(
   auto watch = GuardWatch::open();
   if (!watch) return watch.error();
   tunnel->watch_ = std::move(watch).value();
-  if (const auto set = tunnel->set_guards(name, allowed_ips, endpoints); !set) return set.error();
+  tunnel->allowed_ips_.assign(allowed_ips.begin(), allowed_ips.end());
+  tunnel->reach_ = reach;
+  if (const auto set = tunnel->set_guards(name, endpoints); !set) return set.error();
   auto tun = Tun::create(name);
   if (!tun) return tun.error();
   tunnel->tun_ = std::move(tun).value();
@@ -36,16 +40,22 @@ Result<std::unique_ptr<TunnelInterface>> TunnelInterface::create(
 }
 
 Result<void> TunnelInterface::set_guards(const std::string& name,
-                                         std::span<const Prefix> allowed_ips,
                                          std::span<const Endpoint> endpoints) {
   guard_metric_ = guard_metric(name);
-  if (std::any_of(allowed_ips.begin(), allowed_ips.end(),
+  if (reach_ != Reach::kAsNeeded ||
+      std::any_of(allowed_ips_.begin(), allowed_ips_.end(),
                   [&](const Prefix& p) { return needs_own_table(p, endpoints); })) {
     const auto slot = claim_routing_slot(*netlink_, guard_metric_);
     if (!slot) return slot.error();
     routing_slot_ = *slot;
   }
-  plan_ = plan_routing(allowed_ips, endpoints, guard_metric_, routing_slot_.value_or(0));
+  plan_ = plan_routing(allowed_ips_, endpoints, guard_metric_, routing_slot_.value_or(0), reach_);
+  return install_guards(*netlink_, plan_, guard_metric_);
+}
+
+Result<void> TunnelInterface::set_endpoints(std::span<const Endpoint> endpoints) {
+  JVPN_ASSERT(reach_ != Reach::kAsNeeded, "prefixes would have to change tables");
+  plan_ = plan_routing(allowed_ips_, endpoints, guard_metric_, routing_slot_.value_or(0), reach_);
   return install_guards(*netlink_, plan_, guard_metric_);
 }
 
@@ -108,10 +118,11 @@ Result<size_t> release_guards(const std::string& interface) {
 }
 
 bool host_is_closed(const std::string& interface, std::span<const Prefix> allowed_ips,
-                    std::span<const Endpoint> endpoints) {
+                    std::span<const Endpoint> endpoints, Reach reach) {
   const auto netlink = netlink::Netlink::open();
   if (!netlink) return false;
-  const auto stand = guards_stand(**netlink, allowed_ips, endpoints, guard_metric(interface));
+  const auto stand =
+      guards_stand(**netlink, allowed_ips, endpoints, guard_metric(interface), reach);
   return stand && *stand;
 }
 

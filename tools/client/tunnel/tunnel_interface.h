@@ -24,7 +24,10 @@ class TunnelInterface {
   /// the tunnel's own packets go to. On failure guards may stay: nothing leaves in the clear.
   static Result<std::unique_ptr<TunnelInterface>> create(const std::string& name,
                                                          std::span<const Prefix> allowed_ips,
-                                                         std::span<const Endpoint> endpoints);
+                                                         std::span<const Endpoint> endpoints,
+                                                         Reach reach = Reach::kAsNeeded);
+  /// The gateway has these addresses from now on. Not for Reach::kAsNeeded.
+  Result<void> set_endpoints(std::span<const Endpoint> endpoints);
 
   Tun& tun() { return *tun_; }
   /// Firewall mark that the tunnel's sockets must carry; nullopt when no route could catch them.
@@ -56,11 +59,12 @@ class TunnelInterface {
   TunnelInterface() = default;
   Result<void> replace_addresses(std::vector<Prefix> addresses);
 
-  Result<void> set_guards(const std::string& name, std::span<const Prefix> allowed_ips,
-                          std::span<const Endpoint> endpoints);
+  Result<void> set_guards(const std::string& name, std::span<const Endpoint> endpoints);
 
   std::unique_ptr<GuardWatch> watch_;  ///< opened before the guards are set: misses nothing
   uint32_t guard_metric_ = 0;
+  std::vector<Prefix> allowed_ips_;
+  Reach reach_ = Reach::kAsNeeded;
   RoutingPlan plan_;
   std::optional<uint32_t> routing_slot_;
   std::vector<Prefix> addresses_;
@@ -78,6 +82,6 @@ Result<size_t> release_guards(const std::string& interface);
 /// Whether all guards and rules of such a client stand, so that nothing leaves without the tunnel.
 /// False when the host can't be asked.
 bool host_is_closed(const std::string& interface, std::span<const Prefix> allowed_ips,
-                    std::span<const Endpoint> endpoints);
+                    std::span<const Endpoint> endpoints, Reach reach = Reach::kAsNeeded);
 
 }  // namespace jvpn::client::tunnel

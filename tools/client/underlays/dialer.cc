@@ -18,6 +18,7 @@ Dialer::Dialer(size_t underlays, std::vector<Endpoint> endpoints, Millis attempt
 std::optional<Path> Dialer::next(Millis now) {
   findings_.clear();
   const size_t candidates = underlays_ * endpoints_.size();
+  if (candidates == 0) findings_.emplace_back("no address of the gateway is known yet");
   for (size_t tried = 0; tried < candidates; ++tried) {
     const size_t candidate = cursor_++ % candidates;
     const auto path = find_(candidate % underlays_, endpoints_[candidate / underlays_]);
@@ -29,6 +30,11 @@ std::optional<Path> Dialer::next(Millis now) {
   }
   due_ = now + kPause;
   return std::nullopt;
+}
+
+void Dialer::set_endpoints(std::vector<Endpoint> endpoints) {
+  endpoints_ = std::move(endpoints);
+  cursor_ = 0;
 }
 
 void Dialer::lost(Millis now) {

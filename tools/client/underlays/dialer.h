@@ -25,6 +25,8 @@ class Dialer {
   /// The path to dial now; nullopt when no underlay reaches any endpoint: then again a second
   /// later.
   std::optional<Path> next(Millis now);
+  /// The gateway has these endpoints from now on: begins with the first.
+  void set_endpoints(std::vector<Endpoint> endpoints);
   /// A session stands: nothing is due.
   void attached() { due_ = Millis{UINT64_MAX}; }
   /// It ended: begins with the first candidate again, after a moment.
