@@ -160,6 +160,8 @@ void read_client(YamlMap& root, ClientProfile& profile) {
       prefixes.check(to_string(item.value), item.place, item.key);
     }
   });
+  profile.policy.switching.hold = kClientHold;
+  profile.policy.switching.hold_bytes = kClientHoldBytes;
   read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);
