@@ -57,6 +57,9 @@ struct Policy {
     Millis recovery_attempt{2'000};
     double switch_improvement_factor = 1.10;
     Millis drain{250};
+    /// What was sent so lately is held, and what waits for a path so long; 0: nothing is.
+    Millis hold{0};
+    uint32_t hold_bytes = 0;  ///< of all that one session holds; the oldest give way
     std::optional<Millis> failback_when_stable;  ///< none: never
     bool operator==(const Switching&) const = default;
   } switching;
@@ -81,5 +84,10 @@ struct Policy {
 
   bool operator==(const Policy&) const = default;
 };
+
+/// What a client's profile needn't say: it holds packets. A gateway has memory for many peers to
+/// give, so its operator decides.
+inline constexpr Millis kClientHold{3'000};
+inline constexpr uint32_t kClientHoldBytes = 4U << 20;
 
 }  // namespace jvpn

@@ -17,6 +17,7 @@ namespace {
 constexpr uint64_t kMinuteMs = 60'000;
 constexpr uint64_t kHourMs = 60 * kMinuteMs;
 constexpr uint64_t kDay = 24 * kHourMs;
+constexpr uint64_t kMostHoldBytes = uint64_t{256} << 20;
 
 /// One side of an order: its key below `policy` and its value, read or default.
 struct Bound {
@@ -87,6 +88,8 @@ class PolicyReader {
     span(map, "recovery_attempt_ms", 50, 10 * kMinuteMs, s.recovery_attempt);
     map.optional("switch_improvement_factor", decimal(1, 100), s.switch_improvement_factor);
     span(map, "drain_ms", 0, kMinuteMs, s.drain);
+    span(map, "hold_ms", 0, kMinuteMs, s.hold);
+    map.optional("hold_bytes", integer(0, kMostHoldBytes), s.hold_bytes);
     failback(map);
   }
 

@@ -178,6 +178,8 @@ void read_client(YamlMap& root, ClientProfile& profile) {
   });
   read_dns(root, profile.dns);
   root.optional("kill_switch", boolean(), profile.kill_switch);
+  profile.policy.switching.hold = kClientHold;
+  profile.policy.switching.hold_bytes = kClientHoldBytes;
   read_policy(root, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);

@@ -146,6 +146,29 @@ struct ReattachRequest {
   uint8_t padding[80];  ///< no answer to an unproven address is longer
 };
 
+/// Field of ReattachRequest: indices of the responder's under which the initiator holds packets,
+/// u32 each, kReportedIndices at most. The commit closes them.
+inline constexpr uint16_t kHeldField = 1;
+/// Field of ReattachRequest and ReattachAck: what came under indices of the sender's that are
+/// closed, each a ReportedIndex and its lanes (common/lane_report.h).
+inline constexpr uint16_t kReceivedField = 2;
+
+struct ReportedIndex {
+  uint32_t index;
+  uint8_t lanes;  ///< that follow; on others nothing was received
+  uint8_t flags;
+  uint16_t reserved;
+};
+/// Flag: there was no room for the other lanes. What came on them isn't told.
+inline constexpr uint8_t kLanesLeftOut = 1;
+
+struct ReportedLane {
+  uint16_t lane;
+  uint8_t words;  ///< of holes that follow, u64 each: bit i of all is the sequence next − 1 − i
+  uint8_t reserved;
+  uint64_t next;  ///< above the highest sequence received
+};
+
 /// To the observed source of the request.
 struct ReattachChallenge {
   ControlHeader header;

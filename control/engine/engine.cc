@@ -159,6 +159,15 @@ void SessionEngine::interface_lost(Millis now, uint16_t interface) {
   impl_->begin_sweep(now, {Sweep::What::kInterfaceLost, interface});
 }
 
+void lanes_closed(SessionEngine& engine, Millis now, PeerId peer, const LaneReport& report) {
+  SessionEngine::Impl& impl = *engine.impl_;
+  if (!impl.table.knows(peer)) return;
+  Session* const session = impl.table.peer(peer).session.get();
+  if (session == nullptr) return;
+  impl.parts.responder.on_lanes_closed(now, *session, report);
+  impl.leave(peer);
+}
+
 void SessionEngine::wake(Millis now, PeerId peer, std::optional<Millis> stood_still_since) {
   if (!impl_->table.knows(peer)) return;
   Session* const session = impl_->table.peer(peer).session.get();

@@ -203,10 +203,15 @@ class SessionEngine {
                                       const session::CookieUse& used = {});
 
  private:
+  friend void lanes_closed(SessionEngine& engine, Millis now, PeerId peer,
+                           const LaneReport& report);
   struct Impl;
   explicit SessionEngine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// What came under an index that the engine had its host close (RxClose): all that ever will.
+void lanes_closed(SessionEngine& engine, Millis now, PeerId peer, const LaneReport& report);
 
 /// Shows all sessions at once, as few as a client has.
 inline void for_each_session(const SessionEngine& engine,

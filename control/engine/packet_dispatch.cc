@@ -318,15 +318,24 @@ bool PacketDispatch::dispatch_paths(Millis now, Session& session, const Arrival&
       if (is_current(session, at)) (part.*receive)(now, session, at, message);
     });
   };
+  const auto take_with_fields =
+      [&]<typename Part, typename Message>(
+          Part& part, void (Part::*receive)(Millis, Session&, const Arrival&, const Message&,
+                                            std::span<const uint8_t>)) {
+        return deliver<Message>(now, session, plaintext, [&](const Message& message) {
+          if (!is_current(session, at)) return;
+          (part.*receive)(now, session, at, message, plaintext.subspan(sizeof message));
+        });
+      };
   switch (type) {
     case wire::ControlType::kReattachRequest:
-      return take(parts_.responder, &jump::ReattachResponder::on_request);
+      return take_with_fields(parts_.responder, &jump::ReattachResponder::on_request);
     case wire::ControlType::kReattachChallenge:
       return take(parts_.jumper, &jump::Jumper::on_challenge);
     case wire::ControlType::kReattachResponse:
       return take(parts_.responder, &jump::ReattachResponder::on_response);
     case wire::ControlType::kReattachAck:
-      return take(parts_.jumper, &jump::Jumper::on_ack);
+      return take_with_fields(parts_.jumper, &jump::Jumper::on_ack);
     case wire::ControlType::kReattachReject:
       return take(parts_.jumper, &jump::Jumper::on_reject);
     case wire::ControlType::kPathProbe:

@@ -223,8 +223,10 @@ void ControlLoop::ask_neighbors(Millis now) {
   handed_over_.advance(now);
 }
 
-void ControlLoop::reclaim(Millis) {
+void ControlLoop::reclaim(Millis now) {
   reclaimer_->reclaim();
+  for (const publish::ClosedLanes& closed : publisher_->take_closed())
+    lanes_closed(*engine_, now, closed.peer, closed.report);
 }
 
 void ControlLoop::go_on_reloading(Millis now) {

@@ -41,6 +41,7 @@ class GatewayHost final : public session::SessionHost {
   void await_reset(PeerId peer, ReceiverIndex index) { publisher_.await_reset(peer, index); }
   void bind_rx(const session::RxBind& bind) { publisher_.bind_rx(bind); }
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
+  void close_rx(PeerId, ReceiverIndex index) { publisher_.retire_rx(index, publish::Report::kYes); }
   void install_tx(const session::TxInstall& install);
   void withdraw_tx(PeerId peer);
   void handed_over(PeerId peer) { handed_over_.gone(clock_.now(), peer); }

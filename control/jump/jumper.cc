@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "control/jump/hold_report.h"
+
 namespace jvpn::jump {
 namespace {
 
@@ -216,7 +218,7 @@ bool Jumper::send_request(Millis now, Session& session) {
     channel_.send_along(session, generation, route, dead);
   }
   jump.next_send = now + repeat_after(candidates_.at(session, jump.path));
-  channel_.send_along(session, generation, route, request);
+  channel_.send_along(session, generation, route, request, held_fields(context_, session));
   if (first) send_data_ahead(now, session, *spare);
   return true;
 }
@@ -239,9 +241,10 @@ wire::ReattachRequest Jumper::make_request(Millis now, Session& session,
 }
 
 /// With no transport left, data follows the request to a warm path at once: the responder takes it
-/// on the spare's index as it is, and the request will be committed unchallenged.
+/// on the spare's index as it is, and the request will be committed unchallenged. Not ahead of what
+/// is held: that goes first, once the responder has told what it lacks.
 void Jumper::send_data_ahead(Millis now, Session& session, const SpareBinding& spare) {
-  if (session.binding.tx_installed) return;
+  if (session.binding.tx_installed || holds_packets(context_, session)) return;
   bindings_.withdraw_tx(session);
   const Candidate* const candidate = candidates_.at(session, *spare.path);
   if (candidate == nullptr || !candidates_.is_warm(now, session, *candidate)) return;
@@ -278,7 +281,7 @@ void Jumper::on_challenge(Millis now, Session& session, const Arrival& at,
 }
 
 void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
-                    const wire::ReattachAck& message) {
+                    const wire::ReattachAck& message, std::span<const uint8_t> fields) {
   if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
   JumpState& jumping = session.initiator->jumping;
   const SpareBinding* const spare = assigned_spare(session, at);
@@ -303,6 +306,7 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
   event.rebind = rebind && path == old_path;
   if (!lifecycle_.transition(now, session, event)) return;
   if (session.binding_version() != version) return;  // the state machine refused it
+  if (!settle_hold(context_, session, fields)) return lifecycle_.end_by_violation(now, session);
   lifecycle_.rebind(now, session, number, path);
   session.current->learn_spares(message.spares);
   reporter_.emit_accepted(now, session, path);
@@ -364,37 +368,6 @@ void Jumper::learn_from_reject(Millis now, Session& session, const wire::Reattac
     jump.next_send = std::max(jump.next_send, now + Millis{message.retry_after_ms});
     jump.gives_up = std::max(jump.gives_up, jump.next_send + kLeastRepeat);
   }
-}
-
-void Jumper::on_hint(Millis now, Session& session, const wire::PolicyHint& message) {
-  if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
-  std::optional<JumpWish>& wish = session.initiator->jumping.wish;
-  if (message.binding_version != session.binding_version().value || wish) {
-    ++context_.counters.control_stale;
-    return;
-  }
-  switch (message.hint) {
-    case wire::Hint::kRebind:
-      if (now <
-          switch_rate_allows(session.record(), context_.policy_of(session), SwitchKind::kRebind)) {
-        ++context_.counters.control_stale;
-        return;
-      }
-      wish = JumpWish{session.path, wire::ReattachCause::kRebind};
-      break;
-    case wire::Hint::kQuality:
-      if (const auto better = better_path(now, session)) {
-        wish = JumpWish{*better, wire::ReattachCause::kQuality};
-      }
-      break;
-    case wire::Hint::kDrain:
-      if (const Path target = candidates_.next_target(now, session); target != session.path)
-        wish = JumpWish{target, wire::ReattachCause::kPlanned};  // or else there is nowhere to go
-      break;
-    default:  // others'
-      break;
-  }
-  serve(now, session);
 }
 
 }  // namespace jvpn::jump

@@ -55,7 +55,9 @@ class Jumper : public Part {
   void on_challenge(Millis now, Session& session, const Arrival& at,
                     const wire::ReattachChallenge& message);
   /// The responder has committed, whichever of our requests it was: that is a fact, and followed.
-  void on_ack(Millis now, Session& session, const Arrival& at, const wire::ReattachAck& message);
+  /// `fields`: behind the message.
+  void on_ack(Millis now, Session& session, const Arrival& at, const wire::ReattachAck& message,
+              std::span<const uint8_t> fields);
   void on_reject(Millis now, Session& session, const Arrival& at,
                  const wire::ReattachReject& message);
   /// The responder can't dial: it asks us to.

@@ -24,7 +24,7 @@ ReattachMemory& reattach_memory(Millis now, const Context& context, Session& ses
   if (!memory) {
     const TokenBucket rate(context.policy_of(session).security.reattach_rate_per_s, now);
     memory = std::make_unique<ReattachMemory>(
-        ReattachMemory{rate, rate, {}, std::nullopt, BindingVersion{}, 0, {}, 0});
+        ReattachMemory{rate, rate, {}, std::nullopt, BindingVersion{}, 0, {}, 0, {}});
     set_rates(now, context.policy_of(session), *memory);
   }
   return *memory;

@@ -33,7 +33,8 @@ Millis patience_of(const Session& session) {
 // ---- Requests.
 
 void ReattachResponder::on_request(Millis now, Session& session, const Arrival& at,
-                                   const wire::ReattachRequest& message) {
+                                   const wire::ReattachRequest& message,
+                                   std::span<const uint8_t> fields) {
   if (session.initiates()) return lifecycle_.end_by_violation(now, session);
   ++context_.counters.reattach_requests;
   if (&at.generation != session.current.get()) {
@@ -41,7 +42,10 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
     return;
   }
   ReattachMemory& memory = reattach_memory(now, context_, session);
-  if (repeats_committed(session, at, message)) return send_ack(now, session, message.nonce);
+  if (repeats_committed(session, at, message)) {
+    if (!ClosedLanes::answers_soon(now, session)) send_ack(now, session, message.nonce);
+    return;
+  }
 
   // An outage may end with all that was sent meanwhile, in a bunch or in another order: neither is
   // abuse, and the first of them are answered.
@@ -66,7 +70,8 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
                        !has_living_transport(session.record(), context_.policy_of(session), now);
   if (retries && !lifecycle_.transition(now, session, {Trigger::kSwitchRequested})) return;
   lifecycle_.note_attempt(now, session);
-  if (!PathValidator::is_warm(now, session, at)) return challenge(now, session, at, message);
+  const HeldIndices held = held_indices(fields);
+  if (!PathValidator::is_warm(now, session, at)) return challenge(now, session, at, message, held);
   const SpareBinding* const spare = at.generation.spares.at_index(at.index);
   JVPN_ASSERT(spare != nullptr, "the checks found the spare");
   memory.outstanding = OutstandingChallenge{.from = at.from,
@@ -76,7 +81,8 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
                                             .latest_nonce = message.nonce,
                                             .retires = message.retire_active != 0,
                                             .until = kNever,
-                                            .cause = message.cause};
+                                            .cause = message.cause,
+                                            .held = held};
   begin_commit(now, session);
 }
 
@@ -143,7 +149,7 @@ Mac ReattachResponder::token(const Session& session, const Arrival& at, uint64_t
 /// One challenge is outstanding for a session; a repeated request is part of it, another takes its
 /// place.
 void ReattachResponder::challenge(Millis now, Session& session, const Arrival& at,
-                                  const wire::ReattachRequest& message) {
+                                  const wire::ReattachRequest& message, const HeldIndices& held) {
   const uint16_t number = at.generation.spares.at_index(at.index)->number;
   std::optional<OutstandingChallenge>& outstanding = session.responder->reattach->outstanding;
   const ReceiverIndex receiver{message.receiver};
@@ -157,6 +163,7 @@ void ReattachResponder::challenge(Millis now, Session& session, const Arrival& a
   outstanding->until = now + context_.policy_of(session).security.reattach_proof_max_age;
   outstanding->retires = message.retire_active != 0;
   outstanding->cause = message.cause;
+  outstanding->held = held;
   auto answer = control_message<wire::ReattachChallenge>(wire::ControlType::kReattachChallenge);
   answer.nonce = message.nonce;
   std::ranges::copy(token(session, at, message.nonce), answer.token);
@@ -291,7 +298,12 @@ void ReattachResponder::commit(Millis now, Session& session, const OutstandingCh
   ++context_.counters.reattach_commits;
   reporter_.emit_accepted(now, session, request.from);
   lifecycle_.report_switch(now, session, old_path);
-  send_ack(now, session, request.latest_nonce);
+  if (!closed_.close(now, session, request.held)) send_ack(now, session, request.latest_nonce);
+}
+
+void ReattachResponder::on_lanes_closed(Millis now, Session& session, const LaneReport& report) {
+  if (!closed_.take(session, report) || !session.has_transport()) return;
+  send_ack(now, session, session.responder->reattach->committed_nonce);
 }
 
 void ReattachResponder::send_ack(Millis now, const Session& session, uint64_t nonce) {
@@ -301,7 +313,9 @@ void ReattachResponder::send_ack(Millis now, const Session& session, uint64_t no
   ack.clock_ms = now.value;
   ack.sender = session.current->local.value;
   ack.spares = session.current->spares.offered();
-  channel_.send(session, ack);
+  KeyGeneration& keys = *session.current;
+  channel_.send_along(session, keys, {keys.local, keys.remote, session.path}, ack,
+                      ClosedLanes::fields(session));
 }
 
 // ---- What the initiator can't see.

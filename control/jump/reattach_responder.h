@@ -6,6 +6,7 @@
 // Control thread only.
 #pragma once
 
+#include "control/jump/hold_report.h"
 #include "control/jump/path_validator.h"
 #include "control/protocol/liveness.h"
 #include "control/session/lifecycle.h"
@@ -23,16 +24,20 @@ class ReattachResponder : public Part {
         bindings_(bindings),
         channel_(channel),
         liveness_(liveness),
+        closed_(context, bindings),
         secret_(secret) {}
 
+  /// `fields`: behind the message.
   void on_request(Millis now, Session& session, const Arrival& at,
-                  const wire::ReattachRequest& message);
+                  const wire::ReattachRequest& message, std::span<const uint8_t> fields);
   void on_response(Millis now, Session& session, const Arrival& at,
                    const wire::ReattachResponse& message);
   /// The store has answered, or hasn't in time: commits or refuses. Returns the messages that
   /// waited for it, which are judged now; nothing when the session ended meanwhile or isn't ours
   /// any more.
   std::vector<WaitingMessage> end_commit(Millis now, const OwnershipReply& reply);
+  /// The host says what came under an index that a commit closed.
+  void on_lanes_closed(Millis now, Session& session, const LaneReport& report);
   /// Tells the initiator that the link at our end of its path is down, at the addresses that it was
   /// lately validated at.
   void send_transport_dead(Millis now, const Session& session);
@@ -61,7 +66,7 @@ class ReattachResponder : public Part {
   Finding check_candidate(const Arrival& at, const wire::ReattachRequest& message) const;
   Finding check_room(const Session& session);
   void challenge(Millis now, Session& session, const Arrival& at,
-                 const wire::ReattachRequest& message);
+                 const wire::ReattachRequest& message, const HeldIndices& held);
   Mac token(const Session& session, const Arrival& at, uint64_t nonce);
   void refuse(Millis now, Session& session, const Arrival& at, const wire::ReattachRequest& message,
               const Finding& finding);
@@ -79,6 +84,7 @@ class ReattachResponder : public Part {
   Bindings& bindings_;
   ControlChannel& channel_;
   protocol::Liveness& liveness_;
+  ClosedLanes closed_;
   const MacKey& secret_;
 };
 

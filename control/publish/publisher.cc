@@ -21,6 +21,14 @@ LaneWords* words_of(const RxRecord& record) {
   return reinterpret_cast<LaneWords*>(record.lanes->window.words().first);
 }
 
+LaneReport report_of(const RxRecord& record) {
+  LaneReport report{record.index, true, {}};
+  for (uint16_t i = 0; i < record.lane_count; ++i)
+    add_lane(report, LaneId{static_cast<uint16_t>(record.first_lane.value + i)},
+             record.lanes[i].window);
+  return report;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Publisher>> Publisher::create(SessionTable& table, Reclaimer& reclaimer,
@@ -157,7 +165,9 @@ void Publisher::bind_rx(const session::RxBind& bind) {
   record->control().port.store(port, std::memory_order_relaxed);
 }
 
-void Publisher::retire_rx(ReceiverIndex index) {
+/// After the grace period no worker has the record, and none can find it: its windows stand as they
+/// will for ever, and are read before what retire() defers frees them.
+void Publisher::retire_rx(ReceiverIndex index, Report report) {
   const RxRecord* record = installed(index);
   if (record == nullptr) return;
   const RxRecord* hidden = table_.store_rx(index, nullptr);
@@ -166,6 +176,8 @@ void Publisher::retire_rx(ReceiverIndex index) {
   const size_t erased = std::erase(peer.rx, record);
   JVPN_ASSERT(erased == 1, "a published record is in its peer's list, once");
   const PeerId id = record->peer;
+  if (report == Report::kYes)
+    reclaimer_.defer([this, record] { closed_.push_back({record->peer, report_of(*record)}); });
   retire(record);
   forget_if_unused(id);
 }

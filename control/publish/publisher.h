@@ -10,10 +10,12 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/aead.h"
 #include "common/ip_header.h"
+#include "common/lane_report.h"
 #include "common/port_info.h"
 #include "common/result.h"
 #include "common/secret.h"
@@ -37,6 +39,14 @@ struct LaneTotals {
 struct Seen {
   const TxRecord* tx = nullptr;
   std::vector<const RxRecord*> rx;
+};
+
+enum class Report : uint8_t { kNo, kYes };
+
+/// What came under an index of the peer's, all told.
+struct ClosedLanes {
+  PeerId peer;
+  LaneReport report;
 };
 
 class Publisher {
@@ -67,7 +77,10 @@ class Publisher {
   /// Data on an installed index is expected from there; workers tell when it isn't. They drop
   /// control messages from elsewhere while the keys aren't confirmed.
   void bind_rx(const session::RxBind& bind);
-  void retire_rx(ReceiverIndex index);
+  /// `report`: take_closed() has what came under it, once no worker can add to that.
+  void retire_rx(ReceiverIndex index, Report report = Report::kNo);
+  /// Of indices that were retired with a report, once each; the list is empty then.
+  std::vector<ClosedLanes> take_closed() { return std::exchange(closed_, {}); }
 
   /// Publishes the peer's TxRecord, which leaves by `next_hop`: that outlives it, and says whether
   /// its address is known. nullptr: there is none, workers drop the packets by name. Under one
@@ -141,6 +154,7 @@ class Publisher {
   const SharedHop nowhere_;  ///< the next hop of who has none
   std::unordered_map<uint32_t, Peer> peers_;
   std::unordered_map<uint32_t, RxRecord*> reserved_rx_;  ///< by index
+  std::vector<ClosedLanes> closed_;
   uint64_t next_incarnation_ = 1;
   uint64_t failures_ = 0;
 };

@@ -64,6 +64,21 @@ void Bindings::retire_index(ReceiverIndex index) {
   context_.table.indices().release(index);
 }
 
+bool Bindings::close_index(Session& session, ReceiverIndex index) {
+  PeerState& peer = context_.table.peer_of(session);
+  const size_t drained = std::erase_if(
+      peer.draining, [&](const DrainingIndex& draining) { return draining.index == index; });
+  const bool replaced = session.previous && session.previous->local == index;
+  if (drained == 0 && !replaced) return false;
+  if (replaced) {
+    retire_spares(*session.previous);
+    session.previous.reset();
+  }
+  context_.effects.close_rx(session.peer, index);
+  context_.table.indices().release(index);
+  return true;
+}
+
 void Bindings::serve_draining(Millis now, PeerState& peer) {
   std::erase_if(peer.draining, [&](const DrainingIndex& draining) {
     if (now < draining.until) return false;

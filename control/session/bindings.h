@@ -37,6 +37,9 @@ class Bindings {
   void release_index(ReceiverIndex index);
   /// Stops receiving on an installed index.
   void retire_index(ReceiverIndex index);
+  /// Nothing is taken any more under one of the peer's that drains or is of the keys before; the
+  /// host says what was. False: it is neither.
+  bool close_index(Session& session, ReceiverIndex index);
   /// Retires the draining indices whose time is over.
   void serve_draining(Millis now, PeerState& peer);
   /// Retires all of them now.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "common/assert.h"
 #include "common/wire.h"
 #include "control/session/context.h"
 #include "control/session/control_message.h"
@@ -34,7 +35,17 @@ class ControlChannel {
     seal_and_send(session, generation, route,
                   {reinterpret_cast<const uint8_t*>(&message), sizeof message});
   }
-  /// The same, padded to `bytes` where the message is shorter.
+  /// The same, with fields behind the fixed part.
+  template <typename Message>
+  void send_along(const Session& session, KeyGeneration& generation, const Route& route,
+                  const Message& message, std::span<const uint8_t> fields) {
+    std::array<uint8_t, wire::kMaxControlPlaintext> plaintext;
+    JVPN_ASSERT(sizeof message + fields.size() <= plaintext.size(), "fields have their bound");
+    __builtin_memcpy(plaintext.data(), &message, sizeof message);
+    std::ranges::copy(fields, plaintext.begin() + sizeof message);
+    seal_and_send(session, generation, route, {plaintext.data(), sizeof message + fields.size()});
+  }
+  /// Without fields, padded to `bytes` where the message is shorter.
   template <typename Message>
   void send_padded(const Session& session, KeyGeneration& generation, const Route& route,
                    const Message& message, size_t bytes) {

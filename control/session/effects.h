@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "common/aead.h"
+#include "common/lane_report.h"
 #include "common/path.h"
 #include "common/secret.h"
 #include "common/types.h"
@@ -86,6 +88,20 @@ struct RxRetire {
   ReceiverIndex index;
 };
 
+/// Nothing is taken under the index from now on. The host then says what was, by
+/// engine::lanes_closed(): once nothing can be added to that.
+struct RxClose {
+  PeerId peer;
+  ReceiverIndex index;
+};
+
+/// The peer told what it has received of what this end holds: the rest is sealed again, in order,
+/// before anything new. What was sent under an index that isn't reported is not held any more.
+struct HoldSettle {
+  PeerId peer;
+  std::vector<LaneReport> reports;
+};
+
 /// The peer has no active binding any more; outbound packets are dropped by name.
 struct TxWithdraw {
   PeerId peer;
@@ -109,8 +125,8 @@ struct Configure {
   wire::ResponsePayload answer;
 };
 
-using Effect = std::variant<Send, AwaitAnswer, AwaitReset, RxInstall, RxBind, RxRetire, TxInstall,
-                            TxWithdraw, HandOver, Extend, Configure, Event>;
+using Effect = std::variant<Send, AwaitAnswer, AwaitReset, RxInstall, RxBind, RxRetire, RxClose,
+                            TxInstall, TxWithdraw, HoldSettle, HandOver, Extend, Configure, Event>;
 
 /// Frees memory only after wiping it: effects hold keys, and a list that grows moves them.
 template <typename T>
@@ -141,8 +157,13 @@ class Effects {
   void install_rx(const RxInstall& install) { list_.emplace_back(install); }
   void bind_rx(const RxBind& bind) { list_.emplace_back(bind); }
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
+  void close_rx(PeerId peer, ReceiverIndex index) { list_.emplace_back(RxClose{peer, index}); }
   void install_tx(const TxInstall& install) { list_.emplace_back(install); }
   void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
+  /// Before the install that the rest goes by.
+  void settle_hold(PeerId peer, std::vector<LaneReport> reports) {
+    list_.emplace_back(HoldSettle{peer, std::move(reports)});
+  }
   void hand_over(PeerId peer) { list_.emplace_back(HandOver{peer}); }
   void extend(PeerId peer, ReceiverIndex index, Millis until) {
     list_.emplace_back(Extend{peer, index, until});
@@ -159,7 +180,9 @@ class Effects {
   }
 
   /// Calls `host`'s method of the same name for each effect, in order. A host without a bind_rx()
-  /// can't tell where data comes from; one without an extend() moves data on its control thread.
+  /// can't tell where data comes from; one without an extend() moves data on its control thread;
+  /// one without a close_rx() tells nothing of what it received, without a settle_hold() it holds
+  /// nothing.
   template <typename Host>
   void carry_out(Host& host) const {
     for (const Effect& effect : list_) {
@@ -203,6 +226,17 @@ class Effects {
   template <typename Host>
   void carry_out(Host& host, const RxRetire& retire) const {
     host.retire_rx(retire.index);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const RxClose& close) const {
+    if constexpr (requires { host.close_rx(close.peer, close.index); })
+      host.close_rx(close.peer, close.index);
+    else
+      host.retire_rx(close.index);
+  }
+  template <typename Host>
+  void carry_out(Host& host, const HoldSettle& settle) const {
+    if constexpr (requires { host.settle_hold(settle.reports); }) host.settle_hold(settle.reports);
   }
   template <typename Host>
   void carry_out(Host& host, const TxInstall& install) const {

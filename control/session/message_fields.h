@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "common/wire.h"
 
@@ -38,24 +39,37 @@ inline FieldsVerdict check_fields(std::span<const uint8_t> rest) {
 }
 
 /// The value of the first field of a type, in fields that check_fields() has taken; nullopt: there
-/// is none, or it isn't a Value.
-template <typename Value>
-std::optional<Value> find_field(std::span<const uint8_t> rest, uint16_t type) {
+/// is none.
+inline std::optional<std::span<const uint8_t>> find_field(std::span<const uint8_t> rest,
+                                                          uint16_t type) {
   while (rest.size() >= sizeof(wire::Field)) {
     wire::Field field;
     __builtin_memcpy(&field, rest.data(), sizeof field);
     rest = rest.subspan(sizeof field);
     if (field.type == 0) return std::nullopt;
-    if ((field.type & ~wire::kCriticalField) != type) {
-      rest = rest.subspan(field.bytes);
-      continue;
-    }
-    if (field.bytes < sizeof(Value)) return std::nullopt;
-    Value value;
-    __builtin_memcpy(&value, rest.data(), sizeof value);
-    return value;
+    if ((field.type & ~wire::kCriticalField) == type) return rest.first(field.bytes);
+    rest = rest.subspan(field.bytes);
   }
   return std::nullopt;
+}
+
+/// The same, as a Value; nullopt also when it is shorter than one.
+template <typename Value>
+std::optional<Value> find_field(std::span<const uint8_t> rest, uint16_t type) {
+  const auto found = find_field(rest, type);
+  if (!found || found->size() < sizeof(Value)) return std::nullopt;
+  Value value;
+  __builtin_memcpy(&value, found->data(), sizeof value);
+  return value;
+}
+
+/// Adds a field behind others.
+inline void append_field(std::vector<uint8_t>& fields, uint16_t type,
+                         std::span<const uint8_t> value) {
+  const wire::Field field{type, static_cast<uint16_t>(value.size())};
+  const auto* header = reinterpret_cast<const uint8_t*>(&field);
+  fields.insert(fields.end(), header, header + sizeof field);
+  fields.insert(fields.end(), value.begin(), value.end());
 }
 
 }  // namespace jvpn::session

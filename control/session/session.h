@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/lane_report.h"
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/policy.h"
@@ -164,6 +165,9 @@ struct InitiatorSide {
 
 // ---- The responder's side.
 
+/// Indices that an initiator holds packets under; 0: none.
+using HeldIndices = std::array<ReceiverIndex, kReportedIndices>;
+
 /// A request that was challenged and not yet answered. Its repetitions belong to it.
 struct OutstandingChallenge {
   Path from{};               ///< as observed
@@ -174,6 +178,20 @@ struct OutstandingChallenge {
   bool retires = false;  ///< the active binding, at the commit
   Millis until{};        ///< later responses are refused
   wire::ReattachCause cause = wire::ReattachCause::kDead;
+  HeldIndices held{};  ///< the commit closes them
+};
+
+/// An index that was closed for its initiator's hold.
+struct ClosedIndex {
+  ReceiverIndex index;
+  std::optional<LaneReport> report;  ///< none: the host hasn't said yet
+};
+
+/// Written by jump::ClosedLanes.
+struct ClosedIndices {
+  std::vector<ClosedIndex> list;  ///< as the latest committed request named them
+  bool owes_ack = false;          ///< the acknowledgement waits for their reports
+  Millis patience{};              ///< until then a repeated request waits with it
 };
 
 /// An address that answered a challenge on a spare index.
@@ -195,6 +213,7 @@ struct ReattachMemory {
   uint64_t committed_nonce = 0;  ///< of the latest commit
   std::array<ValidatedPath, wire::kSpareIndices> validated{};
   size_t next_validated = 0;
+  ClosedIndices closed{};
 };
 
 /// A control message that came while a commit was pending.

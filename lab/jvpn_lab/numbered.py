@@ -2,7 +2,8 @@
 """One end of a UDP flow both ways whose datagrams are numbered, so that each that is lost is known.
 
 numbered.py ADDRESS OTHER PORT RATE LIMIT: from ADDRESS to OTHER, RATE datagrams a second from when the other end is heard until
-SIGUSR1 comes; then `{"sent": …, "received": …, "twice": …}` once nothing has come for a second. Fails after LIMIT seconds.
+SIGUSR1 comes; then `{"sent": …, "received": …, "twice": …, "late": …}` once nothing has come for a second: late is what came
+after a higher number. Fails after LIMIT seconds.
 """
 import json
 import signal
@@ -25,7 +26,7 @@ def main(address, other, port, rate, limit):
     flow.bind((address, port))
     flow.connect((other, port))
     began = None  # when the other end was heard
-    sent, received, twice = 0, set(), 0
+    sent, received, twice, late, highest = 0, set(), 0, 0, 0
     heard = hello = time.monotonic()
     while not enough or time.monotonic() - heard < QUIET_S:
         now = time.monotonic()
@@ -48,8 +49,10 @@ def main(address, other, port, rate, limit):
         if number == HELLO:
             continue
         twice += number in received
+        late += number < highest
+        highest = max(highest, number)
         received.add(number)
-    print(json.dumps({"sent": sent, "received": len(received), "twice": twice}), flush=True)
+    print(json.dumps({"sent": sent, "received": len(received), "twice": twice, "late": late}), flush=True)
 
 
 def send(flow, number):

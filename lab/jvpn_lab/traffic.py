@@ -119,12 +119,13 @@ def start_numbered(rate: int, limit_s: int) -> None:
 
 
 def numbered_loss() -> dict[str, dict[str, int]]:
-    """Ends the flow: what was sent, lost and came twice, up and down."""
+    """Ends the flow: what was sent, lost, came twice and came after a higher number, up and down."""
     for host in _NUMBERED_ENDS:
         processes.send(f"numbered-{host}", signal.SIGUSR1)
     require_within(15, lambda: all(processes.ended(f"numbered-{host}") for host in _NUMBERED_ENDS),
                    "the numbered flow did not end")
     client, lan = (json.loads(processes.log_of(f"numbered-{host}").read_text().splitlines()[-1])
                    for host in _NUMBERED_ENDS)
-    return {way: {"sent": source["sent"], "lost": source["sent"] - sink["received"], "twice": sink["twice"]}
+    return {way: {"sent": source["sent"], "lost": source["sent"] - sink["received"], "twice": sink["twice"],
+                  "late": sink["late"]}
             for way, source, sink in (("up", client, lan), ("down", lan, client))}

@@ -218,7 +218,7 @@ unsigned MemifPeer::fill_burst(std::span<rte_mbuf*> packets) {
     return static_cast<unsigned>(packets.size());
   }
   for (size_t i = 0; i < packets.size(); ++i) std::ranges::copy(inner_, batch_.next(inner_.size()));
-  data_path_->seal(batch_);
+  data_path_->seal(batch_, Millis{});
   unsigned filled = 0;
   for (const auto message : batch_.packets()) fill(packets[filled++], message);
   batch_.clear();

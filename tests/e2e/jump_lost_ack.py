@@ -11,6 +11,7 @@ from e2e import CLIENT, GATEWAY, active_link, faults, in_ns, scenario, start_tra
 
 LOST = 3  # acknowledgements; less than the client waits for on one candidate
 ACK = 8 + 16 + 128 + 16  # UDP length of REATTACH_ACK: UDP header, JVP/1 header, message, tag (common/wire.h)
+FIELDS = 4 + 8 + 12  # what it tells of the lane that the client holds packets of
 
 
 def lose_acks(link: str) -> None:
@@ -19,7 +20,7 @@ def lose_acks(link: str) -> None:
     in_ns("client", "nft", "-f", "-", text=f"""table netdev jvpn_lost_ack {{
   chain {link} {{
     type filter hook ingress device {link} priority 0
-    meta protocol ip udp length {ACK} @th,64,8 5 quota until {(ACK + 20) * LOST + 1} bytes counter drop
+    meta protocol ip udp length {ACK + FIELDS} @th,64,8 5 quota until {(ACK + FIELDS + 20) * LOST + 1} bytes counter drop
   }}
 }}""")
 

@@ -67,7 +67,7 @@ bool ClientNode::send_echo() {
       echo_request(inner_address(number_), address(kInsideAddress), ++echo_sequence_);
   if (!data_path_->admit(packet, packet.size())) return false;
   std::ranges::copy(packet, batch_.next(packet.size()));
-  data_path_->seal(batch_);
+  data_path_->seal(batch_, now_);
   for (const auto sealed : batch_.packets()) carry_(*data_path_->path(), sealed);
   const bool sent = !batch_.empty();
   batch_.clear();

@@ -156,6 +156,27 @@ TEST_F(PublisherTest, InstallsReceiveSide) {
 }
 
 /// What an audit is told is what stands in the table, whoever put it there.
+TEST_F(PublisherTest, WhatAClosedIndexTookIsToldAfterTheGracePeriod) {
+  publisher_->install_rx(rx());
+  RxLane& lane = table_->rx(kIndex.value)->lanes[1];
+  for (const uint64_t sequence : {0U, 1U, 3U}) lane.window.accept(sequence);
+  publisher_->retire_rx(kIndex, publish::Report::kYes);
+  EXPECT_EQ(table_->rx(kIndex.value), nullptr) << "no worker finds it any more";
+  reclaimer_->reclaim();
+  EXPECT_TRUE(publisher_->take_closed().empty()) << "a worker may still have it in hand";
+  lane.window.accept(5);
+  quiesce();
+  const auto closed = publisher_->take_closed();
+  ASSERT_EQ(closed.size(), 1U);
+  EXPECT_EQ(closed[0].peer, kPeer);
+  EXPECT_EQ(closed[0].report, (LaneReport{kIndex, true, {{LaneId{1}, 6, {0b001010}}}}));
+  EXPECT_TRUE(publisher_->take_closed().empty()) << "once";
+  publisher_->retire_rx(kIndex, publish::Report::kYes);
+  quiesce();
+  EXPECT_TRUE(publisher_->take_closed().empty()) << "it isn't installed any more";
+  EXPECT_EQ(publisher_->bytes_in_use(), 0U);
+}
+
 TEST_F(PublisherTest, TellsWhatWorkersFind) {
   publisher_->install_rx(rx());
   publisher_->install_tx(tx(), &hop_);

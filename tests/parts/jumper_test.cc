@@ -30,7 +30,7 @@ TEST_F(JumperPart, TheAcknowledgementIsAFactThatIsFollowed) {
   ack.nonce = session.initiator->jumping.nonce;
   ack.binding_version = 3;
   ack.sender = session.current->spares.numbered(1)->remote.value;
-  jumper.on_ack(now, session, on_spare(2), ack);
+  jumper.on_ack(now, session, on_spare(2), ack, {});
   EXPECT_EQ(session.state(), State::kAttached);
   EXPECT_EQ(session.path, test::path_over(2));
   EXPECT_EQ(session.binding_version(), BindingVersion{3});

@@ -51,7 +51,7 @@ class ReattachResponderPart : public test::SessionRig {
 };
 
 TEST_F(ReattachResponderPart, ARequestIsChallengedThenCommitted) {
-  responder.on_request(now, session, at, request(1));
+  responder.on_request(now, session, at, request(1), {});
   EXPECT_EQ(latest_type(session), wire::ControlType::kReattachChallenge);
   EXPECT_EQ(session.path, test::path_over(1)) << "until the commit the old binding carries all";
   responder.on_response(now, session, at, response(1));
@@ -65,7 +65,7 @@ TEST_F(ReattachResponderPart, ARequestIsChallengedThenCommitted) {
 }
 
 TEST_F(ReattachResponderPart, AnAnswerFromElsewhereIsRefused) {
-  responder.on_request(now, session, at, request(1));
+  responder.on_request(now, session, at, request(1), {});
   const Path elsewhere = test::path_over(3);
   responder.on_response(now, session, {elsewhere, *session.current, at.index, 100}, response(1));
   EXPECT_EQ(session.path, test::path_over(1));
@@ -108,16 +108,16 @@ TEST_F(ReattachResponderPart, TheFirstCheckThatFailsDecides) {
   for (const Case& each : cases) {
     wire::ReattachRequest message = request(++nonce);
     each.spoil(message);
-    responder.on_request(now, session, at, message);
+    responder.on_request(now, session, at, message, {});
     EXPECT_EQ(latest<Event>().reason, each.reason) << each.name;
     EXPECT_EQ(session.record().version, StateVersion{1}) << each.name;
   }
-  responder.on_request(now, session, at, request(1));
+  responder.on_request(now, session, at, request(1), {});
   EXPECT_EQ(latest<Event>().reason, Reason::kReplayDetected);
 }
 
 TEST_F(ReattachResponderPart, AConflictForgetsASessionThatIsAnothersNow) {
-  responder.on_request(now, session, at, request(1));
+  responder.on_request(now, session, at, request(1), {});
   MemoryOwnership other(sessions);
   sessions.end_epoch(ownership.epoch(), now);  // as the other one believes
   OwnershipCall call{.kind = OwnershipCall::Kind::kCommit, .peer = {}, .session = session.id};

@@ -93,6 +93,17 @@ class Node : public SessionHost {
     witness("retire_rx", std::to_string(index.value));
     EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
   }
+  /// What came under it is told when the world asks, as of a gateway after a grace period.
+  void close_rx(PeerId peer, ReceiverIndex index) {
+    retire_rx(index);
+    LaneReport report{index, true, {}};
+    for (const auto& [lane, window] : windows_[index.value]) add_lane(report, LaneId{lane}, window);
+    closed.emplace_back(peer, std::move(report));
+  }
+  void settle_hold(std::span<const LaneReport> reports) {
+    witness("settle_hold", std::to_string(reports.size()));
+    if (on_settle) on_settle(reports);
+  }
   void install_tx(const TxInstall& install) {
     witness("install_tx", to_string(install.path) + " " + std::to_string(install.peer_index.value) +
                               " " + std::to_string(install.first_lane.value) + " " +
@@ -263,7 +274,11 @@ class Node : public SessionHost {
   uint64_t refused_room = 0;
   uint64_t tx_installs = 0;
   uint64_t delivered = 0;
-  uint64_t lost = 0;  ///< data that came and couldn't be opened
+  uint64_t lost = 0;                                 ///< data that came and couldn't be opened
+  std::deque<std::pair<PeerId, LaneReport>> closed;  ///< not told yet
+  bool tells_closed = true;                          ///< else its workers stand still
+  std::function<void(std::span<const LaneReport>)> on_settle;
+  std::function<void(ReceiverIndex, uint64_t)> on_data;  ///< opened under that index and counter
 
  private:
   World& world_;
@@ -271,6 +286,7 @@ class Node : public SessionHost {
   Random random_;
   std::map<uint32_t, Activity> activity_;
   std::map<uint32_t, RxProgress> progress_;
+  std::map<uint32_t, std::map<uint16_t, ReplayWindow<kReplayWindowBits>>> windows_;  ///< by index
   std::set<uint32_t> promised_rx_;  ///< indices that have memory, and aren't installed
   std::set<uint32_t> promised_tx_;  ///< peers, likewise
   std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
@@ -294,6 +310,9 @@ inline bool Node::receive_data(const Datagram& datagram, Millis now) {
     ++lost;
     return found != rx.end();
   }
+  const uint64_t counter = header.counter ^ mask;
+  windows_[header.receiver][wire::lane_of(counter).value].accept(wire::sequence_of(counter));
+  if (on_data) on_data(ReceiverIndex{header.receiver}, counter);
   ++delivered;
   RxProgress& progress = progress_[header.receiver];
   ++progress.received;

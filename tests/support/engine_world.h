@@ -185,9 +185,21 @@ class World {
           each->tell([at = now](SessionEngine& engine) { engine.advance(at); });
         }
       }
+      for (auto& each : nodes_) report_closed(*each);
       if (after_each) after_each();
     }
     now = end;
+  }
+
+  /// A grace period has passed.
+  void report_closed(Node& node) const {
+    while (node.tells_closed && node.engine && !node.closed.empty()) {
+      const auto [peer, report] = std::move(node.closed.front());
+      node.closed.pop_front();
+      node.tell([at = now, peer = peer, report = report](SessionEngine& engine) {
+        lanes_closed(engine, at, peer, report);
+      });
+    }
   }
 
   /// Every `gap_ms` both nodes of a pair send a data packet, for `span`.

@@ -63,7 +63,7 @@ class DataPathTest : public testing::Test {
   std::vector<Bytes> seal(const std::vector<Bytes>& packets) {
     for (const Bytes& packet : packets)
       std::memcpy(batch.next(packet.size()), packet.data(), packet.size());
-    near->seal(batch);
+    near->seal(batch, kNow);
     std::vector<Bytes> messages;
     for (const auto packet : batch.packets()) messages.emplace_back(packet.begin(), packet.end());
     batch.clear();
@@ -117,7 +117,7 @@ TEST_F(DataPathTest, NeighboursStayNeighbours) {
     const Bytes packet = make_packet(tcp(true, 1'000));
     std::memcpy(batch.next(packet.size()), packet.data(), packet.size());
   }
-  near->seal(batch);
+  near->seal(batch, kNow);
   const auto run = batch.packets();
   EXPECT_EQ(run[0].data() + run[0].size(), run[1].data());
   EXPECT_EQ(run[1].data() + run[1].size(), run[2].data());

@@ -85,6 +85,7 @@ Result<void> Client::create_data_path() {
   auto data_path = dataplane::DataPath::create(gateway.allowed_ips, kSlotBits);
   if (!data_path) return data_path.error();
   data_path_ = std::move(data_path).value();
+  data_path_->hold().set_limits(dataplane::hold_limits(profile_.policy));
   auto tunnel = tunnel::TunnelInterface::create(profile_.interface.name, gateway.allowed_ips,
                                                 all_endpoints(gateway), reach_of(profile_));
   if (!tunnel) return tunnel.error();

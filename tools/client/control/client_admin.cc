@@ -55,6 +55,8 @@ nlohmann::json ClientAdmin::reload() {
   }
   nlohmann::json answer = reloaded_.accept(parts_.engine, now, fresh->profile.policy,
                                            admin::keys_for_restart(running, *fresh));
+  parts_.data_path.hold().set_limits(dataplane::hold_limits(fresh->profile.policy));
+  parts_.data_path.note_hold_drops();
   spdlog::info("reloaded: {}", answer["reloaded"].dump());
   return answer;
 }
@@ -168,6 +170,18 @@ void ClientAdmin::add_gateways(nlohmann::json& sessions) const {
   });
 }
 
+nlohmann::json ClientAdmin::show_hold() const {
+  const dataplane::Hold& hold = parts_.data_path.hold();
+  return {{"packets", hold.packets()},
+          {"bytes", hold.bytes()},
+          {"waiting", hold.waiting()},
+          {"most_bytes", hold.limits().bytes},
+          {"longest_ms", hold.limits().longest.value},
+          {"resent", hold.counts().resent},
+          {"unsettled", hold.counts().unsettled},
+          {"crowded", hold.counts().crowded}};
+}
+
 nlohmann::json ClientAdmin::show_paths() const {
   nlohmann::json paths = nlohmann::json::array();
   for (const underlays::Candidate& candidate : parts_.paths.candidates()) {
@@ -207,6 +221,7 @@ nlohmann::json ClientAdmin::show() {
   out["totals"] = admin::show_totals(parts_.engine.counters().totals, 1);
   admin::add_sessions(out, nlohmann::json::object(), parts_.engine, parts_.host, name, now);
   add_gateways(out["sessions"]);
+  for (nlohmann::json& session : out["sessions"]) session["hold"] = show_hold();
   out["terminated"] = admin::show_terminated(parts_.engine, now);
   if (nlohmann::json gateways = show_gateways(parts_.engine, gateway(), parts_.underlays, now);
       !gateways.empty())

@@ -27,7 +27,7 @@ namespace jvpn::client::control {
 struct ClientAdminParts {
   engine::SessionEngine& engine;
   ClientHost& host;
-  const dataplane::DataPath& data_path;
+  dataplane::DataPath& data_path;
   tunnel::TunnelInterface& tunnel;
   const std::vector<underlays::Underlay>& underlays;
   const PathFinder& paths;
@@ -58,6 +58,7 @@ class ClientAdmin {
   const PeerProfile& gateway() const;
   nlohmann::json show_troubles() const;
   void add_gateways(nlohmann::json& sessions) const;
+  nlohmann::json show_hold() const;
   nlohmann::json show_interface() const;
   nlohmann::json jump(const nlohmann::json& request);
   nlohmann::json order_jump(const Path& from, const Path& to);

@@ -157,8 +157,25 @@ DataPath::TxLane* DataPath::lane_with_quota(size_t bytes) {
   return nullptr;
 }
 
-void DataPath::seal(SealBatch& batch) {
+/// Before it is sealed in place.
+void DataPath::hold_packet(std::span<const uint8_t> packet, uint64_t counter, Millis now,
+                           Source source) {
+  if (source == Source::kHold)
+    hold_.mark_sent(peer_index_, counter);
+  else
+    hold_.keep_sent(now, peer_index_, counter, packet);
+}
+
+void DataPath::note_hold_drops() {
+  const HoldDrops drops = hold_.take_drops();
+  counters_.drop(Drop::kHoldFull, drops.full);
+  counters_.drop(Drop::kHoldLate, drops.late);
+}
+
+void DataPath::seal(SealBatch& batch, Millis now, Source source) {
   const auto packets = batch.packets();
+  const bool holds = hold_.on();
+  if (holds && source == Source::kTun) hold_.expire(now);
   ops_.resize(packets.size());
   size_t sealed = 0;
   for (TxLane* lane = nullptr; sealed < packets.size() && path_; ++sealed) {
@@ -171,10 +188,12 @@ void DataPath::seal(SealBatch& batch) {
         wire::MessageType::kData, {}, peer_index_.value, counter ^ tx_mask_};
     __builtin_memcpy(packet.data(), &header, sizeof header);
     ops_[sealed] = {&tx_key_, packet.data() + sizeof header, static_cast<uint32_t>(inner_bytes)};
+    if (holds) hold_packet(packet.subspan(sizeof header, inner_bytes), counter, now, source);
     lane->bytes += inner_bytes;
     activity_.tx_bytes += inner_bytes;
     activity_.tx_generation_bytes += inner_bytes;
   }
+  for (size_t i = sealed; i < packets.size() && source == Source::kHold; ++i) hold_.drop_next();
   if (sealed < packets.size())
     counters_.drop(path_ ? Drop::kKeyExhausted : Drop::kNoBinding, packets.size() - sealed);
   aead_.seal(std::span(ops_).first(sealed));

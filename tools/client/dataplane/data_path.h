@@ -20,6 +20,7 @@
 #include "common/types.h"
 #include "common/wire.h"
 #include "control/session/effects.h"
+#include "tools/client/dataplane/hold.h"
 #include "tools/client/dataplane/seal_batch.h"
 
 namespace jvpn::client::dataplane {
@@ -34,7 +35,10 @@ struct DataPathCounters {
   uint64_t dropped(Drop reason) const { return drops[static_cast<size_t>(reason)]; }
 };
 
-/// One peer's keys, lanes and counters. All calls on one thread.
+/// Where the packets of a batch came from.
+enum class Source : uint8_t { kTun, kHold };
+
+/// One peer's keys, lanes, counters and what is held of its packets. All calls on one thread.
 class DataPath {
  public:
   /// `allowed_ips`: inner addresses that are reached through the peer, and that it may use as
@@ -68,14 +72,20 @@ class DataPath {
   bool admit(std::span<const uint8_t> packet, size_t largest);
   /// The same for a packet that only lacks a path: it may be kept until there is one.
   bool lacks_path(std::span<const uint8_t> packet);
-  /// Writes headers and seals all packets of the batch in place. Those beyond the key's quota, or
-  /// all when there is no binding, are taken off its end and counted.
-  void seal(SealBatch& batch);
+  /// Writes headers and seals all packets of the batch in place; the hold gets a copy of each, or,
+  /// when they came from there, notes that they were sent. Those beyond the key's quota, or all
+  /// when there is no binding, are taken off the batch's end and counted.
+  void seal(SealBatch& batch, Millis now, Source source = Source::kTun);
 
   /// Opens data messages in place; the inner packets that may enter are appended to `inner`, in
   /// order. Every other message is counted as a drop by name.
   void open(std::span<const std::span<uint8_t>> messages, Millis now,
             std::vector<std::span<uint8_t>>& inner);
+
+  /// What was sent, and what waits for a path. Its drops are counted by note_hold_drops().
+  Hold& hold() { return hold_; }
+  const Hold& hold() const { return hold_; }
+  void note_hold_drops();
 
   DataPathCounters& counters() { return counters_; }
   const DataPathCounters& counters() const { return counters_; }
@@ -107,6 +117,7 @@ class DataPath {
   DataPath(Aead aead, std::vector<Prefix> allowed_ips, uint32_t slot_bits);
   bool allowed(const IpAddress& address, IpAddress& last_allowed) const;
   bool same_key(const session::TxInstall& install) const;
+  void hold_packet(std::span<const uint8_t> packet, uint64_t counter, Millis now, Source source);
   bool has_quota(const TxLane& lane, size_t bytes) const;
   TxLane* lane_with_quota(size_t bytes);
   std::optional<Drop> prepare_open(std::span<uint8_t> message);
@@ -133,6 +144,7 @@ class DataPath {
   std::optional<Path> path_;
 
   session::Activity activity_;
+  Hold hold_;
   DataPathCounters counters_;
   std::vector<AeadOp> ops_;
   std::vector<Opening> opening_;

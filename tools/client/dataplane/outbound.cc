@@ -1,5 +1,6 @@
 #include "tools/client/dataplane/outbound.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tools/client/tunnel/tun_offload.h"
@@ -15,45 +16,68 @@ constexpr size_t kFlushAt = 2 * underlays::kGsoMaxSegments;
 }  // namespace
 
 void Outbound::pump(Millis now) {
+  release(now);
   for (int i = 0; i < kReadsPerPump && !blocked_; ++i) {
     const tunnel::Tun::Read read = tun_.read();
     if (read.packet.empty()) break;
     read_one(now, read);
   }
-  if (!blocked_) flush();
+  if (!blocked_) flush(now);
 }
 
 void Outbound::release(Millis now) {
-  if (hold_.empty() || !data_path_.path() || blocked_) return;
-  data_path_.counters().drop(Drop::kNoBinding, hold_.drop_old(now));
-  while (!blocked_) {
-    const auto kept = hold_.take();
-    if (!kept) break;
-    read_one(now, {kept->header, kept->bytes});
+  Hold& hold = data_path_.hold();
+  if (hold.waiting() == 0 || !data_path_.path() || blocked_) return;
+  hold.expire(now);
+  while (hold.waiting() != 0 && !blocked_) {
+    hold.rewind();
+    for (auto packet = hold.next(); !packet.empty(); packet = hold.next())
+      if (!add_held(packet)) break;
+    flush(now, Source::kHold);
   }
-  if (!blocked_) flush();
+  data_path_.note_hold_drops();
+}
+
+/// False: the batch goes first. A path may take less than the one before.
+bool Outbound::add_held(std::span<const uint8_t> packet) {
+  const uint16_t most = data_path_.inner_mtu();
+  if (most != 0 && packet.size() > most) {
+    if (!batch_.empty()) return false;
+    data_path_.hold().drop_next();
+    data_path_.counters().drop(Drop::kTooBig);
+    return true;
+  }
+  if (batch_.packets().size() >= kFlushAt || !batch_.has_room(1, packet.size())) return false;
+  std::ranges::copy(packet, batch_.next(packet.size()));
+  return true;
+}
+
+void Outbound::wait_for_path(Millis now, const tunnel::Tun::Read& read) {
+  Hold& hold = data_path_.hold();
+  if (!hold.on()) return data_path_.counters().drop(Drop::kNoBinding);
+  const tunnel::SplitVerdict verdict = hold.keep_waiting(now, read.header, read.packet);
+  if (verdict == tunnel::SplitVerdict::kMalformed) data_path_.counters().drop(Drop::kInnerHeader);
+  if (verdict == tunnel::SplitVerdict::kNoRoom) data_path_.counters().drop(Drop::kHoldFull);
+  data_path_.note_hold_drops();
 }
 
 void Outbound::read_one(Millis now, const tunnel::Tun::Read& read) {
   const tunnel::SplitPlan plan = tunnel::plan_split(read.header, read.packet);
   if (plan.packets == 0) return data_path_.counters().drop(Drop::kInnerHeader);
-  if (data_path_.lacks_path(read.packet)) {
-    const size_t dropped = hold_.keep(now, read.header, read.packet);
-    return data_path_.counters().drop(Drop::kNoBinding, dropped);
-  }
+  if (data_path_.lacks_path(read.packet)) return wait_for_path(now, read);
   if (!data_path_.admit(read.packet, plan.largest)) return;
   if (plan.packets > SealBatch::kPackets) return data_path_.counters().drop(Drop::kNoRoom);
-  if (!batch_.has_room(plan.packets, plan.bytes)) flush();
+  if (!batch_.has_room(plan.packets, plan.bytes)) flush(now);
   if (blocked_) return data_path_.counters().drop(Drop::kTxFull, plan.packets);
   const tunnel::SplitVerdict verdict = tunnel::split(read.header, read.packet, batch_);
   if (verdict == tunnel::SplitVerdict::kMalformed) data_path_.counters().drop(Drop::kInnerHeader);
   if (verdict == tunnel::SplitVerdict::kNoRoom) data_path_.counters().drop(Drop::kNoRoom);
-  if (batch_.packets().size() >= kFlushAt) flush();
+  if (batch_.packets().size() >= kFlushAt) flush(now);
 }
 
-void Outbound::flush() {
+void Outbound::flush(Millis now, Source source) {
   if (batch_.empty()) return;
-  data_path_.seal(batch_);
+  data_path_.seal(batch_, now, source);
   sealed_for_ = data_path_.path();
   sent_ = 0;
   send_rest();
@@ -66,7 +90,7 @@ void Outbound::send_rest() {
       path ? underlays_[path->interface].socket(path->remote.address.family) : nullptr;
   blocked_.reset();
   if (socket == nullptr) {
-    data_path_.counters().drop(Drop::kNoBinding, rest.size());
+    drop_rest(Drop::kNoBinding);
     return batch_.clear();
   }
   const auto sent = socket->send(SocketAddress::from(path->remote, 0), rest);
@@ -82,13 +106,19 @@ void Outbound::send_rest() {
     batch_.clear();
 }
 
+/// What was sealed for a path that is gone is held, and goes by the next one.
+void Outbound::drop_rest(Drop reason) {
+  if (reason == Drop::kNoBinding && data_path_.hold().on()) return;
+  data_path_.counters().drop(reason, batch_.packets().size() - sent_);
+}
+
 void Outbound::resume() {
   if (blocked_) send_rest();
 }
 
 void Outbound::abandon(Drop reason) {
   if (!blocked_) return;
-  data_path_.counters().drop(reason, batch_.packets().size() - sent_);
+  drop_rest(reason);
   batch_.clear();
   blocked_.reset();
 }

@@ -2,7 +2,7 @@
 //   1. read super-packets from the TUN       (tun)
 //   2. admit: allowed, bound, small enough   (data_path); without a path it waits  (hold)
 //   3. cut them into packets of the batch    (tun_offload → seal_batch)
-//   4. seal the batch in place               (data_path)
+//   4. seal the batch in place               (data_path); a copy of each stays     (hold)
 //   5. send it in runs of equal size         (udp_socket)
 // When the socket would block, the rest of the batch waits and nothing more is read from the TUN,
 // so that congestion shows in the TUN's queue.
@@ -14,7 +14,6 @@
 
 #include "common/path.h"
 #include "tools/client/dataplane/data_path.h"
-#include "tools/client/dataplane/hold.h"
 #include "tools/client/dataplane/seal_batch.h"
 #include "tools/client/tunnel/tun.h"
 #include "tools/client/underlays/underlay.h"
@@ -30,7 +29,8 @@ class Outbound {
   /// Takes what the TUN has, within a budget; the caller comes again while it stays readable.
   /// Must not be called while blocked().
   void pump(Millis now);
-  /// Sends what was kept for want of a path, if there is one. Call it when that may have changed.
+  /// Sends what is held and waits for a path, if there is one: before anything that is read. Call
+  /// it when that may have changed.
   void release(Millis now);
   /// The path of packets that wait until its socket can take them; nullopt: none wait.
   const std::optional<Path>& blocked() const { return blocked_; }
@@ -44,13 +44,15 @@ class Outbound {
 
  private:
   void read_one(Millis now, const tunnel::Tun::Read& read);
-  void flush();
+  void wait_for_path(Millis now, const tunnel::Tun::Read& read);
+  bool add_held(std::span<const uint8_t> packet);
+  void flush(Millis now, Source source = Source::kTun);
   void send_rest();
+  void drop_rest(Drop reason);
 
   tunnel::Tun& tun_;
   DataPath& data_path_;
   std::vector<underlays::Underlay>& underlays_;
-  Hold hold_;
   SealBatch batch_;
   std::optional<Path> sealed_for_;  ///< where the batch goes, whatever is in use since
   size_t sent_ = 0;
