@@ -241,6 +241,22 @@ Result<ClientProfile> parse_client_profile(std::string_view yaml, std::string_vi
   return parse<ClientProfile>(yaml, file, "client", read_client);
 }
 
+KeySchema profile_schema(ProfileRole role) {
+  KeySchema schema;
+  schema.form = KeySchema::Form::kMap;
+  Findings unseen("");
+  YamlMap map(schema, unseen);
+  const bool gateway = role == ProfileRole::kGateway;
+  map.take("role", Need::kRequired, gateway ? "one of gateway" : "one of client");
+  GatewayProfile of_gateway;
+  ClientProfile of_client;
+  if (gateway)
+    read_gateway(map, of_gateway);
+  else
+    read_client(map, of_client);
+  return schema;
+}
+
 const char* to_string(Suite suite) {
   switch (suite) {
     case Suite::kAes128Gcm:

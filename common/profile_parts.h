@@ -15,6 +15,9 @@ namespace jvpn {
 inline constexpr size_t kLongestSocketPath = 107;  ///< sun_path without its terminating zero
 inline constexpr size_t kLongestPath = 4'095;      ///< PATH_MAX without it
 
+/// Every key of a profile, as its reader asks for them.
+KeySchema profile_schema(ProfileRole role);
+
 /// `root` holds `policy`, which is mandatory. `version` becomes the place of its version.
 void read_policy(YamlMap& root, Policy& policy, Place& version);
 /// `root` holds `ports`; no port can have more queues than there are `workers`. Finds

@@ -170,6 +170,12 @@ Place YamlMap::place(std::string_view name) const {
 std::optional<YamlValue> YamlMap::take(std::string_view name, Need need,
                                        std::string_view expected) {
   known_.emplace_back(name);
+  if (record_ != nullptr && recorded(name) == nullptr)
+    record_->keys.push_back({std::string(name),
+                             need == Need::kRequired,
+                             std::string(expected),
+                             KeySchema::Form::kValue,
+                             {}});
   if (const Entry* const entry = find(name)) return entry->value;
   if (need == Need::kRequired) findings_.add(place_, key(name), expected, "nothing");
   return std::nullopt;
@@ -180,6 +186,10 @@ std::vector<YamlValue> YamlMap::items(std::string_view name, Need need, Count co
   const std::string wanted =
       fmt::format("a list of {} to {} items, each {}", count.min, count.max, expected);
   const auto value = take(name, need, wanted);
+  if (KeySchema* const key = recorded(name)) {
+    key->form = KeySchema::Form::kList;
+    key->expected = expected;
+  }
   if (!value) return {};
   if (!value->node.IsSequence()) {
     findings_.add(value->place, value->key, wanted, describe(value->node));
@@ -197,6 +207,12 @@ std::vector<YamlValue> YamlMap::items(std::string_view name, Need need, Count co
     items.push_back({item, fmt::format("{}[{}]", value->key, items.size()), place});
   }
   return items;
+}
+
+KeySchema* YamlMap::recorded(std::string_view name) {
+  if (record_ == nullptr) return nullptr;
+  const auto found = std::ranges::find(record_->keys, name, &KeySchema::name);
+  return found == record_->keys.end() ? nullptr : &*found;
 }
 
 void YamlMap::refuse(std::string_view name, std::string_view expected) {

@@ -58,11 +58,25 @@ std::optional<T> read_scalar(const YamlValue& value, const ScalarKind<T>& kind,
   return std::nullopt;
 }
 
+/// A key as a reader asks for it.
+struct KeySchema {
+  enum class Form : uint8_t { kValue, kList, kMap, kMaps };
+  std::string name;
+  bool required = false;
+  std::string expected;         ///< in words; of a list, of each item
+  Form form = Form::kValue;     ///< kValue: a scalar, or what a reader takes apart by itself
+  std::vector<KeySchema> keys;  ///< of a map, and of the maps of a list
+};
+
 /// One map of the document. Keys that were never asked for are unknown: `finish()` reports them.
 class YamlMap {
  public:
   /// Reports keys that stand twice. `value.node` is a map.
   YamlMap(const YamlValue& value, Findings& findings);
+
+  /// A map that has no keys and records those that are asked for, and the maps below it. `findings`
+  /// says nothing of use afterwards.
+  YamlMap(KeySchema& record, Findings& findings) : findings_(findings), record_(&record) {}
 
   /// Give true and set `out` when the key is there and valid; else `out` keeps its default.
   template <typename T, typename Out>
@@ -91,6 +105,7 @@ class YamlMap {
   template <typename Body>
   void section(std::string_view name, Need need, Body&& body) {
     if (const auto value = take(name, need, "a map")) read_map(*value, findings_, body);
+    record_below(name, KeySchema::Form::kMap, body);
   }
 
   /// Runs `body(YamlMap&)` on each map of a list.
@@ -99,6 +114,7 @@ class YamlMap {
     for (const YamlValue& item : items(name, need, count, "a map")) {
       read_map(item, findings_, body);
     }
+    record_below(name, KeySchema::Form::kMaps, body);
   }
 
   /// The value of a key. A missing one that is needed is a finding that says what was expected.
@@ -139,6 +155,17 @@ class YamlMap {
   std::vector<YamlValue> items(std::string_view name, Need need, Count count,
                                std::string_view expected);
 
+  /// What was recorded of that key; nullptr: this map doesn't record.
+  KeySchema* recorded(std::string_view name);
+  template <typename Body>
+  void record_below(std::string_view name, KeySchema::Form form, Body&& body) {
+    KeySchema* const below = recorded(name);
+    if (below == nullptr) return;
+    below->form = form;
+    YamlMap map(*below, findings_);
+    body(map);
+  }
+
   template <typename T, typename Out>
   bool scalar(std::string_view name, const ScalarKind<T>& kind, Out& out, Need need) {
     const auto value = take(name, need, kind.expected);
@@ -155,6 +182,7 @@ class YamlMap {
   std::vector<Entry> entries_;
   std::vector<std::string> known_;    // names asked for
   std::vector<std::string> refused_;  // names that have their finding
+  KeySchema* record_ = nullptr;
 };
 
 }  // namespace jvpn

@@ -281,9 +281,19 @@ class CommandLine {
   }
 
   void add_check() {
-    auto* const check = add("check", "Check a profile and its key files; exit 2: bad",
-                            [this] { return run_check(profile_, as_json_); });
-    check->add_option("PROFILE", profile_, "Of jvpnd or jvpn-client")->required();
+    const auto run = [this] {
+      if (profile_.empty() && schema_.empty()) {
+        complain("check: PROFILE is required");
+        return kBadUsage;
+      }
+      return schema_.empty() ? run_check(profile_, as_json_) : run_schema(schema_);
+    };
+    auto* const check = add("check", "Check a profile and its key files; exit 2: bad", run);
+    auto* const schema =
+        check->add_option("--schema", schema_, "Print the JSON schema of such profiles instead")
+            ->check(CLI::IsMember({"gateway", "client"}))
+            ->type_name("ROLE");
+    check->add_option("PROFILE", profile_, "Of jvpnd or jvpn-client")->excludes(schema);
   }
 
   CLI::App app_{"Operates Jumping VPN gateways and clients.", "jvpn"};
@@ -304,6 +314,7 @@ class CommandLine {
   DrainCommand drain_;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
+  std::string schema_;
   UpCommand up_;
   unsigned up_wait_s_ = 20;
   std::string down_;
