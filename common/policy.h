@@ -85,8 +85,7 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 };
 
-/// What a client's profile needn't say: it holds packets. A gateway has memory for many peers to
-/// give, so its operator decides.
+/// What a client's profile needn't say: it holds packets.
 inline constexpr Millis kClientHold{3'000};
 inline constexpr uint32_t kClientHoldBytes = 4U << 20;
 

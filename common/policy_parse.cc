@@ -27,7 +27,12 @@ struct Bound {
 
 class PolicyReader {
  public:
-  explicit PolicyReader(Policy& policy) : policy_(policy) {}
+  PolicyReader(ProfileRole role, Policy& policy)
+      : may_hold_(role == ProfileRole::kClient), policy_(policy) {
+    if (!may_hold_) return;
+    policy_.switching.hold = kClientHold;
+    policy_.switching.hold_bytes = kClientHoldBytes;
+  }
 
   void read(YamlMap& map) {
     map.required("version", integer(1, UINT32_MAX), policy_.version);
@@ -88,9 +93,20 @@ class PolicyReader {
     span(map, "recovery_attempt_ms", 50, 10 * kMinuteMs, s.recovery_attempt);
     map.optional("switch_improvement_factor", decimal(1, 100), s.switch_improvement_factor);
     span(map, "drain_ms", 0, kMinuteMs, s.drain);
+    hold(map);
+    failback(map);
+  }
+
+  void hold(YamlMap& map) {
+    auto& s = policy_.switching;
+    if (!may_hold_) {
+      for (const auto* key : {"hold_ms", "hold_bytes"})
+        map.refuse(key,
+                   "no such key: clients hold what they send, gateways nothing yet, delete it");
+      return;
+    }
     span(map, "hold_ms", 0, kMinuteMs, s.hold);
     map.optional("hold_bytes", integer(0, kMostHoldBytes), s.hold_bytes);
-    failback(map);
   }
 
   void failback(YamlMap& map) {
@@ -184,15 +200,16 @@ class PolicyReader {
     }
   }
 
+  bool may_hold_;
   Policy& policy_;
   std::map<std::string, Place> written_;
 };
 
 }  // namespace
 
-void read_policy(YamlMap& root, Policy& policy, Place& version) {
+void read_policy(YamlMap& root, ProfileRole role, Policy& policy, Place& version) {
   root.section("policy", Need::kRequired, [&](YamlMap& map) {
-    PolicyReader(policy).read(map);
+    PolicyReader(role, policy).read(map);
     version = map.place("version");
   });
 }

@@ -118,7 +118,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
   read_enrolment(root, profile.enrolment);
-  read_policy(root, profile.policy, profile.policy_version);
+  read_policy(root, ProfileRole::kGateway, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
   read_events(root, profile.events);
 }
@@ -178,9 +178,7 @@ void read_client(YamlMap& root, ClientProfile& profile) {
   });
   read_dns(root, profile.dns);
   root.optional("kill_switch", boolean(), profile.kill_switch);
-  profile.policy.switching.hold = kClientHold;
-  profile.policy.switching.hold_bytes = kClientHoldBytes;
-  read_policy(root, profile.policy, profile.policy_version);
+  read_policy(root, ProfileRole::kClient, profile.policy, profile.policy_version);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);
 }

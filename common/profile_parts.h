@@ -18,8 +18,9 @@ inline constexpr size_t kLongestPath = 4'095;      ///< PATH_MAX without it
 /// Every key of a profile, as its reader asks for them.
 KeySchema profile_schema(ProfileRole role);
 
-/// `root` holds `policy`, which is mandatory. `version` becomes the place of its version.
-void read_policy(YamlMap& root, Policy& policy, Place& version);
+/// `root` holds `policy`, which is mandatory. `version` becomes the place of its version. Clients
+/// alone hold packets, by default.
+void read_policy(YamlMap& root, ProfileRole role, Policy& policy, Place& version);
 /// `root` holds `ports`; no port can have more queues than there are `workers`. Finds
 /// contradictions within and between ports, too.
 void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports);

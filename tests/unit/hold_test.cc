@@ -111,6 +111,17 @@ TEST_F(HoldTest, WhatIsNotToldIsGivenUp) {
   EXPECT_EQ(hold.counts().unsettled, 3U) << "its lane had no room in the report";
 }
 
+TEST_F(HoldTest, APlannedJumpLetsAllGoThatWasSent) {
+  sent(0);
+  waits(1);
+  sent(2);
+  hold.forget_sent();
+  EXPECT_EQ(waiting(), Numbers{1});
+  settle(received(0));
+  EXPECT_EQ(waiting(), Numbers{1});
+  EXPECT_EQ(hold.counts().unsettled, 0U);
+}
+
 TEST_F(HoldTest, APathThatDiesWhileItIsCaughtUpChangesNoOrder) {
   for (uint32_t i = 0; i < 6; ++i) waits(i);
   constexpr ReceiverIndex kNext{0x7002};

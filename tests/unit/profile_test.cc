@@ -286,6 +286,8 @@ TEST(ClientProfile, HasDefaults) {
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->interface.name, "jvpn0");
   EXPECT_FALSE(parsed->interface.mtu);
+  EXPECT_EQ(parsed->policy.switching.hold, kClientHold);
+  EXPECT_EQ(parsed->policy.switching.hold_bytes, kClientHoldBytes);
 }
 
 // Every key of the policy, each at a value that isn't its default.
@@ -318,6 +320,8 @@ TEST(Policy, TakesEveryKey) {
     recovery_attempt_ms: 1400
     switch_improvement_factor: 1.7
     drain_ms: 1300
+    hold_ms: 700
+    hold_bytes: 65536
     failback: never
   transport: {max_candidate_count: 2, candidate_validation_ttl_ms: 1900}
   security: {reattach_proof_max_age_ms: 2000, reattach_rate_per_s: 21}
@@ -344,6 +348,8 @@ TEST(Policy, TakesEveryKey) {
   EXPECT_EQ(p.volatility.stability_window, Millis{800});
   EXPECT_EQ(p.volatility.volatile_to_recovering, Millis{900});
   EXPECT_EQ(p.volatility.volatile_to_degraded, Millis{1'000});
+  EXPECT_EQ(p.switching.hold, Millis{700});
+  EXPECT_EQ(p.switching.hold_bytes, 65'536u);
   EXPECT_EQ(p.volatility.max_flaps_per_min, 11u);
   EXPECT_EQ(p.switching.max_switches_per_min, 12u);
   EXPECT_EQ(p.switching.on_rate_exceeded, OnRateExceeded::kTerminate);

@@ -76,6 +76,14 @@ void ClientHost::install_tx(const session::TxInstall& install) {
   refresh_mtu();
 }
 
+/// A path that carries until the jump, and drains after it, has lost nothing that is told of.
+void ClientHost::settle_hold(std::span<const LaneReport> reports) {
+  if (reports.empty() && parts_.data_path.path())
+    parts_.data_path.hold().forget_sent();
+  else
+    parts_.data_path.hold().settle(reports);
+}
+
 void ClientHost::withdraw_tx(PeerId) {
   parts_.data_path.withdraw_tx();
 }

@@ -41,7 +41,7 @@ class ClientHost : public session::SessionHost {
   void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
   void install_tx(const session::TxInstall& install);
-  void settle_hold(std::span<const LaneReport> reports) { parts_.data_path.hold().settle(reports); }
+  void settle_hold(std::span<const LaneReport> reports);
   void withdraw_tx(PeerId peer);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;

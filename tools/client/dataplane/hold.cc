@@ -164,6 +164,17 @@ void Hold::settle(std::span<const LaneReport> reports) {
   first_waiting_ = waiting_from(head_);
 }
 
+void Hold::forget_sent() {
+  for (uint64_t at = head_; at < tail_;) {
+    at = skip_gap(at);
+    if (at >= tail_) break;
+    Item& each = item(at);
+    at += space(each.bytes);
+    if (each.state == State::kSent) each.state = State::kDone;
+  }
+  pop_done();
+}
+
 // ---- Sending.
 
 std::span<const uint8_t> Hold::next() {

@@ -70,6 +70,8 @@ class Hold {
   /// What the gateway hasn't received of what was sent waits again. What it has, and what it didn't
   /// tell of, is held no longer.
   void settle(std::span<const LaneReport> reports);
+  /// The path in use carried all that was sent: it is held no longer.
+  void forget_sent();
 
   // Sending what waits, oldest first: rewind(), then next() until the batch is full, then either
   // mark_sent() or drop_next() for each of them, in order. Nothing else is called in between.
