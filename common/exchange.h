@@ -80,6 +80,7 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> opened{0};
   std::atomic<uint64_t> handed_off{0};
   std::atomic<uint64_t> punted{0};
+  std::atomic<uint64_t> cookie_replies{0};
   std::atomic<uint64_t> signals_lost{0};  ///< foreign sources that didn't fit the ring
   std::atomic<uint64_t> busy_polls{0};
   std::atomic<uint64_t> idle_polls{0};

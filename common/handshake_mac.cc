@@ -4,6 +4,7 @@
 #include <bit>
 #include <string_view>
 
+#include "common/assert.h"
 #include "common/secret.h"
 
 namespace jvpn {
@@ -34,8 +35,8 @@ MacKey expand_cookie(MessageMac& mac, const Mac& cookie) {
   return key;
 }
 
-bool check_mac2(MessageMac& mac, const MacKey& secret, const Endpoint& source,
-                std::span<const uint8_t> message) {
+bool check_mac2_under(MessageMac& mac, const MacKey& secret, const Endpoint& source,
+                      std::span<const uint8_t> message) {
   MacKey key = expand_cookie(mac, cookie_for(mac, secret, source));
   const Mac expected = mac.compute(key, before_mac2(message));
   wipe(&key, sizeof key);
@@ -124,17 +125,64 @@ bool check_mac1(MessageMac& mac, const MacKey& mac1_key, std::span<const uint8_t
 MacVerdict check_macs(MessageMac& mac, const MacKey& mac1_key, const CookieSecrets& secrets,
                       const Endpoint& source, std::span<const uint8_t> message) {
   if (!check_mac1(mac, mac1_key, message)) return MacVerdict::kBad;
-  static constexpr Mac kNoCookie{};
-  if (equal_constant_time(kNoCookie, message.last(kMacBytes))) return MacVerdict::kMac1;
-  const bool verified = check_mac2(mac, secrets.current, source, message) ||
-                        check_mac2(mac, secrets.previous, source, message);
+  const bool verified = shows_cookie(message) && check_cookie(mac, secrets, source, message);
   return verified ? MacVerdict::kVerified : MacVerdict::kMac1;
+}
+
+void check_mac1s(MessageMac& mac, const MacKey& mac1_key,
+                 std::span<const std::span<const uint8_t>> messages, std::span<bool> right) {
+  JVPN_DEBUG_ASSERT(messages.size() <= kMaxMacs && messages.size() <= right.size(),
+                    "as many verdicts as messages");
+  std::array<std::span<const uint8_t>, kMaxMacs> covered;
+  std::array<Mac, kMaxMacs> expected;
+  for (size_t i = 0; i < messages.size(); ++i) covered[i] = before_mac1(messages[i]);
+  mac.compute(mac1_key, std::span(covered).first(messages.size()), expected);
+  for (size_t i = 0; i < messages.size(); ++i)
+    right[i] = equal_constant_time(expected[i],
+                                   messages[i].subspan(messages[i].size() - kMacsBytes, kMacBytes));
+}
+
+bool shows_cookie(std::span<const uint8_t> message) {
+  static constexpr Mac kNoCookie{};
+  return !equal_constant_time(kNoCookie, message.last(kMacBytes));
+}
+
+bool check_cookie(MessageMac& mac, const CookieSecrets& secrets, const Endpoint& source,
+                  std::span<const uint8_t> message) {
+  return check_mac2_under(mac, secrets.current, source, message) ||
+         check_mac2_under(mac, secrets.previous, source, message);
 }
 
 wire::SealedReply seal_reply(Aead& aead, wire::MessageType type, const Secret<32>& key,
                              const std::array<uint8_t, 16>& value, const Answered& answered,
                              std::span<const uint8_t, 24> nonce) {
   return seal_value<wire::SealedReply>(aead, type, key, value, answered, nonce);
+}
+
+wire::SealedReply make_cookie_reply(Aead& aead, MessageMac& mac, const CookieSecrets& secrets,
+                                    const Endpoint& source, const Answered& answered,
+                                    const ReplyNumber& number) {
+  // One block, and what a cookie is made of is longer: no number passes for a source.
+  struct {
+    uint64_t reply;
+    uint32_t worker;
+    uint32_t half;
+  } input{number.reply, number.worker, 0};
+  static_assert(sizeof input == kMacBytes);
+  const auto half = [&] {
+    const auto block =
+        mac.compute(secrets.current, {reinterpret_cast<const uint8_t*>(&input), sizeof input});
+    ++input.half;
+    return block;
+  };
+  std::array<uint8_t, sizeof wire::SealedReply::nonce> nonce;
+  std::ranges::copy(half(), nonce.begin());
+  std::copy_n(half().begin(), nonce.size() - kMacBytes, nonce.begin() + kMacBytes);
+  Mac cookie = cookie_for(mac, secrets.current, source);
+  const wire::SealedReply reply = seal_reply(aead, wire::MessageType::kCookieReply,
+                                             Secret<32>(secrets.label), cookie, answered, nonce);
+  wipe(&cookie, sizeof cookie);
+  return reply;
 }
 
 std::optional<std::array<uint8_t, 16>> open_reply(Aead& aead, const Secret<32>& key,

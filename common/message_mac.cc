@@ -4,6 +4,7 @@
 
 #include <intel-ipsec-mb.h>
 
+#include "common/assert.h"
 #include "common/ipsec_mb.h"
 
 namespace jvpn {
@@ -40,6 +41,22 @@ Mac MessageMac::compute_block(const MacKey& key, std::span<const uint8_t> messag
 Mac MessageMac::compute(const MacKey& key, std::span<const uint8_t> message) {
   if (message.size() <= kMacBytes) return compute_block(key, message);
   alignas(16) Mac mac{};
+  submit(key, message, mac);
+  while (IMB_FLUSH_JOB(manager_.get()) != nullptr) {
+  }
+  return mac;
+}
+
+void MessageMac::compute(const MacKey& key, std::span<const std::span<const uint8_t>> messages,
+                         std::span<Mac> out) {
+  JVPN_DEBUG_ASSERT(messages.size() <= kMaxMacs && messages.size() <= out.size(),
+                    "the library holds them all");
+  for (size_t i = 0; i < messages.size(); ++i) submit(key, messages[i], out[i]);
+  while (IMB_FLUSH_JOB(manager_.get()) != nullptr) {
+  }
+}
+
+void MessageMac::submit(const MacKey& key, std::span<const uint8_t> message, Mac& out) {
   IMB_JOB* job = IMB_GET_NEXT_JOB(manager_.get());
   job->cipher_mode = IMB_CIPHER_NULL;
   job->cipher_direction = IMB_DIR_ENCRYPT;
@@ -51,10 +68,9 @@ Mac MessageMac::compute(const MacKey& key, std::span<const uint8_t> message) {
   job->u.CMAC._key_expanded = key.expanded;
   job->u.CMAC._skey1 = key.subkey1;
   job->u.CMAC._skey2 = key.subkey2;
-  job->auth_tag_output = mac.data();
+  job->auth_tag_output = out.data();
   job->auth_tag_output_len_in_bytes = kMacBytes;
-  if (IMB_SUBMIT_JOB_NOCHECK(manager_.get()) == nullptr) IMB_FLUSH_JOB(manager_.get());
-  return mac;
+  static_cast<void>(IMB_SUBMIT_JOB_NOCHECK(manager_.get()));  // one of those before may be done
 }
 
 }  // namespace jvpn

@@ -17,6 +17,7 @@
 namespace jvpn {
 
 inline constexpr size_t kMacBytes = 16;
+inline constexpr size_t kMaxMacs = 64;  ///< computed beside each other
 using Mac = std::array<uint8_t, kMacBytes>;
 
 /// An expanded AES-CMAC key. Trivially copyable; whoever frees the memory wipes it first.
@@ -35,8 +36,12 @@ class MessageMac {
   void expand(std::span<const uint8_t, 16> key, MacKey& out);
   /// AES-CMAC-128 of a message of any length, the empty one too. Compare in constant time.
   Mac compute(const MacKey& key, std::span<const uint8_t> message);
+  /// The same of up to kMaxMacs messages at once, beside each other: out[i] is that of messages[i].
+  void compute(const MacKey& key, std::span<const std::span<const uint8_t>> messages,
+               std::span<Mac> out);
 
  private:
+  void submit(const MacKey& key, std::span<const uint8_t> message, Mac& out);
   Mac compute_block(const MacKey& key, std::span<const uint8_t> message);
   explicit MessageMac(IpsecMbManager manager) : manager_(std::move(manager)) {}
   IpsecMbManager manager_;

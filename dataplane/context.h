@@ -21,6 +21,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/burst.h"
+#include "dataplane/handshake_guard.h"
 #include "dataplane/link_answers.h"
 #include "dataplane/oversize_limit.h"
 #include "dataplane/port_view.h"
@@ -58,6 +59,7 @@ struct WorkerContext {
   Aead aead;
   MessageMac mac;
   TxBuffers tx;
+  std::unique_ptr<HandshakeGuard> guard{};
   uint64_t now_tsc = 0;                            ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();      ///< between two foreign sources of one lane
   uint64_t tsc_until_away = rte_get_tsc_hz() / 2;  ///< without a turn of control

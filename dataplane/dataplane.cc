@@ -209,6 +209,7 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     config.counters = &counters[number];
     config.mac1 = &mac1;
     config.cookies = &cookies;
+    config.admitted_per_s = profile.limits.handshakes_per_s / static_cast<uint32_t>(count);
     config.listen_port = profile.listen_port;
     config.idle = profile.cores.idle;
     config.tuning = profile.cores.tuning;

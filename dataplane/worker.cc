@@ -12,11 +12,11 @@
 
 #include "common/assert.h"
 #include "common/bytes.h"
-#include "common/handshake_mac.h"
 #include "common/ip_header.h"
 #include "dataplane/burst.h"
 #include "dataplane/classify.h"
 #include "dataplane/handoff.h"
+#include "dataplane/handshakes.h"
 #include "dataplane/lookup.h"
 #include "dataplane/open.h"
 #include "dataplane/open_control.h"
@@ -31,23 +31,6 @@ constexpr size_t kRouteAhead = 16;             ///< packets between a route's pr
 constexpr unsigned kPollsBeforeSleep = 2'048;  ///< adaptive: about as long as a busy gap lasts
 constexpr long kFirstSleepNs = 1'000;
 constexpr long kLongestSleepNs = 200'000;
-
-/// Source of a frame that classify found to be UDP, whose payload starts at `message`.
-Endpoint source_endpoint(const uint8_t* ethernet, const uint8_t* message) {
-  Endpoint source;
-  const uint8_t* ip = ethernet + kEthernetHeaderBytes;
-  const bool v4 = is_ipv4(ip);
-  source.address.family = v4 ? Family::kIpv4 : Family::kIpv6;
-  std::copy_n(source_of(ip), v4 ? 4 : 16, source.address.bytes.begin());
-  source.port = load_be16(message - kUdpHeaderBytes);
-  return source;
-}
-
-MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const uint8_t> message) {
-  const CookieSecrets* secrets = worker.cookies.load(std::memory_order_acquire);
-  if (secrets != nullptr) return check_macs(worker.mac, worker.mac1, *secrets, source, message);
-  return check_mac1(worker.mac, worker.mac1, message) ? MacVerdict::kMac1 : MacVerdict::kBad;
-}
 
 [[gnu::always_inline]] inline void take_data(WorkerContext& worker, const PortView& port,
                                              rte_mbuf* packet, uint8_t* message, uint32_t bytes,
@@ -77,34 +60,6 @@ MacVerdict judge(WorkerContext& worker, const Endpoint& source, std::span<const 
     worker.route_cache->prefetch_v6(ip + 24);
 }
 
-/// Of an answer: the index that it names, ours of an initiation, the peer's of a reset.
-ReceiverIndex answered_index(const uint8_t* message) {
-  static_assert(offsetof(wire::Reset, receiver) == offsetof(wire::SealedReply, receiver));
-  static_assert(offsetof(wire::Readiness, receiver) == offsetof(wire::SealedReply, receiver));
-  const bool response = wire::MessageType{message[0]} == wire::MessageType::kResponse;
-  return ReceiverIndex{load_u32(message + (response ? offsetof(wire::Response, receiver)
-                                                    : offsetof(wire::SealedReply, receiver)))};
-}
-
-/// It costs a flood nothing to name any index, so each that waits for an answer has its share.
-bool take_share(WorkerContext& worker, ReceiverIndex index) {
-  CycleBudget& budget = worker.answers.of(index);
-  if (!budget.has(worker.now_tsc, worker.tsc_per_answer, kAnswerBurst)) return false;
-  budget.take(worker.now_tsc, worker.tsc_per_answer);
-  return true;
-}
-
-/// Somebody who may be nobody wants public-key work of us.
-bool calls(const uint8_t* message) {
-  const wire::MessageType type{message[0]};
-  return type == wire::MessageType::kInitiation || type == wire::MessageType::kInquiry;
-}
-
-/// Cookie replies, retries and readinesses have none.
-bool has_macs(const uint8_t* message) {
-  return calls(message) || wire::MessageType{message[0]} == wire::MessageType::kResponse;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config) {
@@ -128,7 +83,8 @@ Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
                .counters = *config.counters,
                .aead = std::move(aead),
                .mac = std::move(mac),
-               .tx = TxBuffers(config.ports, config.number, *config.counters)},
+               .tx = TxBuffers(config.ports, config.number, *config.counters),
+               .guard = std::make_unique<HandshakeGuard>(config.admitted_per_s)},
       queues_(config.queues),
       rcu_(config.rcu),
       idle_(config.idle) {
@@ -205,6 +161,7 @@ size_t Worker::poll_queue(const RxQueue& queue) {
 
 void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   DataBurst data;
+  CallBurst calls;
   size_t loaded = 0;
   for (size_t i = 0; i < frames.count; ++i) {
     rte_mbuf* packet = frames.packet[i];
@@ -217,17 +174,23 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
     if (bytes != 0 && packet->nb_segs == 1) [[likely]]
       take_data(context_, port, packet, ethernet + kPlainMessage, bytes, data);
     else
-      take_outside_frame(port, packet, data);
+      take_outside_frame(port, packet, data, calls);
   }
   lap(context_, Stage::kClassify);
-  if (data.empty()) return;
-  lookup::load_records(context_, data, loaded);
-  open::Opened opened(context_);
-  open_burst(context_, data, opened);
-  finish(context_, opened);
+  if (!data.empty()) {
+    lookup::load_records(context_, data, loaded);
+    open::Opened opened(context_);
+    open_burst(context_, data, opened);
+    finish(context_, opened);
+  }
+  if (!calls.empty()) [[unlikely]] {
+    take_calls(context_, port, calls);
+    lap(context_, Stage::kRest);
+  }
 }
 
-void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data) {
+void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data,
+                                CallBurst& calls) {
   if (packet->nb_segs != 1) return drop(context_, packet, Drop::kNoRoom);
   auto* ethernet = rte_pktmbuf_mtod(packet, uint8_t*);
   const Classified frame =
@@ -239,59 +202,14 @@ void Worker::take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurs
     case Verdict::kControl:
       return open_control(context_, port, packet, message, frame.bytes);
     case Verdict::kHandshake:
-      return take_handshake(port, packet, message, frame.bytes);
+      if (jvpn::calls(message)) return calls.add({packet, message, frame.bytes});
+      return take_answer(context_, port, packet, {message, frame.bytes});
     case Verdict::kFrame:
       return punt_frame(context_, port, packet);
     case Verdict::kInner:
     case Verdict::kDrop:
       return drop(context_, packet, frame.reason);
   }
-}
-
-/// Handshakes whose mac1 holds go to control; those that proved their address, and what answers our
-/// own, by rings of their own. Resets must name an index that we send to.
-void Worker::take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
-                            uint32_t bytes) {
-  if (wire::MessageType{message[0]} == wire::MessageType::kReset)
-    return take_reset(port, packet, message, bytes);
-  const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
-  const bool calls = jvpn::calls(message);
-  auto ring = calls ? PuntClass::kHandshake : PuntClass::kAnswer;
-  if (!calls && !context_.sessions.awaits(answered_index(message).value))
-    return drop(context_, packet, Drop::kUnawaitedAnswer);
-  if (has_macs(message)) {
-    const MacVerdict verdict =
-        judge(context_, source_endpoint(ethernet, message), {message, bytes});
-    if (verdict == MacVerdict::kBad) return drop(context_, packet, Drop::kBadMac);
-    if (calls && verdict == MacVerdict::kVerified) ring = PuntClass::kVerifiedHandshake;
-  }
-  if (!calls && !take_share(context_, answered_index(message)))
-    return drop(context_, packet, Drop::kControlRate);
-  punt_message(port, packet, {message, bytes}, ring, PeerId{});
-}
-
-void Worker::take_reset(const PortView& port, rte_mbuf* packet, const uint8_t* message,
-                        uint32_t bytes) {
-  const ReceiverIndex index = answered_index(message);
-  const std::optional<PeerId> peer = context_.sessions.sends_to(index.value);
-  if (!peer) return drop(context_, packet, Drop::kUnawaitedAnswer);
-  if (!take_share(context_, index)) return drop(context_, packet, Drop::kControlRate);
-  punt_message(port, packet, {message, bytes}, PuntClass::kAnswer, *peer);
-}
-
-void Worker::punt_message(const PortView& port, rte_mbuf* packet, std::span<const uint8_t> message,
-                          PuntClass ring, PeerId peer) {
-  const auto* ethernet = rte_pktmbuf_mtod(packet, const uint8_t*);
-  JVPN_DEBUG_ASSERT(message.data() + message.size() <= ethernet + packet->data_len,
-                    "the message lies in the packet's data");
-  PacketNote& note = note_of(packet);
-  note = PacketNote{};
-  note.peer = peer;
-  note.payload_offset = static_cast<uint16_t>(message.data() - ethernet);
-  note.payload_bytes = static_cast<uint16_t>(message.size());
-  note.port = port.number;
-  note.tsc = context_.now_tsc;
-  punt(context_, ring, packet);
 }
 
 void Worker::take_inside(const PortView& port, const FrameBurst& frames) {

@@ -25,6 +25,7 @@
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "dataplane/context.h"
+#include "dataplane/handshakes.h"
 #include "dataplane/route.h"
 #include "dataplane/rx.h"
 
@@ -43,6 +44,7 @@ struct WorkerConfig {
   WorkerCounters* counters = nullptr;
   const MacKey* mac1 = nullptr;
   const SharedCookieSecrets* cookies = nullptr;
+  uint32_t admitted_per_s = 1;  ///< handshakes, by control, of this worker
   uint16_t listen_port = 0;
   IpsecMb ipsec_mb;  ///< a copy of its own, so that it shares no line of it
   WorkerTuning tuning{};
@@ -74,14 +76,10 @@ class alignas(kCacheLine) Worker {
   size_t poll_queue(const RxQueue& queue);
   void take_outside(const PortView& port, const FrameBurst& frames);
   void take_inside(const PortView& port, const FrameBurst& frames);
-  void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data);
+  void take_outside_frame(const PortView& port, rte_mbuf* packet, DataBurst& data,
+                          CallBurst& calls);
   void take_inside_frame(const PortView& port, rte_mbuf* packet,
                          RouteBurst<Origin::kInside>& outgoing);
-  void take_handshake(const PortView& port, rte_mbuf* packet, const uint8_t* message,
-                      uint32_t bytes);
-  void take_reset(const PortView& port, rte_mbuf* packet, const uint8_t* message, uint32_t bytes);
-  void punt_message(const PortView& port, rte_mbuf* packet, std::span<const uint8_t> message,
-                    PuntClass ring, PeerId peer);
   size_t drain_handoff();
   size_t drain_inject();
   void rest(unsigned idle_polls);

@@ -286,7 +286,9 @@ const EngineCounters& SessionEngine::counters() const {
 const Policy& SessionEngine::policy() const {
   return impl_->config.policy;
 }
-const CookieSecrets& SessionEngine::cookie_secrets(uint64_t& generation) const {
+const CookieSecrets& SessionEngine::cookie_secrets(uint64_t& generation, Millis now,
+                                                   const session::CookieUse& used) {
+  impl_->parts.cookies.note_use(now, used);
   generation = impl_->parts.cookies.generation();
   return impl_->parts.cookies.secrets();
 }

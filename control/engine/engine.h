@@ -197,8 +197,10 @@ class SessionEngine {
   void for_each_tombstone(const std::function<void(const Tombstone&)>& visit) const;
   const EngineCounters& counters() const;
   const Policy& policy() const;
-  /// Present cookie secrets, for the workers' check. `generation` rises on rotation.
-  const CookieSecrets& cookie_secrets(uint64_t& generation) const;
+  /// Present cookie secrets, for the workers' check. `generation` rises on rotation. `used`: what
+  /// workers did since the last call; secrets rotate while cookies may be out.
+  const CookieSecrets& cookie_secrets(uint64_t& generation, Millis now = {},
+                                      const session::CookieUse& used = {});
 
  private:
   struct Impl;

@@ -48,7 +48,7 @@ class DropWatch {
     Reason reason;
     Detail detail;
   };
-  static constexpr std::array<Watched, 10> kWatched{{
+  static constexpr std::array<Watched, 13> kWatched{{
       {Drop::kBadTag, Reason::kAuthFail, Detail::kNone},
       {Drop::kUnknownIndex, Reason::kSessionNotFound, Detail::kNone},
       {Drop::kReplayDuplicate, Reason::kSecReplayAttempt, Detail::kNone},
@@ -57,6 +57,9 @@ class DropWatch {
       {Drop::kUnawaitedAnswer, Reason::kSecAbuseControlPlane, Detail::kNone},
       {Drop::kUnconfirmedSource, Reason::kSecAbuseControlPlane, Detail::kNone},
       {Drop::kControlRate, Reason::kSecAbuseControlPlane, Detail::kThrottled},
+      {Drop::kCookieRate, Reason::kSecAbuseControlPlane, Detail::kThrottled},
+      {Drop::kHandshakeRepeated, Reason::kSecAbuseControlPlane, Detail::kThrottled},
+      {Drop::kHandshakeShare, Reason::kSecAbuseControlPlane, Detail::kThrottled},
       {Drop::kSessionExpired, Reason::kSessionExpired, Detail::kNone},
       {Drop::kControlRingFull, Reason::kSecAbuseControlPlane, Detail::kThrottled},
   }};

@@ -31,6 +31,16 @@ GatewayProfile without_peers(GatewayProfile profile) {
   return profile;
 }
 
+/// Since the start.
+session::CookieUse cookies_used(const DataplaneView& view) {
+  session::CookieUse used;
+  for (const WorkerCounters* worker : view.counters)
+    used.sent += worker->cookie_replies.load(std::memory_order_relaxed);
+  for (const Drop drop : {Drop::kCookieRate, Drop::kHandshakeRepeated, Drop::kHandshakeShare})
+    used.refused += count_drops(view, drop);
+  return used;
+}
+
 std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
   std::vector<rte_ring*> rings;
   for (const WorkerRings* worker : view.rings) {
@@ -109,7 +119,7 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
   reloads_ = std::make_unique<Reloads>(
       profile_, own_key_,
       PeerReloadParts{peers_, *engine_, view_.routes, inside_, lan_, routes_, uplinks_, limit_});
-  publish_cookies();
+  publish_cookies(started_);
   if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
 
@@ -227,14 +237,18 @@ void ControlLoop::watch(Millis now) {
   drops_.poll(
       now, engine_->policy().version, [this](Drop drop) { return count_drops(view_, drop); },
       [this](const session::Event& event) { events_.add(event); });
-  publish_cookies();
+  publish_cookies(now);
   merged_.poll(now, view_);
 }
 
-/// Shows the workers the engine's cookie secrets when they have rotated.
-void ControlLoop::publish_cookies() {
+/// Tells the engine what the workers did with its cookie secrets, and shows them those when they
+/// have rotated.
+void ControlLoop::publish_cookies(Millis now) {
   uint64_t generation = 0;
-  const CookieSecrets& secrets = engine_->cookie_secrets(generation);
+  const session::CookieUse used = cookies_used(view_);
+  const CookieSecrets& secrets = engine_->cookie_secrets(
+      generation, now, {used.sent - cookies_told_.sent, used.refused - cookies_told_.refused});
+  cookies_told_ = used;
   const CookieSecrets* before = view_.cookie_secrets.load(std::memory_order_relaxed);
   if (before != nullptr && generation == cookie_generation_) return;
   JVPN_ASSERT(before == nullptr || generation > cookie_generation_, "rotations are counted up");

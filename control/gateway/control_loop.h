@@ -119,7 +119,7 @@ class ControlLoop {
   size_t poll_control(Millis now, unsigned budget);
   void take(Millis now, PuntClass from, rte_mbuf* packet);
   void take_message(Millis now, PuntClass from, rte_mbuf* packet);
-  void publish_cookies();
+  void publish_cookies(Millis now);
   void rest();
   void flush();
   void finish();
@@ -168,6 +168,7 @@ class ControlLoop {
   size_t next_job_ = 0;                           ///< beside the rings, the first of the next turn
   size_t next_signals_ = 0;                       ///< worker
   uint64_t cookie_generation_ = 0;
+  session::CookieUse cookies_told_;  ///< to the engine
   uint64_t malformed_ = 0;
   unsigned idle_turns_ = 0;
   const StallWatch* stalls_ = nullptr;

@@ -24,6 +24,7 @@ nlohmann::json worker_json(const WorkerCounters& counters) {
           {"opened", read(counters.opened)},
           {"handed_off", read(counters.handed_off)},
           {"punted", read(counters.punted)},
+          {"cookie_replies", read(counters.cookie_replies)},
           {"signals_lost", read(counters.signals_lost)}};
 }
 

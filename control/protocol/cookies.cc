@@ -7,6 +7,7 @@ namespace jvpn::protocol {
 
 Cookies::Cookies(Context& context, const PublicKey& own_key, Millis now)
     : context_(context), own_macs_(ResponderMacKeys::derive(context.mac, own_key)) {
+  secrets_.label = own_macs_.cookie_label.bytes();
   rotate(now);
   rotate(now);
 }
@@ -30,9 +31,19 @@ void Cookies::send_reply(Millis now, const Path& to, const wire::Initiation& mes
   wipe(&cookie, sizeof cookie);
 }
 
-Mac Cookies::issue(Millis now, const Path& to) {
+void Cookies::note_use(Millis now, const CookieUse& used) {
+  context_.counters.handshakes_throttled += used.sent + used.refused;
+  context_.counters.cookies_sent += used.sent;
+  if (used.sent != 0) note_issued(now);
+}
+
+void Cookies::note_issued(Millis now) {
   rotations_left_ = 2;
   if (rotate_at_ == kNever) rotate_at_ = now + Millis{kCookieSecretMs};
+}
+
+Mac Cookies::issue(Millis now, const Path& to) {
+  note_issued(now);
   return cookie_for(context_.mac, secrets_.current, to.remote);
 }
 

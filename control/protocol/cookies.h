@@ -27,6 +27,8 @@ class Cookies {
   /// The same with a retry, whose key and value the acceptor knows.
   void send_sealed(const Path& to, wire::MessageType type, const Secret<32>& key,
                    const std::array<uint8_t, 16>& value, const wire::Initiation& message);
+  /// What workers have done in our place since the last call.
+  void note_use(Millis now, const CookieUse& used);
   /// The cookie of that source. Whoever gets it is told under encryption.
   Mac issue(Millis now, const Path& to);
   /// Draws a new secret when the present one is used up.
@@ -40,6 +42,7 @@ class Cookies {
 
  private:
   void rotate(Millis now);
+  void note_issued(Millis now);
 
   Context& context_;
   ResponderMacKeys own_macs_;

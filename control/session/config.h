@@ -45,6 +45,12 @@ struct EngineConfig {
   Ownership* ownership = nullptr;
 };
 
+/// What workers did with initiations and inquiries in the engine's place.
+struct CookieUse {
+  uint64_t sent = 0;     ///< answered by a cookie
+  uint64_t refused = 0;  ///< dropped: too many, or seen before
+};
+
 /// Counters of refused control-plane input, by name; for `jvpn show`.
 struct EngineCounters {
   uint64_t handshakes_received = 0;

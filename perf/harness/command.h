@@ -66,6 +66,7 @@ Command add_jump(CLI::App& app);
 Command add_jump_load(CLI::App& app);
 Command add_ndr(CLI::App& app);
 Command add_peers(CLI::App& app);
+Command add_flood(CLI::App& app);
 Command add_pipeline(CLI::App& app);
 Command add_publish(CLI::App& app);
 Command add_report(CLI::App& app);

@@ -16,7 +16,7 @@ int run(int argc, char** argv) {
   const std::array commands{add_pipeline(app), add_publish(app),   add_scale(app),
                             add_ndr(app),      add_handshake(app), add_isolation(app),
                             add_jump(app),     add_jump_load(app), add_peers(app),
-                            add_report(app),   add_store(app)};
+                            add_report(app),   add_store(app),     add_flood(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

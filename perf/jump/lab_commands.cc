@@ -1,5 +1,5 @@
-// jvpn-perf jump and peers, which Python measures in the lab (perf/jump/jump.py, peers.py), upon
-// lab/jvpn_lab; what those have to know of the product. Any thread.
+// jvpn-perf jump, peers and flood, which Python measures in the lab (perf/jump/jump.py, peers.py,
+// perf/flood/flood.py), upon lab/jvpn_lab; what those have to know of the product. Any thread.
 #include "common/wire.h"
 #include "control/session/state_machine.h"
 #include "perf/harness/script.h"
@@ -49,6 +49,13 @@ Command add_peers(CLI::App& app) {
   return add_script(app, "peers",
                     "One TCP stream through jvpn, wireguard-go and OpenVPN in the lab, in turns",
                     "perf/jump/peers.py", [] { return Json::object(); });
+}
+
+Command add_flood(CLI::App& app) {
+  return add_script(
+      app, "flood",
+      "A session's goodput, and new clients, while the gateway is flooded, in the lab",
+      "perf/flood/flood.py", [] { return Json::object(); });
 }
 
 }  // namespace jvpn::perf

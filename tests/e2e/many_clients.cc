@@ -76,7 +76,11 @@ class ManyClient final : public SilentHost {
   uint64_t moved_ms() const { return moved_ms_; }
   bool is_changed() { return std::exchange(changed_, false); }
 
+  /// From dialling to the first session; nullopt: there was none.
+  std::optional<uint64_t> connect_ms() const { return connect_ms_; }
+
   void dial(Millis now) {
+    dialled_ = now;
     engine_->set_candidates(now, kGateway, paths_);
     engine_->dial(now, kGateway, paths_.front());
     advance(now);
@@ -97,6 +101,7 @@ class ManyClient final : public SilentHost {
            std::span(datagram).first(static_cast<size_t>(bytes)));
     }
     due_ = engine_->next_deadline();
+    if (changed_ && !connect_ms_ && !session().empty()) connect_ms_ = (now - dialled_).value;
   }
   /// The session's id; empty: it isn't attached.
   std::string session() const {
@@ -149,6 +154,8 @@ class ManyClient final : public SilentHost {
   Millis due_ = kNever;
   std::string gateway_;
   uint64_t moved_ms_ = 0;
+  Millis dialled_;
+  std::optional<uint64_t> connect_ms_;
   bool changed_ = false;
 };
 
@@ -212,10 +219,24 @@ class ManyClients {
       other_ids += id != first_ids_[i] ? 1 : 0;
       moved_ms = std::max(moved_ms, clients_[i]->moved_ms());
     }
-    const nlohmann::json line{
-        {"attached", attached}, {"at", at}, {"other_ids", other_ids}, {"moved_ms", moved_ms}};
+    const nlohmann::json line{{"attached", attached},
+                              {"at", at},
+                              {"other_ids", other_ids},
+                              {"moved_ms", moved_ms},
+                              {"connected", connects()}};
     fmt::print("{}\n", line.dump());
     std::fflush(stdout);
+  }
+
+  /// How many have had a session, and how long they waited for it.
+  nlohmann::json connects() const {
+    std::vector<uint64_t> ms;
+    for (const auto& client : clients_)
+      if (const auto took = client->connect_ms()) ms.push_back(*took);
+    if (ms.empty()) return {{"count", 0}};
+    std::ranges::sort(ms);
+    const auto at = [&](size_t percent) { return ms[(ms.size() - 1) * percent / 100]; };
+    return {{"count", ms.size()}, {"p50_ms", at(50)}, {"p99_ms", at(99)}, {"most_ms", ms.back()}};
   }
 
   FileDescriptor epoll_;

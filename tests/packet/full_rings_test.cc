@@ -23,8 +23,9 @@ struct RingCase {
   std::function<Bytes(Lab&, const TestSession&, uint64_t number)> frame;
 };
 
-Bytes initiation(Lab& lab, const TestSession& session, const Mac* cookie) {
+Bytes initiation(Lab& lab, const TestSession& session, const Mac* cookie, uint64_t number) {
   Bytes message(sizeof(wire::Initiation));
+  std::memcpy(&message[offsetof(wire::Initiation, noise)], &number, sizeof number);
   message[0] = static_cast<uint8_t>(wire::MessageType::kInitiation);
   write_macs(lab.mac(), lab.mac_keys().mac1, cookie, message);
   return session.frame_at_peer(message);
@@ -47,14 +48,14 @@ Bytes awaited_cookie_reply(Lab& lab, uint32_t number) {
 
 const RingCase kRings[]{
     {"verified handshakes", PuntClass::kVerifiedHandshake,
-     [](Lab& lab, const TestSession& session, uint64_t) {
+     [](Lab& lab, const TestSession& session, uint64_t number) {
        const Endpoint source{address("192.0.2.2"), kPeerPort};
        const Mac cookie = cookie_for(lab.mac(), cookie_secrets(lab).current, source);
-       return initiation(lab, session, &cookie);
+       return initiation(lab, session, &cookie, number);
      }},
     {"other handshakes", PuntClass::kHandshake,
-     [](Lab& lab, const TestSession& session, uint64_t) {
-       return initiation(lab, session, nullptr);
+     [](Lab& lab, const TestSession& session, uint64_t number) {
+       return initiation(lab, session, nullptr, number);
      }},
     {"answers", PuntClass::kAnswer,
      [](Lab& lab, const TestSession& session, uint64_t number) {

@@ -37,6 +37,7 @@ GatewayProfile profile_of(const LabOptions& options) {
   profile.limits.control_mbufs = 63;
   profile.limits.control_ring = options.control_ring;
   profile.limits.handoff_ring = options.handoff_ring;
+  profile.limits.handshakes_per_s = options.handshakes_per_s;
   return profile;
 }
 

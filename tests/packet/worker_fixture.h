@@ -34,6 +34,7 @@ struct LabOptions {
   uint32_t peers = 64;
   uint32_t control_ring = 512;
   uint32_t handoff_ring = 512;
+  uint32_t handshakes_per_s = 1'000;
   uint32_t port_ring = 4096;
   uint16_t wan_mtu = 1500;
 };

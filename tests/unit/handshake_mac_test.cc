@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -111,6 +113,42 @@ TEST_F(HandshakeMac, any_flipped_bit_is_seen) {
     message_[bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
   }
   EXPECT_EQ(check(source_), MacVerdict::kVerified);
+}
+
+TEST_F(HandshakeMac, many_at_once_are_judged_as_one_by_one) {
+  std::vector<std::vector<uint8_t>> messages;
+  std::vector<std::span<const uint8_t>> spans;
+  for (size_t i = 0; i < kMaxMacs; ++i) {
+    messages.emplace_back(33 + 7 * i, static_cast<uint8_t>(i));
+    write_macs(mac_, keys_.mac1, nullptr, messages.back());
+    if (i % 3 == 0) messages.back()[messages.back().size() - 17 - i % 16] ^= 1;
+  }
+  for (const auto& message : messages) spans.emplace_back(message);
+  for (const size_t count : {size_t{0}, size_t{1}, size_t{7}, size_t{8}, size_t{17}, kMaxMacs}) {
+    std::array<bool, kMaxMacs> right;
+    right.fill(true);
+    check_mac1s(mac_, keys_.mac1, std::span(spans).first(count), right);
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(right[i], i % 3 != 0) << i << " of " << count;
+      EXPECT_EQ(right[i], check_mac1(mac_, keys_.mac1, spans[i]));
+    }
+  }
+}
+
+TEST_F(HandshakeMac, a_worker_makes_the_reply_that_control_would) {
+  const Mac mac1{5, 6, 7};
+  secrets_.label = keys_.cookie_label.bytes();
+  std::set<std::vector<uint8_t>> nonces;
+  for (const ReplyNumber number : {ReplyNumber{0, 0}, ReplyNumber{0, 1}, ReplyNumber{1, 0}}) {
+    const wire::SealedReply reply =
+        make_cookie_reply(aead_, mac_, secrets_, source_, {0xAABBCCDD, mac1}, number);
+    EXPECT_EQ(reply.type, wire::MessageType::kCookieReply);
+    EXPECT_EQ(reply.receiver, 0xAABBCCDDU);
+    EXPECT_EQ(open_reply(aead_, keys_.cookie_label, mac1, reply),
+              cookie_for(mac_, secrets_.current, source_));
+    nonces.emplace(reply.nonce, reply.nonce + sizeof reply.nonce);
+  }
+  EXPECT_EQ(nonces.size(), 3U);
 }
 
 TEST_F(HandshakeMac, another_responder_and_short_messages_are_bad) {
