@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <utility>
 
 #include <rte_cycles.h>
 
@@ -58,13 +57,15 @@ class HandshakeGuard {
     return wrong_.has(now_tsc, hz_ / kWrongPerSecond, kMaxBurst);
   }
   void note_wrong(uint64_t now_tsc) { wrong_.take(now_tsc, hz_ / kWrongPerSecond); }
-  /// Of one with a right cookie: it was here before. It is remembered; of very many the oldest may
-  /// be forgotten.
-  bool repeats(const uint8_t* mac2) {
-    uint64_t mark;
-    __builtin_memcpy(&mark, mac2, sizeof mark);
-    mark |= uint64_t{1} << 63;  // an empty place has 0
-    return std::exchange(seen_[mark % seen_.size()], mark) == mark;
+  /// A message with this mac2 was here before, and right: told before any MAC is computed.
+  bool is_repeated(const uint8_t* mac2) const {
+    const uint64_t mark = mark_of(mac2);
+    return seen_[mark % seen_.size()] == mark;
+  }
+  /// Of one with a right cookie. Of very many the oldest may be forgotten.
+  void remember(const uint8_t* mac2) {
+    const uint64_t mark = mark_of(mac2);
+    seen_[mark % seen_.size()] = mark;
   }
   /// Of one with a right cookie, from that address: it may go to control, and counts.
   bool admits_proven(uint64_t now_tsc, const IpAddress& source) {
@@ -72,6 +73,11 @@ class HandshakeGuard {
   }
 
  private:
+  static uint64_t mark_of(const uint8_t* mac2) {
+    uint64_t mark;
+    __builtin_memcpy(&mark, mac2, sizeof mark);
+    return mark | uint64_t{1} << 63;  // an empty place has 0
+  }
   uint64_t burst() const { return admitted_ / 4 + kMaxBurst; }
   bool take(CycleBudget& budget, uint64_t now_tsc, uint32_t per_second, uint64_t burst) const {
     const uint64_t cycles = hz_ / per_second;
@@ -107,7 +113,7 @@ class HandshakeGuard {
   ReturningSources sources_{2 * hz_};
   CycleBudget wrong_;
   std::array<CycleBudget, size_t{1} << kPlaceBits> addresses_{};
-  std::array<uint64_t, 4'096> seen_{};  ///< of mac2, which differs by source
+  std::array<uint64_t, 16'384> seen_{};  ///< of mac2, which differs by source
 };
 
 }  // namespace jvpn

@@ -1,6 +1,7 @@
 // Messages without keys, or before there are any, on a worker. Worker core.
 //   1. Initiations and inquiries of a burst wait until its data has gone on.
-//   2. mac1 of them all, beside each other; a wrong one costs nothing else.
+//   2. A copy of one that had a right cookie is dropped; then mac1 of them all, beside each other:
+//      a wrong one costs nothing else.
 //   3. A cookie, if one is shown: right, it has a ring to control of its own.
 //   4. Without one, to control as long as it admits them; under load a cookie reply is made here,
 //      in the question's own frame, or the message is dropped (dataplane/handshake_guard.h).
@@ -32,6 +33,7 @@ struct Call {
   uint8_t* message;
   uint32_t bytes;
   std::span<const uint8_t> span() const { return {message, bytes}; }
+  const uint8_t* mac2() const { return message + bytes - kMacBytes; }
 };
 using CallBurst = Burst<Call>;
 static_assert(kMaxBurst <= kMaxMacs, "mac1 of a burst at once");
@@ -143,18 +145,30 @@ inline void take_holder(WorkerContext& worker, const PortView& port, const Call&
     guard.note_wrong(worker.now_tsc);
     return take_unproven(worker, port, call, &secrets, source);
   }
-  if (guard.repeats(call.message + call.bytes - kMacBytes))
-    return drop(worker, call.packet, Drop::kHandshakeRepeated);
+  guard.remember(call.mac2());
   if (!guard.admits_proven(worker.now_tsc, source.address))
     return drop(worker, call.packet, Drop::kHandshakeShare);
   punt_message(worker, port, call.packet, call.span(), PuntClass::kVerifiedHandshake, PeerId{});
+}
+
+/// Copies of what a holder of a cookie has sent cost no MAC.
+inline void drop_repeated(WorkerContext& worker, CallBurst& burst) {
+  size_t kept = 0;
+  for (size_t i = 0; i < burst.count(); ++i) {
+    if (worker.guard->is_repeated(burst[i].mac2()))
+      drop(worker, burst[i].packet, Drop::kHandshakeRepeated);
+    else
+      burst[kept++] = burst[i];
+  }
+  burst.truncate(kept);
 }
 
 }  // namespace handshakes
 
 /// The initiations and inquiries of a burst.
 [[gnu::noinline, gnu::cold]] inline void take_calls(WorkerContext& worker, const PortView& port,
-                                                    const CallBurst& burst) {
+                                                    CallBurst& burst) {
+  handshakes::drop_repeated(worker, burst);
   std::array<std::span<const uint8_t>, kMaxBurst> messages;
   std::array<bool, kMaxBurst> right;
   for (size_t i = 0; i < burst.count(); ++i) messages[i] = burst[i].span();

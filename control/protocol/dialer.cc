@@ -13,11 +13,21 @@ namespace {
 constexpr uint32_t kLongWaitEvery = 4;  // rounds; lets an answer come over a very slow path, too
 constexpr uint32_t kLongWait = 3;       // times kRetryMs
 constexpr uint32_t kJitterMs = kRetryMs / 4;
+constexpr Millis kPatient{15'000};        // called in vain for so long: half as often from then on,
+constexpr Millis kVeryPatient{60'000};    // and again, up to
+constexpr uint32_t kMostRetryMs = 4'000;  // so that whoever comes back has all within 5 s
 constexpr ptrdiff_t kMostAttempts = 3;    // out at once
 constexpr Millis kUnanswered{250};        // requests for a jump, until the handshake goes beside
 constexpr uint32_t kMostPauseMs = 4'000;  // whoever is left alone is attached again within 5 s
 constexpr Millis kUndisputed{60'000};     // a session that lasts so long begins the count anew
 constexpr uint32_t kMostResetPauseMs = 64'000;  // between dials that resets cause; 1 s at first
+
+/// What has been down for long is called by many when it comes back: the longer, the more they
+/// spread.
+uint32_t pace_ms(Millis called) {
+  if (called < kPatient) return kRetryMs;
+  return called < kVeryPatient ? 2 * kRetryMs : kMostRetryMs;
+}
 
 }  // namespace
 
@@ -179,11 +189,14 @@ void Dialer::serve_dial(Millis now, PeerId id) {
 
 void Dialer::plan_round(Millis now, PeerState& peer) {
   Dial& call = *peer.dial;
-  uint32_t wait = call.rounds % kLongWaitEvery == 0 ? kLongWait * kRetryMs : kRetryMs;
   const bool resumes = leaves(peer) || (peer.session && peer.session->must_jump());
-  if (resumes && wait == kRetryMs) wait = kResumeRetryMs;
+  const uint32_t pace = resumes ? kRetryMs : pace_ms(now - std::min(now, call.started));
+  const bool is_long = call.rounds % kLongWaitEvery == 0;
+  uint32_t wait = is_long ? std::max(pace, std::min(kLongWait * pace, kMostRetryMs)) : pace;
+  if (resumes && !is_long) wait = kResumeRetryMs;
   if (awaits_confirmation(now, peer)) wait = kResumeRetryMs;
-  call.next_round = now + Millis{wait + random_u32(context_.environment) % kJitterMs};
+  const uint32_t jitter = std::max(kJitterMs, pace / 4);
+  call.next_round = now + Millis{wait + random_u32(context_.environment) % jitter};
 }
 
 /// One of several gateways has granted a claim. It may hold the confirmation back for as long as

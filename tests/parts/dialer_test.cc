@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
 #include "common/limits.h"
 #include "control/protocol/policy_snapshot.h"
 #include "tests/support/handshake_rig.h"
@@ -229,6 +234,28 @@ TEST_F(DialerPart, AfterATakeoverThePauseGrowsToFourSeconds) {
   now = now + Millis{60'000};
   dialer.taken_over(now, session);
   EXPECT_LE(call.not_before, now + Millis{1'000}) << "after an undisputed minute it begins anew";
+}
+
+TEST_F(DialerPart, WhoCallsInVainForLongCallsLessOftenAndSpreads) {
+  const Millis began = now;
+  dialer.dial(now, kPeer, test::path_over(1));
+  std::map<uint64_t, std::vector<uint64_t>> waits;  // by seconds called
+  while (now < began + Millis{600'000}) {
+    const Millis next = dialer.dial_due(kPeer);
+    const uint64_t called = (now - began).value / 1'000;
+    waits[called < 15 ? 0 : called < 60 ? 15 : 60].push_back((next - now).value);
+    now = next;
+    dialer.serve_dial(now, kPeer);
+  }
+  for (const auto& [since, each] : waits) {
+    const auto [least, most] = std::ranges::minmax(each);
+    EXPECT_GE(least, since == 0 ? 1'000U : since == 15 ? 2'000U : 4'000U);
+    EXPECT_LE(most, since == 0 ? 3'250U : 5'000U) << since;
+  }
+  EXPECT_GT(std::set(waits[60].begin(), waits[60].end()).size(), waits[60].size() / 4)
+      << "hardly two waits are the same";
+  dialer.dial(now, kPeer, test::path_over(1));
+  EXPECT_LE(dialer.dial_due(kPeer), now + Millis{3'250}) << "another call begins anew";
 }
 
 TEST_F(DialerPart, NobodyDialsWhileSessionsAreDenied) {

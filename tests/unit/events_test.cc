@@ -109,6 +109,9 @@ TEST(DropWatch, TellsOfEveryRefusalByTheWorkers) {
       {Drop::kUnawaitedAnswer, Reason::kSecAbuseControlPlane},
       {Drop::kUnconfirmedSource, Reason::kSecAbuseControlPlane},
       {Drop::kControlRate, Reason::kSecAbuseControlPlane},
+      {Drop::kCookieRate, Reason::kSecAbuseControlPlane},
+      {Drop::kHandshakeRepeated, Reason::kSecAbuseControlPlane},
+      {Drop::kHandshakeShare, Reason::kSecAbuseControlPlane},
       {Drop::kControlRingFull, Reason::kSecAbuseControlPlane},
   };
   std::map<std::string, Reason> told;
