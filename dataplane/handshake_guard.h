@@ -52,9 +52,12 @@ class HandshakeGuard {
     return (returns && take(returning_, now_tsc, kReturningPerSecond, kMaxBurst)) ||
            take(new_, now_tsc, kNewPerSecond, kMaxBurst);
   }
-  /// Whether a cookie may be looked at.
-  bool may_look(uint64_t now_tsc) const {
-    return wrong_.has(now_tsc, hz_ / kWrongPerSecond, kMaxBurst);
+  /// Whether a cookie may be looked at. Who was answered by one lately has a share that wrong ones
+  /// from invented addresses don't use up.
+  bool may_look(uint64_t now_tsc, const Endpoint& source) {
+    return wrong_.has(now_tsc, hz_ / kWrongPerSecond, kMaxBurst) ||
+           (sources_.knows(hash_of(source)) &&
+            take(known_, now_tsc, kReturningPerSecond, kMaxBurst));
   }
   void note_wrong(uint64_t now_tsc) { wrong_.take(now_tsc, hz_ / kWrongPerSecond); }
   /// A message with this mac2 was here before, and right: told before any MAC is computed.
@@ -112,6 +115,7 @@ class HandshakeGuard {
   CycleBudget new_;
   ReturningSources sources_{2 * hz_};
   CycleBudget wrong_;
+  CycleBudget known_;
   std::array<CycleBudget, size_t{1} << kPlaceBits> addresses_{};
   std::array<uint64_t, 16'384> seen_{};  ///< of mac2, which differs by source
 };

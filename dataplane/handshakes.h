@@ -140,7 +140,7 @@ inline void take_unproven(WorkerContext& worker, const PortView& port, const Cal
 inline void take_holder(WorkerContext& worker, const PortView& port, const Call& call,
                         const CookieSecrets& secrets, const Endpoint& source) {
   HandshakeGuard& guard = *worker.guard;
-  if (!guard.may_look(worker.now_tsc)) return drop(worker, call.packet, Drop::kCookieRate);
+  if (!guard.may_look(worker.now_tsc, source)) return drop(worker, call.packet, Drop::kCookieRate);
   if (!check_cookie(worker.mac, secrets, source, call.span())) {
     guard.note_wrong(worker.now_tsc);
     return take_unproven(worker, port, call, &secrets, source);

@@ -18,11 +18,10 @@ from e2e import (CLIENT, GATEWAY, LAB_DIR, SERVER4, active_link, bounded, faults
                  pings, program, require_within, scenario, spawn, start_gateway, step)
 
 NAME = "vpn.lab"
-CLIENT_NAME = "client"  # of `jvpn up`, after its profile
 NETNS = Path("/etc/netns/jvpn-client")  # files that `ip netns exec` puts over those of /etc
 ADDRESS = LAB_DIR / "address"  # what the name server says
 RECORDS = LAB_DIR / "records"  # of the resolvconf
-PID = Path(f"/run/jvpn/{CLIENT_NAME}.pid")
+PID = Path("/run/jvpn", str(LAB_DIR / "client.yaml")[1:].replace("/", "-") + ".pid")
 POLICY = """version: 1, switching: {max_recovery_window_ms: 20000},
   volatility: {heartbeat_interval_ms: 200, heartbeat_volatile_ms: 500, transport_dead_ms: 1000}"""
 _SERVER = """

@@ -196,6 +196,21 @@ TEST(HandshakeGuardTest, who_calls_again_is_answered_before_invented_sources) {
   EXPECT_LT(honest(), kHonest / 2) << "forgotten by now";
 }
 
+TEST(HandshakeGuardTest, wrong_cookies_leave_looks_for_who_was_answered) {
+  HandshakeGuard guard(1'000);
+  const uint64_t now = 100 * rte_get_tsc_hz();
+  const Endpoint invented{address("198.18.0.1"), 1'024};
+  const Endpoint answered{address("192.0.2.2"), kPeerPort};
+  EXPECT_TRUE(guard.takes_reply(now, answered));
+  size_t wrong = 0;
+  for (; guard.may_look(now, invented) && wrong <= kMaxBurst; ++wrong) guard.note_wrong(now);
+  EXPECT_LE(wrong, kMaxBurst);
+  size_t looks = 0;
+  while (looks <= kMaxBurst && guard.may_look(now, answered)) ++looks;
+  EXPECT_EQ(looks, kMaxBurst) << "a share of its own, bounded as well";
+  EXPECT_FALSE(guard.may_look(now, invented));
+}
+
 TEST_P(HandshakesTest, a_second_without_load_ends_it) {
   load();
   const uint64_t over = rte_rdtsc() + rte_get_tsc_hz() + rte_get_tsc_hz() / 100;

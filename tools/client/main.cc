@@ -131,15 +131,17 @@ void log_what_is_closed(const ClientProfile& profile, const std::string& profile
         "tunnel may leave without it");
 }
 
+Result<ClientProfile> read_profile(const std::string& path) {
+  const auto text = admin::read_text_file(path);
+  return text ? parse_client_profile(*text, path) : Result<ClientProfile>(text.error());
+}
+
 /// The profile's attendant, if it needs one: before this process has read a key, or has threads.
-Result<std::unique_ptr<attendant::Attendant>> start_attendant(const Words& words) {
-  const auto text = admin::read_text_file(words.profile);
-  const auto profile =
-      text ? parse_client_profile(*text, words.profile) : Result<ClientProfile>(text.error());
-  if (!profile) return profile.error();
-  set_names_back(profile->interface.name);
-  const attendant::Duty duty{profile->interface.name, profile->dns, profile->gateway.named,
-                             profile->kill_switch};
+Result<std::unique_ptr<attendant::Attendant>> start_attendant(const ClientProfile& profile,
+                                                              const Words& words) {
+  set_names_back(profile.interface.name);
+  const attendant::Duty duty{profile.interface.name, profile.dns, profile.gateway.named,
+                             profile.kill_switch};
   if (!duty.needed()) return std::unique_ptr<attendant::Attendant>();
   return attendant::Attendant::start(duty, words.sandbox != "off");
 }
@@ -154,10 +156,15 @@ Result<void> close_host(const control::Client& client, const ClientProfile& prof
 
 int run(const Words& words) {
   const std::string& profile_path = words.profile;
-  auto attendant = start_attendant(words);
-  if (!attendant) {
-    std::fprintf(stderr, "%s\n", attendant.error().message.c_str());
+  const auto duties = read_profile(profile_path);
+  if (!duties) {
+    std::fprintf(stderr, "%s\n", duties.error().message.c_str());
     return kBadProfile;
+  }
+  auto attendant = start_attendant(*duties, words);
+  if (!attendant) {
+    std::fprintf(stderr, "jvpn-client: %s\n", attendant.error().message.c_str());
+    return kRuntimeFailure;
   }
   const std::string unprotected = keep_memory_private();
   auto loaded = admin::load_client(profile_path);
@@ -221,10 +228,11 @@ int main(int argc, char** argv) try {
   auto* const release =
       app.add_flag(
              "--release", words.release,
-             "runs no client: takes away the unreachable routes that one left; of the profile "
-             "it reads interface.name alone")
+             "runs no client: opens a host that one left closed: unreachable routes, rules, the "
+             "kill switch's table, name servers; of the profile it reads interface.name alone")
           ->excludes(stay);
-  app.add_option("--interface", words.interface, "whose routes --release takes away")
+  app.add_option("--interface", words.interface,
+                 "the tunnel's device, for --release without a profile")
       ->needs(release)
       ->excludes(profile);
   auto* const import = app.add_option("--import", words.import.file,

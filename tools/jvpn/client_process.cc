@@ -1,5 +1,6 @@
 #include "tools/jvpn/client_process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -130,15 +131,17 @@ Result<ClientName> find_client(const std::string& word) {
   const std::string usual = fmt::format("{}/{}.yaml", kProfiles, who.name);
   who.profile = path ? fs::absolute(word, ignored).lexically_normal().string() : usual;
   who.by_systemd = who.profile == usual && systemd_runs();
+  who.key = who.profile == usual ? who.name : who.profile.substr(1);
+  std::ranges::replace(who.key, '/', '-');
   return who;
 }
 
 std::string ClientProcess::pid_file() const {
-  return fmt::format("{}/{}.pid", kRunning, who_.name);
+  return fmt::format("{}/{}.pid", kRunning, who_.key);
 }
 
 std::string ClientProcess::log_file() const {
-  return fmt::format("{}/{}.log", kRunning, who_.name);
+  return fmt::format("{}/{}.log", kRunning, who_.key);
 }
 
 bool ClientProcess::runs() const {
@@ -158,8 +161,10 @@ Result<void> ClientProcess::start_process() {
   if (!pid) return pid.error();
   const auto begun = process(*pid);
   if (!begun) return Error{"jvpn-client ended at once"};
-  return files::write_whole(pid_file(), fmt::format("{} {}\n", *pid, begun->begun), kOwnersAlone,
-                            files::Existing::kReplace);
+  auto noted = files::write_whole(pid_file(), fmt::format("{} {}\n", *pid, begun->begun),
+                                  kOwnersAlone, files::Existing::kReplace);
+  if (!noted) kill(*pid, SIGTERM);  // nobody could end it later
+  return noted;
 }
 
 Result<bool> ClientProcess::stop(std::chrono::seconds patience) {

@@ -14,6 +14,7 @@ namespace jvpn {
 /// Who it is.
 struct ClientName {
   std::string name;     ///< letters, digits and `_ - .`
+  std::string key;      ///< names its files in /run/jvpn: the name, or the profile's path
   std::string profile;  ///< its path
   bool by_systemd = false;
 };

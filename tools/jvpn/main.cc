@@ -116,9 +116,9 @@ class CommandLine {
         ->capture_default_str()
         ->check(CLI::Range(0, 3'600));
     up->add_flag("--keep", up_.keep, "When it isn't attached by then, leave it dialling");
-    auto* const down =
-        add("down", "End such a client; routes, rules and name servers are as before",
-            [this] { return run_down(down_, as_json_); });
+    auto* const down = add(
+        "down", "End such a client; routes, rules, name servers and the kill switch are as before",
+        [this] { return run_down(down_, as_json_); });
     down->add_option("CLIENT", down_, "As for up")->required();
   }
 

@@ -187,16 +187,19 @@ class Ascent {
 
   int fail(const std::vector<std::string>& why) {
     for (const std::string& each : why) complain("up: " + each);
-    if (command_.keep) {
+    const bool goes_on = command_.keep && process_.runs();
+    if (goes_on) {
       complain("up: it goes on dialling; jvpn down " + process_.who().name + " ends it");
     } else {
       if (const auto stopped = process_.stop(kEndPatience); !stopped)
         complain(stopped.error().message);
-      if (const auto released = process_.release(); !released) complain(released.error().message);
+      if (const auto released = process_.release(); !released)
+        complain(released.error().message);
+      else if (profile_.kill_switch)
+        complain("up: the host is open, kill switch or not; with --keep it stays closed");
     }
     if (command_.as_json)
-      print_text(Json{{"name", process_.who().name}, {"up", command_.keep}, {"why", why}}.dump() +
-                 '\n');
+      print_text(Json{{"name", process_.who().name}, {"up", goes_on}, {"why", why}}.dump() + '\n');
     return 1;
   }
 

@@ -126,8 +126,11 @@ Result<std::string> run_command(const Command& command, std::chrono::millisecond
   const bool ended = ends_within(pid, patience);
   if (!ended) kill(pid, SIGKILL);
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  pid_t waited = 0;
+  do {
+    waited = waitpid(pid, &status, 0);
+  } while (waited < 0 && errno == EINTR);
+  if (waited != pid) return Error{called + ": how it ended isn't known"};  // SIGCHLD is ignored
   if (!ended) return Error{called + ": no end within " + std::to_string(patience.count()) + " ms"};
   std::string text = output_of(output.get());
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return text;

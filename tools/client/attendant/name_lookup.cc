@@ -75,7 +75,7 @@ bool serve(ares_channel channel, int hung_up, std::chrono::milliseconds left) {
   const int wanted = ares_getsock(channel, sockets.data(), ARES_GETSOCK_MAXNUM);
   if (wanted == 0) return false;
   std::array<pollfd, ARES_GETSOCK_MAXNUM + 1> watched{};
-  watched[0] = {hung_up, 0, 0};  // POLLHUP comes unasked
+  watched[0] = {hung_up, POLLRDHUP, 0};  // the client closes its half first
   nfds_t count = 1;
   for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
     const auto bits = static_cast<unsigned>(wanted);
@@ -91,7 +91,7 @@ bool serve(ares_channel channel, int hung_up, std::chrono::milliseconds left) {
   const auto wait = static_cast<int>(next->tv_sec * 1'000 + next->tv_usec / 1'000 + 1);
   if (poll(watched.data(), count, wait) <= 0)
     ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-  if ((watched[0].revents & (POLLHUP | POLLERR)) != 0) return false;
+  if ((watched[0].revents & (POLLHUP | POLLERR | POLLRDHUP)) != 0) return false;
   for (nfds_t i = 1; i < count; ++i) {
     const short got = watched[i].revents;
     const bool broken = (got & (POLLERR | POLLHUP)) != 0;

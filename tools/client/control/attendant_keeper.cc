@@ -110,7 +110,8 @@ bool AttendantKeeper::take_addresses(Millis now, const attendant::News& news) {
 
 Result<void> AttendantKeeper::end(bool open) {
   if (!attendant_)
-    return Error{"the attendant has ended before: `jvpn-client --release` sets the host back"};
+    return Error{
+        "the attendant has ended before: `jvpn-client --release PROFILE` sets the host back"};
   if (open) attendant_->open_host();
   attendant_.reset();
   return {};

@@ -188,7 +188,8 @@ Result<void> Client::run(int signal_fd, AtStop at_stop) {
   }
   engine_->shutdown(session::boottime_now());
   // While the device is there.
-  const auto ended = attendant_ ? attendant_->end(at_stop == AtStop::kRelease) : Result<void>{};
+  const bool opens = at_stop == AtStop::kRelease && !host_->failure();
+  const auto ended = attendant_ ? attendant_->end(opens) : Result<void>{};
   spdlog::info("{}: stopped", profile_.node);
   if (host_->failure()) return *host_->failure();
   if (!ended) return ended.error();
