@@ -50,8 +50,8 @@ def commands(program: str) -> list[list[str]]:
     listed = re.findall(r"^  ([a-z]+) ", help_text.partition("Subcommands:")[2], re.M)
     if sorted(listed) != sorted(JVPN):
         sys.exit(f"jvpn has the commands {listed}: say in JVPN what files they read")
-    return [[*socket, *json, command, *rest] for command, forms in JVPN.items() for rest in forms
-            for socket in ([], SOCKET) for json in ([], ["--json"])]
+    return [[*options, command, *rest] for command, forms in JVPN.items() for rest in forms
+            for options in ([], [*SOCKET, "--json"])]
 
 
 def leaks_of(content: str, table: dict[str, list[list[str]]]) -> list[str]:

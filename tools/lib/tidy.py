@@ -9,7 +9,7 @@ A file is clean under a hash of everything that decides: its command line, its o
 header it was built with (from ninja's dependency log), .clang-tidy and clang-tidy's version. So a second
 run only looks at what changed. Only clean results are kept, in the user's cache folder.
 
-usage: tidy.py BUILD SECONDS     Prints "PASSED FAILED" last; files not reached in SECONDS count as failed.
+usage: tidy.py BUILD SECONDS     Prints "PASSED FAILED SKIPPED" last: SKIPPED weren't reached in SECONDS.
 """
 import concurrent.futures
 import hashlib
@@ -192,8 +192,8 @@ def main():
                 print(f"{done} of {len(todo)} files", flush=True)
     if counts[None]:
         print(f"{counts[None]} files not reached in time", flush=True)
-    print(counts[True], counts[False] + counts[None])
-    sys.exit(1 if counts[False] or counts[None] else 0)
+    print(counts[True], counts[False], counts[None])
+    sys.exit(1 if counts[False] else 0)
 
 
 if __name__ == "__main__":
