@@ -35,7 +35,8 @@ def flooded(s, kind: str, *named: str) -> None:
     start_crowd(CLIENTS, gateway4("wan0"))
     connected = crowd()["connected"]
     info(f"{CLIENTS} clients: half within {connected['p50_ms']} ms, the last after {connected['most_ms']} ms")
-    s.expect("pings to the gateway's LAN pass", pings("client", "10.99.0.2", 5))
+    s.expect("a ping to the gateway's LAN passes, though the port loses packets", lambda: pings("client", "10.99.0.2", 1),
+             within=10)
     result = flood.end()
     info(f"{result.per_s:.0f} frames a second, {result.answer_ratio:.3f} bytes of answer for one of question")
     s.expect("no more comes back than was sent", result.answer_ratio <= 1)

@@ -16,7 +16,7 @@ from e2e import (GATEWAY, LAB_DIR, SERVER4, Program, bounded, info, now_ms, proc
                  scenario, spawn, start_dialler, start_gateway, step)
 
 PEERS = 1000
-BOUND_MS = 100
+BOUND_MS = 1000
 LEAVER = Program("jvpn-client2", "client", "leaver.yaml")
 COMER = Program("jvpn-client3", "client", "comer.yaml")
 
