@@ -26,8 +26,6 @@
 #include "control/files/whole_file.h"
 #include "tools/shared/run_command.h"
 
-extern char** environ;
-
 namespace jvpn {
 namespace {
 

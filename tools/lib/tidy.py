@@ -24,7 +24,7 @@ import threading
 import time
 
 FOLDERS = ("common", "dataplane", "control", "tools", "lab")
-SOURCES = r"^(.*/)?(common|dataplane|control|tools|lab|perf|tests)/.*\.(h|cc)$"
+SOURCES = r"^(.*/)?(common|dataplane|control|tools|lab|perf|tests)/.*([^b]|[^p]b)\.(h|cc)$"  # not X.pb.h, which is generated
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MOST_SOURCES = 40  # of a chunk: meson's unity_size in tools/check
 KEPT_DAYS = 30
@@ -85,7 +85,7 @@ def chunks(build):
         path = os.path.realpath(os.path.join(entry["directory"], entry["file"]))
         relative = os.path.relpath(path, build if path.startswith(build + os.sep) else ROOT)
         folder = relative.split(os.sep)[0]
-        if folder not in FOLDERS or relative in seen:
+        if folder not in FOLDERS or relative in seen or relative.endswith(".pb.cc"):  # generated
             continue
         seen.add(relative)
         if not re.search(r"-unity\d+\.cpp$", relative):
@@ -93,6 +93,9 @@ def chunks(build):
             continue
         chunk = Chunk(relative, entry, includes(build, path))
         alike = (folder, *chunk.arguments())
+        if "/lib" not in relative:  # a program: it has a main() of its own
+            result.append(chunk)
+            continue
         joined = open_chunks.get(alike)
         if joined and joined.sources + chunk.sources <= MOST_SOURCES:
             joined.entries.append(entry)

@@ -18,8 +18,6 @@
 #include "common/file_descriptor.h"
 #include "common/printable.h"
 
-extern char** environ;
-
 namespace jvpn {
 namespace {
 
@@ -98,7 +96,10 @@ bool ends_within(pid_t pid, std::chrono::milliseconds patience) {
 
 std::string to_string(const Command& command) {
   std::string text;
-  for (const std::string& word : command.words) text += (text.empty() ? "" : " ") + word;
+  for (const std::string& word : command.words) {
+    if (!text.empty()) text += ' ';
+    text += word;
+  }
   return text;
 }
 

@@ -130,7 +130,7 @@ Result<void> set_dns(const std::string& interface, const DnsProfile& dns) {
                                        files::Existing::kReplace);
       !marked)
     return marked;
-  const auto done = run_all(commands_to_set(method, interface, own_record(interface), dns));
+  auto done = run_all(commands_to_set(method, interface, own_record(interface), dns));
   if (done) return done;
   (void)unset_dns(interface);
   return done;

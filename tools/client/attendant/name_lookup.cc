@@ -60,7 +60,7 @@ void on_answer(void* into, int status, int, ares_addrinfo* raw) {
       lookup.addresses.push_back(*address);
   auto& found = lookup.addresses;
   std::ranges::sort(found);
-  found.erase(std::ranges::unique(found).begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   if (found.empty()) lookup.why = "the name has no address";
 }
 
