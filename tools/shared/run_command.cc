@@ -106,8 +106,12 @@ std::string to_string(const Command& command) {
 bool is_installed(const std::string& program) {
   const char* const path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/sbin:/usr/bin:/sbin:/bin" : path);
-  for (std::string folder; std::getline(folders, folder, ':');)
-    if (!folder.empty() && access((folder + '/' + program).c_str(), X_OK) == 0) return true;
+  for (std::string file; std::getline(folders, file, ':');) {
+    if (file.empty()) continue;
+    file += '/';
+    file += program;
+    if (access(file.c_str(), X_OK) == 0) return true;
+  }
   return false;
 }
 
