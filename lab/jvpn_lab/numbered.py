@@ -56,10 +56,11 @@ def main(address, other, port, rate, limit):
 
 
 def send(flow, number):
+    datagram = struct.pack("<Q", number) + bytes(192)
     try:
-        flow.send(struct.pack("<Q", number) + bytes(192))
-    except ConnectionRefusedError:
-        pass  # of the one before
+        flow.send(datagram)
+    except ConnectionRefusedError:  # that tells of an earlier one, and this one wasn't sent
+        flow.send(datagram)
 
 
 if __name__ == "__main__":

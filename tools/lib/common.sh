@@ -55,7 +55,7 @@ bound_script() {
 # end_bounded.
 BOUNDED_PID=''
 bounded() {
-  local seconds=$1 status=0
+  local seconds=$(($1 > 1 ? $1 : 1)) status=0
   shift
   timeout --kill-after=5 "$seconds" "$@" </dev/null &
   BOUNDED_PID=$!
