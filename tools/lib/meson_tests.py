@@ -4,6 +4,7 @@
   meson_tests.py targets BUILD SUITE…   the ninja targets that the tests of these suites need
   meson_tests.py count BUILD LOGBASE    "PASSED FAILED SKIPPED" of the last `meson test --logbase LOGBASE`;
                                         what the failed ones printed goes to standard error
+  meson_tests.py failed BUILD LOGBASE   their names, as meson takes them
 
 Every case of a GoogleTest program counts as one, by the XML that meson made it write to BUILD/NAME.xml
 (protocol: 'gtest'; XML of earlier runs must be gone); every other test counts as one.
@@ -62,26 +63,40 @@ def report_failure(test):
         print(f"    {line}", file=sys.stderr)
 
 
+def results(build, logbase):
+    path = os.path.join(build, "meson-logs", logbase + ".json")
+    if not os.path.exists(path):  # meson writes none when no test belongs to the suites
+        return []
+    with open(path) as log:
+        return [json.loads(line) for line in log if line.strip()]
+
+
+def has_failed(test):
+    return test["result"] not in ("OK", "EXPECTEDFAIL", "SKIP")
+
+
 def count(build, logbase):
     passed = failed = skipped = 0
-    path = os.path.join(build, "meson-logs", logbase + ".json")
-    if os.path.exists(path):  # meson writes none when no test belongs to the suites
-        with open(path) as log:
-            tests = [json.loads(line) for line in log if line.strip()]
-        for test in tests:
-            good = test["result"] in ("OK", "EXPECTEDFAIL")
-            cases = gtest_cases(build, test)
-            if test["result"] == "SKIP":
-                skipped += 1
-            elif cases is None:
-                passed, failed = passed + good, failed + (not good)
-            else:
-                # A program that failed beside its cases, e.g. by a leak at its end, is a failure too.
-                failed_cases = cases[1] if good or cases[1] else 1
-                passed, failed, skipped = passed + cases[0], failed + failed_cases, skipped + cases[2]
-            if not good and test["result"] != "SKIP":
-                report_failure(test)
+    for test in results(build, logbase):
+        bad = has_failed(test)
+        cases = gtest_cases(build, test)
+        if test["result"] == "SKIP":
+            skipped += 1
+        elif cases is None:
+            passed, failed = passed + (not bad), failed + bad
+        else:
+            # A program that failed beside its cases, e.g. by a leak at its end, is a failure too.
+            failed_cases = cases[1] or int(bad)
+            passed, failed, skipped = passed + cases[0], failed + failed_cases, skipped + cases[2]
+        if bad:
+            report_failure(test)
     print(passed, failed, skipped)
+
+
+def failed(build, logbase):
+    for test in results(build, logbase):
+        if has_failed(test):
+            print(test["name"].split(" / ", 1)[-1])  # without its suites
 
 
 def main():
@@ -89,6 +104,8 @@ def main():
         print("\n".join(targets(sys.argv[2], set(sys.argv[3:]))))
     elif len(sys.argv) == 4 and sys.argv[1] == "count":
         count(sys.argv[2], sys.argv[3])
+    elif len(sys.argv) == 4 and sys.argv[1] == "failed":
+        failed(sys.argv[2], sys.argv[3])
     else:
         sys.exit(__doc__)
 
