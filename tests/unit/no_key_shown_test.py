@@ -34,7 +34,8 @@ JVPN = {"genkey": [[]], "genpsk": [[]], "pubkey": [["<"]], "show": [[]], "watch"
                  ["add", "x", "--public-key", KEY[:-1], "--profile", "FILE"], ["remove", "x", "--profile", "FILE"]],
         "terminate": [["--peer", "x"]], "drain": [[]], "health": [[]],
         "routes": [[], ["--follow"]], "metrics": [["--once"], ["--list"], ["--listen", "no address"]],
-        "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]], "up": [["FILE"]], "down": [["FILE"]]}
+        "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]],
+        "doctor": [["FILE"]], "setup": [["FILE", "--script"]], "up": [["FILE"]], "down": [["FILE"]]}
 OTHERS = {"jvpnd": [["FILE"], ["--check", "FILE"]], "jvpn-client": [["FILE"], ["--import", "FILE", "--config-dir", "/proc/none"]], "jvpn-perf": [["report", "FILE"]]}
 
 

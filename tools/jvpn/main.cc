@@ -16,6 +16,8 @@
 #include "common/printable.h"
 #include "tools/jvpn/audit.h"
 #include "tools/jvpn/check.h"
+#include "tools/jvpn/doctor/doctor.h"
+#include "tools/jvpn/doctor/setup.h"
 #include "tools/jvpn/drain.h"
 #include "tools/jvpn/events.h"
 #include "tools/jvpn/health.h"
@@ -82,6 +84,7 @@ class CommandLine {
     add_peer();
     add_audit();
     add_check();
+    add_doctor();
   }
 
   int run(int argc, char** argv) {
@@ -296,6 +299,25 @@ class CommandLine {
     check->add_option("PROFILE", profile_, "Of jvpnd or jvpn-client")->excludes(schema);
   }
 
+  void add_doctor() {
+    const auto profile = [this](CLI::App* command) {
+      command->add_option(
+          "PROFILE", machine_.profile,
+          "Whose needs are looked at; default: /etc/jvpn/jvpnd.yaml, if it is there");
+    };
+    profile(
+        add("doctor",
+            "Tell what of this machine a gateway or client lacks, and the command that mends it; "
+            "exit 6: something is missing",
+            [this] { return doctor::run_doctor(machine_.profile, as_json_); }));
+    auto* const setup = add("setup", "Do what doctor names: hugepages, vfio-pci, the NICs' drivers",
+                            [this] { return doctor::run_setup(machine_, as_json_); });
+    profile(setup);
+    auto* const yes = setup->add_flag("--yes", machine_.yes, "Ask nothing");
+    setup->add_flag("--script", machine_.script, "Do nothing, print it as a shell script")
+        ->excludes(yes);
+  }
+
   CLI::App app_{"Operates Jumping VPN gateways and clients.", "jvpn"};
   std::function<int()> command_ = [this] { return run_show(socket_, as_json_); };
   std::string socket_ = "/run/jvpn/jvpnd.sock";
@@ -318,6 +340,7 @@ class CommandLine {
   UpCommand up_;
   unsigned up_wait_s_ = 20;
   std::string down_;
+  doctor::SetupCommand machine_;
 };
 
 }  // namespace
