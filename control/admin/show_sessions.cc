@@ -27,6 +27,7 @@ nlohmann::json ended_json(const session::Tombstone& tombstone, Millis now) {
           {"peer", tombstone.peer_name},
           {"reason", to_string(tombstone.reason)},
           {"detail", to_string(tombstone.detail)},
+          {"handshake_ms_ago", (now - tombstone.keyed).value},
           {"ms_ago", (now - tombstone.at).value}};
 }
 

@@ -104,11 +104,12 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   if (attached && notify == NotifyPeer::kYes) send_terminate(*ended, detail);
   if (!superseded) bindings_.withdraw_tx(*ended);
   if (attached && !ended->initiates()) context_.store.release(now, *ended, detail);
+  const Millis keyed = ended->current ? ended->current->created : ended->record().born;
   bindings_.release_keys(now, *ended, attached && superseded);
   if (!attached) return;
   context_.counters.totals.count_end(ended->last_reason);
   context_.table.remember({ended->id, ended->peer, ended->last_reason, detail, now,
-                           context_.configured(ended->peer).name});
+                           context_.configured(ended->peer).name, keyed});
   if (superseded || !peer.dial || peer.dial->active) return;
   // The dial stays, so the session is opened again: at once only if a time limit ended it.
   const bool by_time = detail == Detail::kNone;

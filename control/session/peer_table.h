@@ -26,6 +26,7 @@ struct Tombstone {
   Detail detail = Detail::kNone;
   Millis at;
   std::string peer_name{};  ///< as it was then: the peer may be gone, and its id another's
+  Millis keyed{};           ///< its latest handshake or rekey
 };
 
 /// A session and the generation that one of its indices names.

@@ -203,6 +203,8 @@ TEST(Engine, TombstonesAreBounded) {
   EXPECT_EQ(tombstones.back().id, last);
   EXPECT_EQ(tombstones.back().reason, Reason::kPolicyTermination);
   EXPECT_EQ(tombstones.back().detail, Detail::kOperator);
+  EXPECT_GT(tombstones.back().keyed, tombstones.front().keyed);
+  EXPECT_LE(tombstones.back().keyed, tombstones.back().at);
 }
 
 TEST(Engine, SeveralPeersHaveSessionsOfTheirOwn) {

@@ -26,8 +26,10 @@ Json some_reply() {
       {"local", "192.0.2.1:51900"},  {"rx_bytes", 1'258'291}, {"tx_bytes", 950},
       {"handshake_ms_ago", 184'500}, {"loss_in", 0.0123},     {"rtt_us", 1'234},
       {"reason", "HANDSHAKE_OK"}};
-  reply["peers"][2]["ended"] = {
-      {"ms_ago", 3'600'000}, {"reason", "POLICY_TERMINATION"}, {"detail", "peer_terminate"}};
+  reply["peers"][2]["ended"] = {{"ms_ago", 3'600'000},
+                                {"reason", "POLICY_TERMINATION"},
+                                {"detail", "peer_terminate"},
+                                {"handshake_ms_ago", 3'661'000}};
   reply["peers"][3]["enabled"] = false;
   reply["peers"][3]["preshared_key"] = false;
   reply["peers"][3]["endpoints"] = {"198.51.100.9:51900"};
@@ -48,28 +50,28 @@ peer: here
   quality:          loss in 1.2 %, out -; round trip 1.2 ms
   last reason:      HANDSHAKE_OK
 
-peer: never
-  public key:       KEY
-  preshared key:    (hidden)
-  endpoint:         (none)
-  allowed ips:      10.77.0.2/32, fd77::2/128
-  latest handshake: none of a session that lives
-  state:            no session
-
 peer: gone
   public key:       KEY
   preshared key:    (hidden)
   endpoint:         (none)
   allowed ips:      10.77.0.2/32, fd77::2/128
-  latest handshake: none of a session that lives
+  latest handshake: 1 hour, 1 minute ago
   state:            no session, ended 1 hour ago
   last reason:      POLICY_TERMINATION (peer_terminate)
+
+peer: never
+  public key:       KEY
+  preshared key:    (hidden)
+  endpoint:         (none)
+  allowed ips:      10.77.0.2/32, fd77::2/128
+  latest handshake: none that is remembered
+  state:            no session
 
 peer: off
   public key:       KEY
   endpoint:         198.51.100.9:51900
   allowed ips:      10.77.0.2/32, fd77::2/128
-  latest handshake: none of a session that lives
+  latest handshake: none that is remembered
   state:            disabled
 )");
   EXPECT_NE(render_peers(some_reply(), true).find("\033[32mATTACHED"), std::string::npos);
@@ -85,6 +87,9 @@ TEST(ShowPeers, DumpsALineEach) {
       "never\tKEY\t(hidden)\t(none)\t10.77.0.2/32,fd77::2/128\t0\t0\t0\toff\t-\t-\t-\t-\t-\t-\t-\n"
       "here\tKEY\t(hidden)\t192.0.2.2:40000\t10.77.0.2/32,fd77::2/128\t999816\t1258291\t950\toff"
       "\tATTACHED\t12\t192.0.2.1:51900\t0.0123\t-\t1234\tHANDSHAKE_OK\n");
+  EXPECT_NE(dump.find("gone\tKEY\t(hidden)\t(none)\t10.77.0.2/32,fd77::2/128\t996339\t"),
+            std::string::npos)
+      << dump;
   for (size_t at = dump.find('\n') + 1; at < dump.size();) {
     const size_t end = dump.find('\n', at);
     EXPECT_EQ(std::count(dump.begin() + static_cast<long>(at),

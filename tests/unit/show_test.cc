@@ -124,6 +124,46 @@ lte       192.0.2.1:51900  down    no carrier
   EXPECT_NE(render_show(reply, true).find("\033[31mdown\033[0m"), std::string::npos);
 }
 
+TEST(Show, AClientTellsWhatItHasMadeOfItsHost) {
+  nlohmann::json reply = {{"interface",
+                           {{"name", "jvpn0"},
+                            {"mtu", 1'380},
+                            {"addresses", {"10.77.0.2/32", "fd77::2/128"}},
+                            {"kill_switch", true},
+                            {"dns", "set"}}},
+                          {"sessions",
+                           {{{"hold",
+                              {{"packets", 12},
+                               {"bytes", 3'482},
+                               {"waiting", 2},
+                               {"most_bytes", 4 << 20},
+                               {"longest_ms", 3'000},
+                               {"resent", 5}}}}}},
+                          {"troubles", {"vpn.example.org: no name server\x1b", 7}}};
+  EXPECT_EQ(render_host(reply, false), R"(
+interface: jvpn0
+  addresses:    10.77.0.2/32, fd77::2/128
+  mtu:          1380
+  kill switch:  on: nothing leaves but by the tunnel
+  name servers: those of the tunnel
+  hold:         12 packets, 3.40 KiB of 4.00 MiB, 3 s at most; 2 wait, 5 were sent again
+  trouble:      vpn.example.org: no name server?
+)");
+  EXPECT_NE(render_show(reply, false).find("kill switch:  on"), std::string::npos);
+  EXPECT_NE(render_host(reply, true).find("\033[32mon: nothing"), std::string::npos);
+  reply["interface"]["kill_switch"] = false;
+  reply["interface"]["dns"] = "resolvectl: no such program";
+  reply["sessions"][0]["hold"]["most_bytes"] = 0;
+  const std::string without = render_host(reply, false);
+  for (const char* line :
+       {"kill switch:  off\n", "name servers: not set: resolvectl: no such", "hold:         off\n"})
+    EXPECT_NE(without.find(line), std::string::npos) << without;
+  for (const char* wrong :
+       {R"({})", R"({"interface":7})", R"({"interface":{"dns":3},"sessions":[7],"troubles":1})"})
+    EXPECT_EQ(render_host(nlohmann::json::parse(wrong), true).find("kill"), std::string::npos)
+        << wrong;
+}
+
 TEST(Show, PathsToSeveralGatewaysNameThem) {
   const nlohmann::json reply = {{"paths",
                                  {{{"underlay", "lte"},

@@ -231,8 +231,9 @@ std::string render_show(const Json& reply, bool with_colours) {
   return render_heading(reply) + render_reload(reply, with_colours) +
          render_drain(reply, with_colours) + render_ownership(reply, with_colours) +
          render_peers(reply, with_colours) + sessions(reply, with_colours) +
-         render_gateways(reply, with_colours) + render_paths(reply, with_colours) + ports(reply) +
-         drops(reply) + terminated(reply) + render_event_health(reply, with_colours);
+         render_gateways(reply, with_colours) + render_paths(reply, with_colours) +
+         render_host(reply, with_colours) + ports(reply) + drops(reply) + terminated(reply) +
+         render_event_health(reply, with_colours);
 }
 
 int run_show(const std::string& socket_path, bool as_json) {

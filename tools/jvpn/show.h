@@ -18,6 +18,9 @@ std::string render_show(const nlohmann::json& reply, bool with_colours);
 std::string render_heading(const nlohmann::json& reply);
 /// A client's gateways, when it knows several.
 std::string render_gateways(const nlohmann::json& reply, bool with_colours);
+/// What a client has made of its host: the tunnel's device, kill switch, name servers, what it
+/// holds for a jump, and what is in the way of all that.
+std::string render_host(const nlohmann::json& reply, bool with_colours);
 /// A client's paths.
 std::string render_paths(const nlohmann::json& reply, bool with_colours);
 /// What the latest reload left undone: a refused profile in red, keys that wait for a restart in

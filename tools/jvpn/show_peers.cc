@@ -90,6 +90,12 @@ std::string reason_of(const Json& peer) {
   return fmt::format("{} ({})", text_of(ended, "reason"), text_of(ended, "detail"));
 }
 
+/// Of its session, else of the latest that ended; nullopt: none is known.
+std::optional<uint64_t> handshake_age(const Json& peer) {
+  const auto of_session = number_of(field(peer, "session"), "handshake_ms_ago");
+  return of_session ? of_session : number_of(field(peer, "ended"), "handshake_ms_ago");
+}
+
 std::string paragraph(const Json& peer, bool with_colours) {
   std::string text =
       coloured({fmt::format("peer: {}", text_of(peer, "name")), Colour::kYellow}, with_colours) +
@@ -100,12 +106,12 @@ std::string paragraph(const Json& peer, bool with_colours) {
                           coloured({value, colour}, with_colours));
   };
   const Json& session = field(peer, "session");
-  const auto handshake = number_of(session, "handshake_ms_ago");
+  const auto handshake = handshake_age(peer);
   line("public key", text_of(peer, "public_key"));
   if (field(peer, "preshared_key") == true) line("preshared key", "(hidden)");
   line("endpoint", endpoint_of(peer));
   line("allowed ips", or_nothing(list_of(field(peer, "allowed_ips"))));
-  line("latest handshake", handshake ? human_ago(*handshake) : "none of a session that lives");
+  line("latest handshake", handshake ? human_ago(*handshake) : "none that is remembered");
   line("state", state_of(peer),
        session.is_object() ? colour_of_state(text_of(session, "state")) : Colour::kNone);
   if (session.is_object()) {
@@ -137,7 +143,7 @@ void prefer_connected(Json& peers, const std::unordered_map<std::string, const J
 }
 
 uint64_t age_of(const Json& peer) {
-  return number_of(field(peer, "session"), "handshake_ms_ago").value_or(UINT64_MAX);
+  return handshake_age(peer).value_or(UINT64_MAX);
 }
 
 }  // namespace
@@ -192,7 +198,7 @@ std::string dump_peers(const Json& reply, uint64_t now_s) {
   if (!list.is_array()) return text;
   for (const Json& peer : list) {
     const Json& session = field(peer, "session");
-    const auto handshake = number_of(session, "handshake_ms_ago");
+    const auto handshake = handshake_age(peer);
     std::string allowed = list_of(field(peer, "allowed_ips"));
     std::erase(allowed, ' ');
     std::string endpoint = endpoint_of(peer);
