@@ -10,13 +10,15 @@
 #include <rte_rcu_qsbr.h>
 
 #include "common/exchange.h"
+#include "common/packet_trace.h"
 #include "common/port_info.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
 
 namespace jvpn {
 
-/// Everything in it outlives the control loop. One element of `rings` and `counters` per worker.
+/// Everything in it outlives the control loop. One element of `rings`, `counters` and
+/// `traces` per worker.
 struct DataplaneView {
   std::span<const PortInfo> ports;  ///< by port number
   SessionTable& sessions;
@@ -26,6 +28,7 @@ struct DataplaneView {
   rte_mempool* control_pool;
   std::vector<const WorkerRings*> rings;
   std::vector<const WorkerCounters*> counters;
+  std::vector<PacketTrace*> traces;
   std::function<bool(uint16_t port)> link_up;
 };
 

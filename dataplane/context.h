@@ -27,6 +27,7 @@
 #include "dataplane/port_view.h"
 #include "dataplane/route_cache.h"
 #include "dataplane/stage_clock.h"
+#include "dataplane/tracer.h"
 #include "dataplane/tx.h"
 
 namespace jvpn {
@@ -77,6 +78,7 @@ struct WorkerContext {
   /// Packets between the prefetch of a session's slot and that of its record; far: a whole burst.
   const size_t slot_ahead = sessions_are_far ? kMaxBurst : kSlotAhead;
   StageClock* stages = nullptr;  ///< the harness', if it wants to know
+  Tracer* tracing = nullptr;     ///< an order is in force in this poll
 };
 
 /// `stage` is done for this burst.
@@ -100,6 +102,8 @@ inline void count_drop(WorkerContext& worker, Drop reason) {
 /// Counts and frees.
 [[gnu::noinline]] inline void drop(WorkerContext& worker, rte_mbuf* packet, Drop reason) {
   count_drop(worker, reason);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->dropped(packet, reason);
   rte_pktmbuf_free(packet);
 }
 
@@ -108,6 +112,8 @@ inline bool offer(WorkerContext& worker, PuntClass to, rte_mbuf* packet) {
   JVPN_DEBUG_ASSERT(to < PuntClass::kCount, "each class has a ring");
   if (rte_ring_sp_enqueue(worker.rings.punt[static_cast<size_t>(to)], packet) != 0) return false;
   WorkerCounters::add(worker.counters.punted, 1);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->to_control(packet);
   return true;
 }
 
@@ -210,6 +216,8 @@ inline void punt_inner(WorkerContext& worker, InnerPacket inner, InnerPunt why) 
 [[gnu::noinline]] inline void refuse(WorkerContext& worker, InnerPacket inner, InnerPunt why,
                                      Drop reason) {
   count_drop(worker, reason);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->dropped(inner.packet, reason);
   if (why.origin == Origin::kControl || !offer_inner(worker, inner, why))
     rte_pktmbuf_free(inner.packet);
 }

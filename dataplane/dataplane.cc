@@ -113,6 +113,7 @@ struct Dataplane::Parts {
   std::vector<SignalRing> signal_rings;
   std::vector<WorkerRings> rings;
   std::vector<WorkerCounters> counters;
+  std::vector<std::unique_ptr<PacketTrace>> traces;
   std::vector<Port> ports;
   std::vector<PortInfo> infos;
   std::vector<std::unique_ptr<Worker>> workers;
@@ -213,6 +214,8 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     config.listen_port = profile.listen_port;
     config.idle = profile.cores.idle;
     config.tuning = profile.cores.tuning;
+    traces.push_back(std::make_unique<PacketTrace>());
+    config.trace = traces.back().get();
     if (auto own = own_ipsec_mb())
       config.ipsec_mb = *std::move(own);
     else
@@ -328,10 +331,12 @@ DataplaneView Dataplane::view() {
                      .control_pool = control_pool(),
                      .rings = {},
                      .counters = {},
+                     .traces = {},
                      .link_up = [this](uint16_t port) { return link_up(port); }};
   for (size_t worker = 0; worker < workers(); ++worker) {
     lent.rings.push_back(&rings(worker));
     lent.counters.push_back(&counters(worker));
+    lent.traces.push_back(parts_->traces[worker].get());
   }
   return lent;
 }

@@ -32,6 +32,8 @@ inline void hand_off(WorkerContext& worker, const DataPacket& data, uint32_t own
   if (ring == nullptr || rte_ring_sp_enqueue(ring, packet) != 0) [[unlikely]]
     return drop(worker, packet, Drop::kHandoffFull);
   WorkerCounters::add(worker.counters.handed_off, 1);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->handed_off(packet);
 }
 
 /// Messages that worker `from` handed to us: sealed ones and opened ones, each in their order.

@@ -275,6 +275,8 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   JVPN_DEBUG_ASSERT(loaded <= burst.count(), "records come after their packets");
   for (size_t i = loaded; i < burst.count(); ++i) seal::load_record(worker, burst[i]);
   seal::prefetch_lanes(worker, burst);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->sealing(burst);
   lap(worker, Stage::kLookup);
   NonceBurst nonces;
   seal::number_burst(worker, burst, origin, nonces);

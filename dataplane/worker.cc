@@ -87,7 +87,8 @@ Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
                .guard = std::make_unique<HandshakeGuard>(config.admitted_per_s)},
       queues_(config.queues),
       rcu_(config.rcu),
-      idle_(config.idle) {
+      idle_(config.idle),
+      tracer_(config.trace, config.number) {
   JVPN_DEBUG_ASSERT(config.number < config.workers && config.workers <= kMaxWorkers,
                     "workers are numbered from 0");
   JVPN_DEBUG_ASSERT(config.tuning.burst >= 1 && config.tuning.burst <= kMaxBurst,
@@ -123,6 +124,7 @@ void Worker::run(const std::atomic<bool>& stop) {
 
 size_t Worker::poll_once() {
   context_.now_tsc = rte_rdtsc();
+  context_.tracing = tracer_.armed(context_.now_tsc) ? &tracer_ : nullptr;
   size_t packets = 0;
   for (const RxQueue& queue : queues_) packets += poll_queue(queue);
   packets += drain_handoff();
@@ -156,7 +158,14 @@ size_t Worker::poll_queue(const RxQueue& queue) {
     take_outside(port, frames);
   else
     take_inside(port, frames);
+  settle_trace();
   return taken;
+}
+
+/// Of the burst that is done.
+void Worker::settle_trace() {
+  if (context_.tracing != nullptr) [[unlikely]]
+    context_.tracing->settle();
 }
 
 void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
@@ -179,6 +188,8 @@ void Worker::take_outside(const PortView& port, const FrameBurst& frames) {
   lap(context_, Stage::kClassify);
   if (!data.empty()) {
     lookup::load_records(context_, data, loaded);
+    if (context_.tracing != nullptr) [[unlikely]]
+      context_.tracing->opening(data, false);
     open::Opened opened(context_);
     open_burst(context_, data, opened);
     finish(context_, opened);
@@ -264,11 +275,16 @@ size_t Worker::drain_handoff() {
     open::Opened out(context_);
     lookup::load_records(context_, opened);
     keep_current(context_, opened);
-    take_opened(context_, opened, out);
     lookup::load_records(context_, sealed);
     keep_current(context_, sealed);
+    if (context_.tracing != nullptr) [[unlikely]] {
+      context_.tracing->opening(opened, true);
+      context_.tracing->opening(sealed, true);
+    }
+    take_opened(context_, opened, out);
     open_burst(context_, sealed, out);
     finish(context_, out);
+    settle_trace();
   }
   return taken;
 }
@@ -300,6 +316,7 @@ size_t Worker::drain_inject() {
     }
   }
   finish(context_, outgoing);
+  settle_trace();
   return taken;
 }
 

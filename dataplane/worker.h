@@ -19,6 +19,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "common/exchange.h"
+#include "common/packet_trace.h"
 #include "common/port_info.h"
 #include "common/profile.h"
 #include "common/result.h"
@@ -49,6 +50,7 @@ struct WorkerConfig {
   IpsecMb ipsec_mb;  ///< a copy of its own, so that it shares no line of it
   WorkerTuning tuning{};
   IdleMode idle = IdleMode::kPoll;
+  PacketTrace* trace = nullptr;  ///< null: nobody orders one
 };
 
 class alignas(kCacheLine) Worker {
@@ -89,11 +91,13 @@ class alignas(kCacheLine) Worker {
   size_t drain_handoff();
   size_t drain_inject();
   void rest(unsigned idle_polls);
+  void settle_trace();
 
   WorkerContext context_;
   std::vector<RxQueue> queues_;
   rte_rcu_qsbr* rcu_;
   IdleMode idle_;
+  Tracer tracer_;
 };
 
 }  // namespace jvpn

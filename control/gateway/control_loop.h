@@ -38,6 +38,7 @@
 #include "control/gateway/mac_watch.h"
 #include "control/gateway/merged_watch.h"
 #include "control/gateway/ownership_watch.h"
+#include "control/gateway/packet_tracing.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/reloads.h"
 #include "control/gateway/stall_watch.h"
@@ -151,6 +152,7 @@ class ControlLoop {
   neighbor::HandedOver handed_over_{view_.ports, injector_, lan_, view_.sessions};
   neighbor::SlowPath slow_path_;
   TurnLimit limit_{clock_};
+  PacketTracing tracing_{view_};
   CarriedRoutes routes_{clock_, limit_, carried_, view_.sessions.peers()};
   GatewayHost host_;
   Uplinks uplinks_;

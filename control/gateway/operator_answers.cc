@@ -1,5 +1,5 @@
 // What the control loop answers at the operator's socket: `show`, page by page, `health`, `reload`,
-// `terminate`, `drain` and `routes`.
+// `terminate`, `drain`, `trace` and `routes`.
 #include <filesystem>
 #include <utility>
 
@@ -42,11 +42,14 @@ admin::AdminSocket::Answer ControlLoop::answer(const nlohmann::json& request) {
   }
   if (name == "terminate") return terminate(request);
   if (name == "drain") return drain(request);
+  if (name == "trace")
+    return tracing_.answer(request, [this](const std::string& each) { return peers_.named(each); });
   if (name == "routes") return routes_.open(request.value("follow", nlohmann::json()) == true);
   return nlohmann::json{
-      {"error", admin::not_answered(
-                    "jvpnd", name,
-                    "show, health, peers, routes, terminate, drain, enrol, peer and reload")}};
+      {"error",
+       admin::not_answered(
+           "jvpnd", name,
+           "show, health, peers, routes, trace, terminate, drain, enrol, peer and reload")}};
 }
 
 /// A page of sessions; the first one with everything else. Who asks with `"sessions": false` gets

@@ -233,6 +233,7 @@ class Loop : public testing::Test {
                        .control_pool = dataplane.control_pool(),
                        .rings = {},
                        .counters = {},
+                       .traces = {},
                        .link_up = [](uint16_t) { return true; }};
     for (size_t worker = 0; worker < dataplane.workers(); ++worker) {
       lent.rings.push_back(&dataplane.rings(worker));

@@ -32,7 +32,7 @@ JVPN = {"genkey": [[]], "genpsk": [[]], "pubkey": [["<"]], "show": [[]], "watch"
         "jump": [["--underlay", "wan0"]], "reload": [[]], "sync": [[]],
         "peer": [["list", "--profile", "FILE"], ["show", "x", "--profile", "FILE"], ["add", "x", "--profile", "FILE"],
                  ["add", "x", "--public-key", KEY[:-1], "--profile", "FILE"], ["remove", "x", "--profile", "FILE"]],
-        "terminate": [["--peer", "x"]], "drain": [[]], "health": [[]],
+        "terminate": [["--peer", "x"]], "drain": [[]], "health": [[]], "trace": [["--session", "x"]],
         "routes": [[], ["--follow"]], "metrics": [["--once"], ["--list"], ["--listen", "no address"]],
         "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]],
         "doctor": [["FILE"]], "setup": [["FILE", "--script"]], "up": [["FILE"]], "down": [["FILE"]]}

@@ -30,6 +30,7 @@
 #include "tools/jvpn/routes.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/show_peers.h"
+#include "tools/jvpn/trace.h"
 #include "tools/jvpn/up.h"
 #include "tools/jvpn/watch.h"
 #include "tools/shared/command_tree.h"
@@ -80,6 +81,7 @@ class CommandLine {
     add_views();
     add_metrics();
     add_routes();
+    add_trace();
     add_orders();
     add_peer();
     add_audit();
@@ -190,6 +192,23 @@ class CommandLine {
         ->add_flag("--release", routes_.release, "Take away what a follower has left in the table")
         ->needs(table)
         ->excludes(follow);
+  }
+
+  void add_trace() {
+    auto* const trace =
+        add("trace", "Tell what happens to the next packets of one session, stage by stage (jvpnd)",
+            [this] {
+              trace_.as_json = as_json_;
+              trace_.time = std::chrono::seconds(trace_s_);
+              return run_trace(socket_, trace_);
+            });
+    trace->add_option("--session", trace_.session, "The first digits of its id")->required();
+    trace->add_option("--count", trace_.count, "End after so many packets")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1'024));
+    trace->add_option("--time", trace_s_, "End after so many seconds")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 300));
   }
 
   void add_orders() {
@@ -333,6 +352,8 @@ class CommandLine {
   std::string form_;
   PeerCommand of_peer_;
   PeerAddition addition_;
+  TraceCommand trace_;
+  unsigned trace_s_ = 10;
   DrainCommand drain_;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
