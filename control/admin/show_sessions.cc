@@ -111,6 +111,7 @@ void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
     sessions.push_back(session_json(view, environment.activity(view.peer), name(view.peer), now));
   });
   answer["sessions"] = std::move(sessions);
+  answer["heartbeat_interval_ms"] = engine.policy().volatility.heartbeat_interval.value;
   if (next) answer["next"] = next->value;
 }
 

@@ -22,7 +22,8 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
                            uint32_t policy_version);
 
 /// Adds a page of live sessions to an answer: the array `sessions`, from the peer on that the
-/// request names by `from`, and `next`, the `from` of the next page, unless it was the last.
+/// request names by `from`, and `next`, the `from` of the next page, unless it was the last; and
+/// `heartbeat_interval_ms`, how often one that isn't `idle` is heard at least.
 /// `environment` tells the traffic counters.
 void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
                   const engine::SessionEngine& engine, session::Environment& environment,

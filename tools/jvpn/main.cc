@@ -163,9 +163,12 @@ class CommandLine {
   }
 
   void add_metrics() {
-    auto* const metrics = add("metrics", "Export metrics for Prometheus, until Ctrl-C",
-                              [this] { return run_metrics(socket_, metrics_); });
-    metrics->add_option("--listen", metrics_.listen, "Serve http://ADDRESS:PORT/metrics")
+    auto* const metrics =
+        add("metrics", "Export metrics for Prometheus, and serve the console, until Ctrl-C",
+            [this] { return run_metrics(socket_, metrics_); });
+    metrics
+        ->add_option("--listen", metrics_.listen,
+                     "Serve http://ADDRESS:PORT/metrics, and the console at /")
         ->capture_default_str()
         ->type_name("ADDRESS:PORT");
     metrics->add_flag("--once", metrics_.once, "Print them and end");

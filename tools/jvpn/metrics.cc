@@ -9,11 +9,12 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <prometheus/exposer.h>
 #include <prometheus/text_serializer.h>
 
 #include "common/ip.h"
 #include "tools/jvpn/admin_client.h"
+#include "tools/jvpn/console/console.h"
+#include "tools/jvpn/console/web.h"
 #include "tools/jvpn/interrupt.h"
 #include "tools/jvpn/metrics/event_metrics.h"
 #include "tools/jvpn/metrics/exporter.h"
@@ -40,57 +41,71 @@ std::shared_ptr<metrics::Exporter> make_exporter(const std::string& socket_path,
   return std::make_shared<metrics::Exporter>(ask, events);
 }
 
-void take_lines(std::string_view text, metrics::EventMetrics& events, bool counted) {
-  for (size_t end = 0; (end = text.find('\n')) != std::string_view::npos;) {
-    events.take(text.substr(0, end), counted);
-    text.remove_prefix(end + 1);
+/// Who reads the events: both, in the same order.
+struct Readers {
+  metrics::EventMetrics& events;
+  console::Console& console;
+
+  void take(std::string_view line, bool counted) {
+    if (const auto event = events.take(line, counted)) console.take_event(*event);
   }
-}
+  void take_lines(std::string_view text, bool counted) {
+    for (size_t end = 0; (end = text.find('\n')) != std::string_view::npos;) {
+      take(text.substr(0, end), counted);
+      text.remove_prefix(end + 1);
+    }
+  }
+};
 
 /// Until Ctrl-C, through as many runs of the program as there are. What the log of the first one
 /// has already tells where sessions are, but isn't of our time.
-void follow_events(Interrupt& interrupt, const std::string& socket_path,
-                   metrics::EventMetrics& events) {
+void follow_events(Interrupt& interrupt, const std::string& socket_path, Readers readers) {
   Json request{{"command", "events"}, {"lines", kAllKept}};
   bool counted = false;
   do {
     request["follow"] = false;
     const auto latest = ask_admin(socket_path, request.dump());
     if (latest) {
-      take_lines(*latest, events, counted);
-      events.set_following(true);
+      readers.take_lines(*latest, counted);
+      readers.events.set_following(true);
       request["follow"] = true;  // what came meanwhile is among them
       const auto take = [&](std::string_view line) {
-        events.take(line, true);
+        readers.take(line, true);
         return true;
       };
       if (follow_admin(interrupt, socket_path, request.dump(), take)) return;
-      events.set_following(false);
+      readers.events.set_following(false);
     }
     counted = true;
   } while (!interrupt.wait(kBetweenTries));
 }
 
+std::string text_of(const metrics::Exporter& exporter) {
+  return prometheus::TextSerializer().Serialize(exporter.Collect());
+}
+
 int print_once(const std::string& socket_path) {
   const metrics::EventMetrics events;
-  return print_text(
-      prometheus::TextSerializer().Serialize(make_exporter(socket_path, events)->Collect()));
+  return print_text(text_of(*make_exporter(socket_path, events)));
 }
 
 int serve(const std::string& socket_path, const MetricsCommand& command) {
-  Interrupt interrupt;  // before the server's threads, so that they leave the signals to us
+  Interrupt interrupt;  // before all threads, so that they leave the signals to us
   metrics::EventMetrics events;
   const auto exporter = make_exporter(socket_path, events);
-  // Whoever opens connections and says nothing keeps nobody else out for long.
-  prometheus::Exposer exposer(std::vector<std::string>{
-      "listening_ports", command.listen, "num_threads", "8", "request_timeout_ms", "2000"});
-  exposer.RegisterCollectable(exporter);
+  console::Console console(
+      [socket_path](const Json& request) { return ask_admin_json(socket_path, request); });
+  console::Web web(
+      command.listen, [exporter] { return text_of(*exporter); }, console);
   // It talks to whoever comes, so it keeps next to nothing.
-  if (const auto entered = sandbox::enter(sandbox::Mode::kEnforce, {}); !entered)
+  if (const auto entered = sandbox::enter(sandbox::Mode::kEnforce, {}); !entered) {
+    console.stop();
     return complain(entered.error().message);
-  std::fprintf(stderr, "jvpn metrics: http://%s/metrics, of %s\n", command.listen.c_str(),
-               socket_path.c_str());
-  follow_events(interrupt, socket_path, events);
+  }
+  std::fprintf(stderr, "jvpn metrics: http://%s/metrics, and the console at http://%s/, of %s\n",
+               command.listen.c_str(), command.listen.c_str(), socket_path.c_str());
+  follow_events(interrupt, socket_path, {events, console});
+  console.stop();
   return 0;
 }
 
@@ -106,10 +121,11 @@ int run_metrics(const std::string& socket_path, const MetricsCommand& command) {
     return kBadUsage;
   }
   if (!is_loopback(listen->address))
-    std::fprintf(stderr,
-                 "jvpn: warning: everybody who reaches %s can read the metrics: they aren't "
-                 "encrypted, and nobody is asked for a password\n",
-                 command.listen.c_str());
+    std::fprintf(
+        stderr,
+        "jvpn: warning: everybody who reaches %s can read the metrics, and who has sessions from "
+        "where: they aren't encrypted, and nobody is asked for a password\n",
+        command.listen.c_str());
   try {
     return serve(socket_path, command);
   } catch (const std::exception& error) {  // of the server, which says no more than that

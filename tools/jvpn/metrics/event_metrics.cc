@@ -36,15 +36,16 @@ uint64_t EventMetrics::count(Reason reason) const {
   return found == by_reason_.end() ? 0 : found->second.load(std::memory_order_relaxed);
 }
 
-void EventMetrics::take(std::string_view line, bool counted) {
-  const auto event = read_event(line);
-  if (!event || !is_new(*event, counted)) return;
+std::optional<EventRecord> EventMetrics::take(std::string_view line, bool counted) {
+  auto event = read_event(line);
+  if (!event || !is_new(*event, counted)) return std::nullopt;
   follow_state(*event, counted);
-  if (!counted) return;
+  if (!counted) return event;
   if (event->reason) by_reason_.at(*event->reason).fetch_add(1, std::memory_order_relaxed);
   const auto jump = jumps_.find(event->cause);
   if (jump != jumps_.end() && event->latency_ms)
     jump->second.Observe(static_cast<double>(*event->latency_ms) * kMilli);
+  return event;
 }
 
 /// What is missing before it is counted. No stay that began before a gap is known to have lasted.

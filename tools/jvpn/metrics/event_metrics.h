@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,8 +27,8 @@ class EventMetrics {
 
   /// A line of the stream. What was taken before isn't taken again, so that a stream may begin with
   /// what is known. Of an earlier time, before this program's (`counted` false), it is only
-  /// remembered where sessions are.
-  void take(std::string_view line, bool counted);
+  /// remembered where sessions are. Gives the event, if it was taken.
+  std::optional<EventRecord> take(std::string_view line, bool counted);
   void set_following(bool following) { following_.store(following, std::memory_order_relaxed); }
 
   bool following() const { return following_.load(std::memory_order_relaxed); }
