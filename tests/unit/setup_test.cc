@@ -15,8 +15,8 @@ namespace {
 using doctor::Mend;
 using doctor::Step;
 
-const std::string kPci = "0000:3b:00.0";
-const std::string kNic = "/sys/bus/pci/devices/" + kPci;
+const std::string kCardAddress = "0000:3b:00.0";
+const std::string kCard = "/sys/bus/pci/devices/" + kCardAddress;
 
 std::vector<std::string> no_addresses(const std::string&) {
   return {};
@@ -24,8 +24,8 @@ std::vector<std::string> no_addresses(const std::string&) {
 
 /// wan0 is the kernel's, as eth0.
 void give_to_kernel(HostTree& tree) {
-  tree.link(kNic + "/driver", "/sys/bus/pci/drivers/ixgbe");
-  tree.put(kNic + "/net/eth0/mtu", "1500");
+  tree.link(kCard + "/driver", "/sys/bus/pci/drivers/ixgbe");
+  tree.put(kCard + "/net/eth0/mtu", "1500");
   tree.put("/sys/class/net/eth0/queues/rx-0/rps_cpus", "0");
   tree.put("/sys/class/net/eth0/queues/rx-1/rps_cpus", "0");
 }
@@ -64,12 +64,12 @@ TEST(Setup, DoesWhatDoctorNamesAndTellsHowToTakeItBack) {
   EXPECT_TRUE(doctor::carry_out(steps_of(tree), played.hands()));
   const std::string pages = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
   EXPECT_EQ(played.done, (std::vector<std::string>{"echo 512 > " + pages, "modprobe vfio-pci",
-                                                   "dpdk-devbind.py --bind=vfio-pci " + kPci}));
+                                                   "dpdk-devbind.py --bind=vfio-pci " + kCardAddress}));
   const size_t told = played.told.find("\n  modprobe vfio-pci\n");
   EXPECT_NE(told, std::string::npos) << played.told;
   EXPECT_TRUE(
       played.told.ends_with("These take it back, in this order:\n  dpdk-devbind.py --bind=ixgbe " +
-                            kPci + "\n  modprobe -r vfio-pci\n  echo 0 > " + pages + "\n"))
+                            kCardAddress + "\n  modprobe -r vfio-pci\n  echo 0 > " + pages + "\n"))
       << played.told;
 }
 
@@ -114,14 +114,14 @@ TEST(Setup, NeverTouchesANicInUse) {
        "eth0 is part of bond0"},
       {[](HostTree& at) { at.link("/sys/class/net/eth0/upper_vlan7", "../vlan7"); },
        "eth0 carries vlan7"},
-      {[](HostTree& at) { at.remove(kNic + "/net"); }, "isn't to be seen from here"},
-      {[](HostTree& at) { at.put(kNic + "/class", "0x010802"); }, "no network card"},
+      {[](HostTree& at) { at.remove(kCard + "/net"); }, "isn't to be seen from here"},
+      {[](HostTree& at) { at.put(kCard + "/class", "0x010802"); }, "no network card"},
   };
   for (const Used& used : all) {
     SCOPED_TRACE(used.why);
     HostTree tree;
     give_to_kernel(tree);
-    EXPECT_EQ(doctor::nic_in_use(tree.host(), no_addresses, kPci), "");
+    EXPECT_EQ(doctor::nic_in_use(tree.host(), no_addresses, kCardAddress), "");
     used.change(tree);
     Played played;
     EXPECT_FALSE(doctor::carry_out(steps_of(tree), played.hands()));
@@ -134,7 +134,7 @@ TEST(Setup, NeverTouchesANicInUse) {
   const auto addressed = [](const std::string& interface) {
     return std::vector<std::string>{interface == "eth0" ? "192.0.2.7" : ""};
   };
-  EXPECT_NE(doctor::nic_in_use(tree.host(), addressed, kPci).find("has the address 192.0.2.7"),
+  EXPECT_NE(doctor::nic_in_use(tree.host(), addressed, kCardAddress).find("has the address 192.0.2.7"),
             std::string::npos);
 }
 

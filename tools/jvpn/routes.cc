@@ -21,7 +21,7 @@ using Json = nlohmann::json;
 
 /// The gateway tells something every 500 ms. One that doesn't for so long is stopped or hangs, and
 /// may be past its safe time soon.
-constexpr std::chrono::milliseconds kPatience{2'000};
+constexpr std::chrono::milliseconds kSilence{2'000};
 
 /// A line for each change.
 class PrintedChanges final : public RouteSink {
@@ -102,7 +102,7 @@ Result<void> follow_once(Interrupt& interrupt, const std::string& socket_path, R
   Result<void> taken;
   const auto take = [&](std::string_view line) { return bool(taken = book.take(line)); };
   const std::string request = Json{{"command", "routes"}, {"follow", true}}.dump();
-  const auto followed = follow_admin(interrupt, socket_path, request, take, kPatience);
+  const auto followed = follow_admin(interrupt, socket_path, request, take, kSilence);
   if (!followed) gone = followed.error().message;
   return taken;
 }
