@@ -20,7 +20,10 @@ namespace jvpn {
 inline constexpr size_t kReportedHoles = 256;
 /// A session's packets that may be in flight went under at most so many indices of the peer's: the
 /// present keys' and those before.
-inline constexpr size_t kReportedIndices = 2;
+inline constexpr size_t kHeldIndices = 2;
+/// Those, and an initiator's on the paths by which it has asked for a jump: it may not know which
+/// of them carries the session.
+inline constexpr size_t kReportedIndices = 4;
 /// Bytes of a report on the wire, at most: what REATTACH_REQUEST and its answer have room for.
 inline constexpr size_t kMaxReportBytes = 352;
 

@@ -60,6 +60,7 @@ struct Policy {
     /// What was sent so lately is held, and what waits for a path so long; 0: nothing is.
     Millis hold{0};
     uint32_t hold_bytes = 0;  ///< of all that one session holds; the oldest give way
+    bool holds() const { return hold != Millis{0} && hold_bytes != 0; }
     std::optional<Millis> failback_when_stable;  ///< none: never
     bool operator==(const Switching&) const = default;
   } switching;

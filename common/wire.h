@@ -147,7 +147,7 @@ struct ReattachRequest {
 };
 
 /// Field of ReattachRequest: indices of the responder's under which the initiator holds packets,
-/// u32 each, kReportedIndices at most. The commit closes them.
+/// u32 each, kHeldIndices at most. The commit closes them.
 inline constexpr uint16_t kHeldField = 1;
 /// Field of ReattachRequest and ReattachAck: what came under indices of the sender's that are
 /// closed, each a ReportedIndex and its lanes (common/lane_report.h).

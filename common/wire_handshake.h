@@ -146,12 +146,16 @@ struct PolicySnapshot {
 
 inline constexpr size_t kSpareIndices = 4;
 
+/// Flag of a response: the responder holds what it sends. A request from a dead path tells it what
+/// came.
+inline constexpr uint16_t kResponderHolds = 1;
+
 struct ResponsePayload {
   uint8_t version;
   uint8_t suite;
   uint16_t lanes;  ///< lanes the responder will send on, numbered from 0
   uint16_t mtu;    ///< largest inner packet that the responder sends and takes
-  uint16_t reserved;
+  uint16_t flags;  ///< those that aren't known are ignored
   std::array<uint8_t, 16> session_id;
   uint64_t binding_version;
   uint64_t clock_ms;  ///< responder's CLOCK_BOOTTIME

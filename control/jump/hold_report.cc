@@ -11,8 +11,7 @@ namespace jvpn::jump {
 // ---- Initiator.
 
 bool holds_packets(const Context& context, const Session& session) {
-  const auto& switching = context.policy_of(session).switching;
-  return switching.hold != Millis{0} && switching.hold_bytes != 0;
+  return context.policy_of(session).switching.holds();
 }
 
 std::vector<uint8_t> held_fields(const Context& context, const Session& session) {
@@ -29,6 +28,46 @@ std::vector<uint8_t> held_fields(const Context& context, const Session& session)
   return fields;
 }
 
+bool LaneCloser::is_closed(const Session& session, ReceiverIndex index) {
+  const std::vector<LaneReport>& reports = session.initiator->closed.reports;
+  return std::ranges::find(reports, index, &LaneReport::index) != reports.end();
+}
+
+bool LaneCloser::close(Session& session, ReceiverIndex index) {
+  std::vector<LaneReport>& reports = session.initiator->closed.reports;
+  if (is_closed(session, index)) return true;
+  if (reports.size() == kReportedIndices) return false;
+  auto report = context_.environment.stop_data(index);
+  if (!report) return false;
+  reports.push_back(std::move(*report));
+  return true;
+}
+
+/// The responder has committed a request by one of the other paths, and its acknowledgement was
+/// lost: which one we can't tell, so all of them are closed, and none is followed any more. Once
+/// for each such commit, or a long outage would use up all spares.
+void LaneCloser::close_asked(Session& session, const SpareBinding& by) {
+  const BindingVersion told = session.initiator->jumping.told_version;
+  BindingVersion& missed = session.initiator->closed.missed;
+  if (told <= std::max(session.binding_version(), missed)) return;
+  missed = told;
+  for (SpareBinding& spare : session.current->spares) {
+    const bool other = spare.status == SpareStatus::kAssigned && spare.number != by.number;
+    if (other && close(session, spare.local)) spare.status = SpareStatus::kReturned;
+  }
+}
+
+void LaneCloser::append_report(Session& session, const SpareBinding& by,
+                               std::vector<uint8_t>& fields) {
+  const bool dead = !session.binding.tx_installed;
+  if (!dead || !session.initiator->responder_holds) return;
+  close(session, session.current->local);
+  if (session.previous && !session.previous->left) close(session, session.previous->local);
+  close_asked(session, by);
+  const std::vector<LaneReport>& reports = session.initiator->closed.reports;
+  if (!reports.empty()) append_field(fields, wire::kReceivedField, encode_reports(reports));
+}
+
 bool settle_hold(Context& context, const Session& session, std::span<const uint8_t> fields) {
   if (!holds_packets(context, session)) return true;
   const auto told = find_field(fields, wire::kReceivedField);
@@ -39,6 +78,21 @@ bool settle_hold(Context& context, const Session& session, std::span<const uint8
 }
 
 // ---- Responder.
+
+std::optional<HoldWord> hold_word(std::span<const uint8_t> fields) {
+  HoldWord word{held_indices(fields), std::nullopt};
+  if (const auto told = find_field(fields, wire::kReceivedField)) {
+    word.received = decode_reports(*told);
+    if (!word.received) return std::nullopt;
+  }
+  return word;
+}
+
+void settle_own_hold(Context& context, const Session& session, HoldWord& word) {
+  if (!holds_packets(context, session)) return;
+  context.effects.settle_hold(session.peer,
+                              std::move(word.received).value_or(std::vector<LaneReport>{}));
+}
 
 HeldIndices held_indices(std::span<const uint8_t> fields) {
   HeldIndices held{};

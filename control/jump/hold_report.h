@@ -5,6 +5,9 @@
 //   once nothing can come under them any more the acknowledgement tells what did → initiator:
 //   HoldSettle, before it sends on the new binding
 //
+//   initiator: closes its own indices, and the request tells what came under them → responder: the
+//   commit's HoldSettle, before it sends on the new binding
+//
 // Control thread only.
 #pragma once
 
@@ -29,8 +32,35 @@ std::vector<uint8_t> held_fields(const Context& context, const Session& session)
 /// the protocol.
 bool settle_hold(Context& context, const Session& session, std::span<const uint8_t> fields);
 
+/// What a responder that holds packets is told. Writes InitiatorSide::closed.
+class LaneCloser {
+ public:
+  explicit LaneCloser(Context& context) : context_(context) {}
+
+  /// Of a request by that spare, from a dead path to a responder that holds: closes the indices
+  /// that data may have come under, for good, and adds what did. The dead binding's is never used
+  /// again; what comes under it late, the responder seals anew. A report is made once and kept, for
+  /// it may be another request that is committed.
+  void append_report(Session& session, const SpareBinding& by, std::vector<uint8_t>& fields);
+  /// No data is taken under it any more: its binding can't carry the session.
+  static bool is_closed(const Session& session, ReceiverIndex index);
+  /// A commit was followed: all that was told is settled.
+  static void forget(Session& session) { session.initiator->closed.reports.clear(); }
+
+ private:
+  bool close(Session& session, ReceiverIndex index);
+  void close_asked(Session& session, const SpareBinding& by);
+
+  Context& context_;
+};
+
 // Responder.
 
+/// What a request tells; nothing of it was looked up. nullopt: it contradicts the protocol.
+std::optional<HoldWord> hold_word(std::span<const uint8_t> fields);
+/// The commit's, before the responder sends on the new binding: the request's word on what it
+/// holds. Without one that is given up, unless the old path has carried everything.
+void settle_own_hold(Context& context, const Session& session, HoldWord& word);
 /// What a request names; nothing of it was looked up.
 HeldIndices held_indices(std::span<const uint8_t> fields);
 

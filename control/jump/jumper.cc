@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "control/jump/hold_report.h"
-
 namespace jvpn::jump {
 namespace {
 
@@ -218,7 +216,9 @@ bool Jumper::send_request(Millis now, Session& session) {
     channel_.send_along(session, generation, route, dead);
   }
   jump.next_send = now + repeat_after(candidates_.at(session, jump.path));
-  channel_.send_along(session, generation, route, request, held_fields(context_, session));
+  std::vector<uint8_t> fields = held_fields(context_, session);
+  closer_.append_report(session, *spare, fields);
+  channel_.send_along(session, generation, route, request, fields);
   if (first) send_data_ahead(now, session, *spare);
   return true;
 }
@@ -268,8 +268,9 @@ void Jumper::on_challenge(Millis now, Session& session, const Arrival& at,
   if (!session.initiates()) return lifecycle_.end_by_violation(now, session);
   const SpareBinding* const spare = assigned_spare(session, at);
   // Any path that was asked will do: the answer may be slower than our patience.
-  const bool asked =
-      spare != nullptr && session.jumping() && message.nonce <= session.initiator->jumping.nonce;
+  const bool asked = spare != nullptr && session.jumping() &&
+                     message.nonce <= session.initiator->jumping.nonce &&
+                     !LaneCloser::is_closed(session, spare->local);
   if (!asked) {
     ++context_.counters.control_stale;
     return;
@@ -291,6 +292,10 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
     return;
   }
   if (message.sender != spare->remote.value) return lifecycle_.end_by_violation(now, session);
+  if (LaneCloser::is_closed(session, spare->local)) {
+    ++context_.counters.control_stale;  // too late: a later request has told what came there
+    return;
+  }
   if (!bindings_.reserve_tx(session.peer)) return;  // the repeated request is acknowledged again
   const Path old_path = session.path;
   const Path path = *spare->path;
@@ -307,6 +312,7 @@ void Jumper::on_ack(Millis now, Session& session, const Arrival& at,
   if (!lifecycle_.transition(now, session, event)) return;
   if (session.binding_version() != version) return;  // the state machine refused it
   if (!settle_hold(context_, session, fields)) return lifecycle_.end_by_violation(now, session);
+  LaneCloser::forget(session);
   lifecycle_.rebind(now, session, number, path);
   session.current->learn_spares(message.spares);
   reporter_.emit_accepted(now, session, path);

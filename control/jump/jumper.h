@@ -5,6 +5,7 @@
 #pragma once
 
 #include "control/jump/candidates.h"
+#include "control/jump/hold_report.h"
 #include "control/jump/prober.h"
 #include "control/jump/quality_monitor.h"
 #include "control/protocol/liveness.h"
@@ -25,7 +26,8 @@ class Jumper : public Part {
         candidates_(candidates),
         quality_(quality),
         prober_(prober),
-        liveness_(liveness) {}
+        liveness_(liveness),
+        closer_(context) {}
 
   bool serve(Millis now, Session& session) override;
   Millis due(const Session& session) const override;
@@ -88,6 +90,7 @@ class Jumper : public Part {
   QualityMonitor& quality_;
   Prober& prober_;
   protocol::Liveness& liveness_;
+  LaneCloser closer_;
 };
 
 }  // namespace jvpn::jump

@@ -1,6 +1,7 @@
 #include "control/jump/reattach_responder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/assert.h"
 #include "common/secret.h"
@@ -57,6 +58,8 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
     return;
   }
   const bool paced = memory.pace.take(Millis{message.clock_ms});
+  std::optional<HoldWord> hold = hold_word(fields);
+  if (!hold) return lifecycle_.end_by_violation(now, session);
   const Finding finding = check(now, session, at, message, nonce);
   if (finding.reason == Reason::kRateLimited && paced) {
     ++context_.counters.reattach_bunched;
@@ -70,8 +73,8 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
                        !has_living_transport(session.record(), context_.policy_of(session), now);
   if (retries && !lifecycle_.transition(now, session, {Trigger::kSwitchRequested})) return;
   lifecycle_.note_attempt(now, session);
-  const HeldIndices held = held_indices(fields);
-  if (!PathValidator::is_warm(now, session, at)) return challenge(now, session, at, message, held);
+  if (!PathValidator::is_warm(now, session, at))
+    return challenge(now, session, at, message, *std::move(hold));
   const SpareBinding* const spare = at.generation.spares.at_index(at.index);
   JVPN_ASSERT(spare != nullptr, "the checks found the spare");
   memory.outstanding = OutstandingChallenge{.from = at.from,
@@ -82,7 +85,7 @@ void ReattachResponder::on_request(Millis now, Session& session, const Arrival& 
                                             .retires = message.retire_active != 0,
                                             .until = kNever,
                                             .cause = message.cause,
-                                            .held = held};
+                                            .hold = *std::move(hold)};
   begin_commit(now, session);
 }
 
@@ -149,7 +152,7 @@ Mac ReattachResponder::token(const Session& session, const Arrival& at, uint64_t
 /// One challenge is outstanding for a session; a repeated request is part of it, another takes its
 /// place.
 void ReattachResponder::challenge(Millis now, Session& session, const Arrival& at,
-                                  const wire::ReattachRequest& message, const HeldIndices& held) {
+                                  const wire::ReattachRequest& message, HoldWord hold) {
   const uint16_t number = at.generation.spares.at_index(at.index)->number;
   std::optional<OutstandingChallenge>& outstanding = session.responder->reattach->outstanding;
   const ReceiverIndex receiver{message.receiver};
@@ -163,7 +166,7 @@ void ReattachResponder::challenge(Millis now, Session& session, const Arrival& a
   outstanding->until = now + context_.policy_of(session).security.reattach_proof_max_age;
   outstanding->retires = message.retire_active != 0;
   outstanding->cause = message.cause;
-  outstanding->held = held;
+  outstanding->hold = std::move(hold);
   auto answer = control_message<wire::ReattachChallenge>(wire::ControlType::kReattachChallenge);
   answer.nonce = message.nonce;
   std::ranges::copy(token(session, at, message.nonce), answer.token);
@@ -254,7 +257,7 @@ std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, const Owne
   session->responder->waiting.clear();
   std::optional<OutstandingChallenge>& outstanding = session->responder->reattach->outstanding;
   JVPN_ASSERT(outstanding, "a commit is of a request");
-  const OutstandingChallenge request = *outstanding;
+  OutstandingChallenge request = *std::move(outstanding);
   outstanding.reset();
   const bool still_ours = context_.store.reconcile(*session, reply);
   if (reply.answer == OwnershipAnswer::kCommitted) {
@@ -279,7 +282,7 @@ void ReattachResponder::refuse_commit(Millis now, Session& session,
               request.receiver, finding);
 }
 
-void ReattachResponder::commit(Millis now, Session& session, const OutstandingChallenge& request) {
+void ReattachResponder::commit(Millis now, Session& session, OutstandingChallenge& request) {
   const Path old_path = session.path;
   const BindingVersion replaced = session.binding_version();
   SessionEvent event{Trigger::kReattachCommitted};
@@ -291,6 +294,7 @@ void ReattachResponder::commit(Millis now, Session& session, const OutstandingCh
   JVPN_ASSERT(spare != nullptr, "a spare stays while its request is pending");
   spare->remote = request.receiver;
   session.binding.cause = request.cause;
+  settle_own_hold(context_, session, request.hold);
   lifecycle_.rebind(now, session, request.number, request.from);
   bindings_.top_up_spares(session, *session.current);
   session.responder->reattach->replaced = replaced;
@@ -298,7 +302,7 @@ void ReattachResponder::commit(Millis now, Session& session, const OutstandingCh
   ++context_.counters.reattach_commits;
   reporter_.emit_accepted(now, session, request.from);
   lifecycle_.report_switch(now, session, old_path);
-  if (!closed_.close(now, session, request.held)) send_ack(now, session, request.latest_nonce);
+  if (!closed_.close(now, session, request.hold.held)) send_ack(now, session, request.latest_nonce);
 }
 
 void ReattachResponder::on_lanes_closed(Millis now, Session& session, const LaneReport& report) {

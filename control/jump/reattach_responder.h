@@ -66,7 +66,7 @@ class ReattachResponder : public Part {
   Finding check_candidate(const Arrival& at, const wire::ReattachRequest& message) const;
   Finding check_room(const Session& session);
   void challenge(Millis now, Session& session, const Arrival& at,
-                 const wire::ReattachRequest& message, const HeldIndices& held);
+                 const wire::ReattachRequest& message, HoldWord hold);
   Mac token(const Session& session, const Arrival& at, uint64_t nonce);
   void refuse(Millis now, Session& session, const Arrival& at, const wire::ReattachRequest& message,
               const Finding& finding);
@@ -74,7 +74,7 @@ class ReattachResponder : public Part {
                    ReceiverIndex receiver, const Finding& finding);
   void send_ack(Millis now, const Session& session, uint64_t nonce);
   void begin_commit(Millis now, Session& session);
-  void commit(Millis now, Session& session, const OutstandingChallenge& request);
+  void commit(Millis now, Session& session, OutstandingChallenge& request);
   void refuse_commit(Millis now, Session& session, const OutstandingChallenge& request,
                      OwnershipAnswer answer);
 

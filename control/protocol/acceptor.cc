@@ -243,6 +243,7 @@ wire::ResponsePayload Acceptor::response_payload(Millis now, const Session& sess
   payload.suite = static_cast<uint8_t>(session.suite);
   payload.lanes = context_.config.lanes;
   payload.mtu = context_.environment.inner_mtu(session.path);
+  payload.flags = context_.config.policy.switching.holds() ? wire::kResponderHolds : uint16_t{0};
   payload.session_id = session.id.bytes;
   // What the commit at confirmation will make it.
   payload.binding_version = session.resumes() ? session.responder->resumption->told.value

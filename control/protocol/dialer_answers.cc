@@ -175,6 +175,7 @@ std::unique_ptr<Session> Dialer::new_session(Millis now, PeerId id, const Attemp
   InitiatorSide& side = *session->initiator;
   side.told_policy = payload.policy;
   side.policy = tightened(context_.config.policy, payload.policy);
+  side.responder_holds = (payload.flags & wire::kResponderHolds) != 0;
   side.idle.data_at = now;
   side.rekey.due = draw_rekey(context_, now);
   side.jumping.clock_ahead = payload.clock_ms - now.value;

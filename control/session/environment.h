@@ -1,6 +1,6 @@
 // What the session engine asks of the program around it: measurements of the data path, clocks,
-// randomness, and room for what it is about to install. Nothing here changes what workers see. All
-// calls come from the control thread.
+// randomness, and room for what it is about to install. Nothing here changes what workers see, but
+// for stop_data(). All calls come from the control thread.
 #pragma once
 
 #include <bit>
@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "common/lane_report.h"
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/types.h"
@@ -70,6 +71,9 @@ class Environment {
   virtual void release_rx(ReceiverIndex) {}
   /// The same for the peer's next install of its send side.
   virtual bool reserve_tx(PeerId, uint16_t /*lanes*/) { return true; }
+  /// From now on no data is taken under the index, which stays installed otherwise: what was taken.
+  /// nullopt: this host can't say at once, and goes on taking it.
+  virtual std::optional<LaneReport> stop_data(ReceiverIndex) { return std::nullopt; }
   /// Fills with random bytes; tests replay them from a seed.
   virtual void random(std::span<uint8_t> bytes) = 0;
   /// CLOCK_BOOTTIME in microseconds, for round-trip times alone; `now` is what the engine was told.

@@ -149,6 +149,12 @@ struct MtuState {
   uint16_t told = 0;         ///< as the responder knows it
 };
 
+/// Written by jump::LaneCloser.
+struct ClosedForHold {
+  std::vector<LaneReport> reports;  ///< of indices that were closed, until a commit is followed
+  BindingVersion missed;            ///< the latest commit that paths were closed for
+};
+
 struct InitiatorSide {
   /// Of a handshake that goes on with a session, until its keys are confirmed.
   std::unique_ptr<wire::ResponsePayload> answer;
@@ -160,13 +166,22 @@ struct InitiatorSide {
   FailbackState failback;
   ProbeState probe;
   MtuState mtu;
+  bool responder_holds = false;  ///< what it sends, as its answer told
+  ClosedForHold closed;
   Millis spares_asked;  ///< when spare indices were last asked for; by jump::SpareKeeper
 };
 
 // ---- The responder's side.
 
 /// Indices that an initiator holds packets under; 0: none.
-using HeldIndices = std::array<ReceiverIndex, kReportedIndices>;
+using HeldIndices = std::array<ReceiverIndex, kHeldIndices>;
+
+/// What a request tells of both ends' holds (docs/DESIGN.md, hold).
+struct HoldWord {
+  HeldIndices held{};  ///< the commit closes them
+  /// What came under indices of the initiator's that it has closed; none: it doesn't say.
+  std::optional<std::vector<LaneReport>> received{};
+};
 
 /// A request that was challenged and not yet answered. Its repetitions belong to it.
 struct OutstandingChallenge {
@@ -178,7 +193,7 @@ struct OutstandingChallenge {
   bool retires = false;  ///< the active binding, at the commit
   Millis until{};        ///< later responses are refused
   wire::ReattachCause cause = wire::ReattachCause::kDead;
-  HeldIndices held{};  ///< the commit closes them
+  HoldWord hold{};
 };
 
 /// An index that was closed for its initiator's hold.

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """jvpn-client against a gateway in Python, written from docs/PROTOCOL.md alone: cookie, retry, handshake, data both
-ways, rekey, a jump that is accepted, one that is refused, a session that the gateway loses, the end.
+ways, rekey, a jump that is accepted, one that is refused, one from a dead path that tells what came by it, a session that the
+gateway loses, the end.
 
   jvpn-client ══ wan0, wan1, wan2 ══ Python (jvpn-gw)      (jvpn_lab/topology.py)
 """
@@ -40,6 +41,7 @@ with scenario(60) as s:
              gateway.until(lambda: CLIENT.told('"SEC_ABUSE_CONTROL_PLANE".*"unknown_field"')))
     s.expect("it had brought a cookie and what the retry told", gateway.told[:3] == ["cookie", "retry", "response"])
     gateway.fields = wire.field(9, b"new")
+    gateway.flags = wire.HOLDS
     gateway.demands = {"cookie"}  # its other paths have none yet
     s.expect("and takes one that isn't critical", gateway.until(CLIENT.attached, 8))
     s.expect("pings pass", pinged())
@@ -66,6 +68,25 @@ with scenario(60) as s:
     s.expect("allowed again it succeeds", jumped(second) == 0 and uses(second))
     s.expect("pings pass", pinged())
     s.expect("nothing was refused that came", not gateway.session.refused)
+
+    s.expect("a path that lives has nothing to tell", gateway.reports is None)
+
+    step("A path that dies")
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
+    dead = gateway.session.binding
+    sent = {binding.remote: {binding.number * gateway.lanes: (binding.data_sent, 0)} if binding.data_sent else {}
+            for generation in gateway.session.generations for binding in generation.bindings.values()}
+    late = gateway.session.seal_data(bytes(28))
+    unknown = CLIENT.drops("unknown_index")
+    ip("client", f"link set dev {second} down")
+    s.expect("the client jumps", gateway.until(lambda: gateway.session.binding is not dead, 8))
+    s.expect("it has told what came by the dead one", dead.remote in gateway.reports)
+    s.expect("all that was sent, and no more", all(sent[index] == lanes for index, lanes in gateway.reports.items()))
+    gateway.session.binding.path.send(late)
+    s.expect("what is late is not taken", gateway.until(lambda: CLIENT.drops("unknown_index") > unknown))
+    ip("client", f"link set dev {second} up")
+    s.expect("pings pass", pinged())
+    s.expect("pings pass towards the client", gateway.ping(SERVER4, CLIENT4))
 
     step("The gateway loses the session")
     def resets(name: str) -> int:

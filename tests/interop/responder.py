@@ -33,6 +33,8 @@ class Responder(Node):
         self.told: list[str] = []  # how initiations were answered, or why not
         self.resets = 0  # that were sent
         self.fields = b""  # behind the response's payload
+        self.flags = 0  # of the response
+        self.reports: dict[int, dict[int, tuple[int, int]]] | None = None  # of the latest request to jump
         self.refuses_jumps = False
         self.secret, self.freshness = os.urandom(16), os.urandom(16)
         self.rekeyed_to = 0  # highest number of a call
@@ -87,7 +89,7 @@ class Responder(Node):
         addresses = b"".join(bytes([4 if "." in text else 6, 32 if "." in text else 128, 0, 0])
                              + ipaddress.ip_address(text).packed.ljust(16, b"\0") for text in (CLIENT4, CLIENT6))
         plaintext = wire.RESPONSE_PAYLOAD.pack(
-            version=1, suite=head.suite, lanes=self.lanes, mtu=MTU, session_id=session.id,
+            version=1, suite=head.suite, lanes=self.lanes, mtu=MTU, flags=self.flags, session_id=session.id,
             binding_version=session.binding_version, clock_ms=now_us() // 1000, addresses=addresses,
             policy=wire.POLICY.pack(**POLICY), spare_indices=b"".join(each.to_bytes(4, "little") for each in spares),
             reset_token=self.token(index), spare_tokens=b"".join(map(self.token, spares)))
@@ -201,6 +203,8 @@ class Responder(Node):
         if arrival.binding is session.binding or arrival.generation is not session.current or not fresh:
             return
         self.highest_nonce = message.nonce
+        reported = wire.fields_behind(message).get(wire.RECEIVED_FIELD)
+        self.reports = None if reported is None else wire.parse_reports(reported)
         arrival.binding.remote = message.receiver
         if message.binding_version != session.binding_version:
             self._reject(session, arrival, FRESHNESS_INVALID, STALE_VERSION)

@@ -8,6 +8,8 @@ INITIATION, RESPONSE, COOKIE_REPLY, DATA, CONTROL, RETRY, RESET, INQUIRY, READIN
 TAKES_SESSIONS, DRAINING, STORE_UNAVAILABLE = 1, 2, 3  # in a readiness
 CRITICAL_FIELD = 1 << 15
 RESUME_FIELD = 1
+RECEIVED_FIELD = 2  # of a request to jump and its acknowledgement
+HOLDS = 1  # flag of a response
 CRITICAL_MESSAGE = 1
 
 
@@ -36,7 +38,7 @@ HEADER = Layout("type:B :3x receiver:I counter:Q")  # data and control
 INITIATION_HEAD = Layout("type:B :3x sender:I suite:B :7x")
 INITIATION_PAYLOAD = Layout("version:B suite:B lanes:H :4x timestamp:12s freshness:16s fields:220s")
 RESPONSE_HEAD = Layout("type:B :3x sender:I receiver:I")
-RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H mtu:H :2x session_id:16s binding_version:Q clock_ms:Q "
+RESPONSE_PAYLOAD = Layout("version:B suite:B lanes:H mtu:H flags:H session_id:16s binding_version:Q clock_ms:Q "
                           "addresses:80s policy:64s spare_indices:16s reset_token:16s spare_tokens:64s")
 SEALED_REPLY = Layout("type:B :3x receiver:I nonce:24s sealed:32s")  # cookie or freshness
 READINESS_MESSAGE = Layout("type:B :3x receiver:I nonce:24s sealed:56s")
@@ -104,6 +106,33 @@ def padded(plaintext: bytes, length: int) -> bytes:
 
 def field(kind: int, value: bytes, critical: bool = False) -> bytes:
     return struct.pack("<HH", kind | (CRITICAL_FIELD if critical else 0), len(value)) + value
+
+
+def fields_behind(message: Message) -> dict[int, bytes]:
+    """The fields behind a control message's fixed part, by type."""
+    rest = message.raw[_CONTROL_HEAD.size + _LAYOUTS[_TYPES[message.name]][1].size:]
+    found = {}
+    while len(rest) >= 4:
+        kind, length = struct.unpack_from("<HH", rest)
+        if kind == 0:
+            break
+        found[kind] = rest[4:4 + length]
+        rest = rest[4 + length:]
+    return found
+
+
+def parse_reports(data: bytes) -> dict[int, dict[int, tuple[int, int]]]:
+    """What was received: index → lane → one above the highest sequence, and the holes as bits from there down."""
+    reports: dict[int, dict[int, tuple[int, int]]] = {}
+    while data:
+        index, lanes = struct.unpack_from("<IB3x", data)
+        data = data[8:]
+        reports[index] = {}
+        for _ in range(lanes):
+            lane, words, upto = struct.unpack_from("<HBxQ", data)
+            reports[index][lane] = (upto, int.from_bytes(data[12:12 + 8 * words], "little"))
+            data = data[12 + 8 * words:]
+    return reports
 
 
 def resume_claim(session_id: bytes, binding_version: int, nonce: int) -> bytes:

@@ -84,6 +84,110 @@ TEST_F(HoldReportPart, TheAcknowledgementSettlesTheHold) {
   EXPECT_FALSE(jump::settle_hold(context, session, fields));
 }
 
+/// Of a client whose transport is dead, and whose gateway holds.
+class LaneCloserPart : public HoldReportPart {
+ protected:
+  Session& deserted() {
+    Session& session = bereft();
+    session.initiator->responder_holds = true;
+    learn(session, 3);
+    asked = bindings.assign_spare(session, test::path_over(2))->number;
+    other = bindings.assign_spare(session, test::path_over(3))->number;
+    return session;
+  }
+  SpareBinding& spare(Session& session, uint16_t number) {
+    return *session.current->spares.numbered(number);
+  }
+  /// The indices that a request by the spare on path 2 reports.
+  std::vector<ReceiverIndex> reported(Session& session) {
+    std::vector<uint8_t> fields;
+    closer.append_report(session, spare(session, asked), fields);
+    const auto told = session::find_field(fields, wire::kReceivedField);
+    if (!told) return {};
+    latest_reports = *decode_reports(*told);
+    std::vector<ReceiverIndex> indices;
+    for (const LaneReport& each : latest_reports) indices.push_back(each.index);
+    return indices;
+  }
+  using Indices = std::vector<ReceiverIndex>;
+
+  jump::LaneCloser closer{context};
+  uint16_t asked = 0;
+  uint16_t other = 0;
+  std::vector<LaneReport> latest_reports;
+};
+
+TEST_F(LaneCloserPart, ARequestReportsTheIndicesOfBothKeysOnceClosed) {
+  Session& session = deserted();
+  EXPECT_EQ(reported(session), Indices{session.current->local});
+  EXPECT_TRUE(environment.stopped.contains(session.current->local.value));
+  const auto first = latest_reports;
+  EXPECT_EQ(reported(session), Indices{session.current->local});
+  EXPECT_EQ(latest_reports, first) << "a report is made once";
+  const KeyGeneration& before = replaced_keys(session);
+  EXPECT_EQ(reported(session), (Indices{session.current->local, before.local}));
+  jump::LaneCloser::forget(session);
+  EXPECT_FALSE(jump::LaneCloser::is_closed(session, session.current->local));
+}
+
+TEST_F(LaneCloserPart, KeysThatTheSessionLeftByAJumpAreSettled) {
+  Session& session = deserted();
+  replaced_keys(session).left = true;
+  EXPECT_EQ(reported(session), Indices{session.current->local});
+}
+
+TEST_F(LaneCloserPart, NothingIsClosedWithoutNeed) {
+  Session& session = deserted();
+  session.initiator->responder_holds = false;
+  EXPECT_EQ(reported(session), Indices{}) << "it holds nothing";
+  session.initiator->responder_holds = true;
+  session.binding.tx_installed = true;
+  EXPECT_EQ(reported(session), Indices{}) << "the path lives";
+  session.binding.tx_installed = false;
+  environment.says_taken = false;
+  EXPECT_EQ(reported(session), Indices{}) << "the host can't say";
+  EXPECT_TRUE(environment.stopped.empty());
+}
+
+TEST_F(LaneCloserPart, ACommitThatWasMissedClosesTheOtherPathsThatWereAsked) {
+  Session& session = deserted();
+  const ReceiverIndex index = spare(session, other).local;
+  session.initiator->jumping.told_version = BindingVersion{9};
+  EXPECT_EQ(reported(session), (Indices{session.current->local, index}));
+  EXPECT_EQ(spare(session, other).status, SpareStatus::kReturned) << "no jump may go there";
+  EXPECT_TRUE(jump::LaneCloser::is_closed(session, index));
+  EXPECT_EQ(spare(session, asked).status, SpareStatus::kAssigned);
+  EXPECT_FALSE(jump::LaneCloser::is_closed(session, spare(session, asked).local));
+  const uint16_t next = bindings.assign_spare(session, test::path_over(3))->number;
+  EXPECT_EQ(reported(session).size(), 2U);
+  EXPECT_EQ(spare(session, next).status, SpareStatus::kAssigned) << "once for each such commit";
+}
+
+TEST_F(HoldReportPart, ARequestsReportSettlesTheResponders) {
+  hold();
+  Session& session = attached(false);
+  std::vector<uint8_t> fields;
+  const std::vector<LaneReport> told{report_of(session.current->remote)};
+  append_field(fields, wire::kReceivedField, encode_reports(told));
+  auto word = jump::hold_word(fields);
+  ASSERT_TRUE(word);
+  EXPECT_EQ(word->received, told);
+  jump::settle_own_hold(context, session, *word);
+  EXPECT_EQ(latest<HoldSettle>().reports, told);
+  word = jump::hold_word({});
+  ASSERT_TRUE(word && !word->received);
+  jump::settle_own_hold(context, session, *word);
+  EXPECT_TRUE(latest<HoldSettle>().reports.empty()) << "nothing was told: it is given up";
+  config.policy.switching.hold = Millis{0};
+  jump::settle_own_hold(context, session, *word);
+  EXPECT_EQ(count<HoldSettle>(), 2U) << "it holds nothing";
+  append_field(fields, wire::kReceivedField, std::vector<uint8_t>{1, 2, 3});
+  EXPECT_TRUE(jump::hold_word(fields)) << "the first one counts";
+  fields.clear();
+  append_field(fields, wire::kReceivedField, std::vector<uint8_t>{1, 2, 3});
+  EXPECT_FALSE(jump::hold_word(fields));
+}
+
 TEST_F(HoldReportPart, ACommitClosesWhatIsNamedAndOursAndWaitsForTheHost) {
   Session& session = rebound();
   const ReceiverIndex before = replaced_keys(session).local;

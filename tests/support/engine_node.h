@@ -92,6 +92,7 @@ class Node : public SessionHost {
   void retire_rx(ReceiverIndex index) {
     witness("retire_rx", std::to_string(index.value));
     EXPECT_EQ(rx.erase(index.value), 1U) << "retired an index that isn't installed";
+    stopped_.erase(index.value);
   }
   /// What came under it is told when the world asks, as of a gateway after a grace period.
   void close_rx(PeerId peer, ReceiverIndex index) {
@@ -99,6 +100,14 @@ class Node : public SessionHost {
     LaneReport report{index, true, {}};
     for (const auto& [lane, window] : windows_[index.value]) add_lane(report, LaneId{lane}, window);
     closed.emplace_back(peer, std::move(report));
+  }
+  std::optional<LaneReport> stop_data(ReceiverIndex index) override {
+    if (!says_taken) return std::nullopt;
+    EXPECT_TRUE(rx.contains(index.value)) << "stopped what isn't installed";
+    EXPECT_TRUE(stopped_.insert(index.value).second) << "stopped twice";
+    LaneReport report{index, true, {}};
+    for (const auto& [lane, window] : windows_[index.value]) add_lane(report, LaneId{lane}, window);
+    return report;
   }
   void settle_hold(std::span<const LaneReport> reports) {
     witness("settle_hold", std::to_string(reports.size()));
@@ -277,6 +286,7 @@ class Node : public SessionHost {
   uint64_t lost = 0;                                 ///< data that came and couldn't be opened
   std::deque<std::pair<PeerId, LaneReport>> closed;  ///< not told yet
   bool tells_closed = true;                          ///< else its workers stand still
+  bool says_taken = true;                            ///< what came under an index, at once
   std::function<void(std::span<const LaneReport>)> on_settle;
   std::function<void(ReceiverIndex, uint64_t)> on_data;  ///< opened under that index and counter
 
@@ -287,6 +297,7 @@ class Node : public SessionHost {
   std::map<uint32_t, Activity> activity_;
   std::map<uint32_t, RxProgress> progress_;
   std::map<uint32_t, std::map<uint16_t, ReplayWindow<kReplayWindowBits>>> windows_;  ///< by index
+  std::set<uint32_t> stopped_;      ///< indices that take no data any more
   std::set<uint32_t> promised_rx_;  ///< indices that have memory, and aren't installed
   std::set<uint32_t> promised_tx_;  ///< peers, likewise
   std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
@@ -309,6 +320,10 @@ inline bool Node::receive_data(const Datagram& datagram, Millis now) {
   if (!opens) {
     ++lost;
     return found != rx.end();
+  }
+  if (stopped_.contains(header.receiver)) {
+    ++lost;
+    return true;
   }
   const uint64_t counter = header.counter ^ mask;
   windows_[header.receiver][wire::lane_of(counter).value].accept(wire::sequence_of(counter));

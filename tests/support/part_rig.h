@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ class PlainEnvironment : public Environment {
   Activity activity(PeerId) override { return traffic; }
   RxProgress rx_progress(ReceiverIndex index) override { return progress[index.value]; }
   Published published(PeerId) override { return seen; }
+  /// Something came under each index; a test that stops one twice fails.
+  std::optional<LaneReport> stop_data(ReceiverIndex index) override {
+    if (!says_taken) return std::nullopt;
+    EXPECT_TRUE(stopped.insert(index.value).second);
+    return LaneReport{index, true, {{LaneId{0}, index.value % 100 + 1, {}}}};
+  }
   uint16_t inner_mtu(const Path&) override { return mtu; }
   void random(std::span<uint8_t> bytes) override {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(++drawn_);
@@ -34,6 +41,8 @@ class PlainEnvironment : public Environment {
   Published seen;
   std::map<uint32_t, RxProgress> progress;
   wire::Timestamp stamp{0x40};
+  bool says_taken = true;      ///< what came under an index, at once
+  std::set<uint32_t> stopped;  ///< indices
 
  private:
   uint32_t drawn_ = 0;

@@ -334,6 +334,33 @@ TEST_F(DataPathTest, JumpsNeverRepeatACounter) {
   EXPECT_EQ(near->counters().dropped(Drop::kNoBinding), 6U);
 }
 
+TEST_F(DataPathTest, AStoppedIndexTakesNothingMoreAndSaysWhatItHad) {
+  const Bytes packet = make_packet(udp(true, 1));
+  const auto messages = seal({packet, packet, packet, packet});
+  EXPECT_EQ(open({messages[0], messages[2]}).size(), 2U);
+  const LaneReport report = far->stop_data(kIndex);
+  EXPECT_EQ(open(messages).size(), 0U);
+  EXPECT_EQ(dropped(Drop::kUnknownIndex), 4U);
+  EXPECT_EQ(report.index, kIndex);
+  const auto receipt = [&](uint64_t sequence) { return report.receipt(LaneId{0}, sequence); };
+  EXPECT_EQ(receipt(0), Receipt::kReceived);
+  EXPECT_EQ(receipt(1), Receipt::kMissing);
+  EXPECT_EQ(receipt(2), Receipt::kReceived);
+  EXPECT_EQ(receipt(3), Receipt::kMissing);
+  EXPECT_EQ(report.receipt(LaneId{1}, 0), Receipt::kMissing);
+  EXPECT_EQ(far->published().rx.size(), 1U) << "control messages may come under it yet";
+  far->install_rx(rx_install());
+  EXPECT_EQ(open(messages).size(), 0U) << "the same keys: still stopped";
+  far->install_rx(rx_install(2));
+  near->install_tx(tx_install(2));
+  EXPECT_EQ(open(seal({packet})).size(), 1U) << "another session has the index";
+}
+
+TEST_F(DataPathTest, StoppingAnIndexThatIsNotThereTellsNothing) {
+  EXPECT_TRUE(far->stop_data(ReceiverIndex{kIndex.value + 256}).lanes.empty());
+  EXPECT_EQ(open(seal({make_packet(udp(true, 1))})).size(), 1U);
+}
+
 TEST_F(DataPathTest, RetiredIndexIsUnknown) {
   const auto messages = seal({make_packet(udp(true, 1))});
   far->retire_rx(ReceiverIndex{kIndex.value ^ 0x1000});

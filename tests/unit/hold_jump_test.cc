@@ -1,13 +1,9 @@
 // Jumps of an initiator that holds what it sends: each packet arrives once, in its order, whatever
 // the paths and the messages of the jump go through.
-#include <deque>
-#include <map>
-
 #include <gtest/gtest.h>
 
 #include "common/limits.h"
-#include "tests/support/jumper.h"
-#include "tests/support/rooms.h"
+#include "tests/support/holder.h"
 #include "tests/support/seed.h"
 
 namespace jvpn {
@@ -15,115 +11,6 @@ namespace {
 
 using namespace test;
 using wire::MessageType;
-
-void hold(size_t, EngineConfig& config) {
-  config.policy.switching.hold = Millis{60'000};
-  config.policy.switching.hold_bytes = 1;
-  config.rekey_after = Millis{40'000};
-}
-
-/// Node 0 sends numbered packets, and holds them as the client's data path does.
-struct Holder : Jumper {
-  static constexpr size_t kMost = 2'000;
-
-  struct Held {
-    uint64_t number = 0;
-    ReceiverIndex index;
-    uint64_t counter = 0;
-    bool waits = false;
-  };
-
-  explicit Holder(uint64_t seed = 1, bool warm = false) : Jumper(seed, hold, warm) {
-    node(0).on_settle = [this](std::span<const LaneReport> reports) { settle(reports); };
-    node(1).on_data = [this](ReceiverIndex index, uint64_t counter) {
-      const uint64_t each = numbers.at({index.value, counter});
-      EXPECT_TRUE(arrived.insert(each).second) << each << " came twice";
-      EXPECT_TRUE(each > highest || holes.contains(each)) << each << " came late";
-      highest = std::max(highest, each);
-    };
-  }
-
-  /// One more packet a millisecond, for `span`.
-  void flow(Millis span) {
-    for (const Millis end = now + span; now < end;) {
-      held.push_back({++number, {}, 0, true});
-      send_waiting();
-      // What is old goes, as from any hold.
-      for (; held.size() > kMost && !held.front().waits; held.pop_front())
-        let_go.insert(held.front().number);
-      run_for(Millis{1});
-    }
-  }
-  void send_waiting() {
-    if (node(0).tx.empty()) return;
-    for (Held& each : held) {
-      if (!each.waits) continue;
-      const TxInstall install = node(0).tx.begin()->second;
-      node(0).send_data(kPeer);
-      wire::TransportHeader header;
-      __builtin_memcpy(&header, sent.back().bytes.data(), sizeof header);
-      each = {each.number, ReceiverIndex{header.receiver}, header.counter ^ install.data_mask,
-              false};
-      numbers[{header.receiver, each.counter}] = each.number;
-    }
-    sent.clear();
-  }
-  void settle(std::span<const LaneReport> reports) {
-    ++settled;
-    std::deque<Held> kept;
-    for (Held& each : held) {
-      const auto report = std::ranges::find(reports, each.index, &LaneReport::index);
-      const Receipt receipt =
-          each.waits ? Receipt::kMissing
-          : report == reports.end()
-              ? Receipt::kUnknown
-              : report->receipt(wire::lane_of(each.counter), wire::sequence_of(each.counter));
-      if (receipt != Receipt::kMissing) let_go.insert(each.number);
-      if (receipt == Receipt::kMissing && !each.waits) note_hole(*report, each);
-      each.waits = true;
-      if (receipt == Receipt::kMissing) kept.push_back(each);
-    }
-    held = std::move(kept);
-  }
-  /// Missing, though later ones of its lane arrived: the path had lost it before it died.
-  void note_hole(const LaneReport& report, const Held& missing) {
-    const auto lane =
-        std::ranges::find(report.lanes, wire::lane_of(missing.counter), &ReceivedLane::lane);
-    const bool behind =
-        lane != report.lanes.end() && wire::sequence_of(missing.counter) < lane->next;
-    if (behind) holes.insert(missing.number);
-  }
-  /// Let go, and they never arrived.
-  size_t lost() const {
-    return static_cast<size_t>(
-        std::ranges::count_if(let_go, [&](uint64_t each) { return !arrived.contains(each); }));
-  }
-  /// Those that neither arrived nor were let go, nor are held.
-  std::vector<uint64_t> missing() const {
-    std::vector<uint64_t> none;
-    for (uint64_t each = 1; each <= number; ++each) {
-      const bool kept = std::ranges::find(held, each, &Held::number) != held.end();
-      if (!arrived.contains(each) && !let_go.contains(each) && !kept) none.push_back(each);
-    }
-    return none;
-  }
-
-  std::deque<Held> held;
-  uint64_t number = 0;
-  uint64_t highest = 0;
-  size_t settled = 0;
-  std::map<std::pair<uint32_t, uint64_t>, uint64_t> numbers;
-  std::set<uint64_t> arrived;
-  std::set<uint64_t> let_go;  ///< by whatever we were told, or too old
-  std::set<uint64_t> holes;
-};
-
-/// All that was sent arrived, once.
-void expect_whole(const Holder& world) {
-  EXPECT_EQ(world.arrived.size(), world.number);
-  EXPECT_EQ(world.lost(), 0U);
-  EXPECT_TRUE(world.missing().empty());
-}
 
 class HoldJump : public testing::TestWithParam<bool> {};
 

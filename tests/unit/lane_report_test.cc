@@ -110,9 +110,11 @@ TEST(LaneReport, RefusesWhatIsNone) {
     bad[each.at] = each.value;
     EXPECT_FALSE(decode_reports(bad)) << each.name;
   }
-  std::vector<uint8_t> three;
-  for (int i = 0; i < 3; ++i) three.insert(three.end(), good.begin(), good.end());
-  EXPECT_FALSE(decode_reports(three)) << "of more indices than packets can be held under";
+  std::vector<uint8_t> many;
+  for (size_t i = 0; i < kReportedIndices; ++i) many.insert(many.end(), good.begin(), good.end());
+  EXPECT_TRUE(decode_reports(many));
+  many.insert(many.end(), good.begin(), good.end());
+  EXPECT_FALSE(decode_reports(many)) << "of more indices than packets can be held under";
 }
 
 }  // namespace

@@ -47,6 +47,9 @@ class ClientHost : public session::SessionHost {
   session::RxProgress rx_progress(ReceiverIndex index) override;
   session::Published published(PeerId peer) override;
   uint16_t inner_mtu(const Path& path) override;
+  std::optional<LaneReport> stop_data(ReceiverIndex index) override {
+    return parts_.data_path.stop_data(index);
+  }
   void configured(PeerId peer, const wire::ResponsePayload& answer);
   void emit(const session::Event& event);
   void random(std::span<uint8_t> bytes) override;

@@ -59,6 +59,19 @@ void DataPath::retire_rx(ReceiverIndex index) {
   if (slot && slot->index == index) slot.reset();
 }
 
+LaneReport DataPath::stop_data(ReceiverIndex index) {
+  LaneReport report{index, true, {}};
+  RxRecord* const record = rx_[index.value & slot_mask_].get();
+  if (record == nullptr || record->index != index) return report;
+  record->stopped = true;
+  LaneId lane = record->first_lane;
+  for (const auto& window : record->lanes) {
+    add_lane(report, lane, window);
+    ++lane.value;
+  }
+  return report;
+}
+
 session::RxProgress DataPath::rx_progress(ReceiverIndex index) const {
   const RxRecord* record = rx_[index.value & slot_mask_].get();
   if (record == nullptr || record->index != index || record->packets == 0) return {};
@@ -210,7 +223,8 @@ std::optional<Drop> DataPath::prepare_open(std::span<uint8_t> message) {
   if (header.type != wire::MessageType::kData) return Drop::kMessageType;
   if ((header.reserved[0] | header.reserved[1] | header.reserved[2]) != 0) return Drop::kReserved;
   RxRecord* const record = rx_[header.receiver & slot_mask_].get();
-  if (record == nullptr || record->index.value != header.receiver) return Drop::kUnknownIndex;
+  const bool takes = record != nullptr && record->index.value == header.receiver;
+  if (!takes || record->stopped) return Drop::kUnknownIndex;
 
   const uint64_t counter = header.counter ^ record->mask;
   const int lane = wire::lane_of(counter).value - record->first_lane.value;

@@ -54,6 +54,8 @@ class DataPath {
   // installed again keeps its windows; it may only get more lanes.
   void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
+  /// Takes no data under an installed index any more; what it had taken.
+  LaneReport stop_data(ReceiverIndex index);
   void install_tx(const session::TxInstall& install);
   void withdraw_tx();
   const session::Activity& activity() const { return activity_; }
@@ -94,8 +96,9 @@ class DataPath {
   struct RxRecord {
     ~RxRecord();
     AeadKey key;
-    uint64_t mask = 0;  ///< of the counters on the wire
-    RawKey raw_key{};   ///< tells a repetition from another session that got the same index
+    uint64_t mask = 0;     ///< of the counters on the wire
+    bool stopped = false;  ///< takes nothing any more
+    RawKey raw_key{};      ///< tells a repetition from another session that got the same index
     ReceiverIndex index;
     LaneId first_lane;
     std::vector<ReplayWindow<kReplayWindowBits>> lanes;
