@@ -63,8 +63,9 @@ TEST(Setup, DoesWhatDoctorNamesAndTellsHowToTakeItBack) {
   Played played;
   EXPECT_TRUE(doctor::carry_out(steps_of(tree), played.hands()));
   const std::string pages = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
-  EXPECT_EQ(played.done, (std::vector<std::string>{"echo 512 > " + pages, "modprobe vfio-pci",
-                                                   "dpdk-devbind.py --bind=vfio-pci " + kCardAddress}));
+  EXPECT_EQ(played.done,
+            (std::vector<std::string>{"echo 512 > " + pages, "modprobe vfio-pci",
+                                      "dpdk-devbind.py --bind=vfio-pci " + kCardAddress}));
   const size_t told = played.told.find("\n  modprobe vfio-pci\n");
   EXPECT_NE(told, std::string::npos) << played.told;
   EXPECT_TRUE(
@@ -134,8 +135,9 @@ TEST(Setup, NeverTouchesANicInUse) {
   const auto addressed = [](const std::string& interface) {
     return std::vector<std::string>{interface == "eth0" ? "192.0.2.7" : ""};
   };
-  EXPECT_NE(doctor::nic_in_use(tree.host(), addressed, kCardAddress).find("has the address 192.0.2.7"),
-            std::string::npos);
+  EXPECT_NE(
+      doctor::nic_in_use(tree.host(), addressed, kCardAddress).find("has the address 192.0.2.7"),
+      std::string::npos);
 }
 
 TEST(Setup, LooksAgainRightBeforeItTakesANic) {
