@@ -128,7 +128,13 @@ TEST(Console, WhatIsKeptIsBounded) {
   for (int i = 0; i < 5; ++i) many.push_back(session_with({}, std::to_string(i)));
   sweep(rows, many, Clock::now());
   EXPECT_EQ(rows.size(), 2U);
-  EXPECT_TRUE(rows.full());
+  EXPECT_TRUE(rows.refused());
+  sweep(rows, many, Clock::now());
+  EXPECT_EQ(rows.size(), 2U) << "those of before are met again";
+  EXPECT_TRUE(rows.changes().at("gone").empty());
+  many.erase(many.begin() + 2, many.end());
+  sweep(rows, many, Clock::now());
+  EXPECT_FALSE(rows.refused()) << "as many as are kept";
 
   Timeline timeline(3);
   EventRecord event = change(session::State::kRecovering);

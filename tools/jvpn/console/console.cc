@@ -93,9 +93,13 @@ bool Console::watch(const Write& write) {
   if (++viewers_ == 1) {  // nobody has looked for a while
     rows_.clear();
     summary_.clear();
-    swept_ = next_ask_ = next_sweep_ = {};
+    fresh_events_.clear();
+    swept_ =
+        {};  // asked anew when it is due: who comes and goes has the program asked no more often
+    ++audience_;
     woken_.notify_all();
   }
+  if (dirty_) change(Clock::now());  // what is in `first` doesn't come again
   const uint64_t number = frames_.next();
   const std::string first = everything();
   lock.unlock();
@@ -182,21 +186,26 @@ void Console::sweep(const Json& first, Clock::time_point asked) {
   Json page = first;
   uint64_t from = 0;
   const Clock::time_point begun = asked;
+  std::optional<uint64_t> audience;
   for (bool more = true; more;) {
     {
       const std::lock_guard guard(mutex_);
-      if (stopping_ || viewers_ == 0) return;
-      if (begun == asked) rows_.begin_sweep();
+      if (!audience) {
+        audience = audience_;
+        rows_.begin_sweep();
+      }
+      // Whoever came when nobody looked found an empty table: half a sweep would look like a whole.
+      if (stopping_ || viewers_ == 0 || *audience != audience_) return;
       rows_.take(page, asked);
-      partial_ = rows_.full();
+      partial_ = rows_.refused();
       dirty_ = true;
       if (Clock::now() >= changed_ + kBetweenChanges) change(Clock::now());
-      if (partial_) break;
     }
     asked = Clock::now();
     more = next_page(page, from);
   }
   const std::lock_guard guard(mutex_);
+  if (*audience != audience_) return;
   const Clock::time_point now = Clock::now();
   sweep_took_ = duration_cast<milliseconds>(now - begun);
   next_sweep_ = now + std::max(milliseconds(kEvery), kRest * sweep_took_);

@@ -75,9 +75,10 @@ class Console {
   Timeline timeline_;
   Frames frames_;
   nlohmann::json fresh_events_ = nlohmann::json::array();  ///< of the next change
-  bool dirty_ = false;                                     ///< there is something for a change
-  bool partial_ = false;                                   ///< not all sessions are kept
-  Clock::time_point changed_;                              ///< the latest change
+  uint64_t audience_ = 0;      ///< how often somebody has come when nobody looked
+  bool dirty_ = false;         ///< there is something for a change
+  bool partial_ = false;       ///< not all sessions are kept
+  Clock::time_point changed_;  ///< the latest change
   Clock::time_point next_ask_;
   Clock::time_point next_sweep_;
   Clock::time_point swept_;  ///< begin of the latest sweep that came to its end

@@ -177,7 +177,10 @@ let late = null;  // events of the picked session that came while its timeline w
 
 function facts() {
   const session = sessions.get(picked);
-  if (!session) return;
+  if (!session) {
+    if (picked) by("facts").replaceChildren(make("dt", "State"), make("dd", "no longer known"));
+    return;
+  }
   by("h-detail").textContent = session.peer;
   const list = [["State", session.state], ["Proof", standing(session)], ["Reason", session.reason], ["Session", session.id],
     ["Path", session.local ? `${session.local} ← ${session.remote}` : "–"],
@@ -195,8 +198,13 @@ async function pick(id) {
   facts();
   by("timeline").replaceChildren();
   const mine = late = [];
-  const answer = await fetch(`/console/timeline?session=${encodeURIComponent(id)}`);
-  const list = await answer.json();
+  let list = [];
+  try {
+    const answer = await fetch(`/console/timeline?session=${encodeURIComponent(id)}`);
+    list = await answer.json();
+  } catch {
+    // What comes from now on is shown all the same.
+  }
   if (late !== mine) return;  // another one was picked meanwhile
   late = null;
   const told = new Set(list.map((event) => JSON.stringify(event)));

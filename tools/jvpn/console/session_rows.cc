@@ -37,13 +37,16 @@ Json rate_of(uint64_t bytes, uint64_t before, std::optional<Clock::time_point> s
 
 void SessionRows::begin_sweep() {
   ++sweep_;
+  refused_ = false;
 }
 
 SessionRows::Row* SessionRows::row_of(const Json& session) {
   const std::string id = words_of(session, "session_id");
   const auto found = rows_.find(id);
   if (found != rows_.end()) return &found->second;
-  if (id.empty() || full()) return nullptr;
+  if (id.empty()) return nullptr;
+  refused_ = refused_ || rows_.size() >= most_;
+  if (rows_.size() >= most_) return nullptr;
   return &rows_[id];
 }
 

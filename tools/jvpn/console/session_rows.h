@@ -48,7 +48,8 @@ class SessionRows {
   void clear();
 
   size_t size() const { return rows_.size(); }
-  bool full() const { return rows_.size() >= most_; }
+  /// A session of this sweep isn't kept: there are too many.
+  bool refused() const { return refused_; }
   /// Of one session, as the page has it; null when there is none.
   nlohmann::json row(const std::string& id) const;
   /// `{"rows": […], "gone": […]}` since the last call; each row is an array, in the order of
@@ -78,6 +79,7 @@ class SessionRows {
 
   size_t most_;
   uint64_t sweep_ = 0;
+  bool refused_ = false;
   std::unordered_map<std::string, Row> rows_;  ///< by session id
   std::vector<std::string> gone_;
 };

@@ -56,8 +56,8 @@ std::optional<int64_t> Host::number(std::string_view path) const {
 }
 
 bool Host::exists(std::string_view path) const {
-  std::error_code ignored;
-  return fs::exists(root_ + std::string(path), ignored);
+  std::error_code failed;
+  return fs::exists(root_ + std::string(path), failed) || failed == std::errc::permission_denied;
 }
 
 std::vector<std::string> Host::names(std::string_view folder) const {

@@ -20,6 +20,7 @@ class Host {
   std::string line(std::string_view path) const;
   /// The number that the first line is; nullopt: none, or there is no such file.
   std::optional<int64_t> number(std::string_view path) const;
+  /// Also when it is hidden from us: whoever reads it then hears why.
   bool exists(std::string_view path) const;
   /// What is in a folder, sorted.
   std::vector<std::string> names(std::string_view folder) const;

@@ -48,6 +48,9 @@ void check_driver(const Host& host, const Nic& nic, const std::string& driver, R
         driver.empty() ? fmt::format("no driver has {}", nic.pci) : finding.what + ": DPDK can't";
   }
   Mend mend = bind_to_vfio(nic.pci, driver);
+  // Nothing tells whether a program of DPDK runs on it.
+  if (finding.verdict == Verdict::kBetter)
+    mend = by_hand(to_string(mend) + "   # once no program uses it");
   // It would leave the kernel's driver, and vfio-pci couldn't take it.
   if (!has_iommu(host) && !goes_without_iommu(host))
     mend = by_hand(to_string(mend) + "   # once there is an IOMMU");

@@ -119,6 +119,7 @@ bool carry_out(const std::vector<Step>& steps, const Hands& hands) {
     }
     if (const auto done = hands.carry_out(step.mend); !done) {
       hands.tell("  failed: " + done.error().message);
+      hands.tell("  if half of it was done, this takes it back: " + step.mend.undo);
       well = false;
       break;  // what follows may rest upon it
     }
