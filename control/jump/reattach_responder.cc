@@ -257,8 +257,7 @@ std::vector<WaitingMessage> ReattachResponder::end_commit(Millis now, const Owne
   session->responder->waiting.clear();
   std::optional<OutstandingChallenge>& outstanding = session->responder->reattach->outstanding;
   JVPN_ASSERT(outstanding, "a commit is of a request");
-  OutstandingChallenge request = *std::move(outstanding);
-  outstanding.reset();
+  OutstandingChallenge request = *std::exchange(outstanding, std::nullopt);
   const bool still_ours = context_.store.reconcile(*session, reply);
   if (reply.answer == OwnershipAnswer::kCommitted) {
     commit(now, *session, request);

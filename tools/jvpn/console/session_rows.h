@@ -60,6 +60,7 @@ class SessionRows {
 
  private:
   struct Row {
+    Row() noexcept(false) = default;  // JSON's own constructors say noexcept, and allocate
     std::string peer, state, reason, local, remote;
     Standing standing{};
     nlohmann::json loss_in, loss_out, rtt_us, jitter_us, rx_bps, tx_bps, switches, silent_ms;

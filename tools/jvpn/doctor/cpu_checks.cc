@@ -26,7 +26,7 @@ std::string shared_core(const Host& host, const Needs& needs) {
   std::vector<uint32_t> ours = needs.workers;
   ours.push_back(needs.control);
   std::ranges::sort(ours);
-  ours.erase(std::ranges::unique(ours).begin(), ours.end());
+  ours.erase(std::unique(ours.begin(), ours.end()), ours.end());
   for (const uint32_t cpu : ours) {
     const auto siblings = cpus_of(
         host.line(fmt::format("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", cpu)));

@@ -90,7 +90,7 @@ std::string script_of(const std::vector<Step>& steps) {
       text += comment("not done, " + step.refused + ": " + command);
     } else {
       text += command + '\n';
-      undo = comment(step.mend.undo) + undo;
+      undo.insert(0, comment(step.mend.undo));
     }
   }
   return undo.empty() ? text : text + "\n# These take it back, in this order:\n" + undo;
