@@ -119,7 +119,7 @@ std::vector<uint32_t> cpus_of(std::string_view list) {
 
 std::string to_list(std::vector<uint32_t> cpus) {
   std::ranges::sort(cpus);
-  cpus.erase(std::ranges::unique(cpus).begin(), cpus.end());
+  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
   std::string list;
   for (size_t i = 0; i < cpus.size();) {
     size_t last = i;
