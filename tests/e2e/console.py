@@ -18,8 +18,8 @@ import threading
 import time
 from pathlib import Path
 
-from e2e import (GATEWAY, SKIPPED, Scenario, bounded, faults, in_namespace, info, now_ms, processes, program, scenario,
-                 start_gateway, start_transfer, step)
+from e2e import (GATEWAY, SKIPPED, Scenario, bounded, faults, gateway4, in_namespace, in_ns, info, now_ms, processes, program,
+                 scenario, start_gateway, start_transfer, step)
 from jvpn_lab import browser
 
 LAB, CROWD = "http://127.0.0.1:9470", "http://127.0.0.1:9471"
@@ -120,6 +120,9 @@ def jump(s: Scenario, page: browser.Browser) -> None:
 def look(s: Scenario, page: browser.Browser) -> None:
     s.expect("cores have a load", lambda: "%" in text(page, "#cores td"), within=5)
     s.expect("ports and paths are there", lambda: "wan1" in text(page, "#ports") and "1" in text(page, "#paths td:nth-child(2)"))
+    # Nobody has such an index; an idle lab drops nothing by itself.
+    stray = f"import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(bytes([4]) + bytes(95), ({gateway4('wan1')!r}, 51900))"
+    in_ns("client", sys.executable, "-c", stray)
     s.expect("drops are there by name", lambda: "_" in text(page, "#drops"), within=5)
     for width in (400, 1280):
         page.resize(width, 800)
