@@ -136,4 +136,21 @@ inline void expect_whole(const Holder& world) {
   EXPECT_TRUE(world.missing().empty());
 }
 
+/// Two paths die under a flow, one after the other: all arrives, once. `warm`: after candidates
+/// have been probed.
+inline void expect_two_deaths_survived(Holder& world, bool warm) {
+  world.run_for(Millis{warm ? 30'000U : 0U});
+  world.flow(Millis{1'000});
+  for (const size_t network : {size_t{0}, size_t{1}}) {
+    world.cut = {network};
+    world.flow(Millis{5'000});
+    EXPECT_NE(world.network_of(0), network);
+    world.cut = {};
+    world.flow(Millis{2'000});
+  }
+  world.run_for(Millis{50});
+  EXPECT_EQ(world.settled, 2U);
+  expect_whole(world);
+}
+
 }  // namespace jvpn::test

@@ -16,18 +16,7 @@ class HoldJump : public testing::TestWithParam<bool> {};
 
 TEST_P(HoldJump, WhatADeadPathSwallowedArrivesByTheNext) {
   Holder world(1, GetParam());
-  world.run_for(Millis{GetParam() ? 30'000U : 0U});
-  world.flow(Millis{1'000});
-  for (const size_t network : {size_t{0}, size_t{1}}) {
-    world.cut = {network};
-    world.flow(Millis{5'000});
-    EXPECT_NE(world.network_of(0), network);
-    world.cut = {};
-    world.flow(Millis{2'000});
-  }
-  world.run_for(Millis{50});
-  EXPECT_EQ(world.settled, 2U);
-  expect_whole(world);
+  expect_two_deaths_survived(world, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Candidates, HoldJump, testing::Bool(),
