@@ -160,17 +160,32 @@ struct AdminProfile {
   bool operator==(const AdminProfile& other) const { return socket == other.socket; }
 };
 
-enum class EventSinkKind : uint8_t { kStdout, kFile, kUnix, kSyslog };
-/// `stdout`, `file`, `unix`, `syslog`.
+enum class EventSinkKind : uint8_t { kStdout, kFile, kUnix, kSyslog, kCollector };
+/// `stdout`, `file`, `unix`, `syslog`, `collector`.
 const char* to_string(EventSinkKind kind);
+
+enum class CollectorProtocol : uint8_t { kTcp, kUdp };
+/// Where a collector of syslog messages is.
+struct CollectorAddress {
+  CollectorProtocol protocol = CollectorProtocol::kTcp;
+  Endpoint endpoint;
+  bool operator==(const CollectorAddress&) const = default;
+};
+/// `tcp://192.0.2.50:601`.
+std::string to_string(const CollectorAddress& address);
 
 struct EventSinkProfile {
   EventSinkKind kind = EventSinkKind::kStdout;
   std::string path;   ///< of a file, which is appended to, or of a stream socket that listens
   std::string key{};  ///< dotted, of the path
   Place place{};      ///< of the path
+  CollectorAddress collector{};
   bool operator==(const EventSinkProfile& other) const {
-    return kind == other.kind && path == other.path;
+    return kind == other.kind && path == other.path && collector == other.collector;
+  }
+  /// Where it goes to, as a person reads it; empty where the kind says it.
+  std::string target() const {
+    return kind == EventSinkKind::kCollector ? to_string(collector) : path;
   }
 };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/assert.h"
+#include "control/events/collector_sink.h"
 
 namespace jvpn::events {
 namespace {
@@ -180,6 +181,8 @@ std::unique_ptr<EventSink> make_event_sink(const EventSinkProfile& profile,
       return std::make_unique<UnixSink>(profile.path);
     case EventSinkKind::kSyslog:
       return std::make_unique<SyslogSink>(program);
+    case EventSinkKind::kCollector:
+      return std::make_unique<CollectorSink>(profile.collector, SyslogSender{program, getpid()});
     case EventSinkKind::kStdout:
       break;
   }

@@ -1,6 +1,6 @@
-// Where event lines go: standard output, a file, a unix socket, syslog. Each is used by one thread
-// of its own (control/events/event_writer.h), so that it may be slow or dead without anyone else
-// noticing.
+// Where event lines go: standard output, a file, a unix socket, syslog, a collector. Each is used
+// by one thread of its own (control/events/event_writer.h), so that it may be slow or dead without
+// anyone else noticing.
 #pragma once
 
 #include <cstdint>

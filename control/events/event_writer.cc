@@ -22,6 +22,7 @@ EventWriter::EventWriter(std::shared_ptr<EventLines> lines, const EventSinkProfi
                          std::string node, const std::string& program, EventReport report)
     : lines_(std::move(lines)),
       profile_(profile),
+      target_(profile.target()),
       node_(std::move(node)),
       sink_(make_event_sink(profile, program)),
       report_(std::move(report)),
@@ -86,7 +87,7 @@ bool EventWriter::put(std::string_view text) {
 void EventWriter::tell(const std::string& why) {
   if (why == told_ || !report_ || lines_->abandoned()) return;
   const std::string name =
-      std::string(to_string(profile_.kind)) + (profile_.path.empty() ? "" : " " + profile_.path);
+      std::string(to_string(profile_.kind)) + (target_.empty() ? "" : " " + target_);
   if (why.empty())
     report_("event sink " + name + ": well again, " + std::to_string(lines_->lost(reader_)) +
             " events lost so far");
@@ -97,7 +98,7 @@ void EventWriter::tell(const std::string& why) {
 
 EventSinkStatus EventWriter::status() const {
   EventSinkStatus status{
-      to_string(profile_.kind), profile_.path, true, {}, written_.load(std::memory_order_relaxed),
+      to_string(profile_.kind), target_, true, {}, written_.load(std::memory_order_relaxed),
       lines_->lost(reader_)};
   const int trouble = trouble_.load(std::memory_order_relaxed);
   const Clock::duration since{busy_since_.load(std::memory_order_relaxed)};

@@ -50,6 +50,7 @@ class EventWriter : public std::enable_shared_from_this<EventWriter> {
 
   const std::shared_ptr<EventLines> lines_;
   const EventSinkProfile profile_;
+  const std::string target_;
   const std::string node_;
   const std::unique_ptr<EventSink> sink_;
   const EventReport report_;

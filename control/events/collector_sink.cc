@@ -1,0 +1,83 @@
+#include "control/events/collector_sink.h"
+
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/socket_address.h"
+
+namespace jvpn::events {
+namespace {
+
+constexpr int kDialWaitMs = 100;
+
+}  // namespace
+
+/// What is sent to an end that has closed its connection arrives nowhere, and nobody says so.
+bool CollectorSink::is_closed() const {
+  char byte = 0;
+  return socket_ >= 0 && !dialling_ && to_.protocol == CollectorProtocol::kTcp &&
+         recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+Wrote CollectorSink::write(std::string_view line) {
+  if (is_closed()) shut();
+  if (socket_ < 0 || dialling_) {
+    const Wrote dialled = socket_ < 0 ? dial() : connected();
+    if (dialled != Wrote::kAll) return dialled;
+  }
+  line.remove_suffix(1);
+  const std::string message = to_syslog_message(line, sender_);
+  if (to_.protocol == CollectorProtocol::kUdp) {
+    const ssize_t sent = send(socket_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return Wrote::kAll;
+    if (errno == EAGAIN || errno == EINTR) return Wrote::kBusy;
+  } else {
+    const Wrote wrote = send_line(socket_, fmt::format("{} {}", message.size(), message), true);
+    if (wrote != Wrote::kFailed) return wrote;
+    errno = error();
+  }
+  const int why = errno;
+  shut();
+  return failed(why);
+}
+
+Wrote CollectorSink::dial() {
+  const int kind = to_.protocol == CollectorProtocol::kUdp ? SOCK_DGRAM : SOCK_STREAM;
+  const SocketAddress address = SocketAddress::from(to_.endpoint, 0);
+  socket_ = socket(address.any.sa_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (socket_ < 0) return failed(errno);
+  if (connect(socket_, &address.any, address.length) == 0) return Wrote::kAll;
+  if (errno == EINPROGRESS) {
+    dialling_ = true;
+    return connected();
+  }
+  const int why = errno;
+  shut();
+  return failed(why);
+}
+
+/// Waits for the other end's answer, a little.
+Wrote CollectorSink::connected() {
+  pollfd one{socket_, POLLOUT, 0};
+  if (poll(&one, 1, kDialWaitMs) <= 0) return Wrote::kBusy;
+  int why = 0;
+  socklen_t length = sizeof why;
+  getsockopt(socket_, SOL_SOCKET, SO_ERROR, &why, &length);
+  dialling_ = false;
+  if (why == 0) return Wrote::kAll;
+  shut();
+  return failed(why);
+}
+
+void CollectorSink::shut() {
+  if (socket_ >= 0) close(socket_);
+  socket_ = -1;
+  dialling_ = false;
+  sent_ = 0;
+}
+
+}  // namespace jvpn::events
