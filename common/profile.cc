@@ -72,6 +72,10 @@ void read_cores(YamlMap& root, CoresProfile& cores) {
 void read_memory(YamlMap& root, MemoryProfile& memory) {
   root.section("memory", Need::kOptional, [&](YamlMap& map) {
     map.optional("hugepages", boolean(), memory.hugepages);
+    if (map.optional("attachable", boolean(), memory.attachable) && memory.attachable &&
+        !memory.hugepages)
+      map.findings().add(map.place("attachable"), map.key("attachable"),
+                         "hugepages: true with it, as tools attach to these", "false");
     map.optional("megabytes", integer(64, 1'048'576), memory.megabytes);
   });
 }

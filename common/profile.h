@@ -140,6 +140,7 @@ struct CoresProfile {
 
 struct MemoryProfile {
   bool hugepages = true;
+  bool attachable = false;  ///< by DPDK's own tools, secondary processes of root
   uint32_t megabytes = 512;
   bool operator==(const MemoryProfile&) const = default;
 };

@@ -4,6 +4,7 @@
 
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_pdump.h>
 
 #include "dataplane/af_packet.h"
 
@@ -41,8 +42,11 @@ std::vector<std::string> eal_arguments(const GatewayProfile& profile) {
   std::vector<std::string> arguments{
       "jvpnd", "--lcores=" + lcore_map(profile.cores),  "--main-lcore=0", "--proc-type=primary",
       "-m",    std::to_string(profile.memory.megabytes)};
-  // Both leave no files behind; the EAL refuses --in-memory without hugepages.
-  if (profile.memory.hugepages)
+  // What nobody is to attach to leaves no files behind; the EAL refuses --in-memory without
+  // hugepages.
+  if (profile.memory.attachable)
+    arguments.push_back("--file-prefix=" + profile.node);
+  else if (profile.memory.hugepages)
     arguments.emplace_back("--in-memory");
   else
     arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
@@ -58,7 +62,12 @@ Result<Eal> Eal::start(const GatewayProfile& profile) {
   pointers.reserve(texts.size());
   for (std::string& text : texts) pointers.push_back(text.data());
   keep_fragments_apart();
-  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0) return Eal();
+  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) >= 0) {
+    Eal started;
+    if (!profile.memory.attachable || rte_pdump_init() == 0) return started;
+    return Error{std::string("DPDK can't serve packet captures: ") + rte_strerror(rte_errno) +
+                 "; memory.attachable: false does without"};
+  }
 
   std::string line;
   for (const std::string& argument : arguments) line += " " + argument;

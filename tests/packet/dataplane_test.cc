@@ -204,7 +204,10 @@ TEST(EalArguments, follow_the_profile) {
       (std::vector<std::string>{
           "jvpnd", "--lcores=0@3,1@5,2@5", "--main-lcore=0", "--proc-type=primary", "-m", "384",
           "--in-memory", "--vdev=net_ring_w", "--no-pci", "--iova-mode=va", "--log-level=8"}));
-  profile.memory.hugepages = false;
+  profile.memory.attachable = true;  // files are left, and a name for them
+  profile.node = "gw7";
+  EXPECT_EQ(eal_arguments(profile)[6], "--file-prefix=gw7");
+  profile.memory = {.hugepages = false, .attachable = false, .megabytes = 384};
   profile.ports[0].vdev.clear();
   profile.ports[0].pci = "0000:3b:00.0";
   EXPECT_EQ(eal_arguments(profile),
