@@ -173,7 +173,7 @@ void GatewayHost::configured(PeerId peer, const wire::ResponsePayload& answer) {
 
 /// What an operator can mend is said in words, too. Such events are sampled.
 void GatewayHost::emit(const session::Event& event) {
-  events_.add(event);
+  events_.put(event);  // apply() wakes the log
   if (event.kind != session::EventKind::kSecurityEvent || !event.to_path) return;
   const std::string from = to_string(event.to_path->remote);
   switch (event.detail) {
