@@ -133,13 +133,12 @@ session::RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
 }
 
 session::Published GatewayHost::published(PeerId peer) {
-  const publish::Seen seen = publisher_.seen(peer);
   session::Published published;
-  for (const RxRecord* each : seen.rx)
-    published.rx.push_back({each->index, each->first_lane, each->lane_count});
+  published.rx = publisher_.seen_rx(peer);
   published.refused = refused_.contains(peer);
-  if (seen.tx == nullptr) return published;
-  const TxRecord& record = *seen.tx;
+  const TxRecord* const seen = publisher_.seen_tx(peer);
+  if (seen == nullptr) return published;
+  const TxRecord& record = *seen;
   const auto received = path_of_frame({record.header, record.template_bytes}, record.port);
   if (!received) return published;
   published.tx = {record.binding_version,
