@@ -110,10 +110,19 @@ bool NoiseHandshake::Symmetric::mix_dh(DhKey& secret, const PublicKey& peer) {
   return true;
 }
 
+/// Our static key with one of the peer's. The key that is ready spares making one for each.
+bool NoiseHandshake::derive_static(const PublicKey& peer,
+                                   std::span<uint8_t, kDhBytes> shared) const {
+  return memory_.key != nullptr ? memory_.key->derive(peer, shared)
+                                : x25519(local_static_, peer, shared);
+}
+
 /// Our static key with the peer's ephemeral one.
 bool NoiseHandshake::mix_static(Symmetric& symmetric, const PublicKey& peer) const {
-  return memory_.key != nullptr ? symmetric.mix_dh(*memory_.key, peer)
-                                : symmetric.mix_dh(local_static_, peer);
+  Secret<kDhBytes> shared;
+  if (!derive_static(peer, shared.span())) return false;
+  symmetric.mix_key(shared.span());
+  return true;
 }
 
 /// Both static keys: the same as last time, if that is known.
@@ -122,7 +131,7 @@ bool NoiseHandshake::mix_both_static(Symmetric& symmetric, const PublicKey& peer
   if (place == nullptr) return mix_static(symmetric, peer);
   if (!*place) {
     Secret<kDhBytes> shared;
-    if (!x25519(local_static_, peer, shared.span())) return false;
+    if (!derive_static(peer, shared.span())) return false;
     *place = std::move(shared);
   }
   symmetric.mix_key((*place)->span());

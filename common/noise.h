@@ -117,6 +117,7 @@ class NoiseHandshake {
   NoiseHandshake(Stage stage, NoiseCipher cipher, const SecretKey& local_static,
                  const SecretKey* ephemeral, const PublicKey* local_public,
                  const StaticMemory& memory);
+  bool derive_static(const PublicKey& peer, std::span<uint8_t, kDhBytes> shared) const;
   bool mix_static(Symmetric& symmetric, const PublicKey& peer) const;
   bool mix_both_static(Symmetric& symmetric, const PublicKey& peer) const;
   void start(std::span<const uint8_t> prologue, const PublicKey& responder_static);

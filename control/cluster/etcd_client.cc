@@ -96,20 +96,27 @@ void EtcdClient::send(uint64_t number, const Txn& txn, Millis patience) {
   start_waiting();
 }
 
+/// polling_ before the last look at woken_, and wake() the other way round: one of them sees the
+/// other's.
 void EtcdClient::wait(Millis most) {
   const Millis until = saturating_add(clock_now(), most);
   for (;;) {
     turn(clock_now());
     const Millis now = clock_now();
-    if (!answers_.empty() || woken_.exchange(false) || now >= until) return;
+    polling_.store(true);
+    const bool over = woken_.exchange(false) || !answers_.empty() || now >= until;
     // A failure to poll is one to be seen by the transactions' patience: the caller goes on.
-    if (curl_multi_poll(multi_.get(), nullptr, 0, poll_ms(now, until), nullptr) != CURLM_OK) return;
+    const bool polled = !over && curl_multi_poll(multi_.get(), nullptr, 0, poll_ms(now, until),
+                                                 nullptr) == CURLM_OK;
+    polling_.store(false);
+    if (!polled) return;
   }
 }
 
-/// Whoever was first since wait() looked ends the poll: another system call would change nothing.
+/// A thread that doesn't poll looks by itself. Whoever was first since it looked ends the poll:
+/// another system call would change nothing.
 void EtcdClient::wake() {
-  if (!woken_.exchange(true)) curl_multi_wakeup(multi_.get());
+  if (!woken_.exchange(true) && polling_.load()) curl_multi_wakeup(multi_.get());
 }
 
 std::optional<TxnAnswer> EtcdClient::take() {

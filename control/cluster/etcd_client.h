@@ -90,9 +90,10 @@ class EtcdClient {
   std::vector<Slot> slots_;  ///< after multi_: they leave it before it goes
   std::deque<Job> waiting_;
   std::deque<TxnAnswer> answers_;
-  size_t endpoint_ = 0;   ///< in use
-  uint64_t choices_ = 0;  ///< how often another one was chosen
-  std::atomic<bool> woken_{false};
+  size_t endpoint_ = 0;               ///< in use
+  uint64_t choices_ = 0;              ///< how often another one was chosen
+  std::atomic<bool> woken_{false};    ///< until wait() has seen it
+  std::atomic<bool> polling_{false};  ///< it takes more than woken_ to wake the thread
 };
 
 }  // namespace jvpn::cluster

@@ -55,10 +55,15 @@ void EventLog::start() {
   for (const auto& writer : writers_) writer->start();
 }
 
-void EventLog::add(const session::Event& event) {
+void EventLog::put(const session::Event& event) {
   const uint64_t sequence = ++sequence_;
   ring_.push({event, sequence, session::realtime_ms()});  // or it is lost: run() sees the gap
   issued_.store(sequence, std::memory_order_release);
+}
+
+void EventLog::wake() {
+  if (woken_for_ == sequence_) return;
+  woken_for_ = sequence_;
   wake_.fetch_add(1);
   wake_.notify_one();
 }

@@ -57,8 +57,16 @@ class EventLog {
 
   /// Starts the threads; they take no signals. What was added before waits in the ring.
   void start();
-  /// Numbers and dates the event. Control thread; never blocks, allocates or formats.
-  void add(const session::Event& event);
+  /// Numbers and dates the event, and wakes the sink thread, a system call when it sleeps. Control
+  /// thread; never blocks, allocates or formats.
+  void add(const session::Event& event) {
+    put(event);
+    wake();
+  }
+  /// Of several: the sink thread may sleep until wake(), which must follow the last.
+  void put(const session::Event& event);
+  /// The sink thread is to look, if anything was put since it last was.
+  void wake();
   /// Writes what waits, a second at most; what is then left is lost. Nothing may be added after.
   void close();
 
@@ -83,8 +91,9 @@ class EventLog {
   bool closed_ = false;
 
   uint64_t sequence_ = 0;            ///< of the latest event; control thread
+  uint64_t woken_for_ = 0;           ///< the same, when the sink thread was last woken
   std::atomic<uint64_t> issued_{0};  ///< the same, once the event is in the ring or lost
-  std::atomic<uint32_t> wake_{0};    ///< changes with every event
+  std::atomic<uint32_t> wake_{0};    ///< changes when there is something to do
   std::atomic<bool> stopping_{false};
   std::atomic<bool> hurry_{false};      ///< what still waits is lost
   std::atomic<bool> formatted_{false};  ///< the sink thread has ended

@@ -23,7 +23,6 @@ constexpr unsigned kSpinTurns = 64;  ///< idle turns before the loop sleeps
 constexpr int kSleepMs = 1;
 constexpr Millis kFlushLimit{200};
 constexpr Millis kFinishLimit{5'000};  ///< to tell all peers, should workers take nothing any more
-constexpr Millis kAdminEager{20};      ///< after a page that isn't the last
 constexpr Millis kAdminInterval{5};    ///< between looks at the socket while busy
 
 GatewayProfile without_peers(GatewayProfile profile) {

@@ -133,13 +133,12 @@ session::RxProgress GatewayHost::rx_progress(ReceiverIndex index) {
 }
 
 session::Published GatewayHost::published(PeerId peer) {
-  const publish::Seen seen = publisher_.seen(peer);
   session::Published published;
-  for (const RxRecord* each : seen.rx)
-    published.rx.push_back({each->index, each->first_lane, each->lane_count});
+  published.rx = publisher_.seen_rx(peer);
   published.refused = refused_.contains(peer);
-  if (seen.tx == nullptr) return published;
-  const TxRecord& record = *seen.tx;
+  const TxRecord* const seen = publisher_.seen_tx(peer);
+  if (seen == nullptr) return published;
+  const TxRecord& record = *seen;
   const auto received = path_of_frame({record.header, record.template_bytes}, record.port);
   if (!received) return published;
   published.tx = {record.binding_version,
@@ -173,7 +172,7 @@ void GatewayHost::configured(PeerId peer, const wire::ResponsePayload& answer) {
 
 /// What an operator can mend is said in words, too. Such events are sampled.
 void GatewayHost::emit(const session::Event& event) {
-  events_.add(event);
+  events_.put(event);  // apply() wakes the log
   if (event.kind != session::EventKind::kSecurityEvent || !event.to_path) return;
   const std::string from = to_string(event.to_path->remote);
   switch (event.detail) {

@@ -34,7 +34,10 @@ class GatewayHost final : public session::SessionHost {
               publish::Publisher& publisher, publish::Reclaimer& reclaimer,
               events::EventLog& events);
 
-  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void apply(const session::Effects& effects) override {
+    effects.carry_out(*this);
+    events_.wake();
+  }
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const session::RxInstall& install);
   void await_answer(ReceiverIndex index) { publisher_.await_answer(index); }

@@ -16,6 +16,8 @@
 namespace jvpn::gateway {
 namespace {
 
+constexpr Millis kAdminEager{20};  ///< after a page that isn't the last
+
 nlohmann::json drain_json(const engine::Admission& view) {
   return {{"draining", view.draining}, {"left", view.left}};
 }

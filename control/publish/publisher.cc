@@ -310,15 +310,18 @@ TrafficTotals Publisher::totals(PeerId id) const {
   return sum;
 }
 
-Seen Publisher::seen(PeerId id) const {
-  Seen seen;
-  if (id.value >= table_.peers()) return seen;
-  seen.tx = table_.tx(id);
+const TxRecord* Publisher::seen_tx(PeerId id) const {
+  return id.value < table_.peers() ? table_.tx(id) : nullptr;
+}
+
+session::PublishedIndices Publisher::seen_rx(PeerId id) const {
+  session::PublishedIndices seen;
   const auto at = peers_.find(id.value);
   if (at == peers_.end()) return seen;
   for (const RxRecord* installed : at->second.rx) {
     const RxRecord* found = table_.rx(installed->index.value);
-    if (found != nullptr && found->peer == id) seen.rx.push_back(found);
+    if (found != nullptr && found->peer == id)
+      seen.push_back({found->index, found->first_lane, found->lane_count});
   }
   return seen;
 }

@@ -35,12 +35,6 @@ struct LaneTotals {
   uint64_t last_rx_tsc = 0;  ///< 0: none yet
 };
 
-/// What workers find of a peer at this moment.
-struct Seen {
-  const TxRecord* tx = nullptr;
-  std::vector<const RxRecord*> rx;
-};
-
 enum class Report : uint8_t { kNo, kYes };
 
 /// What came under an index of the peer's, all told.
@@ -102,8 +96,11 @@ class Publisher {
   TrafficTotals totals(PeerId peer) const;
   /// Of the lanes of an installed index; zeros for any other.
   LaneTotals lane_totals(ReceiverIndex index) const;
-  /// Read from the table, as workers do; valid until the next call that changes the peer.
-  Seen seen(PeerId peer) const;
+  /// What workers find of a peer at this moment, read from the table as they do.
+  session::PublishedIndices seen_rx(PeerId peer) const;
+  /// The same of its send side; nullptr: it has none. Valid until the next call that changes the
+  /// peer.
+  const TxRecord* seen_tx(PeerId peer) const;
   /// Installs refused. Those sides carry nothing.
   uint64_t failures() const { return failures_; }
   /// Peers that there may be.

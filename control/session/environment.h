@@ -3,13 +3,17 @@
 // for stop_data(). All calls come from the control thread.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "common/lane_report.h"
+#include "common/limits.h"
 #include "common/noise.h"
 #include "common/path.h"
 #include "common/types.h"
@@ -45,11 +49,51 @@ struct PublishedRx {
   uint16_t lanes = 0;
 };
 
+/// The indices of one peer, in no memory of their own: a transition audits them, and there are few.
+class PublishedIndices {
+ public:
+  PublishedIndices() = default;
+  PublishedIndices(std::initializer_list<PublishedRx> all) {
+    for (const PublishedRx& each : all) push_back(each);
+  }
+
+  /// Beyond kMost it is only remembered that there are more().
+  void push_back(const PublishedRx& rx) {
+    if (size_ == kMost)
+      more_ = true;
+    else
+      all_[size_++] = rx;
+  }
+  void erase(ReceiverIndex index) {
+    const auto gone = std::remove_if(begin(), end(),
+                                     [&](const PublishedRx& each) { return each.index == index; });
+    size_ = static_cast<size_t>(gone - begin());
+  }
+  void clear() { size_ = 0; }
+  /// More than a session and one that is to follow it ever have.
+  bool more() const { return more_; }
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const PublishedRx& operator[](size_t n) const { return all_[n]; }
+  PublishedRx* begin() { return all_.data(); }
+  PublishedRx* end() { return all_.data() + size_; }
+  const PublishedRx* begin() const { return all_.data(); }
+  const PublishedRx* end() const { return all_.data() + size_; }
+
+ private:
+  static constexpr size_t kMost = size_t{2} * kIndicesPerSession;
+
+  std::array<PublishedRx, kMost> all_;
+  size_t size_ = 0;
+  bool more_ = false;
+};
+
 /// All that the data path has of a peer, read back from where packets meet it.
 struct Published {
   std::optional<PublishedTx> tx;
   bool refused = false;  ///< no send side: the host had no memory, and is about to say so
-  std::vector<PublishedRx> rx;
+  PublishedIndices rx;
 };
 
 class Environment {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/limits.h"
-
 namespace jvpn::session {
 namespace {
 
@@ -22,7 +20,7 @@ bool sends_by_record(const Session& session, uint16_t lanes, const Published& pu
          tx.binding_version == session.binding_version();
 }
 
-void expect_indices(const Session& session, std::vector<PublishedRx>& expected) {
+void expect_indices(const Session& session, PublishedIndices& expected) {
   for (const KeyGeneration* keys :
        {session.current.get(), session.previous.get(), session.next.get()}) {
     if (keys == nullptr) continue;
@@ -37,8 +35,8 @@ void expect_indices(const Session& session, std::vector<PublishedRx>& expected) 
 
 /// Every index is one of the record's or drains, and each of the record's has its own lanes.
 Detail audit_indices(const PeerState& peer, const Published& published) {
-  std::vector<PublishedRx> expected;
-  expected.reserve(size_t{2} * kIndicesPerSession);  // the pending session has its own
+  if (published.rx.more()) return Detail::kSecondBinding;
+  PublishedIndices expected;
   expect_indices(*peer.session, expected);
   if (peer.pending) expect_indices(*peer.pending, expected);
   for (const PublishedRx& rx : published.rx) {

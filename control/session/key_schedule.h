@@ -1,9 +1,14 @@
 // From one handshake's Noise keys to the four keys of a key generation (docs/PROTOCOL.md, keys).
 #pragma once
 
+#include <cstdint>
+
 #include "common/aead.h"
+#include "common/message_mac.h"
 #include "common/noise.h"
 #include "common/secret.h"
+#include "common/types.h"
+#include "common/wire.h"
 
 namespace jvpn::session {
 

@@ -1,12 +1,16 @@
 #include "control/session/system_sources.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
+#include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "common/assert.h"
 #include "common/bytes.h"
+#include "common/secret.h"
 
 namespace jvpn::session {
 namespace {
@@ -18,6 +22,53 @@ timespec read_clock(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);
   return now;
+}
+
+void draw(std::span<uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
+    JVPN_ASSERT(got > 0 || errno == EINTR, "without random bytes keys could be guessed");
+    if (got > 0) bytes = bytes.subspan(static_cast<size_t>(got));
+  }
+}
+
+/// Random bytes ahead of need: a system call for each index would cost more than all else of it.
+class SmallRandom {
+ public:
+  SmallRandom();
+  ~SmallRandom() { forget(); }
+  SmallRandom(const SmallRandom&) = delete;
+  SmallRandom& operator=(const SmallRandom&) = delete;
+
+  void take(std::span<uint8_t> bytes) {
+    if (bytes.size() > left_) {
+      draw(block_);
+      left_ = block_.size();
+    }
+    left_ -= bytes.size();
+    uint8_t* const from = block_.data() + left_;
+    std::copy_n(from, bytes.size(), bytes.begin());
+    wipe(from, bytes.size());
+  }
+  void forget() {
+    wipe(block_.data(), block_.size());
+    left_ = 0;
+  }
+
+ private:
+  std::array<uint8_t, 512> block_{};
+  size_t left_ = 0;  ///< at the beginning of the block; the rest was handed out
+};
+
+thread_local SmallRandom small_random;
+
+/// A child has one thread, that which called fork(), and a copy of its block: both would hand out
+/// the same bytes. Before main(), when no other thread can fork meanwhile.
+const bool forgotten_in_children =
+    ::pthread_atfork(nullptr, nullptr, [] { small_random.forget(); }) == 0;
+
+SmallRandom::SmallRandom() {
+  JVPN_ASSERT(forgotten_in_children, "a child would repeat its parent's bytes");
 }
 
 }  // namespace
@@ -45,11 +96,8 @@ wire::Timestamp tai64n_now() {
 }
 
 void fill_random(std::span<uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
-    JVPN_ASSERT(got > 0 || errno == EINTR, "without random bytes keys could be guessed");
-    if (got > 0) bytes = bytes.subspan(static_cast<size_t>(got));
-  }
+  if (bytes.size() > kSmallRandomBytes) return draw(bytes);
+  small_random.take(bytes);
 }
 
 }  // namespace jvpn::session

@@ -2,6 +2,7 @@
 // itself asks its Environment.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -19,7 +20,13 @@ uint64_t realtime_ms();
 /// CLOCK_REALTIME as TAI64N, for handshake timestamps.
 wire::Timestamp tai64n_now();
 
-/// Fills with random bytes from the kernel. Keys come from here: without any, the program aborts.
+/// An index, an id or a nonce; the keys of sessions and peers are longer.
+inline constexpr size_t kSmallRandomBytes = 16;
+
+/// Fills with random bytes from the kernel: without any, the program aborts. More than
+/// kSmallRandomBytes are drawn by this call; fewer come from a block that the thread has drawn. It
+/// is wiped as it is handed out and when the thread ends, and the child of a fork() drops it. Any
+/// thread.
 void fill_random(std::span<uint8_t> bytes);
 
 }  // namespace jvpn::session

@@ -39,7 +39,10 @@ class Responder : public perf::EngineNode {
  public:
   void install_tx(const session::TxInstall&) override { ++commits; }
   void emit(const session::Event& event) override {
-    if (log) log->add(event);
+    if (log) log->put(event);
+  }
+  void applied() override {
+    if (log) log->wake();
   }
   void random(std::span<uint8_t> bytes) override {
     log ? session::fill_random(bytes) : test::SilentHost::random(bytes);

@@ -181,14 +181,14 @@ TEST_F(PublisherTest, TellsWhatWorkersFind) {
   publisher_->install_rx(rx());
   publisher_->install_tx(tx(), &hop_);
   const TxRecord* const ours = table_->tx(kPeer);
-  EXPECT_EQ(publisher_->seen(kPeer).tx, ours);
-  ASSERT_EQ(publisher_->seen(kPeer).rx.size(), 1U);
+  EXPECT_EQ(publisher_->seen_tx(kPeer), ours);
+  ASSERT_EQ(publisher_->seen_rx(kPeer).size(), 1U);
   const TxRecord planted{};
   table_->store_tx(kPeer, &planted);
-  EXPECT_EQ(publisher_->seen(kPeer).tx, &planted);
+  EXPECT_EQ(publisher_->seen_tx(kPeer), &planted);
   table_->store_tx(kPeer, ours);
   const RxRecord* const installed = table_->store_rx(kIndex, nullptr);
-  EXPECT_TRUE(publisher_->seen(kPeer).rx.empty());
+  EXPECT_TRUE(publisher_->seen_rx(kPeer).empty());
   table_->store_rx(kIndex, installed);
 }
 

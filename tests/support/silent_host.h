@@ -1,9 +1,11 @@
 // What tests and benchmarks put around a session engine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <span>
-#include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -11,6 +13,40 @@
 #include "tests/support/random.h"
 
 namespace jvpn::test {
+
+/// Whose each installed index is, and next to no work of that: benchmarks time a host's, too. The
+/// indices of one engine differ in their lowest bits, which number a slot; as many of those bits as
+/// it takes are a place here.
+class IndexOwners {
+ public:
+  void set(ReceiverIndex index, PeerId peer) {
+    while (place(index).live && place(index).index != index) grow();
+    place(index) = {index, peer, true};
+  }
+  /// And forgets it; nullopt: it isn't installed.
+  std::optional<PeerId> take(ReceiverIndex index) {
+    Place& at = place(index);
+    if (!at.live || at.index != index) return std::nullopt;
+    at.live = false;
+    return at.peer;
+  }
+
+ private:
+  struct Place {
+    ReceiverIndex index;
+    PeerId peer;
+    bool live = false;
+  };
+  Place& place(ReceiverIndex index) { return places_[index.value % places_.size()]; }
+  void grow() {
+    const std::vector<Place> before =
+        std::exchange(places_, std::vector<Place>(places_.size() * 2));
+    for (const Place& each : before)
+      if (each.live) place(each.index) = each;
+  }
+
+  std::vector<Place> places_ = std::vector<Place>(64);
+};
 
 /// A host that does nothing. Override what a test needs.
 class SilentHost : public session::SessionHost {
@@ -20,7 +56,10 @@ class SilentHost : public session::SessionHost {
   void apply(const session::Effects& effects) final {
     for (const session::Effect& each : effects.list()) note(each);
     effects.carry_out(*this);
+    applied();
   }
+  /// All of a list was carried out.
+  virtual void applied() {}
 
   virtual void send(const Path&, std::span<const uint8_t>) {}
   virtual void install_rx(const session::RxInstall&) {}
@@ -29,7 +68,7 @@ class SilentHost : public session::SessionHost {
   virtual void withdraw_tx(PeerId) {}
   session::Activity activity(PeerId) override { return {}; }
   session::RxProgress rx_progress(ReceiverIndex) override { return {}; }
-  session::Published published(PeerId peer) override { return published_[peer.value]; }
+  session::Published published(PeerId peer) override { return of(peer); }
   uint16_t inner_mtu(const Path&) override { return 1'400; }
   virtual void configured(PeerId, const wire::ResponsePayload&) {}
   virtual void emit(const session::Event&) {}
@@ -37,26 +76,32 @@ class SilentHost : public session::SessionHost {
   wire::Timestamp timestamp() override { return {}; }
 
  private:
+  session::Published& of(PeerId peer) {
+    if (peer.value >= published_.size()) published_.resize(peer.value + size_t{1});
+    return published_[peer.value];
+  }
   /// What a data path would have.
   void note(const session::Effect& effect) {
     if (const auto* rx = std::get_if<session::RxInstall>(&effect)) {
-      published_[rx->peer.value].rx.push_back({rx->index, rx->first_lane, rx->lanes});
-      owner_[rx->index.value] = rx->peer.value;
+      of(rx->peer).rx.push_back({rx->index, rx->first_lane, rx->lanes});
+      owners_.set(rx->index, rx->peer);
     } else if (const auto* gone = std::get_if<session::RxRetire>(&effect)) {
-      std::erase_if(published_[owner_[gone->index.value]].rx,
-                    [&](const session::PublishedRx& each) { return each.index == gone->index; });
-      owner_.erase(gone->index.value);
+      forget(gone->index);
+    } else if (const auto* closed = std::get_if<session::RxClose>(&effect)) {
+      forget(closed->index);
     } else if (const auto* tx = std::get_if<session::TxInstall>(&effect)) {
-      published_[tx->peer.value].tx = {tx->binding_version, tx->peer_index, tx->first_lane,
-                                       tx->path};
+      of(tx->peer).tx = {tx->binding_version, tx->peer_index, tx->first_lane, tx->path};
     } else if (const auto* none = std::get_if<session::TxWithdraw>(&effect)) {
-      published_[none->peer.value].tx.reset();
+      of(none->peer).tx.reset();
     }
+  }
+  void forget(ReceiverIndex index) {
+    if (const auto peer = owners_.take(index)) of(*peer).rx.erase(index);
   }
 
   Random random_;
-  std::unordered_map<uint32_t, session::Published> published_;  ///< by peer
-  std::unordered_map<uint32_t, uint32_t> owner_;                ///< of an index
+  std::vector<session::Published> published_;  ///< by peer
+  IndexOwners owners_;
 };
 
 /// Gives an engine what came on a path: a handshake, a reset, as its first peer's, or a control

@@ -9,6 +9,7 @@
 
 #include "tests/support/rooms.h"
 #include "tests/support/segment_builder.h"
+#include "tests/unit/event_rig.h"
 #include "tests/unit/private_network.h"
 #include "tools/client/control/client_host.h"
 #include "tools/client/dataplane/data_path.h"
@@ -406,6 +407,24 @@ TEST_F(PrivateNetwork, TheDeviceFollowsTheSizeOfTheActivePath) {
     EXPECT_EQ(mtu_after(2, 1'300), 1'240);
     EXPECT_EQ(mtu_after(2, 1'440), 1'440) << "probes found that it takes more";
     EXPECT_NE(output_of("ip link show jvpn0").find("mtu 1440"), std::string::npos);
+  });
+}
+
+/// The log's thread sleeps once it has written the one before.
+TEST_F(PrivateNetwork, EachListsEventsAreWrittenThoughNoneFollow) {
+  run([] {
+    auto tunnel = std::move(TunnelInterface::create("jvpn0", {}, {})).value();
+    const auto data = std::move(DataPath::create({}, kSlotBits)).value();
+    std::vector<Underlay> underlays;
+    EventLog events(EventLogOptions{});
+    events.start();
+    ClientHost host({*data, *tunnel, underlays}, {uint16_t{1'440}, false, {}}, events);
+    Effects told;
+    told.emit(Event{});
+    for (uint64_t i = 1; i <= 20; ++i) {
+      host.apply(told);
+      ASSERT_TRUE(test::comes_true([&] { return events.status().written == i; })) << i;
+    }
   });
 }
 

@@ -22,6 +22,12 @@ const Fault kFaults[] = {
        published.rx.push_back({ReceiverIndex{0x7777}, LaneId{0}, 1});
      },
      Detail::kSecondBinding},
+    {"more indices take packets than there may be",
+     [](Published& published) {
+       const PublishedRx ours = published.rx[0];
+       while (!published.rx.more()) published.rx.push_back(ours);
+     },
+     Detail::kSecondBinding},
     {"the send side is the old one",
      [](Published& published) { published.tx->path = path_between(0, 1, 0); },
      Detail::kStaleRecord},

@@ -66,6 +66,39 @@ TEST_F(EventLogTest, LinesAreNumberedAndDated) {
             std::chrono::duration_cast<std::chrono::milliseconds>(before).count());
 }
 
+/// Of the sink thread, which sleeps once it has written the one before.
+TEST_F(EventLogTest, AnEventIsWrittenThoughNoneFollows) {
+  EventLog log(options_with({file("log")}));
+  log.start();
+  for (uint64_t i = 1; i <= 50; ++i) {
+    log.add(some_event(i));
+    ASSERT_TRUE(comes_true([&] { return log.status().written == i; })) << i;
+  }
+}
+
+TEST_F(EventLogTest, SeveralAreWrittenByOneCallThoughNoneFollows) {
+  EventLog log(options_with({file("log")}));
+  log.start();
+  for (uint64_t i = 1; i <= 50; ++i) {
+    for (uint64_t n = 0; n < 7; ++n) log.put(some_event(i));
+    log.wake();
+    ASSERT_TRUE(comes_true([&] { return log.status().written == 7 * i; })) << i;
+    log.wake();  // nothing is new
+  }
+  log.close();
+  uint64_t lost = 0;
+  expect_complete(lines_of("log"), 350, lost);
+  EXPECT_EQ(lost, 0U);
+}
+
+TEST_F(EventLogTest, WhatWasPutIsWrittenAtTheEnd) {
+  EventLog log(options_with({file("log")}));
+  log.start();
+  log.put(some_event());
+  log.close();
+  EXPECT_EQ(lines_of("log").size(), 1U);
+}
+
 TEST_F(EventLogTest, AFullRingLosesCountsAndTells) {
   EventLog log(options_with({file("log")}, 64));
   for (uint64_t i = 1; i <= 100; ++i) log.add(some_event(i));  // nobody takes any yet

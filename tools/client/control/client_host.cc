@@ -173,7 +173,7 @@ void ClientHost::refresh_mtu() {
 }
 
 void ClientHost::emit(const session::Event& event) {
-  events_.add(event);
+  events_.put(event);  // apply() wakes the log
   const bool refused = event.kind == session::EventKind::kReattach && event.result != nullptr &&
                        std::string_view(event.result) == "reject";
   if (refused) refusal_ = event;

@@ -36,7 +36,10 @@ class ClientHost : public session::SessionHost {
   };
   ClientHost(ClientParts parts, Options options, events::EventLog& events);
 
-  void apply(const session::Effects& effects) override { effects.carry_out(*this); }
+  void apply(const session::Effects& effects) override {
+    effects.carry_out(*this);
+    events_.wake();
+  }
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
