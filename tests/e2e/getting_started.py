@@ -46,3 +46,5 @@ trap 'ip netns exec jvpn-home jvpn down {s.work}/my-vpn/home/laptop.yaml || true
     for host in left():
         run("ip", "netns", "del", f"jvpn-{host}")
     shutil.rmtree(s.work / "my-vpn", ignore_errors=True)
+    for log in Path("/run/jvpn").glob(f"{str(s.work)[1:].replace('/', '-')}-*.log"):  # of `jvpn up`
+        log.unlink()
