@@ -8,7 +8,8 @@ class _Tap(unittest.TestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        failed = [text for case, text in self.failures + self.errors if case is test]
+        # What fails in a subTest() is told of that, which knows the test that it belongs to.
+        failed = [f"{case}\n{text}" for case, text in self.failures + self.errors if getattr(case, "test_case", case) is test]
         print("not ok" if failed else "ok", self.testsRun, "-", test.id().split(".", 1)[1])
         for line in "".join(failed).splitlines():
             print("#", line)

@@ -40,7 +40,7 @@ bool GuardKeeper::restore() {
     return false;
   }
   for (const std::string& name : *restored)
-    spdlog::warn("{}: somebody took {} away; set again (README: systemd-networkd)",
+    spdlog::warn("{}: somebody took {} away; set again (docs/OPERATING.md: systemd-networkd)",
                  tunnel_.tun().name(), name);
   return true;
 }
