@@ -106,7 +106,7 @@ void Lifecycle::park(Millis now, PeerState& peer, Detail why, uint64_t to) {
                            {context_.store.ownership().epoch(), to});
   const bool drains = why == Detail::kHandedOver;
   if (drains) context_.effects.hand_over(session.peer);
-  bindings_.withdraw_tx(session);
+  bindings_.withdraw_tx(session, Waiting::kLetGo);
   const std::unique_ptr<Session> parked = std::move(peer.session);
   context_.table.end(parked->id);
   // Its peer goes on sending here until the other gateway has confirmed the session.
