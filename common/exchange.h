@@ -81,7 +81,12 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> handed_off{0};
   std::atomic<uint64_t> punted{0};
   std::atomic<uint64_t> cookie_replies{0};
-  std::atomic<uint64_t> signals_lost{0};  ///< foreign sources that didn't fit the ring
+  std::atomic<uint64_t> signals_lost{0};    ///< foreign sources that didn't fit the ring
+  std::atomic<uint64_t> hold_packets{0};    ///< held now
+  std::atomic<uint64_t> hold_bytes{0};      ///< of those
+  std::atomic<uint64_t> hold_resent{0};     ///< reported as missing, and sealed again
+  std::atomic<uint64_t> hold_unsettled{0};  ///< sent, and let go: nobody told whether they arrived
+  std::atomic<uint64_t> hold_crowded{0};    ///< sent, and let go before their time for want of room
   std::atomic<uint64_t> busy_polls{0};
   std::atomic<uint64_t> idle_polls{0};
   std::atomic<int32_t> thread{0};  ///< the kernel's number of it; 0: it hasn't started

@@ -86,8 +86,8 @@ struct Policy {
   bool operator==(const Policy&) const = default;
 };
 
-/// What a client's profile needn't say: it holds packets.
+/// What a profile needn't say: a client holds packets, a gateway doesn't.
 inline constexpr Millis kClientHold{3'000};
-inline constexpr uint32_t kClientHoldBytes = 4U << 20;
+inline constexpr uint32_t kHoldBytes = 4U << 20;
 
 }  // namespace jvpn

@@ -27,11 +27,9 @@ struct Bound {
 
 class PolicyReader {
  public:
-  PolicyReader(ProfileRole role, Policy& policy)
-      : may_hold_(role == ProfileRole::kClient), policy_(policy) {
-    if (!may_hold_) return;
-    policy_.switching.hold = kClientHold;
-    policy_.switching.hold_bytes = kClientHoldBytes;
+  PolicyReader(ProfileRole role, Policy& policy) : policy_(policy) {
+    policy_.switching.hold_bytes = kHoldBytes;
+    if (role == ProfileRole::kClient) policy_.switching.hold = kClientHold;
   }
 
   void read(YamlMap& map) {
@@ -43,6 +41,12 @@ class PolicyReader {
     map.section("security", Need::kOptional, [&](YamlMap& m) { security(m); });
     map.section("observability", Need::kOptional, [&](YamlMap& m) { observability(m); });
     orders(map.findings());
+  }
+
+  /// Of `switching.hold_ms`, if it was written.
+  Place hold_place() const {
+    const auto found = written_.find("policy.switching.hold_ms");
+    return found == written_.end() ? Place{} : found->second;
   }
 
  private:
@@ -99,12 +103,6 @@ class PolicyReader {
 
   void hold(YamlMap& map) {
     auto& s = policy_.switching;
-    if (!may_hold_) {
-      for (const auto* key : {"hold_ms", "hold_bytes"})
-        map.refuse(key,
-                   "no such key: clients hold what they send, gateways nothing yet, delete it");
-      return;
-    }
     span(map, "hold_ms", 0, kMinuteMs, s.hold);
     map.optional("hold_bytes", integer(0, kMostHoldBytes), s.hold_bytes);
   }
@@ -200,18 +198,20 @@ class PolicyReader {
     }
   }
 
-  bool may_hold_;
   Policy& policy_;
   std::map<std::string, Place> written_;
 };
 
 }  // namespace
 
-void read_policy(YamlMap& root, ProfileRole role, Policy& policy, Place& version) {
+PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy) {
+  PolicyPlaces places;
   root.section("policy", Need::kRequired, [&](YamlMap& map) {
-    PolicyReader(role, policy).read(map);
-    version = map.place("version");
+    PolicyReader reader(role, policy);
+    reader.read(map);
+    places = {map.place("version"), reader.hold_place()};
   });
+  return places;
 }
 
 }  // namespace jvpn

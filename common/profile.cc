@@ -85,10 +85,22 @@ void read_limits(YamlMap& root, LimitsProfile& limits) {
     map.optional("sessions", integer(1, kMaxPeers), limits.sessions);
     map.optional("mbufs", integer(1'024, 1 << 24), limits.mbufs);
     map.optional("control_mbufs", integer(256, 1 << 20), limits.control_mbufs);
+    map.optional("hold_packets", integer(0, 1 << 20), limits.hold_packets);
     map.optional("control_ring", power_of_two(16, 1 << 16), limits.control_ring);
     map.optional("handoff_ring", power_of_two(16, 1 << 16), limits.handoff_ring);
     map.optional("handshakes_per_s", integer(1, 1'000'000), limits.handshakes_per_s);
   });
+}
+
+/// A policy that holds packets needs room for them, which is there from the start or not at all.
+void check_hold(YamlMap& root, const GatewayProfile& profile, Place place) {
+  constexpr const char* kKey = "policy.switching.hold_ms";
+  const Millis hold = profile.policy.switching.hold;
+  const bool sound = root.findings().clean(kKey) && root.findings().clean("limits.hold_packets");
+  if (!sound || hold == Millis{0} || profile.limits.hold_packets != 0) return;
+  root.findings().add(place, kKey,
+                      "0, or limits.hold_packets beside it: how many packets each worker may hold",
+                      fmt::format("{}", hold.value));
 }
 
 void read_state(YamlMap& root, StateProfile& state) {
@@ -122,7 +134,9 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
   read_enrolment(root, profile.enrolment);
-  read_policy(root, ProfileRole::kGateway, profile.policy, profile.policy_version);
+  const PolicyPlaces places = read_policy(root, ProfileRole::kGateway, profile.policy);
+  profile.policy_version = places.version;
+  check_hold(root, profile, places.hold);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
   read_events(root, profile.events);
 }
@@ -182,7 +196,7 @@ void read_client(YamlMap& root, ClientProfile& profile) {
   });
   read_dns(root, profile.dns);
   root.optional("kill_switch", boolean(), profile.kill_switch);
-  read_policy(root, ProfileRole::kClient, profile.policy, profile.policy_version);
+  profile.policy_version = read_policy(root, ProfileRole::kClient, profile.policy).version;
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);
 }

@@ -149,6 +149,7 @@ struct LimitsProfile {
   uint32_t sessions = 1024;           ///< peers that may hold a session at once; ≤ 2^20
   uint32_t mbufs = 16'384;            ///< data packets in flight
   uint32_t control_mbufs = 2'048;     ///< packets that control itself sends
+  uint32_t hold_packets = 0;          ///< sent lately or waiting, held by each worker; 0: none
   uint32_t control_ring = 512;        ///< per worker and class, a power of two
   uint32_t handoff_ring = 512;        ///< per pair of workers, a power of two
   uint32_t handshakes_per_s = 1'000;  ///< above it cookies are demanded

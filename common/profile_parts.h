@@ -18,9 +18,13 @@ inline constexpr size_t kLongestPath = 4'095;      ///< PATH_MAX without it
 /// Every key of a profile, as its reader asks for them.
 KeySchema profile_schema(ProfileRole role);
 
-/// `root` holds `policy`, which is mandatory. `version` becomes the place of its version. Clients
-/// alone hold packets, by default.
-void read_policy(YamlMap& root, ProfileRole role, Policy& policy, Place& version);
+/// Where keys of a policy stand; 0: nowhere.
+struct PolicyPlaces {
+  Place version;
+  Place hold;  ///< `switching.hold_ms`
+};
+/// `root` holds `policy`, which is mandatory. Clients hold packets by default, gateways don't.
+PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy);
 /// `root` holds `ports`; no port can have more queues than there are `workers`. Finds
 /// contradictions within and between ports, too.
 void read_ports(YamlMap& root, size_t workers, std::vector<PortProfile>& ports);

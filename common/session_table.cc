@@ -54,7 +54,8 @@ SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
       hops_(make_slots<const NextHop*>("jvpn_next_hops", kMaxNextHops)),
       awaited_(make_slots<uint32_t>("jvpn_awaited", size_t{mask_} + 1)),
       sent_places_(std::max(peers, 1U) * kSentPlaces),
-      sent_to_(make_slots<uint64_t>("jvpn_sent_to", sent_places_)) {}
+      sent_to_(make_slots<uint64_t>("jvpn_sent_to", sent_places_)),
+      waits_(make_slots<bool>("jvpn_waits", std::max(peers, 1U))) {}
 
 SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
   if (!complete()) throw std::bad_alloc();
@@ -77,6 +78,7 @@ SessionTable::~SessionTable() {
   rte_free(hops_);
   rte_free(awaited_);
   rte_free(sent_to_);
+  rte_free(waits_);
 }
 
 }  // namespace jvpn

@@ -28,6 +28,8 @@
 
 namespace jvpn {
 
+struct HoldTerms;
+
 inline constexpr size_t kCacheLine = 64;
 
 using LaneWindow = ReplayWindow<kReplayWindowBits, FarWords>;
@@ -148,11 +150,17 @@ struct alignas(kCacheLine) TxRecord {
   Family outer = Family::kNone;
   /// rte_raw_cksum() of the IPv4 header with total length 0 and checksum 0.
   uint16_t ipv4_checksum_base = 0;
+  /// What was sent is held under another one: it is settled before anything goes by this record.
+  /// 0: nothing is held.
+  uint32_t hold_serial = 0;
   const SharedHop* next_hop = nullptr;  ///< outlives the record; known or not
   // One more, over IPv6 two: the template as it is copied before each packet; the next hop's bytes,
   // length fields, counter and (for IPv4) the header checksum are patched. common/tunnel_header.h
   // writes both.
   alignas(kCacheLine) uint8_t header[kMaxTemplate] = {};
+  /// How what was held under earlier serials is settled; null: it is let go. Writer: control, which
+  /// takes it away when nothing can be held any more that it is about.
+  mutable std::atomic<const HoldTerms*> hold_terms{nullptr};
   // Control's.
   BindingVersion binding_version;
   uint64_t revision = 0;
@@ -182,6 +190,13 @@ static_assert(offsetof(TxRecord, iv) == sizeof(AeadKey));
 static_assert(offsetof(TxRecord, header) == sizeof(AeadKey) + kCacheLine);
 static_assert(sizeof(TxRecord) == sizeof(AeadKey) + 3 * kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);
+
+/// How much workers hold of what they send (docs/DESIGN.md, hold).
+struct HoldLimits {
+  uint64_t longest_tsc = 0;  ///< 0: nothing is held
+  uint32_t bytes = 0;        ///< of one session, by all workers; likewise
+  bool holds() const { return longest_tsc != 0 && bytes != 0; }
+};
 
 /// A resolved inside next hop. Immutable; replaced whole.
 struct alignas(kCacheLine) NextHop {
@@ -237,6 +252,14 @@ class SessionTable {
   /// one.
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
 
+  /// The peer's session goes on without a path: packets wait for one, where workers hold any. Read
+  /// after its tx() was null.
+  bool waits(PeerId peer) const { return waits_[peer.value].load(std::memory_order_relaxed); }
+  HoldLimits hold_limits() const {
+    return {hold_longest_.load(std::memory_order_relaxed),
+            hold_bytes_.load(std::memory_order_relaxed)};
+  }
+
   /// Control was at work at that TSC; 0: it has never been.
   uint64_t control_seen() const { return control_seen_.load(std::memory_order_relaxed); }
 
@@ -244,6 +267,14 @@ class SessionTable {
   /// Each of its turns.
   void note_control(uint64_t tsc) { control_seen_.store(tsc, std::memory_order_relaxed); }
   void set_forwards(bool forwards) { forwards_.store(forwards, std::memory_order_relaxed); }
+  /// Before the send side is taken away, or after there is one again.
+  void set_waits(PeerId peer, bool waits) {
+    waits_[peer.value].store(waits, std::memory_order_relaxed);
+  }
+  void set_hold_limits(const HoldLimits& limits) {
+    hold_longest_.store(limits.longest_tsc, std::memory_order_relaxed);
+    hold_bytes_.store(limits.bytes, std::memory_order_relaxed);
+  }
   void set_silent_after(uint64_t tsc) { silent_after_.store(tsc, std::memory_order_relaxed); }
   // Each returns the record replaced, which the caller frees after a grace period.
   const RxRecord* store_rx(ReceiverIndex index, const RxRecord* record) {
@@ -270,7 +301,7 @@ class SessionTable {
   SessionTable(uint32_t peers, const std::nothrow_t&);
   bool complete() const {
     return rx_ != nullptr && tx_ != nullptr && hops_ != nullptr && awaited_ != nullptr &&
-           sent_to_ != nullptr;
+           sent_to_ != nullptr && waits_ != nullptr;
   }
   /// Of a peer's index, whose low bits are far from random.
   uint32_t sent_place(uint32_t remote) const {
@@ -287,8 +318,11 @@ class SessionTable {
   std::atomic<uint32_t>* awaited_;  ///< by slot
   uint32_t sent_places_;
   std::atomic<uint64_t>* sent_to_;  ///< peer ‖ its index
+  std::atomic<bool>* waits_;        ///< by peer
   alignas(kCacheLine) std::atomic<uint64_t> silent_after_{kNoDeadline};
   std::atomic<bool> forwards_{false};
+  std::atomic<uint64_t> hold_longest_{0};
+  std::atomic<uint32_t> hold_bytes_{0};
   /// A line of its own: it is written all the time, and workers read it only for questions.
   alignas(kCacheLine) std::atomic<uint64_t> control_seen_{0};
 };

@@ -32,6 +32,8 @@
 
 namespace jvpn {
 
+class HoldStore;
+
 /// Something of a worker's own for each index; some share a place.
 template <typename T, size_t kPlaces>
 class ByIndex {
@@ -61,6 +63,7 @@ struct WorkerContext {
   MessageMac mac;
   TxBuffers tx;
   std::unique_ptr<HandshakeGuard> guard{};
+  HoldStore* hold = nullptr;                       ///< null: nothing is held
   uint64_t now_tsc = 0;                            ///< of the current poll
   uint64_t tsc_per_signal = rte_get_tsc_hz();      ///< between two foreign sources of one lane
   uint64_t tsc_until_away = rte_get_tsc_hz() / 2;  ///< without a turn of control

@@ -140,7 +140,9 @@ Result<rte_ring*> Dataplane::Parts::own_ring(const char* what, uint32_t packets)
 
 Result<void> Dataplane::Parts::make_pools(const GatewayProfile& profile) {
   const uint16_t mtu = largest_mtu(profile);
-  auto data = make_pool(unique_dpdk_name("data"), profile.limits.mbufs, largest_packet(profile));
+  const auto count = static_cast<uint32_t>(profile.cores.workers.size());
+  const uint32_t packets = profile.limits.mbufs + count * profile.limits.hold_packets;
+  auto data = make_pool(unique_dpdk_name("data"), packets, largest_packet(profile));
   if (!data) return data.error();
   data_pool = Pool(*data);
   auto control = make_pool(unique_dpdk_name("control"), profile.limits.control_mbufs, mtu);
@@ -216,6 +218,8 @@ Result<void> Dataplane::Parts::make_workers(const GatewayProfile& profile) {
     config.tuning = profile.cores.tuning;
     traces.push_back(std::make_unique<PacketTrace>());
     config.trace = traces.back().get();
+    config.hold_packets = profile.limits.hold_packets;
+    config.pool = data_pool.get();
     if (auto own = own_ipsec_mb())
       config.ipsec_mb = *std::move(own);
     else

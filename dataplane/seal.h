@@ -30,6 +30,7 @@
 #include "common/wire.h"
 #include "dataplane/burst.h"
 #include "dataplane/context.h"
+#include "dataplane/hold.h"
 #include "dataplane/inner_packet.h"
 
 namespace jvpn {
@@ -278,11 +279,15 @@ inline void seal_burst(WorkerContext& worker, TunnelBurst& burst, size_t loaded,
   if (worker.tracing != nullptr) [[unlikely]]
     worker.tracing->sealing(burst);
   lap(worker, Stage::kLookup);
+  if (worker.hold != nullptr) [[unlikely]]
+    hold::divert(worker, burst, origin);
   NonceBurst nonces;
   seal::number_burst(worker, burst, origin, nonces);
   lap(worker, Stage::kNumber);
   seal::encrypt(worker, burst, nonces);
   lap(worker, Stage::kSeal);
+  if (worker.hold != nullptr) [[unlikely]]
+    hold::keep_burst(worker, burst);
   for (const TunnelPacket& out : burst) {
     if (out.outer != Family::kIpv4 && !seal::finish(worker, out)) [[unlikely]]
       continue;

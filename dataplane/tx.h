@@ -44,6 +44,18 @@ class TxBuffers {
       send(buffer);
   }
 
+  /// Sends frames at once, behind those that were added. Returns how many the port took, which are
+  /// the first; the others stay the caller's.
+  uint16_t offer(uint16_t port, std::span<rte_mbuf*> frames) {
+    JVPN_DEBUG_ASSERT(has_port(port), "frames leave by ports that there are");
+    Buffer& buffer = buffers_[port];
+    if (buffer.count != 0) send(buffer);
+    const uint16_t sent = rte_eth_tx_burst(buffer.dpdk_id, queue_, frames.data(),
+                                           static_cast<uint16_t>(frames.size()));
+    WorkerCounters::add(counters_.tx_packets, sent);
+    return sent;
+  }
+
   void flush() {
     for (size_t port = 0; port < ports_; ++port) {
       if (buffers_[port].count != 0) send(buffers_[port]);

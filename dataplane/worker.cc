@@ -17,6 +17,8 @@
 #include "dataplane/classify.h"
 #include "dataplane/handoff.h"
 #include "dataplane/handshakes.h"
+#include "dataplane/hold_resend.h"
+#include "dataplane/hold_store.h"
 #include "dataplane/lookup.h"
 #include "dataplane/open.h"
 #include "dataplane/open_control.h"
@@ -97,7 +99,13 @@ Worker::Worker(const WorkerConfig& config, Aead aead, MessageMac mac)
   for (size_t owner = 0; owner < config.rings.size(); ++owner)
     context_.handoff_to[owner] = config.rings[owner].handoff[config.number];
   for (const PortInfo& port : config.ports) context_.ports.emplace_back(port, config.listen_port);
+  if (config.hold_packets == 0) return;
+  hold_ = std::make_unique<HoldStore>(config.hold_packets, config.sessions->peers(), config.workers,
+                                      config.pool, *config.counters);
+  context_.hold = hold_.get();
 }
+
+Worker::~Worker() = default;
 
 void Worker::enter() {
   rte_rcu_qsbr_thread_register(rcu_, context_.number);
@@ -129,6 +137,8 @@ size_t Worker::poll_once() {
   for (const RxQueue& queue : queues_) packets += poll_queue(queue);
   packets += drain_handoff();
   packets += drain_inject();
+  if (context_.hold != nullptr) [[unlikely]]
+    packets += hold::serve(context_);
   lap(context_, Stage::kRest);
   context_.tx.flush();
   lap(context_, Stage::kTx);

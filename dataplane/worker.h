@@ -51,12 +51,15 @@ struct WorkerConfig {
   WorkerTuning tuning{};
   IdleMode idle = IdleMode::kPoll;
   PacketTrace* trace = nullptr;  ///< null: nobody orders one
+  uint32_t hold_packets = 0;     ///< held at once, at most; 0: none is
+  rte_mempool* pool = nullptr;   ///< for copies of those
 };
 
 class alignas(kCacheLine) Worker {
  public:
   /// Fails when the CPU can't run the AEADs. Any thread.
   static Result<std::unique_ptr<Worker>> create(const WorkerConfig& config);
+  ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -94,6 +97,7 @@ class alignas(kCacheLine) Worker {
   void settle_trace();
 
   WorkerContext context_;
+  std::unique_ptr<HoldStore> hold_;
   std::vector<RxQueue> queues_;
   rte_rcu_qsbr* rcu_;
   IdleMode idle_;

@@ -49,6 +49,13 @@ std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
   return rings;
 }
 
+/// Of the present policy, if the workers have room.
+HoldLimits hold_limits(const GatewayProfile& profile, const Policy& policy) {
+  const auto& switching = policy.switching;
+  if (profile.limits.hold_packets == 0 || !switching.holds()) return {};
+  return {switching.hold.value * (rte_get_tsc_hz() / 1'000), switching.hold_bytes};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ControlLoop>> ControlLoop::create(const GatewayProfile& profile,
@@ -119,6 +126,7 @@ Result<void> ControlLoop::start(session::EngineConfig config) {
       profile_, own_key_,
       PeerReloadParts{peers_, *engine_, view_.routes, inside_, lan_, routes_, uplinks_, limit_});
   publish_cookies(started_);
+  publisher_->hold().tend(hold_limits(profile_, engine_->policy()), rte_rdtsc());
   if (auto added = install_peer_routes(); !added) return added;
   if (auto added = inside_.install(started_); !added) return added;
 
@@ -226,6 +234,7 @@ void ControlLoop::reclaim(Millis now) {
   reclaimer_->reclaim();
   for (const publish::ClosedLanes& closed : publisher_->take_closed())
     lanes_closed(*engine_, now, closed.peer, closed.report);
+  publisher_->hold().tend(hold_limits(profile_, engine_->policy()), rte_rdtsc());
 }
 
 void ControlLoop::go_on_reloading(Millis now) {

@@ -93,8 +93,14 @@ void GatewayHost::extend(const session::Extend& extend) {
     publisher_.extend_rx(extend.index, deadline_tsc);
 }
 
-void GatewayHost::withdraw_tx(PeerId peer) {
-  publisher_.withdraw_tx(peer);
+/// What waited for a path here goes by the other gateway from now on.
+void GatewayHost::handed_over(PeerId peer) {
+  publisher_.hold().let_go(peer);
+  handed_over_.gone(clock_.now(), peer);
+}
+
+void GatewayHost::withdraw_tx(PeerId peer, session::Waiting waiting) {
+  publisher_.withdraw_tx(peer, waiting);
   carry(peer, false);
   go_by(peer, std::nullopt);
 }

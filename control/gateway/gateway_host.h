@@ -46,8 +46,11 @@ class GatewayHost final : public session::SessionHost {
   void retire_rx(ReceiverIndex index) { publisher_.retire_rx(index); }
   void close_rx(PeerId, ReceiverIndex index) { publisher_.retire_rx(index, publish::Report::kYes); }
   void install_tx(const session::TxInstall& install);
-  void withdraw_tx(PeerId peer);
-  void handed_over(PeerId peer) { handed_over_.gone(clock_.now(), peer); }
+  void withdraw_tx(PeerId peer, session::Waiting waiting);
+  void settle_hold(PeerId peer, const std::vector<LaneReport>& reports) {
+    publisher_.hold().settle(peer, reports);
+  }
+  void handed_over(PeerId peer);
   void extend(const session::Extend& extend);
   session::Activity activity(PeerId peer) override;
   session::RxProgress rx_progress(ReceiverIndex index) override;

@@ -25,7 +25,12 @@ nlohmann::json worker_json(const WorkerCounters& counters) {
           {"handed_off", read(counters.handed_off)},
           {"punted", read(counters.punted)},
           {"cookie_replies", read(counters.cookie_replies)},
-          {"signals_lost", read(counters.signals_lost)}};
+          {"signals_lost", read(counters.signals_lost)},
+          {"hold_packets", read(counters.hold_packets)},
+          {"hold_bytes", read(counters.hold_bytes)},
+          {"hold_resent", read(counters.hold_resent)},
+          {"hold_unsettled", read(counters.hold_unsettled)},
+          {"hold_crowded", read(counters.hold_crowded)}};
 }
 
 nlohmann::json port_json(const PortInfo& port, bool link_up) {

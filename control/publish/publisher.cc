@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include <rte_cycles.h>
+
 #include "common/assert.h"
 #include "common/ip_header.h"
 #include "common/source_signal.h"
@@ -46,7 +48,8 @@ Publisher::Publisher(SessionTable& table, Reclaimer& reclaimer, std::span<const 
       reclaimer_(reclaimer),
       ports_(ports),
       workers_(std::max(workers, 1U)),
-      aead_(std::move(aead)) {
+      aead_(std::move(aead)),
+      hold_(table, reclaimer, aead_) {
   peers_.reserve(table_.peers());  // growing later would take milliseconds
   reserved_rx_.reserve(table_.peers());
 }
@@ -116,7 +119,7 @@ void Publisher::release_rx(ReceiverIndex index) {
   destroy(record);
 }
 
-/// What was set aside for the install, or else a fresh one; nullptr without memory.
+/// Set aside for the install, or else a fresh one; nullptr without memory.
 RxRecord* Publisher::take_rx(const session::RxInstall& install) {
   const auto at = reserved_rx_.find(install.index.value);
   if (at == reserved_rx_.end() || at->second->lane_count != install.lanes) {
@@ -222,10 +225,13 @@ Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop
   } else {
     record->deadline_tsc.store(deadline_tsc, std::memory_order_relaxed);
     record->next_hop = next_hop != nullptr ? next_hop : &nowhere_;
+    hold_.describe(install, *record, rte_rdtsc());
     table_.store_tx(install.peer, record);
+    table_.set_waits(install.peer, false);
     const TxRecord* replaced = std::exchange(peer.record, record);
     if (replaced != nullptr) retire(replaced);
   }
+  hold_.published();
   // Only now that workers can't come by the record that names them.
   for (const TxLanes& each : choice.given_up) retire(install.peer, peer, each);
   release(peer.reserve);  // what the install didn't need
@@ -271,9 +277,10 @@ void Publisher::extend_tx(PeerId id, uint64_t deadline_tsc) {
   at->second.record->deadline_tsc.store(deadline_tsc, std::memory_order_relaxed);
 }
 
-void Publisher::withdraw_tx(PeerId id) {
+void Publisher::withdraw_tx(PeerId id, session::Waiting waiting) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end()) return;
+  table_.set_waits(id, waiting == session::Waiting::kKept);
   drop_record(id, at->second);
   forget_if_unused(id);
 }
@@ -373,6 +380,8 @@ void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
 void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
+  table_.set_waits(id, false);
+  hold_.forget(id);
   for (const TxLanes& each : at->second.tx.lanes()) retire(id, at->second, each);
   const TxReserve reserve = at->second.reserve;
   peers_.erase(at);

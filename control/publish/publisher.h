@@ -20,6 +20,7 @@
 #include "common/result.h"
 #include "common/secret.h"
 #include "common/session_table.h"
+#include "control/publish/hold_book.h"
 #include "control/publish/lane_counts.h"
 #include "control/publish/reclaimer.h"
 #include "control/publish/slab.h"
@@ -83,7 +84,8 @@ class Publisher {
   /// install takes the send side away.
   Refusal install_tx(const session::TxInstall& install, const SharedHop* next_hop,
                      uint64_t deadline_tsc = kNoDeadline);
-  void withdraw_tx(PeerId peer);
+  /// `waiting`: the session goes on, and packets wait for its next path where workers hold any.
+  void withdraw_tx(PeerId peer, session::Waiting waiting = session::Waiting::kLetGo);
 
   /// What is installed holds until another time.
   void extend_rx(ReceiverIndex index, uint64_t deadline_tsc);
@@ -106,6 +108,8 @@ class Publisher {
   /// Peers that there may be.
   size_t room() const { return table_.peers(); }
   size_t bytes_in_use() const { return slab_.in_use(); }
+  /// What workers are told of the packets that they hold.
+  HoldBook& hold() { return hold_; }
 
  private:
   /// What the next install needs at most.
@@ -148,6 +152,7 @@ class Publisher {
   unsigned workers_;
   Aead aead_;
   Slab slab_;
+  HoldBook hold_;
   const SharedHop nowhere_;  ///< the next hop of who has none
   std::unordered_map<uint32_t, Peer> peers_;
   std::unordered_map<uint32_t, RxRecord*> reserved_rx_;  ///< by index

@@ -308,12 +308,12 @@ void Bindings::extend(const Session& session) {
   }
 }
 
-void Bindings::withdraw_tx(Session& session) {
+void Bindings::withdraw_tx(Session& session, Waiting waiting) {
   BindingState& binding = session.binding;
   if (!binding.tx_installed && !binding.ahead) return;
   binding.tx_installed = false;
   binding.ahead.reset();
-  context_.effects.withdraw_tx(session.peer);
+  context_.effects.withdraw_tx(session.peer, waiting);
 }
 
 void Bindings::rebind(Millis now, Session& session, uint16_t number, const Path& path) {

@@ -90,8 +90,9 @@ class Bindings {
   /// The policy may have moved the end of the session: what is installed holds until then, unless
   /// its keys end sooner.
   void extend(const Session& session);
-  /// Nothing is sent to the peer any more; what wants to go is dropped by name.
-  void withdraw_tx(Session& session);
+  /// Nothing is sent to the peer any more. What wants to go waits where packets are held, or else
+  /// is dropped by name.
+  void withdraw_tx(Session& session, Waiting waiting = Waiting::kKept);
 
   /// The spare of that number takes the place of the active binding, on `path`. The old index
   /// drains.

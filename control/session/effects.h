@@ -102,9 +102,16 @@ struct HoldSettle {
   std::vector<LaneReport> reports;
 };
 
-/// The peer has no active binding any more; outbound packets are dropped by name.
+/// What becomes of packets to a peer without an active binding.
+enum class Waiting : uint8_t {
+  kLetGo,  ///< dropped by name: its session is over, or elsewhere
+  kKept,   ///< a host that holds packets keeps them for the session's next path
+};
+
+/// The peer has no active binding any more.
 struct TxWithdraw {
   PeerId peer;
+  Waiting waiting = Waiting::kLetGo;
 };
 
 /// The session with the peer goes on at another gateway; its TxWithdraw follows.
@@ -159,7 +166,9 @@ class Effects {
   void retire_rx(ReceiverIndex index) { list_.emplace_back(RxRetire{index}); }
   void close_rx(PeerId peer, ReceiverIndex index) { list_.emplace_back(RxClose{peer, index}); }
   void install_tx(const TxInstall& install) { list_.emplace_back(install); }
-  void withdraw_tx(PeerId peer) { list_.emplace_back(TxWithdraw{peer}); }
+  void withdraw_tx(PeerId peer, Waiting waiting = Waiting::kLetGo) {
+    list_.emplace_back(TxWithdraw{peer, waiting});
+  }
   /// Before the install that the rest goes by.
   void settle_hold(PeerId peer, std::vector<LaneReport> reports) {
     list_.emplace_back(HoldSettle{peer, std::move(reports)});
@@ -236,7 +245,10 @@ class Effects {
   }
   template <typename Host>
   void carry_out(Host& host, const HoldSettle& settle) const {
-    if constexpr (requires { host.settle_hold(settle.reports); }) host.settle_hold(settle.reports);
+    if constexpr (requires { host.settle_hold(settle.peer, settle.reports); })
+      host.settle_hold(settle.peer, settle.reports);
+    else if constexpr (requires { host.settle_hold(settle.reports); })
+      host.settle_hold(settle.reports);
   }
   template <typename Host>
   void carry_out(Host& host, const TxInstall& install) const {
@@ -244,7 +256,10 @@ class Effects {
   }
   template <typename Host>
   void carry_out(Host& host, const TxWithdraw& withdraw) const {
-    host.withdraw_tx(withdraw.peer);
+    if constexpr (requires { host.withdraw_tx(withdraw.peer, withdraw.waiting); })
+      host.withdraw_tx(withdraw.peer, withdraw.waiting);
+    else
+      host.withdraw_tx(withdraw.peer);
   }
   template <typename Host>
   void carry_out(Host& host, const HandOver& over) const {

@@ -85,7 +85,7 @@ void Lifecycle::forget(Millis now, Session& session, uint64_t to, uint64_t from)
                           session.id, session.path);
   reporter_.emit_ownership(now, session, Reason::kSecOwnershipAnomaly, Detail::kOwnershipLost,
                            {from != 0 ? from : context_.store.ownership().epoch(), to});
-  bindings_.withdraw_tx(session);
+  bindings_.withdraw_tx(session, Waiting::kLetGo);
   const std::unique_ptr<Session> lost = std::move(peer.session);
   peer.owned_elsewhere = true;
   context_.table.end(lost->id);
@@ -102,7 +102,7 @@ void Lifecycle::close(Millis now, Session& session, Detail detail, NotifyPeer no
   context_.table.end(ended->id);
   const bool superseded = detail == Detail::kSuperseded;
   if (attached && notify == NotifyPeer::kYes) send_terminate(*ended, detail);
-  if (!superseded) bindings_.withdraw_tx(*ended);
+  if (!superseded) bindings_.withdraw_tx(*ended, Waiting::kLetGo);
   if (attached && !ended->initiates()) context_.store.release(now, *ended, detail);
   const Millis keyed = ended->current ? ended->current->created : ended->record().born;
   bindings_.release_keys(now, *ended, attached && superseded);

@@ -89,7 +89,12 @@ bool Lifecycle::commit_resumed(Millis now, Session& session, BindingVersion told
   }
   session.binding.cause = wire::ReattachCause::kResume;
   ++session.binding.switches;
-  if (!session.initiates()) context_.effects.bind_rx({session.current->local, session.path});
+  if (!session.initiates()) {
+    context_.effects.bind_rx({session.current->local, session.path});
+    // Nobody tells what came under the keys of before: what was sent is held no longer.
+    if (context_.policy_of(session).switching.holds())
+      context_.effects.settle_hold(session.peer, {});
+  }
   bindings_.install_tx(session);
   for (Part* part : parts_) part->on_rebound(now, session, old_path.value_or(session.path));
   reporter_.emit_accepted(now, session, session.path);
@@ -106,7 +111,7 @@ void Lifecycle::park(Millis now, PeerState& peer, Detail why, uint64_t to) {
                            {context_.store.ownership().epoch(), to});
   const bool drains = why == Detail::kHandedOver;
   if (drains) context_.effects.hand_over(session.peer);
-  bindings_.withdraw_tx(session);
+  bindings_.withdraw_tx(session, Waiting::kLetGo);
   const std::unique_ptr<Session> parked = std::move(peer.session);
   context_.table.end(parked->id);
   // Its peer goes on sending here until the other gateway has confirmed the session.

@@ -73,7 +73,8 @@ def _write_gateway(directory: Path, settings: Settings, name: str, peers: list[s
         "MEGABYTES": _MEGABYTES, "EAL_ARGS": eal,
         "HUGEPAGES": "false" if NO_HUGEPAGES.exists() else "true",
         # An AF_XDP queue keeps 2048 buffers in its fill ring and up to 2048 in its completion ring.
-        "MBUFS": 4 * queues * 4096 + 8192,
+        "MBUFS": 4 * queues * 4096 + 8192, "HOLD_PACKETS": settings.hold_packets,
+        "POLICY": settings.policy + (", switching: {hold_ms: 3000}" if settings.hold_packets else ""),
         "PEERS": "\n".join(f"  - {peer}" for peer in peers),
         **{f"{port.upper()}_VDEV": _vdev(settings, index, port)
            for index, port in enumerate(("wan0", "wan1", "wan2", "lan"))}, **values})

@@ -34,6 +34,7 @@ GatewayProfile profile_of(const LabOptions& options) {
   profile.ports[kWan].addresses.push_back(prefix("2001:db8::1/64"));
   profile.ports[kLan].addresses.push_back(prefix("fd00::1/64"));
   profile.limits.mbufs = kPoolPackets;
+  profile.limits.hold_packets = options.hold_packets;
   profile.limits.control_mbufs = 63;
   profile.limits.control_ring = options.control_ring;
   profile.limits.handoff_ring = options.handoff_ring;
@@ -245,6 +246,23 @@ Bytes TestSession::state() const {
   add(tx_.get(), sizeof *tx_);
   add(tx_lanes_.data(), tx_lanes_.size() * sizeof(TxLane));
   return all;
+}
+
+void TestSession::jump(const HoldTerms* terms) {
+  std::unique_ptr<TxRecord> next = next_revision();
+  left_.push_back(std::move(tx_));
+  left_lanes_.push_back(std::move(tx_lanes_));
+  tx_ = std::move(next);
+  tx_lanes_ = std::vector<TxLane>(left_lanes_.back().size());
+  for (TxLane& lane : tx_lanes_) lane.quota = spec_.quota;
+  tx_->lanes = tx_lanes_.data();
+  tx_->first_lane = LaneId{static_cast<uint16_t>(tx_->first_lane.value + tx_lanes_.size())};
+  tx_->peer_index = ReceiverIndex{tx_->peer_index.value + 0x10000U};
+  ++tx_->hold_serial;
+  tx_->hold_terms = terms;
+  write_tunnel_header({kPortMac, {outer(false), kListenPort}, {outer(true), kPeerPort}}, spec_.mask,
+                      *tx_);
+  lab_.sessions().store_tx(spec_.peer, tx_.get());
 }
 
 std::unique_ptr<TxRecord> TestSession::next_revision() const {

@@ -18,6 +18,7 @@
 
 #include "common/exchange.h"
 #include "common/handshake_mac.h"
+#include "common/hold_terms.h"
 #include "common/route_table.h"
 #include "common/session_table.h"
 #include "common/tunnel_header.h"
@@ -37,6 +38,7 @@ struct LabOptions {
   uint32_t handshakes_per_s = 1'000;
   uint32_t port_ring = 4096;
   uint16_t wan_mtu = 1500;
+  uint32_t hold_packets = 0;
 };
 
 class Lab : public RingGateway {
@@ -123,6 +125,9 @@ class TestSession {
   Bytes state() const;
   /// A copy of the TxRecord with the next revision, same lanes; not published yet.
   std::unique_ptr<TxRecord> next_revision() const;
+  /// From now on the peer is sent to under another index, on fresh lanes; what was held is settled
+  /// by `terms`, which outlive the session. The record of before stays, for workers that have it.
+  void jump(const HoldTerms* terms);
 
  private:
   IpAddress outer(bool peer) const;
@@ -139,6 +144,8 @@ class TestSession {
   std::vector<TxLane> tx_lanes_;
   std::unique_ptr<RxRecord> rx_;
   std::unique_ptr<TxRecord> tx_;
+  std::vector<std::unique_ptr<TxRecord>> left_;  ///< of bindings before
+  std::vector<std::vector<TxLane>> left_lanes_;
   SharedHop hop_;
 };
 

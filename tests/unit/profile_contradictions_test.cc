@@ -140,9 +140,9 @@ constexpr BadCase kContradictions[] = {
      "p:28:3: peers: expected at most 1 peers (limits.sessions), got 2"},
     {"policy version 0", kGateway, "version: 7", "version: 0",
      "p:37:12: policy.version: expected an integer from 1 to 4294967295, got 0"},
-    {"a gateway's hold", kGateway, "failback: {when_stable_ms: 5000}", "hold_ms: 3000",
-     "p:41:5: policy.switching.hold_ms: expected no such key: clients hold what they send, "
-     "gateways nothing yet, delete it, got one"},
+    {"a gateway's hold without room", kGateway, "failback: {when_stable_ms: 5000}", "hold_ms: 3000",
+     "p:41:14: policy.switching.hold_ms: expected 0, or limits.hold_packets beside it: how many "
+     "packets each worker may hold, got 3000"},
     {"replay window", kGateway, "  switching:", "  security: {replay_window: 8192}\n  switching:",
      "p:40:14: policy.security.replay_window: expected no such key: each lane's window is 8192 "
      "packets, delete the line, got one"},

@@ -136,6 +136,22 @@ policy: {version: 1}
   EXPECT_EQ(parsed->admin.socket, "/run/jvpn/jvpnd.sock");
 }
 
+TEST(GatewayProfile, HoldsWhereItHasRoom) {
+  std::string text(kGoodGateway);
+  const std::string_view limits = "control_ring: 256";
+  text.replace(text.find(limits), limits.size(), "control_ring: 256, hold_packets: 4096");
+  const auto idle = parse_gateway_profile(text, "p");
+  ASSERT_TRUE(idle) << idle.error().message;
+  EXPECT_EQ(idle->limits.hold_packets, 4096U);
+  EXPECT_FALSE(idle->policy.switching.holds());
+  const std::string_view failback = "failback: {when_stable_ms: 5000}";
+  text.replace(text.find(failback), failback.size(), "hold_ms: 3000");
+  const auto holds = parse_gateway_profile(text, "p");
+  ASSERT_TRUE(holds) << holds.error().message;
+  EXPECT_TRUE(holds->policy.switching.holds());
+  EXPECT_EQ(holds->policy.switching.hold_bytes, kHoldBytes);
+}
+
 TEST(GatewayProfile, TunesItsWorkers) {
   std::string text(kGoodGateway);
   const std::string_view idle = "idle: adaptive";
@@ -287,7 +303,7 @@ TEST(ClientProfile, HasDefaults) {
   EXPECT_EQ(parsed->interface.name, "jvpn0");
   EXPECT_FALSE(parsed->interface.mtu);
   EXPECT_EQ(parsed->policy.switching.hold, kClientHold);
-  EXPECT_EQ(parsed->policy.switching.hold_bytes, kClientHoldBytes);
+  EXPECT_EQ(parsed->policy.switching.hold_bytes, kHoldBytes);
 }
 
 // Every key of the policy, each at a value that isn't its default.

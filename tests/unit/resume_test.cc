@@ -310,6 +310,27 @@ TEST(Resume, ALivingSessionGoesOnUnderNewKeys) {
   EXPECT_EQ(run.sessions_begun(), 1U);
 }
 
+TEST(Resume, NobodyTellsWhatCameUnderTheKeysOfBefore) {
+  Restarts run(1, [](Policy& policy) {
+    policy.switching.hold = Millis{60'000};
+    policy.switching.hold_bytes = 1;
+  });
+  size_t untold = 0;
+  run.world.node(1).on_settle = [&](std::span<const LaneReport> reports) {
+    untold += reports.empty() ? 1 : 0;
+  };
+  bool answered = false;
+  run.world.filter = [&](const test::Datagram& each) {
+    answered = answered || each.type() == MessageType::kResponse;
+    const bool old =
+        !answered && (each.type() == MessageType::kControl || each.type() == MessageType::kData);
+    return old ? Fate::kDrop : Fate::kDeliver;
+  };
+  run.world.run_with_data(Millis{8'000}, 20);
+  EXPECT_EQ(run.world.engine(1).counters().resumes, 1U);
+  EXPECT_EQ(untold, 1U);
+}
+
 /// Without a store that lives on, as ever: the session is replaced, for a reason.
 TEST(Resume, AnUnknownSessionIsReplaced) {
   Restarts run;
