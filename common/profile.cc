@@ -35,6 +35,9 @@ void read_crypto(YamlMap& root, CryptoProfile& crypto) {
     map.optional("rekey_after_ms", integer(1'000, 120'000), crypto.rekey_after);
     map.optional("rekey_after_packets", integer(1'000, uint64_t{1} << 28),
                  crypto.rekey_after_packets);
+    map.optional("key_log_file", text(kLongestPath), crypto.key_log_file.path);
+    crypto.key_log_file.key = map.key("key_log_file");
+    crypto.key_log_file.place = map.place("key_log_file");
   });
 }
 

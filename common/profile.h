@@ -36,6 +36,7 @@ struct FileReference {
 
 struct CryptoProfile {
   FileReference private_key_file;
+  FileReference key_log_file{};  ///< where traffic keys are written in the clear; no path: nowhere
   std::vector<Suite> suites{
       Suite::kAes128Gcm};  ///< client: first is offered; gateway: all are allowed
   Millis rekey_after{120'000};

@@ -5,9 +5,13 @@
 #include <filesystem>
 #include <optional>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/file_descriptor.h"
+#include "control/files/private_file.h"
 
 namespace jvpn::admin {
 namespace {
@@ -57,7 +61,29 @@ std::optional<std::string> unkeepable(const std::string& path) {
   return std::nullopt;
 }
 
+/// Why keys can't be logged there; nothing when they can.
+std::optional<std::string> unfit_for_keys(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0 && errno == ENOENT) return barred(folder_of(path));
+  // Non-blocking, so that a FIFO in the file's place can't hold the program up.
+  const FileDescriptor there(
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!there)
+    return fmt::format("{} ({})", errno == ELOOP ? "a symbolic link" : std::strerror(errno), path);
+  const auto wrong = files::privacy_trouble(there.get());
+  if (!wrong) return std::nullopt;
+  return fmt::format("{} ({}; remove it, and a new one is made)", wrong->got, path);
+}
+
 }  // namespace
+
+std::vector<std::string> check_key_log(const FileReference& log, const std::string& file) {
+  if (log.path.empty()) return {};
+  const auto why = unfit_for_keys(log.path);
+  if (!why) return {};
+  return {profile_finding(file, log.place, log.key,
+                          "a file with mode 0600, or a folder where one can be made", *why)};
+}
 
 std::vector<std::string> check_state(const StateProfile& state, const std::string& file) {
   if (state.directory.empty() || state.place.line == 0) return {};

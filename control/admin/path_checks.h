@@ -19,4 +19,8 @@ std::vector<std::string> check_paths(const EventsProfile& events, const AdminPro
 /// user.
 std::vector<std::string> check_state(const StateProfile& state, const std::string& file);
 
+/// One finding when the key log that the profile names can't be one: a regular file that its owner
+/// alone can read, or a place where one can be made. KeyLog::open() looks again at what it opens.
+std::vector<std::string> check_key_log(const FileReference& log, const std::string& file);
+
 }  // namespace jvpn::admin

@@ -111,6 +111,8 @@ class KeyLoader {
 template <typename Profile>
 void resolve_paths(Profile& profile, const std::string& path) {
   profile.admin.socket = resolve_path(profile.admin.socket, path);
+  std::string& key_log = profile.crypto.key_log_file.path;
+  if (!key_log.empty()) key_log = resolve_path(key_log, path);
   for (EventSinkProfile& sink : profile.events.sinks)
     if (!sink.path.empty()) sink.path = resolve_path(sink.path, path);
 }
@@ -181,6 +183,7 @@ Result<LoadedGateway> load_gateway(const std::string& path) {
       if (!file->empty()) *file = resolve_path(*file, path);
   }
   keys.add(check_paths(profile->events, profile->admin, path));
+  keys.add(check_key_log(profile->crypto.key_log_file, path));
   keys.add(check_state(state, path));
   auto own = keys.finish();
   if (!own) return own.error();
@@ -197,6 +200,7 @@ Result<LoadedClient> load_client(const std::string& path) {
   auto preshared = keys.preshared(profile->gateway, path);
   resolve_paths(*profile, path);
   keys.add(check_paths(profile->events, profile->admin, path));
+  keys.add(check_key_log(profile->crypto.key_log_file, path));
   auto own = keys.finish();
   if (!own) return own.error();
   return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};

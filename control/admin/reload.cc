@@ -24,7 +24,8 @@ void add_crypto(Differences& found, const CryptoProfile& running, const CryptoPr
   found.add(kOwnKey, running.private_key_file, fresh.private_key_file)
       .add("crypto.suites", running.suites, fresh.suites)
       .add("crypto.rekey_after_ms", running.rekey_after, fresh.rekey_after)
-      .add("crypto.rekey_after_packets", running.rekey_after_packets, fresh.rekey_after_packets);
+      .add("crypto.rekey_after_packets", running.rekey_after_packets, fresh.rekey_after_packets)
+      .add("crypto.key_log_file", running.key_log_file, fresh.key_log_file);
 }
 
 /// What both kinds of profile have at their ends.

@@ -102,6 +102,11 @@ nlohmann::json show_header(const std::string& node, const std::string& role, Mil
           {"policy_version", policy_version}};
 }
 
+nlohmann::json show_key_log(const CryptoProfile& crypto) {
+  if (crypto.key_log_file.path.empty()) return nullptr;
+  return crypto.key_log_file.path;
+}
+
 void add_sessions(nlohmann::json& answer, const nlohmann::json& request,
                   const engine::SessionEngine& engine, session::Environment& environment,
                   const PeerName& name, Millis now) {

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "common/profile.h"
 #include "common/types.h"
 #include "control/engine/engine.h"
 #include "control/session/effects.h"
@@ -20,6 +21,9 @@ using PeerName = std::function<std::string(PeerId)>;
 /// added to.
 nlohmann::json show_header(const std::string& node, const std::string& role, Millis uptime,
                            uint32_t policy_version);
+
+/// Where keys are logged; null: nowhere.
+nlohmann::json show_key_log(const CryptoProfile& crypto);
 
 /// Adds a page of live sessions to an answer: the array `sessions`, from the peer on that the
 /// request names by `from`, and `next`, the `from` of the next page, unless it was the last; and

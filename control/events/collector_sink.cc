@@ -1,8 +1,11 @@
 #include "control/events/collector_sink.h"
 
+#include <array>
 #include <cerrno>
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,14 +16,20 @@ namespace jvpn::events {
 namespace {
 
 constexpr int kDialWaitMs = 100;
+constexpr int kLooks = 16;
+constexpr unsigned kUnacknowledgedMs = 10'000;  // then the connection counts as broken
 
 }  // namespace
 
 /// What is sent to an end that has closed its connection arrives nowhere, and nobody says so.
 bool CollectorSink::is_closed() const {
-  char byte = 0;
-  return socket_ >= 0 && !dialling_ && to_.protocol == CollectorProtocol::kTcp &&
-         recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  if (socket_ < 0 || dialling_ || to_.protocol != CollectorProtocol::kTcp) return false;
+  std::array<char, 256> said;  // nothing that it could say is for us
+  for (int looks = 0; looks < kLooks; ++looks) {
+    const ssize_t got = recv(socket_, said.data(), said.size(), MSG_DONTWAIT);
+    if (got <= 0) return got == 0;
+  }
+  return true;  // it talks and talks: no collector
 }
 
 Wrote CollectorSink::write(std::string_view line) {
@@ -32,6 +41,8 @@ Wrote CollectorSink::write(std::string_view line) {
   line.remove_suffix(1);
   const std::string message = to_syslog_message(line, sender_);
   if (to_.protocol == CollectorProtocol::kUdp) {
+    pollfd one{socket_, POLLOUT, 0};
+    if (poll(&one, 1, kDialWaitMs) <= 0) return Wrote::kBusy;
     const ssize_t sent = send(socket_, message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) return Wrote::kAll;
     if (errno == EAGAIN || errno == EINTR) return Wrote::kBusy;
@@ -50,6 +61,9 @@ Wrote CollectorSink::dial() {
   const SocketAddress address = SocketAddress::from(to_.endpoint, 0);
   socket_ = socket(address.any.sa_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket_ < 0) return failed(errno);
+  if (kind == SOCK_STREAM)
+    setsockopt(socket_, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs,
+               sizeof kUnacknowledgedMs);
   if (connect(socket_, &address.any, address.length) == 0) return Wrote::kAll;
   if (errno == EINPROGRESS) {
     dialling_ = true;

@@ -119,6 +119,10 @@ ControlLoop::~ControlLoop() {
 Result<void> ControlLoop::start(session::EngineConfig config) {
   ownership_.emplace(config.ownership, view_, clock_);
   prove_ownership(started_);
+  auto key_log = admin::KeyLog::open(profile_.crypto.key_log_file.path,
+                                     [](const std::string& line) { spdlog::warn("{}", line); });
+  if (!key_log) return key_log.error();
+  host_.log_keys(std::move(*key_log));
   auto engine = engine::SessionEngine::create(std::move(config), host_, started_);
   if (!engine) return engine.error();
   engine_ = std::move(engine).value();

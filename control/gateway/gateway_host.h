@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -11,6 +12,7 @@
 
 #include "common/ip_header.h"
 #include "common/port_info.h"
+#include "control/admin/key_log.h"
 #include "control/events/event_log.h"
 #include "control/gateway/carried_routes.h"
 #include "control/gateway/gateway_clock.h"
@@ -35,9 +37,12 @@ class GatewayHost final : public session::SessionHost {
               events::EventLog& events);
 
   void apply(const session::Effects& effects) override {
+    if (key_log_ != nullptr) key_log_->write(effects);
     effects.carry_out(*this);
     events_.wake();
   }
+  /// Has the keys written there that are installed from now on; null: nowhere.
+  void log_keys(std::unique_ptr<admin::KeyLog> log) { key_log_ = std::move(log); }
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const session::RxInstall& install);
   void await_answer(ReceiverIndex index) { publisher_.await_answer(index); }
@@ -100,6 +105,7 @@ class GatewayHost final : public session::SessionHost {
   neighbor::HandedOver& handed_over_;
   publish::Publisher& publisher_;
   events::EventLog& events_;
+  std::unique_ptr<admin::KeyLog> key_log_;  ///< null: keys are logged nowhere
   OutsideHops hops_;
   std::unordered_map<uint32_t, neighbor::NeighborKey> via_;  ///< what a peer's record joined
   std::set<PeerId> refused_;

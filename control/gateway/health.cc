@@ -106,6 +106,11 @@ nlohmann::json show_health(const HealthSources& sources, Millis now) {
                             sources.admission.left));
   look_at_pool(flags, sources.view.control_pool);
   look_at_events(flags, sources.events);
+  if (!sources.key_log.empty())
+    flags.raise("keys_logged", Severity::kDegraded,
+                fmt::format("keys are written to {}: whoever reads it reads all traffic; take "
+                            "crypto.key_log_file out of the profile and restart to end it",
+                            sources.key_log));
   return flags.take();
 }
 

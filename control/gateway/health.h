@@ -24,6 +24,7 @@ struct HealthSources {
   std::optional<Millis> unproven_since;  ///< OwnershipWatch::silent_since
   std::string store_trouble;             ///< OwnershipStatus::trouble
   events::EventLogStatus events;
+  std::string key_log{};  ///< where keys are written; empty: nowhere
 };
 
 /// An array of `{flag, severity, what}`; empty: all is well. `severity` is `failed` where sessions

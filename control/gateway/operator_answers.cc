@@ -72,6 +72,7 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
       admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
   const engine::Admission admission = engine_->admission(now);
   all["health"] = health(now);
+  all["key_log"] = admin::show_key_log(profile_.crypto);
   all["denies_new_sessions"] = admission.denies_new_sessions;
   all["drain"] = drain_json(admission);
   all["totals"] = admin::show_totals(engine_->counters().totals, peers_.count());
@@ -108,7 +109,8 @@ nlohmann::json ControlLoop::health(Millis now) {
                       .admission = engine_->admission(now),
                       .unproven_since = ownership_->silent_since(),
                       .store_trouble = store != nullptr ? store->status().trouble : "",
-                      .events = events_.status()},
+                      .events = events_.status(),
+                      .key_log = profile_.crypto.key_log_file.path},
                      now);
 }
 

@@ -20,8 +20,8 @@ uint64_t realtime_ms();
 /// CLOCK_REALTIME as TAI64N, for handshake timestamps.
 wire::Timestamp tai64n_now();
 
-/// An index, an id or a nonce; the keys of sessions and peers are longer.
-inline constexpr size_t kSmallRandomBytes = 16;
+/// An index or a seed of one; secrets, ids and nonces are longer.
+inline constexpr size_t kSmallRandomBytes = 8;
 
 /// Fills with random bytes from the kernel: without any, the program aborts. More than
 /// kSmallRandomBytes are drawn by this call; fewer come from a block that the thread has drawn. It

@@ -95,14 +95,16 @@ def handshake(suite: int) -> tuple[str, tuple[bytes, bytes, bytes]]:
     clear = wire.RESPONSE_HEAD.pack(type=wire.RESPONSE, sender=RESPONDER_INDEX, receiver=INITIATOR_INDEX)
     theirs.mix_hash(clear)
     response = to_initiator.add_macs(clear + theirs.write(payload))
+    there, back, chain = theirs.split()
     text = record(
         message="handshake", initiator_static=INITIATOR.private.data, responder_static=RESPONDER.private.data, psk=PSK,
         initiator_ephemeral=EPHEMERALS[0], responder_ephemeral=EPHEMERALS[1], initiator_index=INITIATOR_INDEX,
         responder_index=RESPONDER_INDEX, lanes=LANES, timestamp=TIMESTAMP, freshness=FRESHNESS, initiation=initiation,
         cookie=cookie, reply_nonce=nonce, cookie_reply=reply,
         initiation_with_cookie=to_responder.add_macs(first, cookie), retry=retry, response_payload=payload,
-        response=response, reset=TOKENS.message(RESPONDER_INDEX, PERIOD))
-    return text, theirs.split()
+        response=response, initiator_to_responder=there, responder_to_initiator=back, chain=chain,
+        reset=TOKENS.message(RESPONDER_INDEX, PERIOD))
+    return text, (there, back, chain)
 
 
 def inquiry(suite: int) -> str:

@@ -97,6 +97,16 @@ TEST_F(Import, AHostMayKeepItsOwnKey) {
   EXPECT_EQ(error(), "");
 }
 
+TEST_F(Import, ABundleMayNotHaveKeysLogged) {
+  std::string text = kBundle;
+  text.replace(text.find("bob.key}"), 8, "bob.key, key_log_file: /tmp/keys}");
+  write("bob.jvpn", text);
+  EXPECT_EQ(error(), path("bob.jvpn") +
+                         ": expected a bundle of jvpn peer add, got one with crypto.key_log_file: "
+                         "add it to the profile after the import");
+  EXPECT_FALSE(std::filesystem::exists(path("etc")));
+}
+
 TEST(DefaultRoutes, NameTheDevicesByMetric) {
   const std::string v4 =
       "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -39,7 +39,8 @@ constexpr BadCase kBadKeysAndValues[] = {
      "  private_key: dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
      "p:22:3: crypto.private_key_file: expected the path of a file that holds the key, got "
      "nothing\np:22:3: crypto.private_key: expected one of private_key_file, suites, "
-     "rekey_after_ms, rekey_after_packets, got private_key (did you mean private_key_file?)"},
+     "rekey_after_ms, rekey_after_packets, key_log_file, got private_key (did you mean "
+     "private_key_file?)"},
     {"key in the place of its file", kGateway, "private_key_file: gw.key",
      "private_key_file: dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
      "p:22:21: crypto.private_key_file: expected the path of a file that holds the key, got "
@@ -205,9 +206,11 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:13:18: events.sinks[0]: expected a map, got stdout"},
     {"unknown kind of sink", kGateway, "admin: {",
      "events: {sinks: [{kind: pipe, path: x}]}\nadmin: {",
-     "p:42:25: events.sinks[0].kind: expected one of stdout, file, unix, syslog, collector, got pipe"},
+     "p:42:25: events.sinks[0].kind: expected one of stdout, file, unix, syslog, collector, got "
+     "pipe"},
     {"sink without a kind", kGateway, "admin: {", "events: {sinks: [{path: x}]}\nadmin: {",
-     "p:42:18: events.sinks[0].kind: expected one of stdout, file, unix, syslog, collector, got nothing"},
+     "p:42:18: events.sinks[0].kind: expected one of stdout, file, unix, syslog, collector, got "
+     "nothing"},
     {"file sink without a path", kGateway, "admin: {", "events: {sinks: [{kind: file}]}\nadmin: {",
      "p:42:18: events.sinks[0].path: expected printable text of 1 to 4095 bytes, got nothing"},
     {"path of a sink that has none", kGateway, "admin: {",

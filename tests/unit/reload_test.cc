@@ -185,6 +185,8 @@ TEST(ReloadTest, NamesTheKeysThatNeedARestart) {
       {"crypto.rekey_after_ms", [](GatewayProfile& p) { p.crypto.rekey_after = Millis{1'001}; }},
       {"crypto.rekey_after_packets",
        [](GatewayProfile& p) { p.crypto.rekey_after_packets = 1'001; }},
+      {"crypto.key_log_file",
+       [](GatewayProfile& p) { p.crypto.key_log_file.path = "/run/keys.log"; }},
       {"policy.observability.event_ring",
        [](GatewayProfile& p) { p.policy.observability.event_ring *= 2; }},
       {"events", [](GatewayProfile& p) { p.events.sinks.clear(); }},

@@ -59,6 +59,17 @@ gw.yaml:5:6: b
   EXPECT_EQ(render_reload({{"reload", nullptr}}, true), "");
 }
 
+TEST(Show, LoggedKeysStandInRed) {
+  const nlohmann::json reply{{"key_log", "/var/lib/jvpn/keys\x1b.log"}};
+  EXPECT_EQ(render_key_log(reply, false),
+            "\nKeys are written to /var/lib/jvpn/keys?.log: whoever reads it reads all traffic "
+            "(crypto.key_log_file).\n");
+  EXPECT_TRUE(render_key_log(reply, true).starts_with("\n\033[31mKeys are written"));
+  EXPECT_NE(render_show(reply, false).find("Keys are written"), std::string::npos);
+  for (const char* none : {R"({})", R"({"key_log":null})", R"({"key_log":7})"})
+    EXPECT_EQ(render_key_log(nlohmann::json::parse(none), true), "") << none;
+}
+
 TEST(Show, TheStoreOfSessionsAndWhatItProves) {
   nlohmann::json reply{{"ownership", {{"store", "none"}}}};
   EXPECT_EQ(render_ownership(reply, true), "\nno store: sessions end when jvpnd does\n");

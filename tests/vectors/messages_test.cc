@@ -255,7 +255,10 @@ NoiseKeys Messages::check_handshake(const Record& record) {
   check_reset(record, responder.secret, payload);
   auto keys = state->noise.split();
   EXPECT_TRUE(keys);
-  return keys ? *std::move(keys) : NoiseKeys{};
+  if (!keys) return {};
+  EXPECT_TRUE(std::ranges::equal(keys->initiator_to_responder.bytes(),
+                                 record.bytes("initiator_to_responder")));
+  return *std::move(keys);
 }
 
 void Messages::check_inquiry(const Record& handshake, const Record& record) {

@@ -172,6 +172,15 @@ std::string render_reload(const Json& reply, bool with_colours) {
   return text + '\n' + coloured({line, Colour::kYellow}, with_colours) + '\n';
 }
 
+std::string render_key_log(const Json& reply, bool with_colours) {
+  const Json& path = field(reply, "key_log");
+  if (!path.is_string()) return {};
+  const std::string line = fmt::format(
+      "Keys are written to {}: whoever reads it reads all traffic (crypto.key_log_file).",
+      text_of(reply, "key_log"));
+  return '\n' + coloured({line, Colour::kRed}, with_colours) + '\n';
+}
+
 std::string render_drain(const Json& reply, bool with_colours) {
   const Json& drain = field(reply, "drain");
   if (field(drain, "draining") != true) return {};
@@ -229,11 +238,11 @@ std::string render_event_health(const Json& reply, bool with_colours) {
 
 std::string render_show(const Json& reply, bool with_colours) {
   return render_heading(reply) + render_reload(reply, with_colours) +
-         render_drain(reply, with_colours) + render_ownership(reply, with_colours) +
-         render_peers(reply, with_colours) + sessions(reply, with_colours) +
-         render_gateways(reply, with_colours) + render_paths(reply, with_colours) +
-         render_host(reply, with_colours) + ports(reply) + drops(reply) + terminated(reply) +
-         render_event_health(reply, with_colours);
+         render_key_log(reply, with_colours) + render_drain(reply, with_colours) +
+         render_ownership(reply, with_colours) + render_peers(reply, with_colours) +
+         sessions(reply, with_colours) + render_gateways(reply, with_colours) +
+         render_paths(reply, with_colours) + render_host(reply, with_colours) + ports(reply) +
+         drops(reply) + terminated(reply) + render_event_health(reply, with_colours);
 }
 
 int run_show(const std::string& socket_path, bool as_json) {

@@ -26,6 +26,8 @@ std::string render_paths(const nlohmann::json& reply, bool with_colours);
 /// What the latest reload left undone: a refused profile in red, keys that wait for a restart in
 /// yellow.
 std::string render_reload(const nlohmann::json& reply, bool with_colours);
+/// That keys are logged, and where: in red.
+std::string render_key_log(const nlohmann::json& reply, bool with_colours);
 /// That the gateway drains.
 std::string render_drain(const nlohmann::json& reply, bool with_colours);
 /// What keeps a gateway's sessions, and what it proves.

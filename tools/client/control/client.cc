@@ -104,6 +104,10 @@ Result<void> Client::create_engine(SecretKey private_key, std::optional<Preshare
       ClientHost::Options{profile_.interface.mtu, ipv6_inside(profile_),
                           all_endpoints(profile_.gateway)},
       events_);
+  auto key_log = admin::KeyLog::open(profile_.crypto.key_log_file.path,
+                                     [](const std::string& line) { spdlog::warn("{}", line); });
+  if (!key_log) return key_log.error();
+  host_->log_keys(std::move(*key_log));
   auto engine = engine::SessionEngine::create(
       engine_config(profile_, std::move(private_key), std::move(preshared)), *host_, started_);
   if (!engine) return engine.error();

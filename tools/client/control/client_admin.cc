@@ -216,6 +216,7 @@ nlohmann::json ClientAdmin::show() {
   const auto name = [this](PeerId) { return identity_.running.profile.gateway.name; };
   nlohmann::json out = admin::show_header(identity_.running.profile.node, "client",
                                           now - identity_.started, parts_.engine.policy().version);
+  out["key_log"] = admin::show_key_log(identity_.running.profile.crypto);
   out["denies_new_sessions"] = parts_.engine.admission(now).denies_new_sessions;
   out["reload"] = reloaded_.show(now);
   out["totals"] = admin::show_totals(parts_.engine.counters().totals, 1);

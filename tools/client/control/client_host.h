@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "control/admin/key_log.h"
 #include "control/events/event_log.h"
 #include "control/session/effects.h"
 #include "tools/client/dataplane/data_path.h"
@@ -37,9 +38,12 @@ class ClientHost : public session::SessionHost {
   ClientHost(ClientParts parts, Options options, events::EventLog& events);
 
   void apply(const session::Effects& effects) override {
+    if (key_log_ != nullptr) key_log_->write(effects);
     effects.carry_out(*this);
     events_.wake();
   }
+  /// Has the keys written there that are installed from now on; null: nowhere.
+  void log_keys(std::unique_ptr<jvpn::admin::KeyLog> log) { key_log_ = std::move(log); }
   void send(const Path& path, std::span<const uint8_t> datagram);
   void install_rx(const session::RxInstall& install);
   void retire_rx(ReceiverIndex index);
@@ -84,6 +88,7 @@ class ClientHost : public session::SessionHost {
   ClientParts parts_;
   Options options_;
   events::EventLog& events_;
+  std::unique_ptr<jvpn::admin::KeyLog> key_log_;  ///< null: keys are logged nowhere
   std::vector<Path> candidates_;
   uint16_t peer_mtu_ = 0;  ///< as the gateway told; 0: not told
   std::optional<Error> failure_;

@@ -202,8 +202,14 @@ Result<std::string> import_bundle(const ImportOrder& order) {
       "underlays:\n";
   for (const std::string& device : *devices)
     profile += fmt::format("  - {{name: {0}, device: {0}}}\n", device);
-  if (const auto parsed = parse_client_profile(profile, order.file + " (its profile)"); !parsed)
-    return parsed.error();
+  const auto parsed = parse_client_profile(profile, order.file + " (its profile)");
+  if (!parsed) return parsed.error();
+  // Whoever made the bundle doesn't decide that this host's keys are written down.
+  if (!parsed->crypto.key_log_file.path.empty())
+    return Error{
+        fmt::format("{}: expected a bundle of jvpn peer add, got one with "
+                    "crypto.key_log_file: add it to the profile after the import",
+                    order.file)};
   if (mkdir(order.directory.c_str(), 0700) != 0 && errno != EEXIST)
     return Error{fmt::format("{}: can't make this folder: {} (--config-dir names another)",
                              order.directory, std::strerror(errno))};
