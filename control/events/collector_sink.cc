@@ -2,15 +2,16 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
+#include <string>
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "common/socket_address.h"
 
 namespace jvpn::events {
 namespace {
@@ -18,6 +19,20 @@ namespace {
 constexpr int kDialWaitMs = 100;
 constexpr int kLooks = 16;
 constexpr unsigned kUnacknowledgedMs = 10'000;  // then the connection counts as broken
+
+using Address = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+/// Nothing is looked up: it is a number already.
+Address address_of(const Endpoint& endpoint, int kind) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = kind;
+  addrinfo* found = nullptr;
+  const std::string host = to_string(endpoint.address);
+  if (getaddrinfo(host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found) != 0)
+    found = nullptr;
+  return {found, freeaddrinfo};
+}
 
 }  // namespace
 
@@ -58,13 +73,14 @@ Wrote CollectorSink::write(std::string_view line) {
 
 Wrote CollectorSink::dial() {
   const int kind = to_.protocol == CollectorProtocol::kUdp ? SOCK_DGRAM : SOCK_STREAM;
-  const SocketAddress address = SocketAddress::from(to_.endpoint, 0);
-  socket_ = socket(address.any.sa_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const Address address = address_of(to_.endpoint, kind);
+  if (address == nullptr) return failed(ENOMEM);
+  socket_ = socket(address->ai_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket_ < 0) return failed(errno);
   if (kind == SOCK_STREAM)
     setsockopt(socket_, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnacknowledgedMs,
                sizeof kUnacknowledgedMs);
-  if (connect(socket_, &address.any, address.length) == 0) return Wrote::kAll;
+  if (connect(socket_, address->ai_addr, address->ai_addrlen) == 0) return Wrote::kAll;
   if (errno == EINPROGRESS) {
     dialling_ = true;
     return connected();

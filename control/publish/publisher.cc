@@ -31,6 +31,11 @@ LaneReport report_of(const RxRecord& record) {
   return report;
 }
 
+/// As many for each worker, one at least.
+unsigned tx_lanes(uint16_t lanes, unsigned workers) {
+  return std::max(lanes / workers, 1U) * workers;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Publisher>> Publisher::create(SessionTable& table, Reclaimer& reclaimer,
@@ -186,14 +191,10 @@ void Publisher::retire_rx(ReceiverIndex index, Report report) {
 }
 
 /// Lanes of one binding: as many for each worker.
-unsigned Publisher::tx_lanes(uint16_t lanes) const {
-  return std::max(lanes / workers_, 1U) * workers_;
-}
-
 bool Publisher::reserve_tx(PeerId id, uint16_t lanes) {
   if (id.value >= table_.peers()) return false;
   TxReserve& reserve = peer_of(id).reserve;
-  const unsigned wanted = tx_lanes(lanes);
+  const unsigned wanted = tx_lanes(lanes, workers_);
   if (reserve.lanes.count != wanted) release(reserve);
   if (reserve.record == nullptr) reserve.record = slab_.make<TxRecord>();
   if (reserve.lanes.lanes == nullptr) reserve.lanes.lanes = slab_.make<TxLane>(wanted);
@@ -216,7 +217,7 @@ Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop
   Peer& peer = peer_of(install.peer);
   TxKey::Choice choice{.refused = Refusal::kContradiction};
   if (install.path.interface < ports_.size())
-    choice = peer.tx.choose(install, tx_lanes(install.lanes), slab_, peer.reserve.lanes);
+    choice = peer.tx.choose(install, tx_lanes(install.lanes, workers_), slab_, peer.reserve.lanes);
   Refusal why = choice.refused;
   TxRecord* record = why == Refusal::kNone ? build_tx(peer, choice.lanes, install) : nullptr;
   if (record == nullptr) {

@@ -133,7 +133,6 @@ class Publisher {
     const RxRecord* record = table_.rx(index.value);
     return record != nullptr && record->index == index ? record : nullptr;
   }
-  unsigned tx_lanes(uint16_t lanes) const;
   void release(TxReserve& reserve);
   Refusal refused(Refusal why);
   RxRecord* take_rx(const session::RxInstall& install);

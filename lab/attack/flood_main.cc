@@ -28,7 +28,7 @@
 #include "lab/attack/flood.h"
 #include "lab/attack/forgery.h"
 #include "lab/attack/recording.h"
-#include "common/socket_address.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::lab {
 namespace {

@@ -19,7 +19,7 @@
 #include "lab/attack/forgery.h"
 #include "lab/attack/recording.h"
 #include "lab/link/jvp_frame.h"
-#include "common/socket_address.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::lab {
 namespace {

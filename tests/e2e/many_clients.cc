@@ -26,7 +26,7 @@
 #include "control/engine/engine.h"
 #include "control/session/system_sources.h"
 #include "tests/support/silent_host.h"
-#include "common/socket_address.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::test {
 namespace {

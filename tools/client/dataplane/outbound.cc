@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "tools/client/tunnel/tun_offload.h"
-#include "common/socket_address.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::client::dataplane {
 namespace {

@@ -15,7 +15,7 @@
 #include "common/file_descriptor.h"
 #include "common/ip.h"
 #include "common/result.h"
-#include "common/socket_address.h"
+#include "tools/shared/socket_address.h"
 
 namespace jvpn::client::underlays {
 

@@ -31,12 +31,15 @@ ports:
 crypto: {private_key_file: keys/gw1.key, suites: [aes-128-gcm]}
 limits: {sessions: 16, mbufs: 8192}
 enrolment: {pool: [10.77.0.0/24]}
-events: {sinks: [{file: /var/log/jvpn/events.jsonl}]}
+events: {sinks: [{kind: file, path: /var/log/jvpn/events.jsonl}]}
 policy: {version: 1}
 """
 
 
 def fail(what):
+    """Says why, as far as the units' logs do."""
+    units = ("--unit=jvpnd", "--unit=jvpn-client@laptop")
+    subprocess.run(("journalctl", "--no-pager", "--lines=60", *units), timeout=30, check=False)
     sys.exit(f"FAIL: {what}")
 
 
@@ -60,7 +63,6 @@ def holds(condition, within):
 def expect(what, condition, within=0.0):
     """The condition has to hold, at once or within some seconds."""
     if not (holds(condition, within) if callable(condition) else condition):
-        print(run("journalctl", "--no-pager", "--lines=40", "--unit=jvpnd", "--unit=jvpn-client@laptop"))
         fail(what)
     print(f"ok: {what}", flush=True)
 
@@ -109,8 +111,19 @@ def _wire(host, name, address):
     run(*in_ns(host, "ip", "address", "add", address, "dev", name))
 
 
+def _forget_earlier_stages():
+    """What they have left, also when they failed."""
+    for command in ("systemctl stop jvpn-client@laptop jvpnd", "systemctl reset-failed", "ip link delete wan0", "ip link delete lan",
+                    "ip netns delete jvpn-laptop", "ip netns delete jvpn-lan"):
+        subprocess.run(command.split(), stderr=subprocess.DEVNULL, timeout=60, check=False)
+    for folder in (PROFILE.parent, PROFILE.parent / "peers.d", Path("/root"), _DROP_IN.parent):
+        for path in folder.glob("laptop.*" if folder != _DROP_IN.parent else "*"):
+            path.unlink()
+
+
 def start():
     """Links, a gateway with one enrolled client, and the client, attached."""
+    _forget_earlier_stages()
     _wire("laptop", "wan0", "192.0.2.2/24")
     _wire("lan", "lan", f"{SERVER}/24")
     run(*in_ns("lan", "ip", "route", "add", "default", "via", "10.99.0.1"))
@@ -120,7 +133,7 @@ def start():
     print(run("jvpn", "peer", "add", "laptop", "--out", "/root"))
     print(run(*in_ns("laptop", "jvpn-client", "--import", "/root/laptop.jvpn", "--device", "wan0")))
     # Its links are in a namespace, its unit is the package's.
-    _DROP_IN.parent.mkdir(parents=True)
+    _DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     _DROP_IN.write_text("[Service]\nNetworkNamespacePath=/run/netns/jvpn-laptop\n")
     run("systemctl", "daemon-reload")
     print(run("jvpn", "up", "laptop"))

@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
 
 usage() {
   cat <<'END'
-usage: tests/packages/run [--suite NAME] [--debs FOLDER] [--keep]
+usage: tests/packages/run.sh [--suite NAME] [--debs FOLDER] [--keep]
 
 Installs jvpn, jvpn-client and jvpnd, starts them in a lab, upgrades them under traffic and purges them: the tests of
 tools/debian/tests, in that order, run by autopkgtest under systemd in a container. Needs root, mmdebstrap,
@@ -89,7 +89,7 @@ WantedBy=multi-user.target
 END
   in_root systemctl enable --quiet stages.service
   bounded 1200 systemd-nspawn --quiet --directory="$WORK/root" --boot --register=no --keep-unit --private-network \
-    --capability=all --system-call-filter="bpf @keyring" --bind=/dev/net/tun --bind="$WORK/shared:/shared" --console=read-only \
+    --capability=all --system-call-filter="bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self" --bind=/dev/net/tun --bind-ro=/sys/module --bind="$WORK/shared:/shared" --console=read-only \
     </dev/null >"$WORK/console.log" 2>&1 || true
   grep -E '^(ok|FAIL): |: \[|(PASS|FAIL|SKIP)' "$WORK/shared/stages.log" | sed 's/^/       /' || true
   [[ $(cat "$WORK/shared/status" 2>/dev/null) == 0 ]] ||
