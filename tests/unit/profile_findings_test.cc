@@ -94,7 +94,7 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:39:31: policy.volatility.quality_floor: expected a number from 0.0001 to 1, got inf"},
     {"attachable without hugepages", kGateway, "memory: {hugepages: true, megabytes: 384}",
      "memory: {hugepages: false, attachable: true}",
-     "p:4:41: memory.attachable: expected hugepages: true with it, as tools attach to these, got "
+     "p:4:40: memory.attachable: expected hugepages: true with it, as tools attach to these, got "
      "false"},
     {"section as scalar", kGateway, "memory: {hugepages: true, megabytes: 384}", "memory: 384",
      "p:4:9: memory: expected a map, got 384"},
