@@ -12,11 +12,11 @@ constexpr size_t kDueAtOnce = 64;
 
 }  // namespace
 
-void HoldBook::settle(PeerId id, std::vector<LaneReport> reports) {
+void HoldBook::settle(PeerId id, std::vector<LaneReport> reports, bool carried) {
   if (!table_.hold_limits().holds()) return;
   Peer& peer = peers_[id.value];
   peer.settles = true;
-  peer.carried = reports.empty() && table_.tx(id) != nullptr;
+  peer.carried = carried && reports.empty() && table_.tx(id) != nullptr;
   for (LaneReport& report : reports) {
     std::erase_if(peer.reports, [&](const LaneReport& each) { return each.index == report.index; });
     peer.reports.push_back(std::move(report));

@@ -34,8 +34,9 @@ class HoldBook {
   /// How much workers may hold from now on. Wipes what nothing held can need any more.
   void tend(const HoldLimits& limits, uint64_t now_tsc);
   /// The peer told what it has: from the next install on, what was sent before is judged by these
-  /// reports and earlier ones. When it tells nothing, and has a path, that path carries it all.
-  void settle(PeerId peer, std::vector<LaneReport> reports);
+  /// reports and earlier ones. When it tells nothing, `carried` says that the path of before, if it
+  /// has one, carries it all; else nobody knows what became of it.
+  void settle(PeerId peer, std::vector<LaneReport> reports, bool carried);
   /// No packets wait for the peer's next path any more: its session goes on elsewhere.
   void let_go(PeerId peer) { table_.set_waits(peer, false); }
   /// Fills in what `record` says of the hold; it is about to be stored.

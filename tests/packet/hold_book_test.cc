@@ -50,8 +50,8 @@ class HoldBookTest : public testing::Test {
   static LaneReport report(uint8_t number) {
     return {index(number), true, {{LaneId{0}, number + uint64_t{1}, {}}}};
   }
-  void settle(std::vector<LaneReport> reports) {
-    publisher_->hold().settle(kHeldPeer, std::move(reports));
+  void settle(std::vector<LaneReport> reports, bool carried = true) {
+    publisher_->hold().settle(kHeldPeer, std::move(reports), carried);
   }
   void quiesce() {
     rte_rcu_qsbr_quiescent(rcu_.get(), 0);
@@ -105,6 +105,9 @@ TEST_F(HoldBookTest, APathThatLivesCarriesWhatWasSent) {
   settle({});
   install(3);
   EXPECT_FALSE(terms()->carried) << "it had none, and nobody tells";
+  settle({}, false);
+  install(4);
+  EXPECT_FALSE(terms()->carried) << "it was dead at the other end, which can't tell";
 }
 
 TEST_F(HoldBookTest, KeysAndReportsGoWhenNothingCanBeHeldAnyMore) {
