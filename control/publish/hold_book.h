@@ -68,12 +68,13 @@ class HoldBook {
     uint64_t settled_tsc = 0;
   };
   struct Due {
-    uint64_t at_tsc;
+    uint64_t since_tsc;  ///< in order; how long it lasts is what the limits say then
     PeerId peer;
   };
 
   void note_key(Peer& peer, const session::TxInstall& install, uint64_t now_tsc);
   std::unique_ptr<HoldTerms> make_terms(const Peer& peer);
+  void drop(PeerId peer);
   void expire(PeerId id, uint64_t now_tsc);
 
   SessionTable& table_;

@@ -161,6 +161,37 @@ TEST_F(HoldBookTest, PacketsWaitBetweenTwoPathsAlone) {
   EXPECT_EQ(publisher_->hold().size(), 0U);
 }
 
+TEST_F(HoldBookTest, ALongerHoldKeepsKeysLongerAndAShorterOneShorter) {
+  install(1);
+  settle({report(1)});
+  install(2);
+  const HoldLimits longer{.longest_tsc = 2 * kLongest, .bytes = kHolds.bytes};
+  publisher_->hold().tend(longer, rte_rdtsc() + kLongest);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 1U) << "something may be held so long";
+  publisher_->hold().tend(longer, rte_rdtsc() + 2 * kLongest);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U) << "its time has come all the same";
+  EXPECT_EQ(terms(), nullptr);
+  install(3);
+  publisher_->hold().tend({.longest_tsc = 1, .bytes = kHolds.bytes}, rte_rdtsc() + 1);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U);
+}
+
+TEST_F(HoldBookTest, NoKeyIsLeftOfAHoldThatIsTurnedOff) {
+  install(1);
+  settle({report(1)});
+  install(2);
+  quiesce();
+  publisher_->hold().tend({}, rte_rdtsc());
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U);
+  EXPECT_EQ(terms(), nullptr);
+  EXPECT_EQ(install(3).hold_serial, 0U);
+  EXPECT_EQ(publisher_->hold().size(), 0U) << "nor of what was the record's then";
+  publisher_->hold().tend(kHolds, rte_rdtsc());
+  settle({});
+  install(4);
+  EXPECT_EQ(terms()->key_of(index(2)), nullptr);
+}
+
 TEST_F(HoldBookTest, WithoutLimitsNothingIsTold) {
   publisher_->hold().tend({}, rte_rdtsc());
   install(1);
