@@ -1,6 +1,7 @@
 // What waits in a worker's HoldStore is sealed and sent, in its order. Worker core, once a poll:
 // one peer that something is held of, and one that something waits for.
-//   1. What is too old is let go; all of a peer whose session has ended.
+//   1. What is too old is let go; all of a peer whose session has ended, and what was for whom its
+//      id stood before.
 //   2. A record with another serial than what is held: it is settled from here on.
 //   3. A packet that was sent is judged by the record's terms: the peer has it, nobody knows, or it
 //      is missing. That one is opened in a buffer of its own, for a port may still have the frame.
@@ -86,7 +87,7 @@ inline bool open_copy(AeadRun<false>& run, const HoldStore::Entry& entry, const 
 /// What was sealed and never left under the record's own index leaves as it is.
 inline bool leaves_sealed(const HoldStore::Entry& entry, const TxRecord& record) {
   return entry.state == HoldStore::State::kWaiting && entry.sealed &&
-         entry.index == record.peer_index;
+         entry.index == record.peer_index && entry.session == record.hold_session;
 }
 
 /// Step 5. Returns how many left.
@@ -130,6 +131,10 @@ inline bool take_waiting(WorkerContext& worker, AeadRun<false>& run, const TxRec
                          uint32_t place, Resend& resend, bool& wait) {
   HoldStore& store = *worker.hold;
   HoldStore::Entry& entry = store.entry(place);
+  if (entry.session != record.hold_session) {  // another peer had the id
+    store.let_go(place, Drop::kNoBinding);
+    return false;
+  }
   const HoldTerms* terms = record.hold_terms.load(std::memory_order_acquire);
   if (!is_due(store, terms, place, worker.now_tsc)) return false;
   rte_mbuf* packet = entry.packet;
@@ -225,9 +230,9 @@ inline void look_at(WorkerContext& worker, PeerId peer) {
   HoldStore& store = *worker.hold;
   const TxRecord* record = worker.sessions.tx(peer);
   if (record == nullptr) {
-    if (!worker.sessions.waits(peer)) store.let_all_go(peer, Drop::kNoBinding);
+    if (worker.sessions.waits(peer) == 0) store.let_all_go(peer, Drop::kNoBinding);
   } else if (record->hold_serial != store.serial(peer)) {
-    store.settle(peer, record->hold_serial);
+    store.settle(peer, *record);
   }
 }
 

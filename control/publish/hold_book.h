@@ -38,7 +38,7 @@ class HoldBook {
   /// has one, carries it all; else nobody knows what became of it.
   void settle(PeerId peer, std::vector<LaneReport> reports, bool carried);
   /// No packets wait for the peer's next path any more: its session goes on elsewhere.
-  void let_go(PeerId peer) { table_.set_waits(peer, false); }
+  void let_go(PeerId peer) { table_.set_waits(peer, 0); }
   /// Fills in what `record` says of the hold; it is about to be stored.
   void describe(const session::TxInstall& install, TxRecord& record, uint64_t now_tsc);
   /// The record was stored, or none is: what it doesn't name any more is freed.

@@ -141,7 +141,7 @@ TEST_F(HoldBookTest, OfManyKeysTheLatestAreKept) {
 }
 
 TEST_F(HoldBookTest, PacketsWaitBetweenTwoPathsAlone) {
-  EXPECT_FALSE(table_->waits(kHeldPeer));
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U);
   session::RxInstall rx;
   rx.index = ReceiverIndex{1};
   rx.peer = kHeldPeer;
@@ -149,16 +149,30 @@ TEST_F(HoldBookTest, PacketsWaitBetweenTwoPathsAlone) {
   publisher_->install_rx(rx);
   install(1);
   publisher_->withdraw_tx(kHeldPeer, session::Waiting::kKept);
-  EXPECT_TRUE(table_->waits(kHeldPeer));
-  install(2);
-  EXPECT_FALSE(table_->waits(kHeldPeer));
+  EXPECT_NE(table_->waits(kHeldPeer), 0U);
+  EXPECT_EQ(table_->waits(kHeldPeer), install(2).hold_session);
+  EXPECT_NE(table_->waits(kHeldPeer), 0U) << "a worker may have found no path just before";
   publisher_->withdraw_tx(kHeldPeer);
-  EXPECT_FALSE(table_->waits(kHeldPeer)) << "the session is over";
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U) << "the session is over";
   install(3);
   publisher_->withdraw_tx(kHeldPeer, session::Waiting::kKept);
   publisher_->retire_rx(rx.index);
-  EXPECT_FALSE(table_->waits(kHeldPeer)) << "it ended without a path";
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U) << "it ended without a path";
   EXPECT_EQ(publisher_->hold().size(), 0U);
+}
+
+TEST_F(HoldBookTest, WhoHasTheIdNextIsAnotherSession) {
+  const uint32_t before = install(1).hold_session;
+  EXPECT_NE(before, 0U);
+  EXPECT_EQ(install(2).hold_session, before);
+  session::RxInstall rx;
+  rx.index = ReceiverIndex{1};
+  rx.peer = kHeldPeer;
+  rx.suite = Suite::kAes128Gcm;
+  publisher_->install_rx(rx);
+  publisher_->withdraw_tx(kHeldPeer);
+  publisher_->retire_rx(rx.index);
+  EXPECT_NE(install(3).hold_session, before);
 }
 
 TEST_F(HoldBookTest, ALongerHoldKeepsKeysLongerAndAShorterOneShorter) {
