@@ -55,7 +55,11 @@ bool HoldStore::append(const Entry& entry) {
   const uint32_t needed = space(entry);
   const uint32_t share = limits_.holds() ? limits_.bytes / workers_ : UINT32_MAX;
   if (needed > share) return false;
-  while (peer.bytes > share - needed) let_go(peer.head, Drop::kHoldFull);
+  // A share that was lowered may be exceeded by far.
+  for (unsigned gone = 0; peer.bytes > share - needed; ++gone) {
+    if (gone == kAtOnce) return false;
+    let_go(peer.head, Drop::kHoldFull);
+  }
   if (used_ == entries_.size()) pop_oldest(Drop::kHoldFull);
   uint32_t place = oldest_ + used_;
   if (place >= entries_.size()) place -= static_cast<uint32_t>(entries_.size());

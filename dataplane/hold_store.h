@@ -74,8 +74,8 @@ class HoldStore {
   uint32_t first_waiting(PeerId peer) const { return peers_[peer.value].first_waiting; }
   Entry& entry(uint32_t place) { return entries_[place]; }
 
-  /// The latest of its peer. Makes room at the cost of the oldest. False: there is none for so
-  /// much, the packet stays the caller's.
+  /// The latest of its peer. Makes room at the cost of the oldest, as much as one poll has time
+  /// for. False: there is none for so much, the packet stays the caller's.
   bool append(const Entry& entry);
   /// What was sent to the peer has to be judged by the terms of that record, and goes again or is
   /// let go; all that waits, too.

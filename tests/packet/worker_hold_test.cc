@@ -244,6 +244,32 @@ TEST_F(WorkerHold, NothingGoesToWhoHasTheIdNext) {
   EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 2U);
 }
 
+TEST_F(WorkerHold, SessionsThatCannotBeSentToHoldUpNoOther) {
+  constexpr uint32_t kStuck = 20;
+  std::vector<std::unique_ptr<TestSession>> stuck;
+  for (uint32_t number = 0; number < kStuck; ++number) {
+    connect({.peer = PeerId{number + 2}});
+    offer(1);
+    session_->hop().forget();
+    jump();
+    offer(1);
+    stuck.push_back(std::move(session_));
+    last_ = nullptr;
+  }
+  swallow();
+  number_ = 0;
+  took_.clear();
+  connect();
+  offer(100);
+  swallow();
+  jump();
+  offer(1);
+  lab_.poll();
+  EXPECT_EQ(arrive(), numbers(0, 101)) << "at once, several bursts";
+  stuck.clear();
+  for (uint32_t polls = 0; polls < 2 * kStuck; ++polls) lab_.poll();
+}
+
 TEST_F(WorkerHold, TheOldestGiveWayAndAreCounted) {
   connect();
   park();
@@ -311,6 +337,26 @@ TEST_F(WorkerHold, WhatControlSendsIsHeldByACopy) {
   EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 1U);
   jump();
   EXPECT_EQ(arrive_all().size(), 1U);
+}
+
+class LargeHold : public WorkerHold {
+ protected:
+  LargeHold() : WorkerHold({.hold_packets = 1'024}) {}
+};
+
+TEST_F(LargeHold, AShareThatIsLoweredStopsNoWorker) {
+  connect();
+  park();
+  for (int burst = 0; burst < 20; ++burst) offer(32);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 640U);
+  const uint32_t each = 28 + 64 + sizeof(HoldStore::Entry);
+  lab_.sessions().set_hold_limits({.longest_tsc = UINT64_MAX / 2, .bytes = 10 * each});
+  lab_.poll();
+  offer(1);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 128U) << "512 gave way";
+  EXPECT_EQ(lab_.drops(Drop::kHoldFull), 513U) << "and the new one was refused";
+  offer(1);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 10U);
 }
 
 /// The receiving ring of the port takes 64 frames at a time.
