@@ -16,6 +16,7 @@ inline constexpr size_t kMaxPorts = 16;
 /// bytes each: a peer that asks for all of them 1.1 MB in its kIndicesPerSession.
 inline constexpr size_t kMaxLanes = 2 * kMaxWorkers;
 inline constexpr size_t kReplayWindowBits = 8'192;  ///< per lane
+inline constexpr uint32_t kHoldEntryBytes = 64;     ///< beside each packet that a worker holds
 inline constexpr uint32_t kMaxPeers = uint32_t{1} << 20;
 inline constexpr size_t kMaxGateways = 8;         ///< of one peer
 inline constexpr size_t kMaxEndpoints = 16;       ///< of one peer, its gateways' all together

@@ -43,14 +43,14 @@ class PolicyReader {
     orders(map.findings());
   }
 
-  /// Of `switching.hold_ms`, if it was written.
-  Place hold_place() const {
-    const auto found = written_.find("policy.switching.hold_ms");
+  /// Of the key, if it was written.
+  Place place_of(const std::string& key) const {
+    const auto found = written_.find(key);
     return found == written_.end() ? Place{} : found->second;
   }
 
  private:
-  /// A span in milliseconds; its place is kept for the orders.
+  /// A number, mostly a span in milliseconds; its place is kept for the orders.
   template <typename Out>
   void span(YamlMap& map, std::string_view name, uint64_t min, uint64_t max, Out& out) {
     if (map.optional(name, integer(min, max), out)) written_[map.key(name)] = map.place(name);
@@ -104,7 +104,7 @@ class PolicyReader {
   void hold(YamlMap& map) {
     auto& s = policy_.switching;
     span(map, "hold_ms", 0, kMinuteMs, s.hold);
-    map.optional("hold_bytes", integer(0, kMostHoldBytes), s.hold_bytes);
+    span(map, "hold_bytes", 0, kMostHoldBytes, s.hold_bytes);
   }
 
   void failback(YamlMap& map) {
@@ -209,7 +209,8 @@ PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy) {
   root.section("policy", Need::kRequired, [&](YamlMap& map) {
     PolicyReader reader(role, policy);
     reader.read(map);
-    places = {map.place("version"), reader.hold_place()};
+    places = {map.place("version"), reader.place_of("policy.switching.hold_ms"),
+              reader.place_of("policy.switching.hold_bytes")};
   });
   return places;
 }

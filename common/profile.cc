@@ -1,5 +1,6 @@
 #include "common/profile.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -95,6 +96,22 @@ void read_limits(YamlMap& root, LimitsProfile& limits) {
   });
 }
 
+/// Each worker holds its part of a session's bytes, so that has to take the largest packet.
+void check_hold_bytes(YamlMap& root, const GatewayProfile& profile, Place place) {
+  constexpr const char* kKey = "policy.switching.hold_bytes";
+  const auto& switching = profile.policy.switching;
+  const uint32_t workers = static_cast<uint32_t>(std::max<size_t>(profile.cores.workers.size(), 1));
+  uint32_t mtu = 0;
+  for (const PortProfile& port : profile.ports) mtu = std::max<uint32_t>(mtu, port.mtu);
+  const uint32_t least = workers * (mtu + kHoldEntryBytes);
+  if (!root.findings().clean(kKey) || !switching.holds() || switching.hold_bytes >= least) return;
+  root.findings().add(place, kKey,
+                      fmt::format("0, or at least {}: one packet of {} bytes with {} for its entry "
+                                  "at each of the {} workers",
+                                  least, mtu, kHoldEntryBytes, workers),
+                      fmt::format("{}", switching.hold_bytes));
+}
+
 /// A policy that holds packets needs room for them, which is there from the start or not at all.
 void check_hold(YamlMap& root, const GatewayProfile& profile, Place place) {
   constexpr const char* kKey = "policy.switching.hold_ms";
@@ -140,6 +157,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   const PolicyPlaces places = read_policy(root, ProfileRole::kGateway, profile.policy);
   profile.policy_version = places.version;
   check_hold(root, profile, places.hold);
+  check_hold_bytes(root, profile, places.hold_bytes);
   read_admin(root, "/run/jvpn/jvpnd.sock", profile.admin);
   read_events(root, profile.events);
 }

@@ -21,7 +21,8 @@ KeySchema profile_schema(ProfileRole role);
 /// Where keys of a policy stand; 0: nowhere.
 struct PolicyPlaces {
   Place version;
-  Place hold;  ///< `switching.hold_ms`
+  Place hold;        ///< `switching.hold_ms`
+  Place hold_bytes;  ///< `switching.hold_bytes`
 };
 /// `root` holds `policy`, which is mandatory. Clients hold packets by default, gateways don't.
 PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy);

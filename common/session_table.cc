@@ -55,7 +55,7 @@ SessionTable::SessionTable(uint32_t peers, const std::nothrow_t&)
       awaited_(make_slots<uint32_t>("jvpn_awaited", size_t{mask_} + 1)),
       sent_places_(std::max(peers, 1U) * kSentPlaces),
       sent_to_(make_slots<uint64_t>("jvpn_sent_to", sent_places_)),
-      waits_(make_slots<bool>("jvpn_waits", std::max(peers, 1U))) {}
+      waits_(make_slots<uint32_t>("jvpn_waits", std::max(peers, 1U))) {}
 
 SessionTable::SessionTable(uint32_t peers) : SessionTable(peers, std::nothrow) {
   if (!complete()) throw std::bad_alloc();

@@ -161,6 +161,8 @@ struct alignas(kCacheLine) TxRecord {
   /// How what was held under earlier serials is settled; null: it is let go. Writer: control, which
   /// takes it away when nothing can be held any more that it is about.
   mutable std::atomic<const HoldTerms*> hold_terms{nullptr};
+  /// Whom the PeerId stands for: of what is held, only what has the same goes by this record.
+  uint32_t hold_session = 0;
   // Control's.
   BindingVersion binding_version;
   uint64_t revision = 0;
@@ -252,9 +254,10 @@ class SessionTable {
   /// one.
   bool forwards() const { return forwards_.load(std::memory_order_relaxed); }
 
-  /// The peer's session goes on without a path: packets wait for one, where workers hold any. Read
-  /// after its tx() was null.
-  bool waits(PeerId peer) const { return waits_[peer.value].load(std::memory_order_relaxed); }
+  /// Not 0: the peer's session goes on without a path, and packets wait for one, where workers hold
+  /// any; it is the TxRecord::hold_session of that path. Read after its tx() was null, and without
+  /// meaning while there is one.
+  uint32_t waits(PeerId peer) const { return waits_[peer.value].load(std::memory_order_relaxed); }
   HoldLimits hold_limits() const {
     return {hold_longest_.load(std::memory_order_relaxed),
             hold_bytes_.load(std::memory_order_relaxed)};
@@ -267,9 +270,10 @@ class SessionTable {
   /// Each of its turns.
   void note_control(uint64_t tsc) { control_seen_.store(tsc, std::memory_order_relaxed); }
   void set_forwards(bool forwards) { forwards_.store(forwards, std::memory_order_relaxed); }
-  /// Before the send side is taken away, or after there is one again.
-  void set_waits(PeerId peer, bool waits) {
-    waits_[peer.value].store(waits, std::memory_order_relaxed);
+  /// Before the send side is taken away, or when the session ends without one. It stays when there
+  /// is a send side again: a worker may have found none just before, and ask only now.
+  void set_waits(PeerId peer, uint32_t session) {
+    waits_[peer.value].store(session, std::memory_order_relaxed);
   }
   void set_hold_limits(const HoldLimits& limits) {
     hold_longest_.store(limits.longest_tsc, std::memory_order_relaxed);
@@ -318,7 +322,7 @@ class SessionTable {
   std::atomic<uint32_t>* awaited_;  ///< by slot
   uint32_t sent_places_;
   std::atomic<uint64_t>* sent_to_;  ///< peer ‖ its index
-  std::atomic<bool>* waits_;        ///< by peer
+  std::atomic<uint32_t>* waits_;    ///< by peer
   alignas(kCacheLine) std::atomic<uint64_t> silent_after_{kNoDeadline};
   std::atomic<bool> forwards_{false};
   std::atomic<uint64_t> hold_longest_{0};

@@ -65,6 +65,7 @@ inline HoldStore::Entry entry_of(const WorkerContext& worker, const TunnelPacket
   entry.from = out.inner.from;
   entry.port = out.inner.port;
   entry.origin = origin;
+  entry.session = out.record != nullptr ? out.record->hold_session : worker.sessions.waits(out.to);
   entry.state = HoldStore::State::kWaiting;
   if (!store.append(entry)) return drop(worker, entry.packet, Drop::kHoldFull);
   if (entry.packet != out.inner.packet) rte_pktmbuf_free(out.inner.packet);
@@ -72,7 +73,7 @@ inline HoldStore::Entry entry_of(const WorkerContext& worker, const TunnelPacket
 
 inline bool must_wait(const WorkerContext& worker, const TunnelPacket& out) {
   const HoldStore& store = *worker.hold;
-  if (out.record == nullptr) return worker.sessions.waits(out.to) && store.limits().holds();
+  if (out.record == nullptr) return worker.sessions.waits(out.to) != 0 && store.limits().holds();
   return store.queues(out.to) || store.serial(out.to) != out.record->hold_serial;
 }
 
@@ -81,7 +82,7 @@ inline bool must_wait(const WorkerContext& worker, const TunnelPacket& out) {
 [[gnu::noinline]] inline void divert(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   for (const TunnelPacket& out : burst) {
     if (out.record != nullptr && worker.hold->serial(out.to) != out.record->hold_serial)
-      worker.hold->settle(out.to, out.record->hold_serial);
+      worker.hold->settle(out.to, *out.record);
   }
   TunnelPacket* kept = burst.begin();
   for (TunnelPacket& out : burst) {
@@ -107,6 +108,7 @@ inline void keep_sent(WorkerContext& worker, const TunnelPacket& out) {
   message += kHeader;
   entry.offset = static_cast<uint16_t>(message - static_cast<uint8_t*>(entry.packet->buf_addr));
   entry.index = record.peer_index;
+  entry.session = store.session(out.to);  // it has the record's serial
   entry.sealed = true;
   entry.state = HoldStore::State::kSent;
   if (entry.packet == frame) rte_mbuf_refcnt_update(frame, 1);

@@ -1,6 +1,8 @@
 // What waits in a worker's HoldStore is sealed and sent, in its order. Worker core, once a poll:
-// one peer that something is held of, and one that something waits for.
-//   1. What is too old is let go; all of a peer whose session has ended.
+// one peer that something is held of, and some that something waits for. Those that can't be sent
+// to are stepped over, or the others would wait for their turns.
+//   1. What is too old is let go; all of a peer whose session has ended, and what was for whom its
+//      id stood before.
 //   2. A record with another serial than what is held: it is settled from here on.
 //   3. A packet that was sent is judged by the record's terms: the peer has it, nobody knows, or it
 //      is missing. That one is opened in a buffer of its own, for a port may still have the frame.
@@ -24,7 +26,13 @@
 
 namespace jvpn::hold {
 
-inline constexpr unsigned kLooks = 512;  ///< packets judged in one poll
+inline constexpr unsigned kPeersAtOnce = 32;  ///< whose turn it is in one poll
+
+/// What one poll has left for packets that wait.
+struct Budget {
+  unsigned bursts = 4;   ///< sent, or sealed for it
+  unsigned looks = 512;  ///< packets judged
+};
 
 /// One burst on its way out, and where its packets are held.
 struct Resend {
@@ -86,7 +94,7 @@ inline bool open_copy(AeadRun<false>& run, const HoldStore::Entry& entry, const 
 /// What was sealed and never left under the record's own index leaves as it is.
 inline bool leaves_sealed(const HoldStore::Entry& entry, const TxRecord& record) {
   return entry.state == HoldStore::State::kWaiting && entry.sealed &&
-         entry.index == record.peer_index;
+         entry.index == record.peer_index && entry.session == record.hold_session;
 }
 
 /// Step 5. Returns how many left.
@@ -130,6 +138,10 @@ inline bool take_waiting(WorkerContext& worker, AeadRun<false>& run, const TxRec
                          uint32_t place, Resend& resend, bool& wait) {
   HoldStore& store = *worker.hold;
   HoldStore::Entry& entry = store.entry(place);
+  if (entry.session != record.hold_session) {  // another peer had the id
+    store.let_go(place, Drop::kNoBinding);
+    return false;
+  }
   const HoldTerms* terms = record.hold_terms.load(std::memory_order_acquire);
   if (!is_due(store, terms, place, worker.now_tsc)) return false;
   rte_mbuf* packet = entry.packet;
@@ -193,17 +205,20 @@ inline size_t finish_resend(WorkerContext& worker, PeerId peer, const TxRecord& 
                      resend.rest);
 }
 
-/// Steps 3 to 5 for one peer. Returns how many packets left.
-inline size_t resend(WorkerContext& worker, PeerId peer, const TxRecord& record) {
+/// Steps 3 to 5 for one peer, a burst at most. Returns how many packets left.
+inline size_t resend(WorkerContext& worker, PeerId peer, const TxRecord& record, Budget& budget) {
   HoldStore& store = *worker.hold;
   if (!may_send(worker, record)) return 0;
-  if (leaves_sealed(store.entry(store.first_waiting(peer)), record))
-    return send_sealed(worker, peer, record);
+  if (leaves_sealed(store.entry(store.first_waiting(peer)), record)) {
+    const size_t sent = send_sealed(worker, peer, record);
+    if (sent != 0) --budget.bursts;
+    return sent;
+  }
   Resend resend;
   AeadRun<false> run(worker.aead);
   uint32_t place = store.first_waiting(peer);
   bool wait = false;
-  for (unsigned looks = 0; place != HoldStore::kNone && looks < kLooks; ++looks) {
+  for (; place != HoldStore::kNone && budget.looks != 0; --budget.looks) {
     if (resend.burst.count() == kMaxBurst) break;
     const uint32_t next = store.entry(place).next;
     if (store.entry(place).state != HoldStore::State::kGone)
@@ -214,6 +229,7 @@ inline size_t resend(WorkerContext& worker, PeerId peer, const TxRecord& record)
   resend.rest = place;
   resend.nonces.set_count(resend.burst.count());
   if (!resend.burst.empty()) {
+    --budget.bursts;
     seal::encrypt(worker, resend.burst, resend.nonces);
     WorkerCounters::add(worker.counters.sealed, resend.burst.count());
   }
@@ -225,10 +241,31 @@ inline void look_at(WorkerContext& worker, PeerId peer) {
   HoldStore& store = *worker.hold;
   const TxRecord* record = worker.sessions.tx(peer);
   if (record == nullptr) {
-    if (!worker.sessions.waits(peer)) store.let_all_go(peer, Drop::kNoBinding);
+    if (worker.sessions.waits(peer) == 0) store.let_all_go(peer, Drop::kNoBinding);
   } else if (record->hold_serial != store.serial(peer)) {
-    store.settle(peer, record->hold_serial);
+    store.settle(peer, *record);
   }
+}
+
+/// Steps 1 to 5 for peers that something waits for, in turn. Returns how many packets left.
+inline size_t send_waiting(WorkerContext& worker) {
+  HoldStore& store = *worker.hold;
+  Budget budget;
+  PeerId stuck = HoldStore::kNobody;  // when it comes up again, all have been tried
+  size_t sent = 0;
+  for (unsigned peers = 0; peers < kPeersAtOnce; ++peers) {
+    if (budget.bursts == 0 || budget.looks == 0) break;
+    const PeerId peer = store.next_waiting();
+    if (peer == HoldStore::kNobody || peer == stuck) break;
+    look_at(worker, peer);
+    const TxRecord* record = worker.sessions.tx(peer);
+    size_t left = 0;
+    if (record != nullptr && store.queues(peer) && record->hold_serial == store.serial(peer))
+      left = resend(worker, peer, *record, budget);
+    sent += left;
+    if (left == 0 && stuck == HoldStore::kNobody) stuck = peer;
+  }
+  return sent;
 }
 
 /// Once a poll. Returns how many packets left.
@@ -237,13 +274,7 @@ inline void look_at(WorkerContext& worker, PeerId peer) {
   store.set_limits(worker.sessions.hold_limits());
   store.expire(worker.now_tsc);
   if (const PeerId peer = store.next_held(); peer != HoldStore::kNobody) look_at(worker, peer);
-  size_t sent = 0;
-  if (const PeerId peer = store.next_waiting(); peer != HoldStore::kNobody) {
-    look_at(worker, peer);
-    const TxRecord* record = worker.sessions.tx(peer);
-    if (record != nullptr && store.queues(peer) && record->hold_serial == store.serial(peer))
-      sent = resend(worker, peer, *record);
-  }
+  const size_t sent = send_waiting(worker);
   store.count();
   return sent;
 }

@@ -55,8 +55,11 @@ bool HoldStore::append(const Entry& entry) {
   const uint32_t needed = space(entry);
   const uint32_t share = limits_.holds() ? limits_.bytes / workers_ : UINT32_MAX;
   if (needed > share) return false;
-  while (peer.bytes.load(std::memory_order_relaxed) > share - needed)
+  // A share that was lowered may be exceeded by far.
+  for (unsigned gone = 0; peer.bytes > share - needed; ++gone) {
+    if (gone == kAtOnce) return false;
     let_go(peer.head, Drop::kHoldFull);
+  }
   if (used_ == entries_.size()) pop_oldest(Drop::kHoldFull);
   uint32_t place = oldest_ + used_;
   if (place >= entries_.size()) place -= static_cast<uint32_t>(entries_.size());
@@ -67,7 +70,7 @@ bool HoldStore::append(const Entry& entry) {
   own.linked = true;
   ++held_;
   held_bytes_ += needed;
-  peer.bytes.store(peer.bytes.load(std::memory_order_relaxed) + needed, std::memory_order_relaxed);
+  peer.bytes += needed;
   if (peer.head == kNone) {
     peer.head = place;
     join(kHeld, entry.to);
@@ -82,9 +85,10 @@ bool HoldStore::append(const Entry& entry) {
   return true;
 }
 
-void HoldStore::settle(PeerId id, uint32_t serial) {
+void HoldStore::settle(PeerId id, const TxRecord& record) {
   Peer& peer = peers_[id.value];
-  peer.serial = serial;
+  peer.serial = record.hold_serial;
+  peer.session = record.hold_session;
   set_first_waiting(id, peer.head);
 }
 
@@ -119,8 +123,7 @@ void HoldStore::end(uint32_t place) {
   entry.state = State::kGone;
   --held_;
   held_bytes_ -= space(entry);
-  peer.bytes.store(peer.bytes.load(std::memory_order_relaxed) - space(entry),
-                   std::memory_order_relaxed);
+  peer.bytes -= space(entry);
   if (peer.first_waiting == place) set_first_waiting(entry.to, entry.next);
   trim(peer, entry.to);
 }

@@ -9,7 +9,6 @@
 // wiped when they are dropped; or frames that a port didn't take. Worker core, one instance each.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,6 +17,7 @@
 
 #include "common/drop.h"
 #include "common/exchange.h"
+#include "common/limits.h"
 #include "common/session_table.h"
 #include "common/types.h"
 #include "dataplane/burst.h"
@@ -41,6 +41,7 @@ class HoldStore {
     ReceiverIndex index;
     PeerId to;
     PeerId from;            ///< as InnerPacket
+    uint32_t session = 0;   ///< TxRecord::hold_session that it may go by
     uint32_t next = kNone;  ///< in the peer's list
     uint16_t offset = 0;    ///< of the inner packet, sealed or not, in its buffer
     uint16_t bytes = 0;     ///< of it, without the tag
@@ -66,20 +67,19 @@ class HoldStore {
 
   /// TxRecord::hold_serial that what is held of the peer went by, or shall go by.
   uint32_t serial(PeerId peer) const { return peers_[peer.value].serial; }
+  /// TxRecord::hold_session of that record.
+  uint32_t session(PeerId peer) const { return peers_[peer.value].session; }
   /// What the peer gets now has to wait behind what waits already.
   bool queues(PeerId peer) const { return peers_[peer.value].first_waiting != kNone; }
   uint32_t first_waiting(PeerId peer) const { return peers_[peer.value].first_waiting; }
-  uint32_t bytes(PeerId peer) const {
-    return peers_[peer.value].bytes.load(std::memory_order_relaxed);
-  }
   Entry& entry(uint32_t place) { return entries_[place]; }
 
-  /// The latest of its peer. Makes room at the cost of the oldest. False: there is none for so
-  /// much, the packet stays the caller's.
+  /// The latest of its peer. Makes room at the cost of the oldest, as much as one poll has time
+  /// for. False: there is none for so much, the packet stays the caller's.
   bool append(const Entry& entry);
-  /// What was sent to the peer has to be judged by the terms of that serial, and goes again or is
+  /// What was sent to the peer has to be judged by the terms of that record, and goes again or is
   /// let go; all that waits, too.
-  void settle(PeerId peer, uint32_t serial);
+  void settle(PeerId peer, const TxRecord& record);
   /// The peer's packets before `place` don't wait any more; kNone: none does.
   void set_first_waiting(PeerId peer, uint32_t place);
 
@@ -117,7 +117,8 @@ class HoldStore {
     uint32_t tail = kNone;
     uint32_t first_waiting = kNone;
     uint32_t serial = 0;
-    std::atomic<uint32_t> bytes{0};  ///< control reads it
+    uint32_t session = 0;
+    uint32_t bytes = 0;
     Links links[kLists];
   };
 
@@ -142,6 +143,6 @@ class HoldStore {
   uint64_t held_bytes_ = 0;
   uint32_t cursor_[kLists] = {kNone, kNone};
 };
-static_assert(sizeof(HoldStore::Entry) == kCacheLine);
+static_assert(sizeof(HoldStore::Entry) == kHoldEntryBytes);
 
 }  // namespace jvpn

@@ -52,6 +52,12 @@ std::optional<Error> refuse_version(const Policy& running, const Policy& fresh,
       fmt::format("{}", fresh.version))};
 }
 
+Policy policy_in_reach(const GatewayProfile& running, const GatewayProfile& fresh) {
+  Policy policy = fresh.policy;
+  if (running.limits.hold_packets == 0) policy.switching.hold = Millis{0};
+  return policy;
+}
+
 std::vector<std::string> keys_for_restart(const GatewayProfile& running,
                                           const GatewayProfile& fresh) {
   Differences found;
@@ -64,7 +70,9 @@ std::vector<std::string> keys_for_restart(const GatewayProfile& running,
       .add("listen_port", running.listen_port, fresh.listen_port)
       .add("ports", running.ports, fresh.ports)
       .add("lanes", running.lanes, fresh.lanes)
-      .add("limits", running.limits, fresh.limits);
+      .add("limits", running.limits, fresh.limits)
+      .add("policy.switching.hold_ms", policy_in_reach(running, fresh).switching.hold,
+           fresh.policy.switching.hold);
   add_crypto(found, running.crypto, fresh.crypto);
   add_shared(found, running, fresh);
   return std::move(found).keys();

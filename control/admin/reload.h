@@ -36,6 +36,11 @@ std::vector<std::string> keys_for_restart(const GatewayProfile& running,
                                           const GatewayProfile& fresh);
 std::vector<std::string> keys_for_restart(const RunningClient& running, const LoadedClient& fresh);
 
+/// The fresh policy as far as the running gateway can follow it: its workers got room for packets
+/// to hold at their start or not at all, and a peer must not be promised what they can't do.
+/// keys_for_restart() names what is left out.
+Policy policy_in_reach(const GatewayProfile& running, const GatewayProfile& fresh);
+
 /// What of keys_for_restart() a changed private key is called.
 inline constexpr const char* kOwnKey = "crypto.private_key_file";
 

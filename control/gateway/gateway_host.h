@@ -52,8 +52,8 @@ class GatewayHost final : public session::SessionHost {
   void close_rx(PeerId, ReceiverIndex index) { publisher_.retire_rx(index, publish::Report::kYes); }
   void install_tx(const session::TxInstall& install);
   void withdraw_tx(PeerId peer, session::Waiting waiting);
-  void settle_hold(PeerId peer, const std::vector<LaneReport>& reports) {
-    publisher_.hold().settle(peer, reports);
+  void settle_hold(PeerId peer, const std::vector<LaneReport>& reports, bool carried) {
+    publisher_.hold().settle(peer, reports, carried);
   }
   void handed_over(PeerId peer);
   void extend(const session::Extend& extend);

@@ -137,8 +137,9 @@ bool Reloads::begin(Millis now) {
   }
   const GatewayProfile& profile = found->profile;
   auto peers = std::make_unique<PeerReload>(parts_, *reading_->peers, *reading_->comparison);
-  auto refusal = admin::refuse_version(parts_.engine.policy(), profile.policy, found->path,
-                                       profile.policy_version);
+  const Policy policy = admin::policy_in_reach(running_, profile);
+  auto refusal =
+      admin::refuse_version(parts_.engine.policy(), policy, found->path, profile.policy_version);
   if (!refusal) refusal = peers->refusal(reading_->named, found->path, own_key_);
   if (refusal) {
     coming_ = outcome_.refuse(parts_.engine, now, refusal->message);
@@ -149,7 +150,7 @@ bool Reloads::begin(Millis now) {
   if (other_key && std::ranges::find(waiting, admin::kOwnKey) == waiting.end())
     waiting.emplace_back(admin::kOwnKey);
   directory_ = profile.enrolment.directory;
-  coming_ = outcome_.accept(parts_.engine, now, profile.policy, std::move(waiting));
+  coming_ = outcome_.accept(parts_.engine, now, policy, std::move(waiting));
   applying_ = std::move(peers);
   return true;
 }

@@ -73,7 +73,7 @@ bool settle_hold(Context& context, const Session& session, std::span<const uint8
   const auto told = find_field(fields, wire::kReceivedField);
   auto reports = decode_reports(told.value_or(std::span<const uint8_t>{}));
   if (!reports) return false;
-  context.effects.settle_hold(session.peer, std::move(*reports));
+  context.effects.settle_hold(session.peer, std::move(*reports), session.binding.tx_installed);
   return true;
 }
 
@@ -90,8 +90,10 @@ std::optional<HoldWord> hold_word(std::span<const uint8_t> fields) {
 
 void settle_own_hold(Context& context, const Session& session, HoldWord& word) {
   if (!holds_packets(context, session)) return;
-  context.effects.settle_hold(session.peer,
-                              std::move(word.received).value_or(std::vector<LaneReport>{}));
+  // An initiator that can't tell what it took, as a gateway, leaves a dead path without a word.
+  const bool carried = session.binding.cause != wire::ReattachCause::kDead;
+  context.effects.settle_hold(
+      session.peer, std::move(word.received).value_or(std::vector<LaneReport>{}), carried);
 }
 
 HeldIndices held_indices(std::span<const uint8_t> fields) {

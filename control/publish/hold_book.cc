@@ -12,11 +12,11 @@ constexpr size_t kDueAtOnce = 64;
 
 }  // namespace
 
-void HoldBook::settle(PeerId id, std::vector<LaneReport> reports) {
+void HoldBook::settle(PeerId id, std::vector<LaneReport> reports, bool carried) {
   if (!table_.hold_limits().holds()) return;
   Peer& peer = peers_[id.value];
   peer.settles = true;
-  peer.carried = reports.empty() && table_.tx(id) != nullptr;
+  peer.carried = carried && reports.empty() && table_.tx(id) != nullptr;
   for (LaneReport& report : reports) {
     std::erase_if(peer.reports, [&](const LaneReport& each) { return each.index == report.index; });
     peer.reports.push_back(std::move(report));
@@ -32,7 +32,7 @@ void HoldBook::note_key(Peer& peer, const session::TxInstall& install, uint64_t 
   if (!peer.keys.empty() && peer.keys.back().index == install.peer_index) return;
   if (!peer.keys.empty()) {
     peer.keys.back().replaced_tsc = now_tsc;
-    due_.push_back({now_tsc + table_.hold_limits().longest_tsc, install.peer});
+    due_.push_back({now_tsc, install.peer});
   }
   if (peer.keys.size() == HoldTerms::kMostKeys) peer.keys.pop_front();
   SentKey key;
@@ -59,7 +59,8 @@ std::unique_ptr<HoldTerms> HoldBook::make_terms(const Peer& peer) {
 
 void HoldBook::describe(const session::TxInstall& install, TxRecord& record, uint64_t now_tsc) {
   const HoldLimits limits = table_.hold_limits();
-  if (!limits.holds()) return;
+  // Its key is one of before, then, which nobody would learn of later.
+  if (!limits.holds()) return drop(install.peer);
   Peer& peer = peers_[install.peer.value];
   note_key(peer, install, now_tsc);
   if (peer.serial == 0 || peer.settles) {
@@ -71,7 +72,7 @@ void HoldBook::describe(const session::TxInstall& install, TxRecord& record, uin
     peer.terms = make_terms(peer);
     peer.settled_tsc = now_tsc;
     peer.settles = false;
-    due_.push_back({now_tsc + limits.longest_tsc, install.peer});
+    due_.push_back({now_tsc, install.peer});
   }
   record.hold_serial = peer.serial;
   record.hold_terms.store(peer.terms.get(), std::memory_order_relaxed);
@@ -83,11 +84,15 @@ void HoldBook::published() {
   replaced_.clear();
 }
 
-void HoldBook::forget(PeerId id) {
+void HoldBook::drop(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end()) return;
   if (at->second.terms) replaced_.push_back(std::move(at->second.terms));
   peers_.erase(at);
+}
+
+void HoldBook::forget(PeerId id) {
+  drop(id);
   published();
 }
 
@@ -98,8 +103,10 @@ size_t HoldBook::old_keys(PeerId id) const {
 
 void HoldBook::tend(const HoldLimits& limits, uint64_t now_tsc) {
   table_.set_hold_limits(limits);
+  // Once, while there is nothing to move: a growing table would keep control from its turn.
+  if (limits.holds() && peers_.empty()) peers_.reserve(table_.peers());
   for (size_t done = 0; done < kDueAtOnce && !due_.empty(); ++done) {
-    if (due_.front().at_tsc > now_tsc) return;
+    if (now_tsc < due_.front().since_tsc + limits.longest_tsc) return;
     const PeerId peer = due_.front().peer;
     due_.pop_front();
     expire(peer, now_tsc);

@@ -34,10 +34,11 @@ class HoldBook {
   /// How much workers may hold from now on. Wipes what nothing held can need any more.
   void tend(const HoldLimits& limits, uint64_t now_tsc);
   /// The peer told what it has: from the next install on, what was sent before is judged by these
-  /// reports and earlier ones. When it tells nothing, and has a path, that path carries it all.
-  void settle(PeerId peer, std::vector<LaneReport> reports);
+  /// reports and earlier ones. When it tells nothing, `carried` says that the path of before, if it
+  /// has one, carries it all; else nobody knows what became of it.
+  void settle(PeerId peer, std::vector<LaneReport> reports, bool carried);
   /// No packets wait for the peer's next path any more: its session goes on elsewhere.
-  void let_go(PeerId peer) { table_.set_waits(peer, false); }
+  void let_go(PeerId peer) { table_.set_waits(peer, 0); }
   /// Fills in what `record` says of the hold; it is about to be stored.
   void describe(const session::TxInstall& install, TxRecord& record, uint64_t now_tsc);
   /// The record was stored, or none is: what it doesn't name any more is freed.
@@ -67,12 +68,13 @@ class HoldBook {
     uint64_t settled_tsc = 0;
   };
   struct Due {
-    uint64_t at_tsc;
+    uint64_t since_tsc;  ///< in order; how long it lasts is what the limits say then
     PeerId peer;
   };
 
   void note_key(Peer& peer, const session::TxInstall& install, uint64_t now_tsc);
   std::unique_ptr<HoldTerms> make_terms(const Peer& peer);
+  void drop(PeerId peer);
   void expire(PeerId id, uint64_t now_tsc);
 
   SessionTable& table_;

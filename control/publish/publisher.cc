@@ -76,8 +76,11 @@ Publisher::~Publisher() {
 
 Publisher::Peer& Publisher::peer_of(PeerId id) {
   const auto [at, fresh] = peers_.try_emplace(id.value);
-  if (fresh) at->second.incarnation = next_incarnation_++;
-  return at->second;
+  Peer& peer = at->second;
+  if (!fresh) return peer;
+  peer.incarnation = next_incarnation_++;
+  peer.hold_session = std::max(static_cast<uint32_t>(peer.incarnation), 1U);
+  return peer;
 }
 
 /// A record with its lanes behind it; nullptr without memory. The lanes' words lie elsewhere: few
@@ -222,13 +225,13 @@ Refusal Publisher::install_tx(const session::TxInstall& install, const SharedHop
   TxRecord* record = why == Refusal::kNone ? build_tx(peer, choice.lanes, install) : nullptr;
   if (record == nullptr) {
     why = refused(why == Refusal::kNone ? Refusal::kNoMemory : why);
+    table_.set_waits(install.peer, 0);  // its session ends
     drop_record(install.peer, peer);
   } else {
     record->deadline_tsc.store(deadline_tsc, std::memory_order_relaxed);
     record->next_hop = next_hop != nullptr ? next_hop : &nowhere_;
     hold_.describe(install, *record, rte_rdtsc());
     table_.store_tx(install.peer, record);
-    table_.set_waits(install.peer, false);
     const TxRecord* replaced = std::exchange(peer.record, record);
     if (replaced != nullptr) retire(replaced);
   }
@@ -250,6 +253,7 @@ TxRecord* Publisher::build_tx(Peer& peer, const TxLanes& lanes, const session::T
   const bool same_binding = before != nullptr && before->binding_version == install.binding_version;
   record->binding_version = install.binding_version;
   record->owned = install.owned;
+  record->hold_session = peer.hold_session;
   record->revision = same_binding ? before->revision + 1 : 0;
   record->lanes = lanes.lanes;
   record->peer_index = install.peer_index;
@@ -281,7 +285,7 @@ void Publisher::extend_tx(PeerId id, uint64_t deadline_tsc) {
 void Publisher::withdraw_tx(PeerId id, session::Waiting waiting) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end()) return;
-  table_.set_waits(id, waiting == session::Waiting::kKept);
+  table_.set_waits(id, waiting == session::Waiting::kKept ? at->second.hold_session : 0);
   drop_record(id, at->second);
   forget_if_unused(id);
 }
@@ -381,7 +385,7 @@ void Publisher::retire(PeerId id, Peer& peer, const TxLanes& old) {
 void Publisher::forget_if_unused(PeerId id) {
   const auto at = peers_.find(id.value);
   if (at == peers_.end() || !at->second.rx.empty() || at->second.record != nullptr) return;
-  table_.set_waits(id, false);
+  table_.set_waits(id, 0);
   hold_.forget(id);
   for (const TxLanes& each : at->second.tx.lanes()) retire(id, at->second, each);
   const TxReserve reserve = at->second.reserve;

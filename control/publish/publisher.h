@@ -119,6 +119,7 @@ class Publisher {
   };
   struct Peer {
     uint64_t incarnation = 0;
+    uint32_t hold_session = 0;  ///< of its records; not 0
     std::vector<const RxRecord*> rx;
     const TxRecord* record = nullptr;  ///< as in the table
     TxReserve reserve;

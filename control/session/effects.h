@@ -100,6 +100,7 @@ struct RxClose {
 struct HoldSettle {
   PeerId peer;
   std::vector<LaneReport> reports;
+  bool carried = false;  ///< the old path, as far as we know, lives: it carries what was sent
 };
 
 /// What becomes of packets to a peer without an active binding.
@@ -170,8 +171,8 @@ class Effects {
     list_.emplace_back(TxWithdraw{peer, waiting});
   }
   /// Before the install that the rest goes by.
-  void settle_hold(PeerId peer, std::vector<LaneReport> reports) {
-    list_.emplace_back(HoldSettle{peer, std::move(reports)});
+  void settle_hold(PeerId peer, std::vector<LaneReport> reports, bool carried) {
+    list_.emplace_back(HoldSettle{peer, std::move(reports), carried});
   }
   void hand_over(PeerId peer) { list_.emplace_back(HandOver{peer}); }
   void extend(PeerId peer, ReceiverIndex index, Millis until) {
@@ -245,8 +246,8 @@ class Effects {
   }
   template <typename Host>
   void carry_out(Host& host, const HoldSettle& settle) const {
-    if constexpr (requires { host.settle_hold(settle.peer, settle.reports); })
-      host.settle_hold(settle.peer, settle.reports);
+    if constexpr (requires { host.settle_hold(settle.peer, settle.reports, settle.carried); })
+      host.settle_hold(settle.peer, settle.reports, settle.carried);
     else if constexpr (requires { host.settle_hold(settle.reports); })
       host.settle_hold(settle.reports);
   }

@@ -93,7 +93,7 @@ bool Lifecycle::commit_resumed(Millis now, Session& session, BindingVersion told
     context_.effects.bind_rx({session.current->local, session.path});
     // Nobody tells what came under the keys of before: what was sent is held no longer.
     if (context_.policy_of(session).switching.holds())
-      context_.effects.settle_hold(session.peer, {});
+      context_.effects.settle_hold(session.peer, {}, false);
   }
   bindings_.install_tx(session);
   for (Part* part : parts_) part->on_rebound(now, session, old_path.value_or(session.path));

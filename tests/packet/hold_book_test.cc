@@ -50,8 +50,8 @@ class HoldBookTest : public testing::Test {
   static LaneReport report(uint8_t number) {
     return {index(number), true, {{LaneId{0}, number + uint64_t{1}, {}}}};
   }
-  void settle(std::vector<LaneReport> reports) {
-    publisher_->hold().settle(kHeldPeer, std::move(reports));
+  void settle(std::vector<LaneReport> reports, bool carried = true) {
+    publisher_->hold().settle(kHeldPeer, std::move(reports), carried);
   }
   void quiesce() {
     rte_rcu_qsbr_quiescent(rcu_.get(), 0);
@@ -105,6 +105,9 @@ TEST_F(HoldBookTest, APathThatLivesCarriesWhatWasSent) {
   settle({});
   install(3);
   EXPECT_FALSE(terms()->carried) << "it had none, and nobody tells";
+  settle({}, false);
+  install(4);
+  EXPECT_FALSE(terms()->carried) << "it was dead at the other end, which can't tell";
 }
 
 TEST_F(HoldBookTest, KeysAndReportsGoWhenNothingCanBeHeldAnyMore) {
@@ -138,7 +141,7 @@ TEST_F(HoldBookTest, OfManyKeysTheLatestAreKept) {
 }
 
 TEST_F(HoldBookTest, PacketsWaitBetweenTwoPathsAlone) {
-  EXPECT_FALSE(table_->waits(kHeldPeer));
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U);
   session::RxInstall rx;
   rx.index = ReceiverIndex{1};
   rx.peer = kHeldPeer;
@@ -146,16 +149,61 @@ TEST_F(HoldBookTest, PacketsWaitBetweenTwoPathsAlone) {
   publisher_->install_rx(rx);
   install(1);
   publisher_->withdraw_tx(kHeldPeer, session::Waiting::kKept);
-  EXPECT_TRUE(table_->waits(kHeldPeer));
-  install(2);
-  EXPECT_FALSE(table_->waits(kHeldPeer));
+  EXPECT_NE(table_->waits(kHeldPeer), 0U);
+  EXPECT_EQ(table_->waits(kHeldPeer), install(2).hold_session);
+  EXPECT_NE(table_->waits(kHeldPeer), 0U) << "a worker may have found no path just before";
   publisher_->withdraw_tx(kHeldPeer);
-  EXPECT_FALSE(table_->waits(kHeldPeer)) << "the session is over";
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U) << "the session is over";
   install(3);
   publisher_->withdraw_tx(kHeldPeer, session::Waiting::kKept);
   publisher_->retire_rx(rx.index);
-  EXPECT_FALSE(table_->waits(kHeldPeer)) << "it ended without a path";
+  EXPECT_EQ(table_->waits(kHeldPeer), 0U) << "it ended without a path";
   EXPECT_EQ(publisher_->hold().size(), 0U);
+}
+
+TEST_F(HoldBookTest, WhoHasTheIdNextIsAnotherSession) {
+  const uint32_t before = install(1).hold_session;
+  EXPECT_NE(before, 0U);
+  EXPECT_EQ(install(2).hold_session, before);
+  session::RxInstall rx;
+  rx.index = ReceiverIndex{1};
+  rx.peer = kHeldPeer;
+  rx.suite = Suite::kAes128Gcm;
+  publisher_->install_rx(rx);
+  publisher_->withdraw_tx(kHeldPeer);
+  publisher_->retire_rx(rx.index);
+  EXPECT_NE(install(3).hold_session, before);
+}
+
+TEST_F(HoldBookTest, ALongerHoldKeepsKeysLongerAndAShorterOneShorter) {
+  install(1);
+  settle({report(1)});
+  install(2);
+  const HoldLimits longer{.longest_tsc = 2 * kLongest, .bytes = kHolds.bytes};
+  publisher_->hold().tend(longer, rte_rdtsc() + kLongest);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 1U) << "something may be held so long";
+  publisher_->hold().tend(longer, rte_rdtsc() + 2 * kLongest);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U) << "its time has come all the same";
+  EXPECT_EQ(terms(), nullptr);
+  install(3);
+  publisher_->hold().tend({.longest_tsc = 1, .bytes = kHolds.bytes}, rte_rdtsc() + 1);
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U);
+}
+
+TEST_F(HoldBookTest, NoKeyIsLeftOfAHoldThatIsTurnedOff) {
+  install(1);
+  settle({report(1)});
+  install(2);
+  quiesce();
+  publisher_->hold().tend({}, rte_rdtsc());
+  EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 0U);
+  EXPECT_EQ(terms(), nullptr);
+  EXPECT_EQ(install(3).hold_serial, 0U);
+  EXPECT_EQ(publisher_->hold().size(), 0U) << "nor of what was the record's then";
+  publisher_->hold().tend(kHolds, rte_rdtsc());
+  settle({});
+  install(4);
+  EXPECT_EQ(terms()->key_of(index(2)), nullptr);
 }
 
 TEST_F(HoldBookTest, WithoutLimitsNothingIsTold) {

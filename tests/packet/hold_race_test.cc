@@ -31,13 +31,14 @@ class HoldRace : public testing::Test {
     lab_.poll();
     session_ = std::make_unique<TestSession>(lab_, SessionSpec{});
     session_->tx().hold_serial = 1;
+    session_->tx().hold_session = 1;
     for (uint16_t number = 0; number < kRacers; ++number)
       threads_.emplace_back([this, number] { lab_.worker(number).run(stop_); });
   }
   ~HoldRace() override {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();
-    lab_.sessions().set_waits(session_->spec().peer, false);
+    lab_.sessions().set_waits(session_->spec().peer, 0);
     session_.reset();
     for (int polls = 0; polls < 32; ++polls) lab_.poll();
   }
@@ -46,16 +47,19 @@ class HoldRace : public testing::Test {
     for (uint32_t each = 0; each < packets; ++each) {
       for (uint32_t flow = 0; flow < kRacers; ++flow) {
         while (offered_[flow] - arrived_[flow] >= kUnderWay && !dead_) take();
-        Bytes payload = payload_of(64);
-        std::memcpy(payload.data(), &offered_[flow], sizeof(uint32_t));
-        ++offered_[flow];
-        const auto port = static_cast<uint16_t>(1'000 + flow);
-        const Bytes packet = ip_packet(lan_host(Family::kIpv4), session_->host(Family::kIpv4),
-                                       udp_datagram(port, 2'000, payload));
-        lab_.receive(kLan, lan_frame(packet), flow);
+        put(flow);
       }
       take();
     }
+  }
+  void put(uint32_t flow) {
+    Bytes payload = payload_of(64);
+    std::memcpy(payload.data(), &offered_[flow], sizeof(uint32_t));
+    ++offered_[flow];
+    const auto port = static_cast<uint16_t>(1'000 + flow);
+    const Bytes packet = ip_packet(lan_host(Family::kIpv4), session_->host(Family::kIpv4),
+                                   udp_datagram(port, 2'000, payload));
+    lab_.receive(kLan, lan_frame(packet), flow);
   }
   /// What the peer gets. It takes nothing under an index that it has closed.
   void take() {
@@ -106,10 +110,22 @@ class HoldRace : public testing::Test {
     took_.clear();
     terms_.push_back(std::move(terms));
     session_->jump(terms_.back().get());
-    lab_.sessions().set_waits(session_->spec().peer, false);
+  }
+  /// The same, while packets come: workers look for the record at any moment of it.
+  void settle_under_traffic(uint32_t packets) {
+    std::atomic<bool> begun{false};
+    std::thread source([&] {
+      for (uint32_t each = 0; each < packets; ++each) {
+        for (uint32_t flow = 0; flow < kRacers; ++flow) put(flow);
+        begun = true;
+      }
+    });
+    while (!begun && packets != 0) std::this_thread::yield();
+    settle();
+    source.join();
   }
   void park() {
-    lab_.sessions().set_waits(session_->spec().peer, true);
+    lab_.sessions().set_waits(session_->spec().peer, 1);
     lab_.sessions().store_tx(session_->spec().peer, nullptr);
   }
 
@@ -134,7 +150,7 @@ TEST_F(HoldRace, EachPacketComesOnceAndInOrder) {
       park();
       offer(static_cast<uint32_t>(random() % 50));
     }
-    settle();
+    settle_under_traffic(static_cast<uint32_t>(random() % 50));
     dead_ = false;
     // Keys and reports of the last four bindings are known: none of before is needed any more.
     if (cut % 3 == 2) take_all_of_it();

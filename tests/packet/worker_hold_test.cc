@@ -29,7 +29,7 @@ class WorkerHold : public testing::Test {
     lab_.poll();
   }
   ~WorkerHold() override {
-    if (session_) lab_.sessions().set_waits(session_->spec().peer, false);
+    if (session_) lab_.sessions().set_waits(session_->spec().peer, 0);
     session_.reset();  // what is held of it is let go
     for (int polls = 0; polls < 8; ++polls) lab_.poll();
   }
@@ -37,6 +37,7 @@ class WorkerHold : public testing::Test {
   void connect(const SessionSpec& spec = {}) {
     session_ = std::make_unique<TestSession>(lab_, spec);
     session_->tx().hold_serial = 1;
+    session_->tx().hold_session = 1;
   }
   /// So many more numbered packets come from the LAN.
   void offer(unsigned packets, Family family = Family::kIpv4) {
@@ -111,7 +112,7 @@ class WorkerHold : public testing::Test {
   }
   /// The path is dead, and no other one there yet.
   void park() {
-    lab_.sessions().set_waits(session_->spec().peer, true);
+    lab_.sessions().set_waits(session_->spec().peer, session_->tx().hold_session);
     lab_.sessions().store_tx(session_->spec().peer, nullptr);
   }
   static std::vector<uint32_t> numbers(uint32_t from, uint32_t end) {
@@ -220,13 +221,53 @@ TEST_F(WorkerHold, ASessionThatHasEndedIsHeldNoLonger) {
   park();
   offer(3);
   EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 8U);
-  lab_.sessions().set_waits(session_->spec().peer, false);
+  lab_.sessions().set_waits(session_->spec().peer, 0);
   lab_.poll();
   lab_.poll();
   EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 0U);
   EXPECT_EQ(lab_.drops(Drop::kNoBinding), 3U) << "those that waited";
   offer(1);
   EXPECT_EQ(lab_.drops(Drop::kNoBinding), 4U);
+}
+
+TEST_F(WorkerHold, NothingGoesToWhoHasTheIdNext) {
+  connect();
+  offer(5);
+  swallow();
+  park();
+  offer(3);
+  session_->tx().hold_session = 2;
+  jump();
+  offer(2);
+  EXPECT_EQ(arrive_all(), numbers(8, 10));
+  EXPECT_EQ(lab_.drops(Drop::kNoBinding), 3U) << "those that waited";
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 2U);
+}
+
+TEST_F(WorkerHold, SessionsThatCannotBeSentToHoldUpNoOther) {
+  constexpr uint32_t kStuck = 20;
+  std::vector<std::unique_ptr<TestSession>> stuck;
+  for (uint32_t number = 0; number < kStuck; ++number) {
+    connect({.peer = PeerId{number + 2}});
+    offer(1);
+    session_->hop().forget();
+    jump();
+    offer(1);
+    stuck.push_back(std::move(session_));
+    last_ = nullptr;
+  }
+  swallow();
+  number_ = 0;
+  took_.clear();
+  connect();
+  offer(100);
+  swallow();
+  jump();
+  offer(1);
+  lab_.poll();
+  EXPECT_EQ(arrive(), numbers(0, 101)) << "at once, several bursts";
+  stuck.clear();
+  for (uint32_t polls = 0; polls < 2 * kStuck; ++polls) lab_.poll();
 }
 
 TEST_F(WorkerHold, TheOldestGiveWayAndAreCounted) {
@@ -296,6 +337,26 @@ TEST_F(WorkerHold, WhatControlSendsIsHeldByACopy) {
   EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 1U);
   jump();
   EXPECT_EQ(arrive_all().size(), 1U);
+}
+
+class LargeHold : public WorkerHold {
+ protected:
+  LargeHold() : WorkerHold({.hold_packets = 1'024}) {}
+};
+
+TEST_F(LargeHold, AShareThatIsLoweredStopsNoWorker) {
+  connect();
+  park();
+  for (int burst = 0; burst < 20; ++burst) offer(32);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 640U);
+  const uint32_t each = 28 + 64 + sizeof(HoldStore::Entry);
+  lab_.sessions().set_hold_limits({.longest_tsc = UINT64_MAX / 2, .bytes = 10 * each});
+  lab_.poll();
+  offer(1);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 128U) << "512 gave way";
+  EXPECT_EQ(lab_.drops(Drop::kHoldFull), 513U) << "and the new one was refused";
+  offer(1);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 10U);
 }
 
 /// The receiving ring of the port takes 64 frames at a time.

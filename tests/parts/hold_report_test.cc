@@ -79,6 +79,7 @@ TEST_F(HoldReportPart, TheAcknowledgementSettlesTheHold) {
   EXPECT_EQ(latest<HoldSettle>().reports, told);
   EXPECT_TRUE(jump::settle_hold(context, session, {}));
   EXPECT_TRUE(latest<HoldSettle>().reports.empty()) << "nothing was told: it is given up";
+  EXPECT_FALSE(latest<HoldSettle>().carried) << "the path was dead";
   fields.clear();
   append_field(fields, wire::kReceivedField, std::vector<uint8_t>{1, 2, 3});
   EXPECT_FALSE(jump::settle_hold(context, session, fields));
@@ -176,11 +177,16 @@ TEST_F(HoldReportPart, ARequestsReportSettlesTheResponders) {
   EXPECT_EQ(latest<HoldSettle>().reports, told);
   word = jump::hold_word({});
   ASSERT_TRUE(word && !word->received);
+  session.binding.cause = wire::ReattachCause::kPlanned;
+  jump::settle_own_hold(context, session, *word);
+  EXPECT_TRUE(latest<HoldSettle>().carried) << "the old path drains";
+  session.binding.cause = wire::ReattachCause::kDead;
   jump::settle_own_hold(context, session, *word);
   EXPECT_TRUE(latest<HoldSettle>().reports.empty()) << "nothing was told: it is given up";
+  EXPECT_FALSE(latest<HoldSettle>().carried);
   config.policy.switching.hold = Millis{0};
   jump::settle_own_hold(context, session, *word);
-  EXPECT_EQ(count<HoldSettle>(), 2U) << "it holds nothing";
+  EXPECT_EQ(count<HoldSettle>(), 3U) << "it holds nothing";
   append_field(fields, wire::kReceivedField, std::vector<uint8_t>{1, 2, 3});
   EXPECT_TRUE(jump::hold_word(fields)) << "the first one counts";
   fields.clear();

@@ -150,6 +150,21 @@ TEST(GatewayProfile, HoldsWhereItHasRoom) {
   ASSERT_TRUE(holds) << holds.error().message;
   EXPECT_TRUE(holds->policy.switching.holds());
   EXPECT_EQ(holds->policy.switching.hold_bytes, kHoldBytes);
+
+  const auto with_bytes = [&](const char* bytes) {
+    std::string other = text;
+    const std::string_view hold = "hold_ms: 3000";
+    other.replace(other.find(hold), hold.size(),
+                  "hold_ms: 3000\n    hold_bytes: " + std::string(bytes));
+    return parse_gateway_profile(other, "p");
+  };
+  EXPECT_TRUE(with_bytes("3128"));
+  EXPECT_TRUE(with_bytes("0")) << "nothing is held";
+  const auto cramped = with_bytes("3127");
+  ASSERT_FALSE(cramped);
+  EXPECT_EQ(cramped.error().message,
+            "p:42:17: policy.switching.hold_bytes: expected 0, or at least 3128: one packet of "
+            "1500 bytes with 64 for its entry at each of the 2 workers, got 3127");
 }
 
 TEST(GatewayProfile, TunesItsWorkers) {

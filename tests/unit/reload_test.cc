@@ -201,6 +201,26 @@ TEST(ReloadTest, NamesTheKeysThatNeedARestart) {
   }
 }
 
+TEST(ReloadTest, WorkersWithoutRoomGetNoHoldBeforeARestart) {
+  const GatewayProfile running = good_gateway();
+  GatewayProfile fresh = running;
+  ++fresh.policy.version;
+  fresh.policy.switching.hold = Millis{3'000};
+  fresh.limits.hold_packets = 4'096;
+  EXPECT_EQ(keys_for_restart(running, fresh),
+            (std::vector<std::string>{"limits", "policy.switching.hold_ms"}));
+  const Policy policy = policy_in_reach(running, fresh);
+  EXPECT_FALSE(policy.switching.holds()) << "the response must not promise it";
+  EXPECT_EQ(policy.version, fresh.policy.version) << "the rest is followed";
+  EXPECT_FALSE(refuse_version(policy, policy_in_reach(running, fresh), "gw.yaml", {3, 9}))
+      << "the same profile may be read again";
+
+  GatewayProfile roomy = running;
+  roomy.limits.hold_packets = 16;
+  EXPECT_TRUE(policy_in_reach(roomy, fresh).switching.holds());
+  EXPECT_EQ(keys_for_restart(roomy, fresh), std::vector<std::string>{"limits"});
+}
+
 TEST(ReloadTest, PlaceAndOrderOfLinesSayNothing) {
   const std::string text = "# one line more\n" + std::string(kGoodGateway);
   const GatewayProfile moved = parse_gateway_profile(text, "gw.yaml").value();
