@@ -194,7 +194,7 @@ static_assert(sizeof(TxRecord) == sizeof(AeadKey) + 3 * kCacheLine);
 static_assert(sizeof(TxLane) == kCacheLine);
 
 /// How much workers hold of what they send (docs/DESIGN.md, hold).
-struct HoldLimits {
+struct GatewayHoldLimits {
   uint64_t longest_tsc = 0;  ///< 0: nothing is held
   uint32_t bytes = 0;        ///< of one session, by all workers; likewise
   bool holds() const { return longest_tsc != 0 && bytes != 0; }
@@ -258,7 +258,7 @@ class SessionTable {
   /// any; it is the TxRecord::hold_session of that path. Read after its tx() was null, and without
   /// meaning while there is one.
   uint32_t waits(PeerId peer) const { return waits_[peer.value].load(std::memory_order_relaxed); }
-  HoldLimits hold_limits() const {
+  GatewayHoldLimits hold_limits() const {
     return {hold_longest_.load(std::memory_order_relaxed),
             hold_bytes_.load(std::memory_order_relaxed)};
   }
@@ -275,7 +275,7 @@ class SessionTable {
   void set_waits(PeerId peer, uint32_t session) {
     waits_[peer.value].store(session, std::memory_order_relaxed);
   }
-  void set_hold_limits(const HoldLimits& limits) {
+  void set_hold_limits(const GatewayHoldLimits& limits) {
     hold_longest_.store(limits.longest_tsc, std::memory_order_relaxed);
     hold_bytes_.store(limits.bytes, std::memory_order_relaxed);
   }

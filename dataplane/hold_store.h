@@ -62,8 +62,8 @@ class HoldStore {
   HoldStore& operator=(const HoldStore&) = delete;
 
   rte_mempool* pool() const { return pool_; }
-  void set_limits(const HoldLimits& limits) { limits_ = limits; }
-  const HoldLimits& limits() const { return limits_; }
+  void set_limits(const GatewayHoldLimits& limits) { limits_ = limits; }
+  const GatewayHoldLimits& limits() const { return limits_; }
 
   /// TxRecord::hold_serial that what is held of the peer went by, or shall go by.
   uint32_t serial(PeerId peer) const { return peers_[peer.value].serial; }
@@ -136,7 +136,7 @@ class HoldStore {
   rte_mempool* pool_;
   WorkerCounters& counters_;
   uint32_t workers_;
-  HoldLimits limits_;
+  GatewayHoldLimits limits_;
   uint32_t oldest_ = 0;
   uint32_t used_ = 0;  ///< places from the oldest on, gone ones among them
   uint32_t held_ = 0;

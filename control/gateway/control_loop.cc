@@ -50,7 +50,7 @@ std::vector<rte_ring*> inject_rings(const DataplaneView& view) {
 }
 
 /// Of the present policy, if the workers have room.
-HoldLimits hold_limits(const GatewayProfile& profile, const Policy& policy) {
+GatewayHoldLimits hold_limits(const GatewayProfile& profile, const Policy& policy) {
   const auto& switching = policy.switching;
   if (profile.limits.hold_packets == 0 || !switching.holds()) return {};
   return {switching.hold.value * (rte_get_tsc_hz() / 1'000), switching.hold_bytes};

@@ -58,7 +58,7 @@ std::unique_ptr<HoldTerms> HoldBook::make_terms(const Peer& peer) {
 }
 
 void HoldBook::describe(const session::TxInstall& install, TxRecord& record, uint64_t now_tsc) {
-  const HoldLimits limits = table_.hold_limits();
+  const GatewayHoldLimits limits = table_.hold_limits();
   // Its key is one of before, then, which nobody would learn of later.
   if (!limits.holds()) return drop(install.peer);
   Peer& peer = peers_[install.peer.value];
@@ -101,7 +101,7 @@ size_t HoldBook::old_keys(PeerId id) const {
   return at == peers_.end() || at->second.keys.empty() ? 0 : at->second.keys.size() - 1;
 }
 
-void HoldBook::tend(const HoldLimits& limits, uint64_t now_tsc) {
+void HoldBook::tend(const GatewayHoldLimits& limits, uint64_t now_tsc) {
   table_.set_hold_limits(limits);
   // Once, while there is nothing to move: a growing table would keep control from its turn.
   if (limits.holds() && peers_.empty()) peers_.reserve(table_.peers());

@@ -32,7 +32,7 @@ class HoldBook {
       : table_(table), reclaimer_(reclaimer), aead_(aead) {}
 
   /// How much workers may hold from now on. Wipes what nothing held can need any more.
-  void tend(const HoldLimits& limits, uint64_t now_tsc);
+  void tend(const GatewayHoldLimits& limits, uint64_t now_tsc);
   /// The peer told what it has: from the next install on, what was sent before is judged by these
   /// reports and earlier ones. When it tells nothing, `carried` says that the path of before, if it
   /// has one, carries it all; else nobody knows what became of it.

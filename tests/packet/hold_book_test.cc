@@ -19,7 +19,7 @@ namespace {
 
 constexpr PeerId kHeldPeer{3};
 constexpr uint64_t kLongest = uint64_t{1} << 50;  // cycles: nothing expires by itself
-constexpr HoldLimits kHolds{.longest_tsc = kLongest, .bytes = 1U << 20};
+constexpr GatewayHoldLimits kHolds{.longest_tsc = kLongest, .bytes = 1U << 20};
 
 class HoldBookTest : public testing::Test {
  protected:
@@ -179,7 +179,7 @@ TEST_F(HoldBookTest, ALongerHoldKeepsKeysLongerAndAShorterOneShorter) {
   install(1);
   settle({report(1)});
   install(2);
-  const HoldLimits longer{.longest_tsc = 2 * kLongest, .bytes = kHolds.bytes};
+  const GatewayHoldLimits longer{.longest_tsc = 2 * kLongest, .bytes = kHolds.bytes};
   publisher_->hold().tend(longer, rte_rdtsc() + kLongest);
   EXPECT_EQ(publisher_->hold().old_keys(kHeldPeer), 1U) << "something may be held so long";
   publisher_->hold().tend(longer, rte_rdtsc() + 2 * kLongest);
