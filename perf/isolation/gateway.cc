@@ -66,6 +66,7 @@ GatewayProfile profile_of(const IsolationOptions& options, const PrivateFolder& 
                     .handoff_ring = kCrowdControlRing,
                     .handshakes_per_s = 1'000'000};
   profile.policy.session.idle_max = Millis{options.heartbeat_ms};
+  profile.policy.switching.hold_bytes = kHoldBytes;  // as the file that is reloaded has it unsaid
   profile.events.sinks = {{.kind = EventSinkKind::kFile, .path = folder.file("events.jsonl")}};
   profile.admin.socket = folder.file("admin.sock");
   for (const PublicKey& key : peers)
