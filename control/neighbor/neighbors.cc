@@ -139,9 +139,10 @@ void Neighbors::wait(Millis now, const NeighborKey& key, const Waiting& waiting)
     send_now(key.port, entry->mac, waiting);
     return;
   }
-  if (entry == nullptr || entry->waiting.size() >= limits_.packets_per_entry ||
-      waiting_ >= limits_.packets) {
+  JVPN_ASSERT(waiting_ <= limits_.packets, "no more wait than may");
+  if (entry == nullptr || entry->waiting.size() >= limits_.packets - waiting_) {
     ++counters_.packets_dropped;
+    if (entry != nullptr) ++counters_.waiting_full;
     rte_pktmbuf_free(waiting.packet);
     return;
   }
@@ -211,6 +212,7 @@ void Neighbors::ask(Millis now, const NeighborKey& key, Entry& entry) {
   const auto source = source_for(ports_[key.port], key.address);
   if (!source) return;
   ++counters_.questions;
+  if (entry.state == State::kProbing) ++counters_.again[key.port];
   const EtherAddress& own = ports_[key.port].mac;
   const bool direct = entry.state == State::kProbing && entry.attempts < kAttempts;
   if (key.address.is_v4()) {

@@ -8,6 +8,7 @@
 // only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "common/ip_header.h"
+#include "common/limits.h"
 #include "common/port_info.h"
 #include "common/types.h"
 #include "control/neighbor/arp.h"
@@ -40,11 +42,14 @@ class Neighbors {
  public:
   struct Limits {
     size_t entries = 4'096;  ///< of one port and origin, the watched ones apart
-    size_t packets_per_entry = 8;
-    size_t packets = 512;  ///< waiting in all entries together
+    /// Waiting in all entries together. An entry may have as many as there is room left, so that
+    /// one takes half and those after it find some.
+    size_t packets = 512;
   };
   struct Counters {
     uint64_t questions = 0;  ///< ARP requests and solicitations sent
+    /// Of those, the ones to holders that had answered before, by port number.
+    std::array<uint64_t, kMaxPorts> again{};
     uint64_t answers = 0;    ///< ARP replies and advertisements sent
     uint64_t ignored = 0;    ///< malformed, off our prefixes, or unasked for
     uint64_t conflicts = 0;  ///< somebody else claims one of our addresses, or a static one
@@ -53,6 +58,7 @@ class Neighbors {
     uint64_t table_full = 0;
     uint64_t evicted = 0;          ///< unanswered entries that made room
     uint64_t packets_dropped = 0;  ///< waited in vain, or had no room to wait
+    uint64_t waiting_full = 0;     ///< of those, the ones without room
   };
   static constexpr size_t kAtOnce = 64;
   static constexpr Millis kRetry{1'000};

@@ -251,15 +251,28 @@ TEST_F(NeighborsTest, NextHopIsTheLinkElseTheGateway) {
 }
 
 TEST_F(NeighborsTest, EverythingIsBounded) {
-  Neighbors small(ports_, *injector_, {.entries = 2, .packets_per_entry = 3, .packets = 4});
+  Neighbors small(ports_, *injector_, {.entries = 2, .packets = 4});
   for (int i = 0; i < 5; ++i) small.send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
-  EXPECT_EQ(small.counters().packets_dropped, 2U);
+  EXPECT_EQ(small.counters().packets_dropped, 3U) << "half of the room is one neighbour's";
   for (int i = 0; i < 5; ++i) small.send_inner(now_, lan("10.0.0.8"), inner("10.0.0.8"));
-  EXPECT_EQ(small.counters().packets_dropped, 6U);
+  EXPECT_EQ(small.counters().packets_dropped, 7U) << "half of the rest is the next one's";
+  EXPECT_EQ(small.counters().waiting_full, 7U);
   small.send_inner(now_, lan("10.0.0.9"), inner("10.0.0.9"));
   EXPECT_EQ(small.size(), 2U);
   EXPECT_EQ(small.counters().evicted, 1U);
   EXPECT_EQ(small.counters().packets_dropped, 9U) << "what waited for the evicted one";
+  EXPECT_EQ(small.counters().waiting_full, 7U);
+}
+
+/// What comes meanwhile: a gateway that takes sessions over has not met their hosts yet.
+TEST_F(NeighborsTest, ABurstWaitsForItsNeighbour) {
+  constexpr size_t kBurst = 200;
+  for (size_t i = 0; i < kBurst; ++i)
+    neighbors_->send_inner(now_, lan("10.0.0.7"), inner("10.0.0.7"));
+  EXPECT_EQ(neighbors_->counters().packets_dropped, 0U);
+  injected();
+  give_arp(1, arp(2, kHostMac, "10.0.0.7", kLanMac, "10.0.0.1"));
+  EXPECT_EQ(injected().size(), kBurst);
 }
 
 TEST_F(NeighborsTest, AnnouncesEveryAddress) {
