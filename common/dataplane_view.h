@@ -26,6 +26,7 @@ struct DataplaneView {
   rte_rcu_qsbr* rcu;
   SharedCookieSecrets& cookie_secrets;
   rte_mempool* control_pool;
+  rte_mempool* data_pool;  ///< what ports receive into
   std::vector<const WorkerRings*> rings;
   std::vector<const WorkerCounters*> counters;
   std::vector<PacketTrace*> traces;

@@ -74,7 +74,7 @@ inline PacketNote& note_of(rte_mbuf* packet) {
 /// Counters of one worker. Writer: that worker. Readers load relaxed.
 struct alignas(64) WorkerCounters {
   std::array<std::atomic<uint64_t>, kDropCount> drops{};
-  std::atomic<uint64_t> rx_packets{0};
+  std::array<std::atomic<uint64_t>, kMaxPorts> rx_packets{};  ///< by port number
   std::atomic<uint64_t> tx_packets{0};
   std::atomic<uint64_t> sealed{0};
   std::atomic<uint64_t> opened{0};
@@ -91,6 +91,12 @@ struct alignas(64) WorkerCounters {
   std::atomic<uint64_t> idle_polls{0};
   std::atomic<int32_t> thread{0};  ///< the kernel's number of it; 0: it hasn't started
 
+  /// Received by all ports. Any thread.
+  uint64_t received() const {
+    uint64_t sum = 0;
+    for (const auto& each : rx_packets) sum += each.load(std::memory_order_relaxed);
+    return sum;
+  }
   /// For the one writer: a plain add, no locked instruction.
   static void add(std::atomic<uint64_t>& counter, uint64_t n) {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);

@@ -97,6 +97,11 @@ constexpr std::array kReasonTexts = {
     ReasonText{
         Reason::kKeysLost, "KEYS_LOST",
         "the peer has lost the session's keys, as it does when it starts again; dialling it"},
+
+    ReasonText{
+        Reason::kHealthRaised, "HEALTH_RAISED",
+        "something of the gateway is wrong or exhausted; `check` says what, as `jvpn health`"},
+    ReasonText{Reason::kHealthCleared, "HEALTH_CLEARED", "and now it no longer is"},
 };
 
 constexpr std::array kDetailTexts = {
@@ -183,7 +188,8 @@ ReasonKind kind_of(Reason reason) {
   if (reason < Reason::kAuditInvariantOkSingleActive) return ReasonKind::kSecurity;
   if (reason < Reason::kConfigLoaded) return ReasonKind::kAudit;
   if (reason < Reason::kKeysRenewed) return ReasonKind::kConfig;
-  return ReasonKind::kKeys;
+  if (reason < Reason::kHealthRaised) return ReasonKind::kKeys;
+  return ReasonKind::kHealth;
 }
 
 const char* meaning(Reason reason) {

@@ -72,6 +72,10 @@ enum class Reason : uint16_t {
   // keys, added
   kKeysRenewed = 320,
   kKeysLost = 321,
+
+  // a gateway's health, added
+  kHealthRaised = 384,  ///< `check` names the flag
+  kHealthCleared = 385,
 };
 
 struct ReasonText {
@@ -88,7 +92,8 @@ enum class ReasonKind : uint8_t {
   kSecurity,
   kAudit,
   kConfig,
-  kKeys
+  kKeys,
+  kHealth
 };
 
 /// `HANDSHAKE_OK`; `NONE` for kNone, `UNKNOWN` for a number that is no reason.

@@ -333,6 +333,7 @@ DataplaneView Dataplane::view() {
                      .rcu = rcu(),
                      .cookie_secrets = cookie_secrets(),
                      .control_pool = control_pool(),
+                     .data_pool = data_pool(),
                      .rings = {},
                      .counters = {},
                      .traces = {},

@@ -28,7 +28,7 @@ inline size_t receive(WorkerContext& worker, const RxQueue& queue, FrameBurst& f
   JVPN_DEBUG_ASSERT(taken <= worker.burst, "a port gives no more than was asked for");
   frames.count = taken;
   if (taken == 0) return 0;
-  WorkerCounters::add(worker.counters.rx_packets, taken);
+  WorkerCounters::add(worker.counters.rx_packets[queue.port], taken);
   for (size_t i = 0; i < taken; ++i)
     rte_prefetch0(rte_pktmbuf_mtod(frames.packet[i], const uint8_t*));
   lap(worker, Stage::kRx);

@@ -29,7 +29,9 @@ std::string text_of(const Json& line, const char* key) {
 Severity severity_of(const Json& line) {
   if (text_of(line, "result") == "violated") return kError;
   const std::string event = text_of(line, "event");
-  if (event == "SECURITY_EVENT" || line.contains("lost")) return kWarning;
+  if (event == "SECURITY_EVENT" || text_of(line, "reason") == "HEALTH_RAISED" ||
+      line.contains("lost"))
+    return kWarning;
   const bool notable = event == "OWNERSHIP_CHANGE" || text_of(line, "to") == "TERMINATED" ||
                        text_of(line, "result") == "reject";
   return notable ? kNotice : kInformational;

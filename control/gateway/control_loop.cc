@@ -245,7 +245,7 @@ void ControlLoop::go_on_reloading(Millis now) {
   if (reloads_->poll(now)) admin_asked_ = true;
 }
 
-/// What the workers count, and the cookies that they check.
+/// What the workers count, the cookies that they check, and what is wrong with the gateway.
 void ControlLoop::watch(Millis now) {
   macs_.poll(now, view_.counters);
   drops_.poll(
@@ -253,6 +253,22 @@ void ControlLoop::watch(Millis now) {
       [this](const session::Event& event) { events_.add(event); });
   publish_cookies(now);
   merged_.poll(now, view_);
+  exhaustion_.poll(now, [&] {
+    ExhaustionWatch::Totals totals = exhausted(view_, injector_.counters(), neighbors_.counters());
+    totals[static_cast<size_t>(Bounded::kEvents)] = events_.status().lost;
+    totals[static_cast<size_t>(Bounded::kControlCore)] = busy_seconds_.note(now, turns_.cpu_us());
+    return totals;
+  });
+  silent_.poll(now, view_.ports.size(), [&](size_t port) {
+    SilentPorts::Seen seen{view_.link_up(static_cast<uint16_t>(port)), 0,
+                           neighbors_.counters().again[port]};
+    for (const WorkerCounters* each : view_.counters)
+      seen.received += each->rx_packets[port].load(std::memory_order_relaxed);
+    return seen;
+  });
+  health_watch_.poll(
+      now, engine_->policy().version, [&] { return health(now); },
+      [this](const session::Event& event) { events_.add(event); });
 }
 
 /// Tells the engine what the workers did with its cookie secrets, and shows them those when they

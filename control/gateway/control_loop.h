@@ -33,14 +33,18 @@
 #include "control/gateway/arrivals.h"
 #include "control/gateway/carried_peers.h"
 #include "control/gateway/carried_routes.h"
+#include "control/gateway/exhaustion_watch.h"
 #include "control/gateway/gateway_clock.h"
 #include "control/gateway/gateway_host.h"
+#include "control/gateway/health_flags.h"
+#include "control/gateway/health_watch.h"
 #include "control/gateway/mac_watch.h"
 #include "control/gateway/merged_watch.h"
 #include "control/gateway/ownership_watch.h"
 #include "control/gateway/packet_tracing.h"
 #include "control/gateway/peer_book.h"
 #include "control/gateway/reloads.h"
+#include "control/gateway/silent_ports.h"
 #include "control/gateway/stall_watch.h"
 #include "control/gateway/turn_limit.h"
 #include "control/gateway/turn_watch.h"
@@ -128,7 +132,7 @@ class ControlLoop {
   admin::AdminSocket::Answer answer(const nlohmann::json& request);
   nlohmann::json show(const nlohmann::json& request);
   nlohmann::json show_gateway(Millis now);
-  nlohmann::json health(Millis now);
+  HealthFlags health(Millis now);
   admin::AdminSocket::Answer enrol(const nlohmann::json& request);
   nlohmann::json terminate(const nlohmann::json& request);
   nlohmann::json drain(const nlohmann::json& request);
@@ -160,6 +164,10 @@ class ControlLoop {
   MergedWatch merged_;
   Arrivals arrivals_;
   events::DropWatch drops_;
+  BusySeconds busy_seconds_;
+  ExhaustionWatch exhaustion_;
+  SilentPorts silent_;
+  HealthWatch health_watch_;
   TurnWatch turns_;
   std::unique_ptr<engine::SessionEngine> engine_;
   std::unique_ptr<Reloads> reloads_;

@@ -10,26 +10,11 @@
 namespace jvpn::gateway {
 namespace {
 
-enum class Severity { kDegraded, kFailed };
-
-class Flags {
- public:
-  void raise(const char* flag, Severity severity, std::string what) {
-    all_.push_back({{"flag", flag},
-                    {"severity", severity == Severity::kFailed ? "failed" : "degraded"},
-                    {"what", std::move(what)}});
-  }
-  nlohmann::json take() { return std::move(all_); }
-
- private:
-  nlohmann::json all_ = nlohmann::json::array();
-};
-
 double seconds_since(uint64_t since_ms, Millis now) {
   return static_cast<double>(now.value - std::min(now.value, since_ms)) / 1'000;
 }
 
-void look_at_threads(Flags& flags, const StallWatch* stalls, Millis now) {
+void look_at_threads(HealthFlags& flags, const StallWatch* stalls, Millis now) {
   if (stalls == nullptr) return;
   for (size_t number = 0; number < stalls->threads().size(); ++number) {
     const uint64_t since = stalls->stalled_since_ms(number);
@@ -42,7 +27,7 @@ void look_at_threads(Flags& flags, const StallWatch* stalls, Millis now) {
 }
 
 /// Without any port of a role nothing can pass; without some, sessions have fewer paths.
-void look_at_links(Flags& flags, const DataplaneView& view, PortRole role, const char* name) {
+void look_at_links(HealthFlags& flags, const DataplaneView& view, PortRole role, const char* name) {
   std::string down;
   size_t ports = 0;
   size_t up = 0;
@@ -62,16 +47,16 @@ void look_at_links(Flags& flags, const DataplaneView& view, PortRole role, const
                 fmt::format("{} ports without a link: {}", name, down));
 }
 
-/// Packets that control has left to send with.
-void look_at_pool(Flags& flags, const rte_mempool* pool) {
+/// Packets that are left of a pool.
+void look_at_pool(HealthFlags& flags, const rte_mempool* pool, const char* flag,
+                  const char* lacks) {
   static constexpr unsigned kLowShare = 16;
   const unsigned left = rte_mempool_avail_count(pool);
   if (left > pool->size / kLowShare) return;
-  flags.raise("control_pool_low", Severity::kDegraded,
-              fmt::format("control has {} of {} packets left to send with", left, pool->size));
+  flags.raise(flag, Severity::kDegraded, fmt::format(fmt::runtime(lacks), left, pool->size));
 }
 
-void look_at_events(Flags& flags, const events::EventLogStatus& status) {
+void look_at_events(HealthFlags& flags, const events::EventLogStatus& status) {
   for (const events::EventSinkStatus& sink : status.sinks) {
     if (!sink.healthy)
       flags.raise("sink_failing", Severity::kDegraded,
@@ -82,8 +67,8 @@ void look_at_events(Flags& flags, const events::EventLogStatus& status) {
 
 }  // namespace
 
-nlohmann::json show_health(const HealthSources& sources, Millis now) {
-  Flags flags;
+HealthFlags look_at_health(const HealthSources& sources, Millis now) {
+  HealthFlags flags;
   look_at_threads(flags, sources.stalls, now);
   look_at_links(flags, sources.view, PortRole::kOutside, "outside");
   look_at_links(flags, sources.view, PortRole::kInside, "inside");
@@ -104,14 +89,29 @@ nlohmann::json show_health(const HealthSources& sources, Millis now) {
     flags.raise("draining", Severity::kDegraded,
                 fmt::format("drains by order, {} sessions are left; `jvpn drain --undo` ends it",
                             sources.admission.left));
-  look_at_pool(flags, sources.view.control_pool);
+  look_at_pool(flags, sources.view.control_pool, "control_pool_low",
+               "control has {} of {} packets left to send with: raise limits.control_mbufs");
+  look_at_pool(flags, sources.view.data_pool, "data_pool_low",
+               "ports have {} of {} packets left to receive into: raise limits.mbufs");
+  if (sources.exhaustion != nullptr) sources.exhaustion->look(flags);
+  if (sources.silent != nullptr)
+    sources.silent->look(flags, now, [&](size_t port) { return sources.view.ports[port].name; });
   look_at_events(flags, sources.events);
   if (!sources.key_log.empty())
     flags.raise("keys_logged", Severity::kDegraded,
                 fmt::format("keys are written to {}: whoever reads it reads all traffic; take "
                             "crypto.key_log_file out of the profile and restart to end it",
                             sources.key_log));
-  return flags.take();
+  return flags;
+}
+
+nlohmann::json show_health(const HealthFlags& flags) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const HealthFlag& flag : flags.all())
+    all.push_back({{"flag", flag.name},
+                   {"severity", flag.severity == Severity::kFailed ? "failed" : "degraded"},
+                   {"what", flag.what}});
+  return all;
 }
 
 }  // namespace jvpn::gateway

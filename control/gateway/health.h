@@ -12,6 +12,9 @@
 #include "common/types.h"
 #include "control/engine/engine.h"
 #include "control/events/event_log.h"
+#include "control/gateway/exhaustion_watch.h"
+#include "control/gateway/health_flags.h"
+#include "control/gateway/silent_ports.h"
 #include "control/gateway/stall_watch.h"
 
 namespace jvpn::gateway {
@@ -25,10 +28,13 @@ struct HealthSources {
   std::string store_trouble;             ///< OwnershipStatus::trouble
   events::EventLogStatus events;
   std::string key_log{};  ///< where keys are written; empty: nowhere
+  const ExhaustionWatch* exhaustion = nullptr;
+  const SilentPorts* silent = nullptr;
 };
 
-/// An array of `{flag, severity, what}`; empty: all is well. `severity` is `failed` where sessions
-/// are harmed, else `degraded`. `what` says it to the operator.
-nlohmann::json show_health(const HealthSources& sources, Millis now);
+/// Empty: all is well. kFailed where sessions are harmed.
+HealthFlags look_at_health(const HealthSources& sources, Millis now);
+/// An array of `{flag, severity, what}`; `severity` is `failed` or `degraded`.
+nlohmann::json show_health(const HealthFlags& flags);
 
 }  // namespace jvpn::gateway

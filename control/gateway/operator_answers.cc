@@ -29,7 +29,7 @@ admin::AdminSocket::Answer ControlLoop::answer(const nlohmann::json& request) {
   const std::string name =
       command != request.end() && command->is_string() ? command->get<std::string>() : "";
   if (name == "show") return show(request);
-  if (name == "health") return nlohmann::json{{"health", health(clock_.now())}};
+  if (name == "health") return nlohmann::json{{"health", show_health(health(clock_.now()))}};
   if (name == "reload") return reloads_->answer();
   if (name == "peers") {
     nlohmann::json page = show_peers(request, peers_, limit_);
@@ -71,7 +71,7 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
   nlohmann::json all =
       admin::show_header(profile_.node, "gateway", now - started_, engine_->policy().version);
   const engine::Admission admission = engine_->admission(now);
-  all["health"] = health(now);
+  all["health"] = show_health(health(now));
   all["key_log"] = admin::show_key_log(profile_.crypto);
   all["denies_new_sessions"] = admission.denies_new_sessions;
   all["drain"] = drain_json(admission);
@@ -102,16 +102,18 @@ nlohmann::json ControlLoop::show_gateway(Millis now) {
   return all;
 }
 
-nlohmann::json ControlLoop::health(Millis now) {
+HealthFlags ControlLoop::health(Millis now) {
   const session::Ownership* const store = ownership_->store();
-  return show_health({.view = view_,
-                      .stalls = stalls_,
-                      .admission = engine_->admission(now),
-                      .unproven_since = ownership_->silent_since(),
-                      .store_trouble = store != nullptr ? store->status().trouble : "",
-                      .events = events_.status(),
-                      .key_log = profile_.crypto.key_log_file.path},
-                     now);
+  return look_at_health({.view = view_,
+                         .stalls = stalls_,
+                         .admission = engine_->admission(now),
+                         .unproven_since = ownership_->silent_since(),
+                         .store_trouble = store != nullptr ? store->status().trouble : "",
+                         .events = events_.status(),
+                         .key_log = profile_.crypto.key_log_file.path,
+                         .exhaustion = &exhaustion_,
+                         .silent = &silent_},
+                        now);
 }
 
 /// Where peers are configured, and an address that nobody has of each family in the pools that the

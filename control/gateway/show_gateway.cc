@@ -18,7 +18,7 @@ uint64_t read(const std::atomic<uint64_t>& counter) {
 nlohmann::json worker_json(const WorkerCounters& counters) {
   return {{"busy_polls", read(counters.busy_polls)},
           {"idle_polls", read(counters.idle_polls)},
-          {"rx_packets", read(counters.rx_packets)},
+          {"rx_packets", counters.received()},
           {"tx_packets", read(counters.tx_packets)},
           {"sealed", read(counters.sealed)},
           {"opened", read(counters.opened)},
@@ -68,6 +68,22 @@ nlohmann::json show_drops(const DataplaneView& view) {
   return drops;
 }
 
+ExhaustionWatch::Totals exhausted(const DataplaneView& view,
+                                  const publish::Injector::Counters& injector,
+                                  const neighbor::Neighbors::Counters& neighbors) {
+  ExhaustionWatch::Totals totals{};
+  const auto at = [&](Bounded bounded) -> uint64_t& {
+    return totals[static_cast<size_t>(bounded)];
+  };
+  at(Bounded::kTransmitRings) = count_drops(view, Drop::kTxFull);
+  at(Bounded::kControlRings) = count_drops(view, Drop::kControlRingFull);
+  at(Bounded::kWorkerRings) = injector.ring_full;
+  at(Bounded::kControlPackets) = injector.no_buffer;
+  at(Bounded::kWaitingPackets) = neighbors.waiting_full;
+  at(Bounded::kNeighbors) = neighbors.table_full;
+  return totals;
+}
+
 nlohmann::json show_workers(const DataplaneView& view) {
   nlohmann::json workers = nlohmann::json::array();
   for (const WorkerCounters* counters : view.counters) workers.push_back(worker_json(*counters));
@@ -83,11 +99,17 @@ nlohmann::json show_ports(const DataplaneView& view) {
 
 nlohmann::json show_neighbors(const neighbor::Neighbors& neighbors) {
   const neighbor::Neighbors::Counters& counters = neighbors.counters();
-  return {{"entries", neighbors.size()},     {"questions", counters.questions},
-          {"answers", counters.answers},     {"ignored", counters.ignored},
-          {"conflicts", counters.conflicts}, {"claims", counters.claims},
-          {"moved", counters.moved},         {"table_full", counters.table_full},
-          {"evicted", counters.evicted},     {"packets_dropped", counters.packets_dropped}};
+  return {{"entries", neighbors.size()},
+          {"questions", counters.questions},
+          {"answers", counters.answers},
+          {"ignored", counters.ignored},
+          {"conflicts", counters.conflicts},
+          {"claims", counters.claims},
+          {"moved", counters.moved},
+          {"table_full", counters.table_full},
+          {"evicted", counters.evicted},
+          {"packets_dropped", counters.packets_dropped},
+          {"waiting_full", counters.waiting_full}};
 }
 
 nlohmann::json show_lan(const neighbor::PeerProxy& lan) {

@@ -9,6 +9,7 @@
 
 #include "common/dataplane_view.h"
 #include "common/exchange.h"
+#include "control/gateway/exhaustion_watch.h"
 #include "control/gateway/turn_watch.h"
 #include "control/neighbor/neighbors.h"
 #include "control/neighbor/peer_proxy.h"
@@ -22,6 +23,10 @@ namespace jvpn::gateway {
 uint64_t count_drops(const DataplaneView& view, Drop reason);
 /// Drops by name, summed over the workers; only those that happened.
 nlohmann::json show_drops(const DataplaneView& view);
+/// What was wanted in vain so far, as far as workers, injector and neighbours know.
+ExhaustionWatch::Totals exhausted(const DataplaneView& view,
+                                  const publish::Injector::Counters& injector,
+                                  const neighbor::Neighbors::Counters& neighbors);
 /// One object per worker.
 nlohmann::json show_workers(const DataplaneView& view);
 /// One object per port, with what its driver counts.

@@ -68,6 +68,7 @@ class TurnWatch {
     const uint64_t cpu_us = (cpu_now_ns() - cpu_ns_) / 1'000;
     cpu.note(cpu_us);
     wall.note(us_of(lapped_ - begun_));
+    cpu_us_.fetch_add(cpu_us, std::memory_order_relaxed);
     turns_.fetch_add(1, std::memory_order_relaxed);
     if (cpu_us > kLongUs) long_turns_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -77,6 +78,8 @@ class TurnWatch {
   std::array<Longest, kWorks> parts;  ///< microseconds that passed, of each part of a turn
   /// Turns in which the thread ran for longer than kLongUs.
   uint64_t long_turns() const { return long_turns_.load(std::memory_order_relaxed); }
+  /// Microseconds that the thread ran in all its turns.
+  uint64_t cpu_us() const { return cpu_us_.load(std::memory_order_relaxed); }
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
 
  private:
@@ -90,6 +93,7 @@ class TurnWatch {
   uint64_t cpu_ns_ = 0;
   uint64_t begun_ = 0;
   uint64_t lapped_ = 0;
+  std::atomic<uint64_t> cpu_us_{0};
   std::atomic<uint64_t> turns_{0};
   std::atomic<uint64_t> long_turns_{0};
 };

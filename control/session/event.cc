@@ -20,6 +20,8 @@ const char* to_string(EventKind kind) {
       return "CONFIG_EVENT";
     case EventKind::kOwnershipChange:
       return "OWNERSHIP_CHANGE";
+    case EventKind::kHealthEvent:
+      return "HEALTH_EVENT";
   }
   return "UNKNOWN";
 }

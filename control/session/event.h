@@ -22,7 +22,9 @@ enum class EventKind : uint8_t {
   kKeyEvent,
   kConfigEvent,
   kOwnershipChange,
+  kHealthEvent,
 };
+inline constexpr EventKind kLastEventKind = EventKind::kHealthEvent;
 const char* to_string(EventKind kind);
 
 /// `Event::peer` of an event that concerns no known peer.
@@ -65,7 +67,8 @@ struct Event {
   std::optional<uint64_t> latency_ms;  ///< since the first request
   // What is sampled: how often the same was left out since it was last told
   std::optional<uint64_t> suppressed;
-  // SECURITY_EVENT of the data path: packets since it was last told; `check` is their counter
+  // SECURITY_EVENT of the data path: packets since it was last told; `check` is their counter.
+  // HEALTH_EVENT: what was refused so far
   std::optional<uint64_t> count;
   // OWNERSHIP_CHANGE: runs of gateways; 0: none, or not known
   std::optional<uint64_t> from_epoch;

@@ -95,7 +95,7 @@ Result<Measured> measure_jump_load(const JumpLoadOptions& options) {
                                         .before = settle},
                                        [&] { jumps.turn(); });
   if (!crew) return crew.error();
-  const uint64_t packets = rig.gateway().total(&WorkerCounters::rx_packets);
+  const uint64_t packets = rig.gateway().received();
   const uint64_t dropped = rig.gateway().all_drops();
   if (dropped > packets / kMostDropped)
     return Error{fmt::format("the worker dropped {} of {} packets", dropped, packets)};

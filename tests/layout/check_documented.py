@@ -16,6 +16,7 @@ import checker
 
 PROFILES = ("tools/profiles/nic-server.yaml", "tools/profiles/client.yaml")
 EVENTS = "docs/EVENTS.md"
+OPERATING = "docs/OPERATING.md"
 # A call that asks the profile for a key: the code that asks is the schema.
 ASKED = re.compile(r'\b(?:required|optional|list|section|sections|take|span|read_file_reference|networks)\(\s*'
                    r'(?:\w+,\s*)?"([a-z][a-z_0-9]*)"|^\s+"([a-z][a-z_0-9]*)",$', re.M)
@@ -98,6 +99,17 @@ def check_events(root):
                     yield f"{path.relative_to(root)}:{number}: no event or reason {name}"
 
 
+def check_flags(root):
+    """Flags of health, in the table of docs/OPERATING.md."""
+    code = "".join(path.read_text() for path in sorted((root / "control/gateway").glob("*.[ch]*")))
+    raised = set(re.findall(r'(?:raise|look_at_pool)\(\s*(?:flags, [\w.]+,\s*)?"([a-z_]+)"', code)) | \
+        set(re.findall(r'^    \{"([a-z_]+)",\n\s+"', code, re.M))
+    table = code_of(root, OPERATING).partition("| flag | means |")[2].partition("\n\n")[0]
+    told = {name for line in table.splitlines() for name in re.findall(r"`([a-z_]+)`", line.split("|")[1] if "|" in line else "")}
+    yield from (f"{OPERATING}: no word of the flag {name}" for name in sorted(raised - told))
+    yield from (f"{OPERATING}: nothing raises the flag {name}" for name in sorted(told - raised))
+
+
 def subtree(tree, words):
     """The command that the words name, and what is left of them."""
     while words:
@@ -135,6 +147,7 @@ def check_commands(root, trees):
 def findings(root):
     yield from check_keys(root)
     yield from check_events(root)
+    yield from check_flags(root)
 
 
 def write(root):
@@ -150,6 +163,8 @@ def self_test():
         "control/session/event.cc": 'return "STATE_CHANGE";\n',
         "tools/profiles/client.yaml": "asked: 1\nunread: 2\n# commented: 3\n# words: of prose that goes on\n",
         "docs/EVENTS.md": "`ONE_REASON` `NO_REASON`\n",
+        "control/gateway/health.cc": 'flags.raise("hidden_flag", x);\n',
+        "docs/OPERATING.md": "| flag | means |\n|---|---|\n| `no_flag` | x |\n\n",
     }
     with checker.made_up(tree) as root:
         found = list(findings(root))
@@ -159,6 +174,7 @@ def self_test():
     return checker.missed(found, (
         "common/profile.cc: the key hidden", "tools/profiles/client.yaml:2", "tools/profiles/client.yaml:3",
         "docs/EVENTS.md:1: its tables", "docs/EVENTS.md:1: no event or reason NO_REASON", "command:no command upp",
+        "docs/OPERATING.md: no word of the flag hidden_flag", "docs/OPERATING.md: nothing raises the flag no_flag",
         "command:no option --none"))
 
 

@@ -1,4 +1,6 @@
 // Matrix section 5: floods, flapping, replays, and nobody to write the log for.
+#include <set>
+
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -149,6 +151,40 @@ TEST(BuffersOfControl, AreShortAndWhatCouldNotBeSentIsAskedForAgain) {
   EXPECT_TRUE(rig.run_until([&] { return rig.attached(); }, Millis{5'000}));
   EXPECT_TRUE(rig.serves());
   EXPECT_EQ(rig.at_gateway().id, id);
+}
+
+/// What is used up is a flag of health as long as it is, and an event at either end.
+TEST(BuffersOfControl, AreToldToBeUsedUpAndToBeBack) {
+  Rig rig;
+  rig.connect();
+  rig.run_for(Millis{2'000});
+  const EventBook& events = rig.gateway().events();
+  const auto told = [&](Reason reason, const char* flag) {
+    return std::ranges::count_if(events.lines(), [&](const ToldEvent& line) {
+      return line.event == to_string(EventKind::kHealthEvent) && line.reason == to_string(reason) &&
+             line.check == flag;
+    });
+  };
+  const auto health = [&] {
+    const auto shown = nlohmann::json::parse(rig.gateway().ask(R"({"command":"health"})"));
+    std::set<std::string> flags;
+    for (const auto& each : shown["health"]) flags.insert(each["flag"]);
+    return flags;
+  };
+  EXPECT_EQ(health(), std::set<std::string>{});
+  {
+    const NoBuffers none(rig.gateway().control_pool());
+    rig.run_for(Millis{4'000});
+    EXPECT_EQ(health(), (std::set<std::string>{"control_packets_out", "control_pool_low"}));
+  }
+  EXPECT_EQ(told(Reason::kHealthRaised, "control_pool_low"), 1);
+  EXPECT_EQ(told(Reason::kHealthRaised, "control_packets_out"), 1);
+  EXPECT_EQ(events.count(Reason::kHealthCleared), 0U);
+  rig.run_for(Millis{13'000});
+  EXPECT_EQ(health(), std::set<std::string>{});
+  EXPECT_EQ(told(Reason::kHealthCleared, "control_pool_low"), 1);
+  EXPECT_EQ(told(Reason::kHealthCleared, "control_packets_out"), 1);
+  EXPECT_TRUE(rig.attached());
 }
 
 /// What a session does while its events go nowhere, or everywhere they should.

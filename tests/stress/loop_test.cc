@@ -231,6 +231,7 @@ class Loop : public testing::Test {
                        .rcu = dataplane.rcu(),
                        .cookie_secrets = dataplane.cookie_secrets(),
                        .control_pool = dataplane.control_pool(),
+                       .data_pool = dataplane.data_pool(),
                        .rings = {},
                        .counters = {},
                        .traces = {},

@@ -275,7 +275,7 @@ class Threads : public PartRig {
     signals_ += taken;
   }
 
-  uint64_t seen_by_workers() const { return gateway_.total(&WorkerCounters::rx_packets); }
+  uint64_t seen_by_workers() const { return gateway_.received(); }
   bool has_seen_all() const {
     return wire_.delivered > 2'000 && wire_.sealed > 1'000 && wire_.crossed > 100 &&
            gateway_.total(&WorkerCounters::handed_off) > 500 && signals_ > 30 && messages_ > 200 &&

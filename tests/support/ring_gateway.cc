@@ -176,6 +176,13 @@ uint64_t RingGateway::total(std::atomic<uint64_t> WorkerCounters::*counter) cons
   return sum;
 }
 
+uint64_t RingGateway::received() const {
+  uint64_t sum = 0;
+  for (size_t worker = 0; worker < dataplane_->workers(); ++worker)
+    sum += dataplane_->counters(worker).received();
+  return sum;
+}
+
 size_t RingGateway::packets_out() {
   for (const PortRings& port : rings_) {
     for (const auto* direction : {&port.rx, &port.tx})

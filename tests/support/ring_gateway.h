@@ -90,6 +90,8 @@ class RingGateway {
   /// `name=count …` of those that are not zero, for failure messages.
   std::string drop_text() const;
   uint64_t total(std::atomic<uint64_t> WorkerCounters::*counter) const;
+  /// By all workers' ports.
+  uint64_t received() const;
   /// Packets that are in no pool. Empties the rings of ports, and those to and from control, first.
   size_t packets_out();
 

@@ -51,6 +51,18 @@ TEST_F(RenderEvent, OthersNameTheirPath) {
             "HANDSHAKE_OK                      rekeyed");
 }
 
+TEST_F(RenderEvent, EveryKindIsKnown) {
+  for (auto kind = static_cast<uint8_t>(EventKind{});
+       kind <= static_cast<uint8_t>(session::kLastEventKind); ++kind) {
+    Event event = some_event();
+    event.kind = static_cast<EventKind>(kind);
+    EXPECT_NE(line_of(event), "no event") << to_string(event.kind);
+    EXPECT_STRNE(to_string(event.kind), "UNKNOWN");
+  }
+  EXPECT_STREQ(to_string(static_cast<EventKind>(static_cast<uint8_t>(session::kLastEventKind) + 1)),
+               "UNKNOWN");
+}
+
 TEST_F(RenderEvent, NothingCommandsTheTerminal) {
   const auto record = read_event(
       R"({"ts_ms":1,"seq":1,"event":"KEY_EVENT","session_id":"a\u001b[2J","node_id":"n","reason":"\u001b"})");

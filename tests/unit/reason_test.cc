@@ -64,6 +64,8 @@ constexpr Expected kSpecification[] = {
     {"DRAIN_ENDED", ReasonKind::kConfig},
     {"KEYS_RENEWED", ReasonKind::kKeys},
     {"KEYS_LOST", ReasonKind::kKeys},
+    {"HEALTH_RAISED", ReasonKind::kHealth},
+    {"HEALTH_CLEARED", ReasonKind::kHealth},
 };
 
 TEST(Reason, EveryCodeOfTheSpecificationRoundTrips) {

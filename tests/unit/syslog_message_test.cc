@@ -26,6 +26,9 @@ const SyslogCase kSyslogCases[] = {
      "TRANSPORT_SWITCH_OK"},
     {"a security event is a warning", R"({"event":"SECURITY_EVENT","node_id":"n"})",
      "<28>1 - n jvpnd 42 SECURITY_EVENT [jvpn@32473 event=\"SECURITY_EVENT\" node_id=\"n\"] "},
+    {"a raised flag of health is a warning", R"({"event":"HEALTH_EVENT","reason":"HEALTH_RAISED"})",
+     "<28>1 - - jvpnd 42 HEALTH_EVENT [jvpn@32473 event=\"HEALTH_EVENT\" "
+     "reason=\"HEALTH_RAISED\"] HEALTH_RAISED"},
     {"lost events are a warning", R"({"event":"CONFIG_EVENT","lost":3})",
      "<28>1 - - jvpnd 42 CONFIG_EVENT [jvpn@32473 event=\"CONFIG_EVENT\" lost=\"3\"] "},
     {"a broken invariant is an error", R"({"event":"AUDIT_EVENT","result":"violated"})",

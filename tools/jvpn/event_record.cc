@@ -84,7 +84,7 @@ std::string describe(const Json& line, const EventRecord& event) {
 std::optional<EventRecord> read_event(std::string_view text) {
   const Json line = Json::parse(text, nullptr, false);
   if (!line.is_object()) return std::nullopt;
-  const auto kind = named(text_at(line, "event"), session::EventKind::kOwnershipChange);
+  const auto kind = named(text_at(line, "event"), session::kLastEventKind);
   const auto time = number_at(line, "ts_ms");
   const auto sequence = number_at(line, "seq");
   EventRecord event;
