@@ -174,6 +174,8 @@ class CommandLine {
     metrics->add_flag("--once", metrics_.once, "Print them and end");
     metrics->add_flag("--list", metrics_.list, "Print the table of all metrics and end");
   }
+    metrics->add_option("--name", metrics_.names,
+                        "Answer under this name, too, as a Prometheus calls it; may be repeated");
 
   void add_routes() {
     auto* const routes =
