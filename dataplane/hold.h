@@ -69,6 +69,8 @@ inline HoldStore::Entry entry_of(const WorkerContext& worker, const TunnelPacket
   entry.state = HoldStore::State::kWaiting;
   if (!store.append(entry)) return drop(worker, entry.packet, Drop::kHoldFull);
   if (entry.packet != out.inner.packet) rte_pktmbuf_free(out.inner.packet);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->held(out.inner.packet);
 }
 
 inline bool must_wait(const WorkerContext& worker, const TunnelPacket& out) {
