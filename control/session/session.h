@@ -310,6 +310,7 @@ struct BindingState {
   bool tx_installed = false;      ///< the host sends on it
   std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
   bool drain_settles = false;     ///< responder: the initiator wasn't heard on the new one yet
+  bool packets_wait = false;      ///< the host keeps what comes until there is a path again
   uint64_t switches = 0;          ///< committed jumps
   uint64_t quota = 0;             ///< of each lane sent on, as it was when the lanes began
   std::pair<uint64_t, uint16_t> quota_of;  ///< key generation and number of their binding
