@@ -117,6 +117,33 @@ TEST(EngineQuality, FailsBackOnceThePreferredPathIsStable) {
   EXPECT_STREQ(world.node(1).events_of(EventKind::kTransportSwitch).back().cause, "failback");
 }
 
+/// It carries no data, so its probes alone have to tell.
+TEST(EngineQuality, APreferredPathThatLosesIsNotStable) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    Jumper world(
+        seed,
+        [](size_t, EngineConfig& config) {
+          config.policy.switching.failback_when_stable = Millis{10'000};
+          config.policy.volatility.loss_volatile_threshold = 0.03;
+        },
+        true);
+    world.cut = {0};
+    world.run_with_data(Millis{5'000}, 10);
+    world.expect_on(1);
+    world.cut = {};
+    Random random{seed};
+    world.filter = [&](const Datagram& datagram) {
+      return datagram.network() == 0 && random.chance(0.15) ? Fate::kDrop : Fate::kDeliver;
+    };
+    world.run_with_data(Millis{60'000}, 10);
+    world.expect_on(1);
+    EXPECT_EQ(world.node(0).events_of(EventKind::kTransportSwitch).size(), 1U) << seed;
+    world.filter = nullptr;
+    world.run_with_data(Millis{28'000}, 10);
+    world.expect_on(0);
+  }
+}
+
 TEST(EngineQuality, NeverFailsBackWithoutPolicy) {
   Jumper world(1, nullptr, true);
   world.cut = {0};
