@@ -315,6 +315,40 @@ TEST(EngineQuality, PolicyDecidesHowLongOneMaySleep) {
   EXPECT_FALSE(world.node(1).session().idle);
 }
 
+/// Which end allows it from the start, and which by a reload of a living session's policy.
+TEST(EngineQuality, AReloadLetsALivingSessionSleep) {
+  struct Case {
+    const char* name;
+    Millis before[2];
+  };
+  constexpr Millis kSleep{30'000};
+  const Case cases[] = {{"the client's", {Millis{0}, kSleep}},
+                        {"the gateway's", {kSleep, Millis{0}}},
+                        {"both", {Millis{0}, Millis{0}}},
+                        {"a longer one", {Millis{5'000}, Millis{5'000}}}};
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.name);
+    Jumper world(1, [&](size_t node, EngineConfig& config) {
+      config.policy.session.idle_max = each.before[node];
+    });
+    world.run_with_data(Millis{1'000}, 50);
+    world.run_for(Millis{20'000});
+    for (const size_t node : {size_t{1}, size_t{0}}) {
+      if (each.before[node] == kSleep) continue;
+      Policy policy = world.engine(node).policy();
+      ++policy.version;
+      policy.session.idle_max = kSleep;
+      world.engine(node).set_policy(world.now, policy);
+    }
+    world.run_for(Millis{65'000});  // the client asks once a minute
+    for (const size_t node : {size_t{0}, size_t{1}})
+      EXPECT_TRUE(world.node(node).session().idle) << node;
+    world.sent.clear();
+    world.run_for(Millis{29'000});
+    EXPECT_LE(world.sent.size(), 4U);
+  }
+}
+
 // ---- Reload.
 
 TEST(EngineQuality, AReloadIsObeyedAtOnceAndRewritesNothing) {
