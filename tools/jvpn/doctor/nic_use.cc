@@ -9,7 +9,8 @@
 namespace jvpn::doctor {
 namespace {
 
-/// Of a full table, too. A line of one of the kernel's route tables begins or ends with the interface's name.
+/// Of a full table, too. A line of one of the kernel's route tables begins or ends with the
+/// interface's name.
 bool has_route(const Host& host, const std::string& interface) {
   const auto begins = [&](const std::string& line) {
     std::istringstream words(line);
