@@ -28,6 +28,7 @@ enum class TraceEnd : uint8_t {
   kDropped,    ///< by `reason`
   kToControl,  ///< goes on by the slow path
   kHandedOff,  ///< to the worker that owns its lane, which traces it anew
+  kHeld,       ///< waits for a path, or behind what does; then it goes, or is counted as a drop
 };
 
 struct TracedPacket {

@@ -1,6 +1,11 @@
 #include "dataplane/eal.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string_view>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -10,6 +15,8 @@
 
 namespace jvpn {
 namespace {
+
+constexpr const char* kHugepages = "/sys/kernel/mm/hugepages";
 
 /// `0@2,1@4,2@5`: lcore 0 is control, the others are workers; several may share a CPU.
 std::string lcore_map(const CoresProfile& cores) {
@@ -36,7 +43,41 @@ void add_devices(const std::vector<PortProfile>& ports, std::vector<std::string>
   if (!pci) arguments.insert(arguments.end(), {"--no-pci", "--iova-mode=va"});
 }
 
+uint64_t number_in(const std::filesystem::path& file) {
+  uint64_t number = 0;
+  std::ifstream(file) >> number;
+  return number;
+}
+
+/// The size in a name like `hugepages-2048kB`, in kilobytes; 0: none.
+uint64_t page_kb(const std::string& name) {
+  constexpr std::string_view kPrefix = "hugepages-";
+  return name.starts_with(kPrefix) ? std::strtoull(name.c_str() + kPrefix.size(), nullptr, 10) : 0;
+}
+
 }  // namespace
+
+std::string lacking_hugepages(const std::string& folder, uint32_t megabytes) {
+  constexpr const char* kWithout =
+      "memory: {hugepages: false} in the profile does without: slower, and no NIC";
+  std::map<uint64_t, std::filesystem::path> sizes;
+  std::error_code unreadable;
+  for (const auto& each : std::filesystem::directory_iterator(folder, unreadable))
+    if (const uint64_t kb = page_kb(each.path().filename().string()); kb != 0)
+      sizes[kb] = each.path();
+  if (sizes.empty()) return "this kernel has no hugepages (" + folder + "): " + kWithout;
+  uint64_t free_kb = 0;
+  for (const auto& [kb, path] : sizes) free_kb += kb * number_in(path / "free_hugepages");
+  const uint64_t need_kb = uint64_t{megabytes} * 1'024;
+  if (free_kb >= need_kb) return {};
+  const auto& [kb, smallest] = *sizes.begin();
+  const std::filesystem::path file = smallest / "nr_hugepages";
+  const uint64_t pages = number_in(file) + (need_kb - free_kb + kb - 1) / kb;
+  return "hugepages: " + std::to_string(megabytes) + " MiB needed (memory.megabytes), " +
+         std::to_string(free_kb / 1'024) + " MiB free in " + folder +
+         ": `jvpn setup PROFILE` reserves them, or `echo " + std::to_string(pages) + " > " +
+         file.string() + "`; `jvpn doctor PROFILE` names what else is missing; " + kWithout;
+}
 
 std::vector<std::string> eal_arguments(const GatewayProfile& profile) {
   std::vector<std::string> arguments{
@@ -69,10 +110,18 @@ Result<Eal> Eal::start(const GatewayProfile& profile) {
                  "; memory.attachable: false does without"};
   }
 
+  // Of missing hugepages DPDK says no more than "Permission denied".
+  const std::string why(rte_strerror(rte_errno));
+  if (profile.memory.hugepages)
+    if (const std::string lacking = lacking_hugepages(kHugepages, profile.memory.megabytes);
+        !lacking.empty())
+      return Error{"DPDK can't start: " + lacking};
   std::string line;
   for (const std::string& argument : arguments) line += " " + argument;
-  return Error{std::string("DPDK can't start: ") + rte_strerror(rte_errno) +
-               "; its own lines above say why. Arguments:" + line};
+  return Error{"DPDK can't start: " + why +
+               "; its own lines above say why, `jvpn doctor PROFILE` what the machine lacks. "
+               "Arguments:" +
+               line};
 }
 
 Eal::~Eal() {

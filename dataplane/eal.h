@@ -1,6 +1,7 @@
 // DPDK's environment for the life of the process: arguments from the profile, cleanup by RAII.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace jvpn {
 /// The EAL's command line for a profile, program name first. The main lcore is 0, on the control
 /// CPU; worker i is lcore i + 1 (lcore_of_worker()). The profile's own eal_args stand last.
 std::vector<std::string> eal_arguments(const GatewayProfile& profile);
+
+/// What is missing of so many megabytes of hugepages, where, and what mends it, when the kernel has
+/// fewer free ones; empty: they are there. `folder` is /sys/kernel/mm/hugepages.
+std::string lacking_hugepages(const std::string& folder, uint32_t megabytes);
 
 /// The lcore that runs worker `worker`.
 constexpr unsigned lcore_of_worker(size_t worker) {

@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "common/bytes.h"
+#include "common/hold_terms.h"
 #include "common/session_table.h"
 #include "dataplane/burst.h"
 #include "dataplane/context.h"
@@ -68,7 +69,14 @@ inline HoldStore::Entry entry_of(const WorkerContext& worker, const TunnelPacket
   entry.session = out.record != nullptr ? out.record->hold_session : worker.sessions.waits(out.to);
   entry.state = HoldStore::State::kWaiting;
   if (!store.append(entry)) return drop(worker, entry.packet, Drop::kHoldFull);
+  if (worker.tracing != nullptr) [[unlikely]]
+    worker.tracing->held(out.inner.packet);
   if (entry.packet != out.inner.packet) rte_pktmbuf_free(out.inner.packet);
+}
+
+inline void settle(HoldStore& store, PeerId peer, const TxRecord& record) {
+  const HoldTerms* terms = record.hold_terms.load(std::memory_order_acquire);
+  store.settle(peer, record, terms != nullptr && terms->carried && terms->reports.empty());
 }
 
 inline bool must_wait(const WorkerContext& worker, const TunnelPacket& out) {
@@ -82,7 +90,7 @@ inline bool must_wait(const WorkerContext& worker, const TunnelPacket& out) {
 [[gnu::noinline]] inline void divert(WorkerContext& worker, TunnelBurst& burst, Origin origin) {
   for (const TunnelPacket& out : burst) {
     if (out.record != nullptr && worker.hold->serial(out.to) != out.record->hold_serial)
-      worker.hold->settle(out.to, *out.record);
+      settle(*worker.hold, out.to, *out.record);
   }
   TunnelPacket* kept = burst.begin();
   for (TunnelPacket& out : burst) {

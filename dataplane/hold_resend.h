@@ -3,7 +3,8 @@
 // to are stepped over, or the others would wait for their turns.
 //   1. What is too old is let go; all of a peer whose session has ended, and what was for whom its
 //      id stood before.
-//   2. A record with another serial than what is held: it is settled from here on.
+//   2. A record with another serial than what is held: it is settled from here on. After a planned
+//      jump nothing has to be judged, for the old path carried it all.
 //   3. A packet that was sent is judged by the record's terms: the peer has it, nobody knows, or it
 //      is missing. That one is opened in a buffer of its own, for a port may still have the frame.
 //   4. Number and seal, as any packet; the frame takes the place of what was held.
@@ -58,6 +59,10 @@ inline Receipt receipt_of(const HoldTerms* terms, const HoldStore::Entry& entry)
 /// Step 3. False: it was let go.
 inline bool is_due(HoldStore& store, const HoldTerms* terms, uint32_t place, uint64_t now_tsc) {
   HoldStore::Entry& entry = store.entry(place);
+  if (entry.state == HoldStore::State::kSent && store.oldest_was_carried(entry.to)) {
+    store.let_go(place, Drop::kHoldLate);
+    return false;
+  }
   const bool missing =
       entry.state == HoldStore::State::kWaiting || receipt_of(terms, entry) == Receipt::kMissing;
   if (missing && !store.too_old(entry, now_tsc)) return true;
@@ -243,7 +248,7 @@ inline void look_at(WorkerContext& worker, PeerId peer) {
   if (record == nullptr) {
     if (worker.sessions.waits(peer) == 0) store.let_all_go(peer, Drop::kNoBinding);
   } else if (record->hold_serial != store.serial(peer)) {
-    store.settle(peer, *record);
+    settle(store, peer, *record);
   }
 }
 

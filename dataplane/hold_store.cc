@@ -85,11 +85,14 @@ bool HoldStore::append(const Entry& entry) {
   return true;
 }
 
-void HoldStore::settle(PeerId id, const TxRecord& record) {
+void HoldStore::settle(PeerId id, const TxRecord& record, bool carried) {
   Peer& peer = peers_[id.value];
   peer.serial = record.hold_serial;
   peer.session = record.hold_session;
-  set_first_waiting(id, peer.head);
+  if (carried && peer.first_waiting == kNone)
+    peer.carried_to = peer.tail;
+  else
+    set_first_waiting(id, peer.head);
 }
 
 void HoldStore::set_first_waiting(PeerId id, uint32_t place) {
@@ -124,6 +127,7 @@ void HoldStore::end(uint32_t place) {
   --held_;
   held_bytes_ -= space(entry);
   peer.bytes -= space(entry);
+  if (peer.carried_to == place) peer.carried_to = kNone;
   if (peer.first_waiting == place) set_first_waiting(entry.to, entry.next);
   trim(peer, entry.to);
 }

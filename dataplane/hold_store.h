@@ -78,8 +78,12 @@ class HoldStore {
   /// for. False: there is none for so much, the packet stays the caller's.
   bool append(const Entry& entry);
   /// What was sent to the peer has to be judged by the terms of that record, and goes again or is
-  /// let go; all that waits, too.
-  void settle(PeerId peer, const TxRecord& record);
+  /// let go; all that waits, too. `carried`: the path of before carries all that was sent. If
+  /// nothing waits, nothing is judged now.
+  void settle(PeerId peer, const TxRecord& record, bool carried);
+  /// The peer's oldest packet, which is held no longer than until something is judged: the path
+  /// that it was sent by carried it.
+  bool oldest_was_carried(PeerId peer) const { return peers_[peer.value].carried_to != kNone; }
   /// The peer's packets before `place` don't wait any more; kNone: none does.
   void set_first_waiting(PeerId peer, uint32_t place);
 
@@ -116,6 +120,7 @@ class HoldStore {
     uint32_t head = kNone;
     uint32_t tail = kNone;
     uint32_t first_waiting = kNone;
+    uint32_t carried_to = kNone;  ///< the latest that was sent by a path which carried all
     uint32_t serial = 0;
     uint32_t session = 0;
     uint32_t bytes = 0;

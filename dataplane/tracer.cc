@@ -33,6 +33,19 @@ Stage stage_of(Drop reason, bool sealing) {
   }
 }
 
+Stage last_stage(TraceEnd how, Drop reason, bool sealing) {
+  switch (how) {
+    case TraceEnd::kDropped:
+      return stage_of(reason, sealing);
+    case TraceEnd::kHandedOff:
+      return Stage::kReplay;
+    case TraceEnd::kHeld:
+      return Stage::kLookup;
+    default:
+      return sealing ? Stage::kSeal : Stage::kRoute;
+  }
+}
+
 const char* name_of(Stage stage) {
   return kStageNames[static_cast<size_t>(stage)];
 }
@@ -94,10 +107,7 @@ void Tracer::end(const rte_mbuf* packet, TraceEnd how, Drop reason) {
   open->ended = true;
   open->what.end = how;
   open->what.reason = reason;
-  const Stage before = open->sealing ? Stage::kSeal : Stage::kRoute;
-  open->what.stage = name_of(how == TraceEnd::kDropped     ? stage_of(reason, open->sealing)
-                             : how == TraceEnd::kHandedOff ? Stage::kReplay
-                                                           : before);
+  open->what.stage = name_of(last_stage(how, reason, open->sealing));
 }
 
 void Tracer::dropped(const rte_mbuf* packet, Drop reason) {
@@ -110,6 +120,10 @@ void Tracer::to_control(const rte_mbuf* packet) {
 
 void Tracer::handed_off(const rte_mbuf* packet) {
   end(packet, TraceEnd::kHandedOff, Drop::kCount);
+}
+
+void Tracer::held(const rte_mbuf* packet) {
+  end(packet, TraceEnd::kHeld, Drop::kCount);
 }
 
 void Tracer::settle() {

@@ -2,8 +2,8 @@
 // costs one load a poll and a predictable branch for each burst and each drop.
 //   1. A packet is known by its mbuf, from the stage lookup on, until its burst is done: no other
 //      packet has that mbuf meanwhile.
-//   2. What drops it, hands it to another worker or gives it to control says so; all others of the
-//      burst have been given to a port.
+//   2. What drops it, hands it to another worker, holds it or gives it to control says so; all
+//      others of the burst have been given to a port.
 #pragma once
 
 #include <array>
@@ -37,6 +37,7 @@ class Tracer {
   void dropped(const rte_mbuf* packet, Drop reason);
   void to_control(const rte_mbuf* packet);
   void handed_off(const rte_mbuf* packet);
+  void held(const rte_mbuf* packet);
   /// The burst is done: control hears of its packets.
   void settle();
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/assert.h"
@@ -90,7 +91,7 @@ Result<std::unique_ptr<KeyLog>> KeyLog::open(const std::string& path, News news)
   if (path.empty()) return std::unique_ptr<KeyLog>();
   // Non-blocking, so that a FIFO in the file's place can't hold the program up.
   FileDescriptor file(::open(
-      path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+      path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
       kLogMode));
   if (!file)
     return Error{fmt::format("crypto.key_log_file: {}: can't write keys there: {}", path,
@@ -104,6 +105,14 @@ Result<std::unique_ptr<KeyLog>> KeyLog::open(const std::string& path, News news)
                   "traffic",
                   path));
   return std::unique_ptr<KeyLog>(new KeyLog(std::move(file), path, std::move(news)));
+}
+
+KeyLog::KeyLog(FileDescriptor file, std::string path, News news)
+    : file_(std::move(file)), path_(std::move(path)), news_(std::move(news)) {
+  struct stat info {};
+  char last = '\n';
+  if (::fstat(file_.get(), &info) == 0 && info.st_size > 0)
+    torn_ = ::pread(file_.get(), &last, 1, info.st_size - 1) == 1 && last != '\n';
 }
 
 void KeyLog::write(const session::Effects& effects) {
@@ -125,13 +134,19 @@ void KeyLog::write(const session::Effects& effects) {
   }
 }
 
+// A part of a line is no key: readers pass over it, so the next one must not stand behind it.
 void KeyLog::append(std::string_view line) {
+  char newline[] = "\n";
+  const size_t before = torn_ ? 1 : 0;
+  const std::array<iovec, 2> parts{iovec{newline, before},
+                                   iovec{const_cast<char*>(line.data()), line.size()}};
   ssize_t written = 0;
   do {
-    written = ::write(file_.get(), line.data(), line.size());
+    written = ::writev(file_.get(), parts.data(), parts.size());
   } while (written < 0 && errno == EINTR);
-  // A part of a line is no key: readers pass over it.
-  if (written == static_cast<ssize_t>(line.size()) || failed_) return;
+  const bool whole = written == static_cast<ssize_t>(before + line.size());
+  if (written > 0) torn_ = !whole && written != static_cast<ssize_t>(before);
+  if (whole || failed_) return;
   failed_ = true;
   news_(fmt::format("{}: keys aren't written any more: {}; packets under them can't be read", path_,
                     written < 0 ? std::strerror(errno) : "no room"));

@@ -31,17 +31,17 @@ class KeyLog {
   static Result<std::unique_ptr<KeyLog>> open(const std::string& path, News news);
 
   /// Writes a line for each install among the effects. The first that fails is told; the program
-  /// goes on, and later ones are tried.
+  /// goes on, and later ones are tried, each on a line of its own.
   void write(const session::Effects& effects);
 
  private:
-  KeyLog(FileDescriptor file, std::string path, News news)
-      : file_(std::move(file)), path_(std::move(path)), news_(std::move(news)) {}
+  KeyLog(FileDescriptor file, std::string path, News news);
   void append(std::string_view line);
 
   FileDescriptor file_;
   std::string path_;
   News news_;
+  bool torn_ = false;    ///< the file ends within a line
   bool failed_ = false;  ///< and told
 };
 

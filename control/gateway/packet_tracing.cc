@@ -32,10 +32,11 @@ std::vector<const char*> stages_of(const TracedPacket& packet) {
 nlohmann::json passed(const TracedPacket& packet) {
   nlohmann::json names = nlohmann::json::array();
   const std::string_view last = packet.stage != nullptr ? packet.stage : "";
-  // A packet that is sealed comes by `lookup` behind `route`.
+  // A packet that is sealed comes by `lookup` behind `route`; one that is forwarded by two of them.
+  unsigned more = packet.end == TraceEnd::kHeld && packet.way == TraceWay::kForwarded ? 1 : 0;
   for (const char* const each : stages_of(packet)) {
     names.push_back(each);
-    if (each == last) break;
+    if (each == last && more-- == 0) break;
   }
   return names;
 }
@@ -52,6 +53,8 @@ const char* to_string(TraceEnd end) {
       return "dropped";
     case TraceEnd::kToControl:
       return "to_control";
+    case TraceEnd::kHeld:
+      return "held";
     case TraceEnd::kHandedOff:
       break;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "common/assert.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 constexpr uint32_t kCountedProbes = 16;  // of a candidate, for its loss
 constexpr uint32_t kRecentProbes = 4;    // of which none may be lost
+constexpr Ppm kUnlikely = kWhole / 20;
+constexpr uint32_t kMostTrusted = 100;
 constexpr uint32_t kHeldUpUs = 20'000;   // later than usual: its peer stood still
 constexpr Millis kLongestAnswer{1'000};  // of a probe, or four of its round trips
 
@@ -115,10 +118,32 @@ Path Candidates::next_target(Millis now, const Session& session) const {
   return candidates[*std::ranges::min_element(places, {}, round)].path;
 }
 
+const Candidate* Candidates::preferred(const Session& session) const {
+  for (const Candidate& candidate : of(session)) {
+    if (candidate.path == session.path) return nullptr;
+    if (candidate.stable_since) return &candidate;
+  }
+  return nullptr;
+}
+
+Candidate* Candidates::preferred(const Session& session) {
+  return const_cast<Candidate*>(std::as_const(*this).preferred(session));
+}
+
+uint32_t Candidates::answers_to_trust(const Policy& policy) {
+  const uint64_t kept = kWhole - session::ppm(policy.volatility.loss_volatile_threshold);
+  uint64_t chance = kWhole;
+  uint32_t answers = 0;
+  for (; answers < kMostTrusted && (answers < kRecentProbes || chance > kUnlikely); ++answers)
+    chance = chance * kept / kWhole;
+  return answers;
+}
+
 void Candidates::note_loss(Candidate& candidate) {
   candidate.answered <<= 1;
   ++candidate.probes;
   candidate.stable_since.reset();
+  candidate.stable_answers = 0;
 }
 
 void Candidates::note_answer(Millis now, Candidate& candidate, std::optional<uint32_t> rtt_us) {
@@ -128,6 +153,7 @@ void Candidates::note_answer(Millis now, Candidate& candidate, std::optional<uin
   candidate.answered = candidate.answered << 1 | 1;
   ++candidate.probes;
   if (!candidate.stable_since) candidate.stable_since = now;
+  ++candidate.stable_answers;
   if (rtt_us) candidate.rtt.add(*rtt_us);
 }
 

@@ -39,6 +39,14 @@ class Candidates : public Part {
   /// comes at the end of each round, and alone when there is no candidate.
   Path next_target(Millis now, const Session& session) const;
 
+  /// The most preferred of those that stand before the bound path and answer every probe; nullptr:
+  /// none.
+  Candidate* preferred(const Session& session);
+  const Candidate* preferred(const Session& session) const;
+  /// So many answers in a row hardly come from a path that loses loss_volatile_threshold or more:
+  /// with a chance of 5 %, or of what 100 answers leave of it.
+  static uint32_t answers_to_trust(const Policy& policy);
+
   /// A probe or a jump to it wasn't answered.
   static void note_loss(Candidate& candidate);
   /// The probe that is out came back.

@@ -9,24 +9,21 @@ constexpr unsigned kMostDoublings = 4;  // of the wait before a failback
 
 }  // namespace
 
-/// The most preferred path that has been stable for a while; nullptr when that is the bound one, or
-/// when policy leaves sessions where they are.
+/// The most preferred path that answers all its probes; nullptr when that is the bound one, or when
+/// policy leaves sessions where they are.
 Candidate* Failback::target(const Session& session) const {
   const bool may = session.initiates() && session.state() == State::kAttached &&
                    context_.policy_of(session).switching.failback_when_stable &&
                    !session.jumping() && !session.wants_jump();
-  if (!may) return nullptr;
-  for (Candidate& candidate : candidates_.of(session)) {
-    if (candidate.path == session.path) return nullptr;
-    if (candidate.stable_since) return &candidate;
-  }
-  return nullptr;
+  return may ? candidates_.preferred(session) : nullptr;
 }
 
 Millis Failback::due(const Session& session) const {
   const Candidate* const candidate = target(session);
   if (candidate == nullptr) return kNever;
-  const Millis wait = *context_.policy_of(session).switching.failback_when_stable;
+  const Policy& policy = context_.policy_of(session);
+  if (candidate->stable_answers < Candidates::answers_to_trust(policy)) return kNever;
+  const Millis wait = *policy.switching.failback_when_stable;
   return *candidate->stable_since + Millis{wait.value << session.initiator->failback.undone};
 }
 

@@ -188,6 +188,8 @@ bool PathMtu::doubts(Millis now, Session& session) const {
 }
 
 void PathMtu::begin(Millis now, Session& session, MtuSearch& search, MtuRound round) {
+  // Without a spare to ask on, too: rest() waits for it.
+  if (round == MtuRound::kRaise) search.raise_at = now + kRaiseEvery;
   const auto route = route_to(session, search.path);
   if (!route) return rest(now, session, search);
   search.round = round;
@@ -195,7 +197,6 @@ void PathMtu::begin(Millis now, Session& session, MtuSearch& search, MtuRound ro
   search.asked.clear();
   search.first_nonce = session.initiator->mtu.nonce + 1;
   search.due = now + patience(session);
-  if (round == MtuRound::kRaise) search.raise_at = now + kRaiseEvery;
   if (round == MtuRound::kRaise) return ladder(session, search, *route, search.limit, search.mtu);
   if (round == MtuRound::kSearch) return ladder(session, search, *route, search.mtu, 0);
   probe(session, search, *route, search.mtu);

@@ -9,6 +9,8 @@ namespace jvpn::jump {
 namespace {
 
 constexpr Millis kLeastInterval{500};
+// Between probes of a path that a session may go back to: half of what a responder takes.
+constexpr Millis kLeastTrial{200};
 
 }  // namespace
 
@@ -33,6 +35,24 @@ Millis Prober::interval(const Session& session) const {
   return failback && away ? at_most(Millis{failback->value / 3}) : usual;
 }
 
+/// Of the preferred path that is on trial: as often as it takes to tell from a lossy one in the
+/// time that policy gives it. kNever: none is.
+Millis Prober::trial_interval(const Session& session) const {
+  const Policy& policy = context_.policy_of(session);
+  const auto& failback = policy.switching.failback_when_stable;
+  const Candidate* const candidate = failback ? candidates_.preferred(session) : nullptr;
+  const std::optional<uint64_t> answer_us =
+      candidate == nullptr ? std::nullopt : candidate->rtt.patience_us();
+  if (!answer_us) return kNever;
+  const Millis wish{failback->value / Candidates::answers_to_trust(policy)};
+  return std::max({kLeastTrial, wish, Millis{*answer_us / 1'000 + 1}});
+}
+
+/// When the next probe of the path on trial goes, or of all: whichever is first.
+void Prober::plan(Millis now, Session& session) {
+  session.initiator->probe.due = now + std::min(interval(session), trial_interval(session));
+}
+
 Millis Prober::due(const Session& session) const {
   if (!session.initiates() || !session.confirmed || !session.has_transport() || session.jumping() ||
       session.record().idle_interval != Millis{0}) {
@@ -45,8 +65,13 @@ Millis Prober::due(const Session& session) const {
 
 bool Prober::serve(Millis now, Session& session) {
   if (now < due(session)) return true;
-  session.initiator->probe.due = now + interval(session);
-  probe_those(now, session, [](const Candidate&) { return true; });
+  const Millis usual = interval(session);
+  const Candidate* const on_trial =
+      trial_interval(session) < usual ? candidates_.preferred(session) : nullptr;
+  plan(now, session);
+  probe_those(now, session, [&](const Candidate& each) {
+    return on_trial == nullptr || &each == on_trial || now >= each.probed_at + usual;
+  });
   return true;
 }
 
@@ -106,6 +131,8 @@ void Prober::on_path_challenge(Millis now, Session& session, const Arrival& at,
     const std::optional<uint32_t> rtt_us =
         stale ? std::nullopt : std::optional(static_cast<uint32_t>(clock - message.echo_us));
     Candidates::note_answer(now, *candidate, rtt_us);
+    Millis& due = session.initiator->probe.due;
+    due = std::min(due, saturating_add(now, trial_interval(session)));
   }
   auto answer = control_message<wire::PathResponse>(wire::ControlType::kPathResponse);
   answer.nonce = message.nonce;

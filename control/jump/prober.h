@@ -33,6 +33,8 @@ class Prober : public Part {
 
  private:
   Millis interval(const Session& session) const;
+  Millis trial_interval(const Session& session) const;
+  void plan(Millis now, Session& session);
   void probe(Millis now, Session& session, Candidate& candidate, const SpareBinding& spare);
   template <typename Wanted>
   void probe_those(Millis now, Session& session, Wanted wanted);

@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint64_t kQuietHeartbeats = 10;  // without data, before a session counts as idle
 constexpr Millis kRepeat{200};             // of an announcement that wasn't answered
+constexpr Millis kAskAgain{60'000};        // when less was granted; its policy may be another then
 
 bool is_idle(const Session& session) {
   return session.record().idle_interval != Millis{0};
@@ -36,6 +37,11 @@ Millis Idleness::wanted_interval(Millis now, const Session& session) const {
   return may && quiet ? policy.session.idle_max : Millis{0};
 }
 
+/// The responder has just answered that wish, by less.
+bool Idleness::asks_in_vain(Millis now, const IdleState& idle, Millis wanted) {
+  return wanted > idle.granted && wanted == idle.answered_wish && now < idle.answered + kAskAgain;
+}
+
 bool Idleness::serve(Millis now, Session& session) {
   if (!session.initiates() || !session.has_transport()) return true;
   note_data(now, session);
@@ -43,9 +49,11 @@ bool Idleness::serve(Millis now, Session& session) {
   const Millis wanted = wanted_interval(now, session);
   if (wanted == Millis{0} && is_idle(session)) {
     lifecycle_.note(now, session, {Trigger::kWoken});
-    idle.announced = Millis{0};
+    idle.announced = idle.answered_wish = Millis{0};
   }
-  if (wanted == idle.granted || now < idle.announced + kRepeat) return true;
+  // What was granted while nothing was wanted may have been taken back since: the answer was lost.
+  const bool settled = wanted == idle.granted && (wanted == Millis{0} || is_idle(session));
+  if (settled || now < idle.announced + kRepeat || asks_in_vain(now, idle, wanted)) return true;
   idle.announced = now;
   announce(session, wanted);
   return true;
@@ -62,13 +70,15 @@ Millis Idleness::due(const Session& session) const {
       session.wants_jump()) {
     return kNever;
   }
-  return std::max(idle.data_at + Millis{kQuietHeartbeats * heartbeat.value},
-                  idle.announced + kRepeat);
+  const Millis quiet =
+      std::max(idle.data_at + Millis{kQuietHeartbeats * heartbeat.value}, idle.announced + kRepeat);
+  const Millis again = idle.answered + kAskAgain;
+  return asks_in_vain(quiet, idle, policy.session.idle_max) ? again : quiet;
 }
 
 void Idleness::on_rebound(Millis now, Session& session, const Path&) {
   if (!session.initiates()) return;
-  session.initiator->idle.granted = Millis{0};
+  session.initiator->idle.granted = session.initiator->idle.answered_wish = Millis{0};
   session.initiator->idle.data_at = now;
 }
 
@@ -93,8 +103,11 @@ void Idleness::on_idle(Millis now, Session& session, const wire::Idle& message) 
       std::min(Millis{message.interval_ms}, context_.policy_of(session).session.idle_max);
   const SessionEvent agreed{.trigger = Trigger::kIdleAgreed, .time = interval};
   if (session.initiates()) {
-    session.initiator->idle.granted = interval;
-    if (wanted_interval(now, session) != Millis{0}) lifecycle_.note(now, session, agreed);
+    IdleState& idle = session.initiator->idle;
+    idle.granted = interval;
+    idle.answered_wish = wanted_interval(now, session);
+    idle.answered = now;
+    if (idle.answered_wish != Millis{0}) lifecycle_.note(now, session, agreed);
     return;
   }
   lifecycle_.note(now, session, agreed);

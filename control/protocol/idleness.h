@@ -25,6 +25,7 @@ class Idleness : public Part {
  private:
   bool note_data(Millis now, Session& session);
   Millis wanted_interval(Millis now, const Session& session) const;
+  static bool asks_in_vain(Millis now, const IdleState& idle, Millis wanted);
   void announce(const Session& session, Millis interval);
 
   Context& context_;

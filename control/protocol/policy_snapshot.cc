@@ -48,7 +48,6 @@ Policy tightened(const Policy& own, const wire::PolicySnapshot& told) {
   Policy policy = own;
   lower(policy.session.max_lifetime, told.max_lifetime);
   lower(policy.session.transport_loss_ttl, told.transport_loss_ttl);
-  policy.session.idle_max = std::min(policy.session.idle_max, Millis{told.idle_max});
   lower(policy.volatility.heartbeat_interval, told.heartbeat_interval);
   policy.volatility.heartbeat_interval =
       std::max(policy.volatility.heartbeat_interval, kShortestHeartbeat);

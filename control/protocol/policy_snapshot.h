@@ -11,7 +11,8 @@ namespace jvpn::protocol {
 wire::PolicySnapshot snapshot_of(const Policy& policy);
 
 /// `own` with each bound replaced by the responder's where that one is tighter. A zero means "not
-/// told"; heartbeats never come closer together than the profile allows.
+/// told"; heartbeats never come closer together than the profile allows. How long a session may
+/// sleep is left as it is: the responder says so whenever it is asked, and by its policy of then.
 Policy tightened(const Policy& own, const wire::PolicySnapshot& told);
 
 }  // namespace jvpn::protocol

@@ -241,6 +241,7 @@ void Bindings::install_tx(Session& session) {
   const KeyGeneration& generation = *session.current;
   send_by(session, generation.remote, generation.binding, session.path);
   session.binding.tx_installed = true;
+  session.binding.packets_wait = false;
   session.binding.ahead.reset();
 }
 
@@ -310,9 +311,11 @@ void Bindings::extend(const Session& session) {
 
 void Bindings::withdraw_tx(Session& session, Waiting waiting) {
   BindingState& binding = session.binding;
-  if (!binding.tx_installed && !binding.ahead) return;
+  const bool ends_waiting = binding.packets_wait && waiting == Waiting::kLetGo;
+  if (!binding.tx_installed && !binding.ahead && !ends_waiting) return;
   binding.tx_installed = false;
   binding.ahead.reset();
+  binding.packets_wait = waiting == Waiting::kKept;
   context_.effects.withdraw_tx(session.peer, waiting);
 }
 

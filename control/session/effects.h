@@ -109,7 +109,7 @@ enum class Waiting : uint8_t {
   kKept,   ///< a host that holds packets keeps them for the session's next path
 };
 
-/// The peer has no active binding any more.
+/// The peer has no active binding any more. Again, with kLetGo: nor shall what is kept wait longer.
 struct TxWithdraw {
   PeerId peer;
   Waiting waiting = Waiting::kLetGo;

@@ -38,6 +38,7 @@ struct Candidate {
   std::optional<Millis> answered_at{};   ///< the latest answer that came as soon as it used to
   unsigned tried = 0;                    ///< jumps to it begun since the transport was lost
   std::optional<Millis> stable_since{};  ///< every probe answered since
+  uint32_t stable_answers = 0;           ///< as many of them
   std::optional<Millis> left_at{};       ///< the session jumped away from it
   Standby standby{};                     ///< as long as another gateway has the session
 };

@@ -57,6 +57,7 @@ Session& Lifecycle::carry_over(Millis now, PeerState& peer, std::unique_ptr<Sess
   next->recovery = old->recovery;
   next->binding.switches = old->binding.switches;
   next->binding.tx_installed = old->binding.tx_installed;
+  next->binding.packets_wait = old->binding.packets_wait;
   if (next->initiates()) {  // nonces rise in a session, whatever its keys
     next->initiator->jumping.nonce = old->initiator->jumping.nonce;
     next->initiator->failback = old->initiator->failback;

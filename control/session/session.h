@@ -50,6 +50,8 @@ struct IdleState {
   Millis data_at;             ///< when it was last seen to have grown
   Millis granted;             ///< interval, as the responder last answered
   Millis announced;           ///< when the initiator last announced
+  Millis answered_wish;       ///< the latest that was answered
+  Millis answered;            ///< when
 };
 
 /// Requests being made over one candidate path.
@@ -308,6 +310,7 @@ struct QualityState {
 /// The active binding. Written by Bindings.
 struct BindingState {
   bool tx_installed = false;      ///< the host sends on it
+  bool packets_wait = false;      ///< the host keeps what comes until there is a path again
   std::optional<uint16_t> ahead;  ///< initiator: number of the spare that data goes by uncommitted
   bool drain_settles = false;     ///< responder: the initiator wasn't heard on the new one yet
   uint64_t switches = 0;          ///< committed jumps

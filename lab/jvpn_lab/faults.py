@@ -211,10 +211,10 @@ delete {table}
     _note(link, "rebindings", f"{count} rebindings, now {address}:{port}")
 
 
-def heal(link: str) -> None:
-    """Takes back all faults of the link. Without its NAT the client appears from its own port again, which is one more
+def heal(link: str, kind: str = "*") -> None:
+    """Takes back all faults of the link, or those of one kind, as `cut`. Without its NAT the client appears from its own port again, which is one more
     rebinding. lab-link keeps running, without faults: frames inside arrive in order."""
-    for note in FAULTS.glob(f"{link}.*"):
+    for note in FAULTS.glob(f"{link}.{kind}"):
         match note.suffix:
             case ".cut":
                 _rule(link, "cut", "")

@@ -139,6 +139,9 @@ def end_of_gateway(s: Scenario, page: browser.Browser) -> None:
     s.expect("green again after its start", lambda: tones(page) == ["ok"], within=30)
 
 
+VIEWER = ("-b", "jvpn_console=1")  # the cookie that a browser has of the page
+
+
 def http(*words: str) -> str:
     """Status, of what somebody in jvpn-gw asks."""
     return bounded(10, *in_namespace("gw", "curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", *words)).stdout
@@ -148,14 +151,16 @@ def who_may(s: Scenario) -> None:
     s.expect("the page is there", http(LAB + "/") == "200")
     s.expect("nothing else is", http(LAB + "/etc/passwd") == "404")
     s.expect("under a foreign name it isn't", http("-H", "Host: evil.example", LAB + "/") == "403")
-    s.expect("to a foreign page it isn't", http("-H", "Sec-Fetch-Site: cross-site", LAB + "/console/stream") == "403")
+    s.expect("to a foreign page it isn't", http(*VIEWER, "-H", "Sec-Fetch-Site: cross-site", LAB + "/console/stream") == "403")
+    s.expect("nor to one that shows no sign of it", http(LAB + "/console/stream") == "403")
+    s.expect("nor are metrics under a foreign name", http("-H", "Host: evil.example", LAB + "/metrics") == "403")
     s.expect("it takes no orders", http("-X", "POST", "-d", "x", LAB + "/") in ("404", "405"))
-    viewers = [processes.spawn(f"viewer{number}", "gw", "curl", "-sN", LAB + "/console/stream") for number in range(8)]
-    s.expect("there is room for eight viewers", lambda: http(LAB + "/console/stream") == "503", within=10)
+    viewers = [processes.spawn(f"viewer{number}", "gw", "curl", "-sN", *VIEWER, LAB + "/console/stream") for number in range(8)]
+    s.expect("there is room for eight viewers", lambda: http(*VIEWER, LAB + "/console/stream") == "503", within=10)
     s.expect("metrics go on beside them", http(LAB + "/metrics") == "200")
     for number in range(len(viewers)):
         processes.send(f"viewer{number}", signal.SIGKILL)
-    s.expect("who left makes room", lambda: http(LAB + "/console/stream") in ("200", "000"), within=10)
+    s.expect("who left makes room", lambda: http(*VIEWER, LAB + "/console/stream") in ("200", "000"), within=10)
 
 
 def crowd(s: Scenario, page: browser.Browser, program_: Crowd) -> None:

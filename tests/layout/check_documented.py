@@ -76,12 +76,13 @@ def tables(root):
     kinds = re.findall(r'return "([A-Z_]+)"', code_of(root, "control/session/event.cc").split("UNKNOWN")[0])
     reasons = re.findall(r'ReasonText\{\s*Reason::k\w+,\s*"([A-Z_]+)",\s*((?:"[^"]*"\s*)+)\}', reason)
     details = re.findall(r'DetailText\{Detail::k(\w+), "(\w+)"\}', reason)
-    drops = re.findall(r'\{"([a-z_]+)",\s*((?:"[^"]*"\s*)+)\}', code_of(root, "common/drop.h"))
+    drops = re.findall(r'\{"([a-z_]+)",\s*((?:"[^"]*"\s*)+),\s*((?:"[^"]*"\s*)+)\}', code_of(root, "common/drop.h"))
     return "\n".join(
         rows("Events", ("`event`",), [(f"`{kind}`",) for kind in kinds if kind != "UNKNOWN"]) +
         rows("Reasons", ("`reason`", "means"), [(f"`{name}`", joined(text).strip().strip('"')) for name, text in reasons]) +
         rows("Details", ("`detail`", "means"), [(f"`{name}`", meant.get(code, "as its name says")) for code, name in details]) +
-        rows("Drops", ("drop", "means"), [(f"`{name}`", joined(text).strip().strip('"')) for name, text in drops]))
+        rows("Drops", ("drop", "means", "what to do when it keeps rising"),
+             [(f"`{name}`", *(joined(text).strip().strip('"') for text in texts)) for name, *texts in drops]))
 
 
 def check_events(root):

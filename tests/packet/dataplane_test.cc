@@ -3,6 +3,9 @@
 #include "dataplane/dataplane.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -190,6 +193,32 @@ TEST(AfPacket, frames_of_the_ring_bound_the_mtu) {
   EXPECT_EQ(af_packet_arguments(1'964), "framesz=2048,blocksz=4096");
   EXPECT_EQ(af_packet_arguments(9'000), "framesz=16384,blocksz=16384");
   EXPECT_GE(af_packet_mtu("net_af_packet0," + af_packet_arguments(9'216)), 9'216U);
+}
+
+TEST(Hugepages, what_is_missing_is_named_with_its_mend) {
+  namespace fs = std::filesystem;
+  std::string name = testing::TempDir() + "/pages.XXXXXX";
+  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  const auto put = [&](const char* size, int reserved, int free) {
+    const fs::path at = fs::path(name) / (std::string("hugepages-") + size);
+    fs::create_directory(at);
+    std::ofstream(at / "nr_hugepages") << reserved << '\n';
+    std::ofstream(at / "free_hugepages") << free << '\n';
+  };
+  EXPECT_NE(lacking_hugepages(name, 64).find("this kernel has no hugepages"), std::string::npos);
+  put("1048576kB", 0, 0);
+  put("2048kB", 100, 20);
+  const std::string lacking = lacking_hugepages(name, 1'024);
+  for (const std::string& part :
+       {std::string("1024 MiB needed (memory.megabytes), 40 MiB free in " + name),
+        std::string("`jvpn setup PROFILE`"), std::string("`jvpn doctor PROFILE`"),
+        "`echo 592 > " + name + "/hugepages-2048kB/nr_hugepages`",
+        std::string("memory: {hugepages: false}")})
+    EXPECT_NE(lacking.find(part), std::string::npos) << part << " in " << lacking;
+  EXPECT_EQ(lacking_hugepages(name, 40), "");
+  put("1048576kB", 1, 1);
+  EXPECT_EQ(lacking_hugepages(name, 1'024), "");
+  fs::remove_all(name);
 }
 
 TEST(EalArguments, follow_the_profile) {

@@ -29,8 +29,8 @@ std::optional<PeerId> named(const std::string& name) {
 
 /// A lab with two sessions, and who orders traces.
 struct TraceLab {
-  explicit TraceLab(uint16_t workers = 1)
-      : lab({.workers = workers}),
+  explicit TraceLab(const LabOptions& options = {})
+      : lab(options),
         view(lab.dataplane().view()),
         tracing(view),
         session(lab, {.peer = kTraced}),
@@ -158,6 +158,28 @@ TEST(PacketTrace, StagesAreThoseOfTheDataPath) {
   EXPECT_EQ(packets[1]["stages"], names(kInsideToOutside));
 }
 
+TEST(PacketTrace, WhatWaitsInTheHoldWasNotSent) {
+  TraceLab t({.hold_packets = 16});
+  t.lab.sessions().set_hold_limits({.longest_tsc = UINT64_MAX / 2, .bytes = 1U << 20});
+  t.lab.poll();
+  t.lab.sessions().set_waits(kTraced, 1);
+  t.lab.sessions().store_tx(kTraced, nullptr);
+  const uint64_t order = t.begin();
+  t.from_lan(t.session);
+  t.lab.poll();
+  const Bytes inner = t.inner(t.other.host(Family::kIpv4), t.session.host(Family::kIpv4));
+  t.lab.receive(kWan, t.other.seal_at_peer(inner, 0, 0));
+  t.lab.poll();
+  const Json packets = t.ask(order)["packets"];
+  ASSERT_EQ(packets.size(), 2U) << packets << t.lab.drop_text();
+  for (const Json& packet : packets) {
+    EXPECT_EQ(packet["end"], "held");
+    EXPECT_EQ(packet["stages"], (Json{"rx", "classify", "route", "lookup"}));
+  }
+  t.lab.sessions().set_waits(kTraced, 0);
+  for (int polls = 0; polls < 4; ++polls) t.lab.poll();
+}
+
 TEST(PacketTrace, OtherSessionsAndPacketsWithoutAnOrderAreNotNoted) {
   TraceLab t;
   t.from_lan(t.session);
@@ -193,7 +215,7 @@ TEST(PacketTrace, EndsByItsCountAndByItsTime) {
 }
 
 TEST(PacketTrace, WhatAnotherWorkerOwnsIsTracedAtBoth) {
-  TraceLab t(2);
+  TraceLab t({.workers = 2});
   const uint64_t order = t.begin();
   t.lab.receive(kWan, t.from_peer(t.session, "10.0.0.2", 0), 0);
   t.lab.poll();

@@ -197,6 +197,30 @@ TEST_F(WorkerHold, ASecondCutInTheMiddleChangesNoOrder) {
   EXPECT_EQ(arrive_all(), numbers(3, 48));
 }
 
+TEST_F(WorkerHold, APlannedJumpJudgesNothing) {
+  connect();
+  offer(20);
+  swallow();  // on its way by the old path, which lives
+  const auto carried = [&] {
+    terms_.push_back(terms(false));
+    terms_.back()->carried = true;
+    last_ = terms_.back().get();
+    session_->jump(last_);
+    took_.clear();
+  };
+  carried();
+  offer(3);
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_packets), 23U) << "none was looked at";
+  EXPECT_EQ(arrive(), numbers(20, 23));
+  carried();
+  offer(2);
+  swallow();
+  jump();  // from a path that died
+  offer(1);
+  EXPECT_EQ(arrive_all(), numbers(23, 26));
+  EXPECT_EQ(lab_.total(&WorkerCounters::hold_unsettled), 0U);
+}
+
 TEST_F(WorkerHold, WithoutAWordWhatWasSentIsLetGoAndWhatWaitsIsSent) {
   connect();
   offer(5);

@@ -77,6 +77,25 @@ TEST_F(BindingsPart, LanesInstalledAgainKeepTheirQuota) {
   EXPECT_EQ(latest<TxInstall>().blocks_per_lane, quota);
 }
 
+TEST_F(BindingsPart, WhatWaitsIsLetGoWhenItsSessionEnds) {
+  Bindings bindings(context);
+  Session& session = attached(false);
+  bindings.withdraw_tx(session, Waiting::kKept);
+  EXPECT_EQ(latest<TxWithdraw>().waiting, Waiting::kKept);
+  bindings.withdraw_tx(session, Waiting::kKept);
+  EXPECT_EQ(count<TxWithdraw>(), 1U);
+  bindings.withdraw_tx(session, Waiting::kLetGo);
+  EXPECT_EQ(latest<TxWithdraw>().waiting, Waiting::kLetGo);
+  bindings.withdraw_tx(session, Waiting::kLetGo);
+  EXPECT_EQ(count<TxWithdraw>(), 2U) << "nothing waits any more";
+  bindings.install_tx(session);
+  bindings.withdraw_tx(session, Waiting::kKept);
+  bindings.install_tx(session);
+  bindings.withdraw_tx(session, Waiting::kLetGo);
+  bindings.withdraw_tx(session, Waiting::kLetGo);
+  EXPECT_EQ(count<TxWithdraw>(), 4U);
+}
+
 TEST_F(BindingsPart, ReleasedKeysLeaveNoIndexBehind) {
   Bindings bindings(context);
   Session& session = attached(false);

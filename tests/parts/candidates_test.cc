@@ -35,6 +35,15 @@ TEST_F(CandidatesPart, ALostProbeMakesItDoubtful) {
   EXPECT_EQ(candidates.merits(now, *session, at(2)).standing, Standing::kDoubtful);
 }
 
+TEST_F(CandidatesPart, TrustTakesMoreAnswersTheLowerTheThreshold) {
+  for (const auto& [threshold, answers] :
+       {std::pair{0.001, 100U}, {0.03, 99U}, {0.1, 29U}, {0.2, 14U}, {0.9, 4U}, {1.0, 4U}}) {
+    Policy policy;
+    policy.volatility.loss_volatile_threshold = threshold;
+    EXPECT_EQ(Candidates::answers_to_trust(policy), answers) << threshold;
+  }
+}
+
 TEST_F(CandidatesPart, TheBestIsTriedFirstAndTheBoundPathLast) {
   candidates.replace(kPeer,
                      std::vector{test::path_over(1), test::path_over(2), test::path_over(3)});

@@ -10,8 +10,10 @@ class FailbackPart : public test::JumpRig {
   FailbackPart() {
     session.initiator->policy.switching.failback_when_stable = Millis{5'000};
     Candidate& preferred = *candidates.at(session, test::path_over(2));
-    for (int i = 0; i < 8; ++i) Candidates::note_answer(now, preferred, 1'000);
+    for (uint32_t i = 0; i < Candidates::answers_to_trust(policy()); ++i)
+      Candidates::note_answer(now, preferred, 1'000);
   }
+  Policy& policy() { return session.initiator->policy; }
   Failback failback{context, candidates, jumper};
 };
 
@@ -28,6 +30,18 @@ TEST_F(FailbackPart, EachReturnThatWasSoonUndoneDoublesTheWait) {
   session.binding.cause = wire::ReattachCause::kDead;
   failback.on_rebound(now + Millis{1'000}, session, test::path_over(2));
   EXPECT_EQ(failback.due(session), now + Millis{10'000});
+}
+
+TEST_F(FailbackPart, WhatALossyPathWouldAnswerTooIsNotEnough) {
+  policy().volatility.loss_volatile_threshold = 0.03;
+  EXPECT_EQ(failback.due(session), kNever);
+  Candidate& preferred = *candidates.at(session, test::path_over(2));
+  const auto enough = [&] { return failback.due(session) != kNever; };
+  for (int i = 0; i < 200 && !enough(); ++i) Candidates::note_answer(now, preferred, 1'000);
+  EXPECT_EQ(preferred.stable_answers, 99U) << "0.97 to the power of 99 is below 5 %";
+  Candidates::note_loss(preferred);
+  Candidates::note_answer(now, preferred, 1'000);
+  EXPECT_FALSE(enough());
 }
 
 TEST_F(FailbackPart, NeverIsNever) {

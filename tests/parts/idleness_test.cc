@@ -36,6 +36,41 @@ TEST_F(IdlenessPart, TheFirstPacketWakesIt) {
   EXPECT_EQ(session.record().last_authentic, later) << "the silence was agreed upon";
 }
 
+TEST_F(IdlenessPart, AWishThatWasRefusedIsRepeatedAMinuteLater) {
+  Session& session = attached(true);
+  const Millis quiet = idleness.due(session);
+  idleness.serve(quiet, session);
+  ASSERT_EQ(effects.list().size(), 1U);
+  wire::Idle answer{};
+  answer.binding_version = session.binding_version().value;
+  const Millis refused = quiet + Millis{10};
+  idleness.on_idle(refused, session, answer);
+  EXPECT_EQ(idleness.due(session), refused + Millis{60'000});
+  idleness.serve(refused + Millis{59'999}, session);
+  EXPECT_EQ(effects.list().size(), 1U);
+  session.initiator->policy.session.idle_max = Millis{90'000};  // another wish isn't refused yet
+  EXPECT_LT(idleness.due(session), refused + Millis{1'000});
+  session.initiator->policy.session.idle_max = config.policy.session.idle_max;
+  idleness.serve(refused + Millis{60'000}, session);
+  EXPECT_EQ(latest_type(session), wire::ControlType::kIdle);
+  EXPECT_EQ(effects.list().size(), 2U);
+}
+
+TEST_F(IdlenessPart, WhatWasGrantedWhileNothingWasWantedIsAskedAnew) {
+  Session& session = attached(true);
+  session.initiator->idle.data_at = now;
+  wire::Idle answer{};
+  answer.binding_version = session.binding_version().value;
+  answer.interval_ms = 60'000;
+  idleness.on_idle(now, session, answer);
+  EXPECT_EQ(session.record().idle_interval, Millis{0});
+  const Millis quiet = now + Millis{20'000};
+  ASSERT_LT(idleness.due(session), quiet);
+  idleness.serve(quiet, session);
+  EXPECT_EQ(latest_type(session), wire::ControlType::kIdle);
+  EXPECT_GT(idleness.due(session), quiet) << "or the timer would come at once, again and again";
+}
+
 TEST_F(IdlenessPart, ASessionThatWantsToJumpIsNotServedForNothing) {
   Session& session = attached(true);
   const Millis quiet = idleness.due(session);

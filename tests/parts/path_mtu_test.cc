@@ -234,6 +234,20 @@ TEST_F(PathMtuPart, AStandbyPathBelowTheFloorCountsOnlyOnceItIsBound) {
   EXPECT_EQ(session.path_mtu, 1'220);
 }
 
+TEST_F(PathMtuPart, WithoutASpareToAskOnARaiseWaits) {
+  Session& session = begun();
+  candidates.replace(kPeer, std::vector{bound, standby});
+  MtuSearch& small = session.initiator->mtu.searches.emplace_back();
+  small.path = standby;
+  small.limit = 1'440;
+  small.mtu = 1'300;
+  small.proven = true;
+  small.raise_at = small.due = now;
+  path_mtu.serve(now, session);
+  EXPECT_GT(search(session, standby).due, now)
+      << "or the timer would come at once, again and again";
+}
+
 TEST_F(PathMtuPart, TheResponderAnswersWithAsManyBytesAndObeys) {
   Session& session = begun(false);
   wire::MtuProbe probe{};

@@ -31,6 +31,27 @@ TEST_F(ProberPart, StandbyPathsAreProbedAndMeasured) {
   EXPECT_EQ(candidates.at(session, test::path_over(2))->rtt.rtt_us(), 8'000U);
 }
 
+TEST_F(ProberPart, APreferredPathOnTrialIsProbedOftenAndAlone) {
+  Session& session = attached(true);
+  learn(session, 4);
+  Policy& policy = session.initiator->policy;
+  policy.switching.failback_when_stable = Millis{14'000};
+  candidates.replace(kPeer,
+                     std::vector{test::path_over(2), test::path_over(1), test::path_over(3)});
+  const auto probe = [&](Millis at) {
+    prober.probe_at_once(at, session);
+    prober.serve(at, session);
+  };
+  probe(now);
+  EXPECT_EQ(prober.due(session), now + Millis{4'666}) << "nothing has answered";
+  Candidates::note_answer(now, *candidates.at(session, test::path_over(2)), 1'000);
+  const size_t before = effects.list().size();
+  probe(now + Millis{1'000});
+  EXPECT_EQ(effects.list().size(), before + 1);
+  EXPECT_EQ(latest<Send>().path, test::path_over(2));
+  EXPECT_EQ(prober.due(session), now + Millis{2'000}) << "14 answers in 14 s";
+}
+
 TEST_F(ProberPart, OneSpareIsKeptForAPathThatTurnsUp) {
   Session& session = attached(true);
   learn(session, 1);

@@ -120,6 +120,7 @@ class Node : public SessionHost {
                               std::to_string(install.blocks_per_lane) + " " +
                               std::to_string(install.key_generation));
     EXPECT_EQ(promised_tx_.erase(install.peer.value), 1U) << "no memory was promised for it";
+    waits_.erase(install.peer.value);
     const auto before = tx.find(install.peer.value);
     const bool new_key = before == tx.end() || before->second.traffic_key != install.traffic_key;
     if (new_key) activity_[install.peer.value].tx_generation_packets = 0;
@@ -147,9 +148,12 @@ class Node : public SessionHost {
     return static_cast<size_t>(std::ranges::count_if(
         rx, [](const auto& each) { return each.second.first_lane == LaneId{0}; }));
   }
-  void withdraw_tx(PeerId peer) {
+  void withdraw_tx(PeerId peer, Waiting waiting) {
     witness("withdraw_tx", std::to_string(peer.value));
-    EXPECT_EQ(tx.erase(peer.value), 1U) << "withdrew what isn't installed";
+    const bool sent = tx.erase(peer.value) == 1;
+    const bool waited = waits_.erase(peer.value) == 1;
+    EXPECT_TRUE(sent || (waited && waiting == Waiting::kLetGo)) << "withdrew what isn't installed";
+    if (waiting == Waiting::kKept) waits_.insert(peer.value);
   }
   Activity activity(PeerId peer) override {
     if (records()) recording->activities.push_back(activity_[peer.value]);
@@ -300,6 +304,7 @@ class Node : public SessionHost {
   std::set<uint32_t> stopped_;      ///< indices that take no data any more
   std::set<uint32_t> promised_rx_;  ///< indices that have memory, and aren't installed
   std::set<uint32_t> promised_tx_;  ///< peers, likewise
+  std::set<uint32_t> waits_;        ///< peers whose packets wait for the next install
   std::map<std::pair<RawKey, uint16_t>, uint64_t> sequences_;
   std::map<std::pair<RawKey, uint16_t>, std::string> lanes_used_;
   std::map<std::pair<RawKey, uint32_t>, std::string> indices_used_;

@@ -230,6 +230,17 @@ TEST(Console, OnlyAddressesAndLocalhostAreItsName) {
   for (const char* bad : {"", "evil.example", "evil.example:9470", "127.0.0.1.evil.example", "[::1",
                           "[evil]:1", "localhost.evil"})
     EXPECT_FALSE(is_own_name(bad)) << bad;
+  const std::vector<std::string> names{"gw1.example", ""};
+  EXPECT_TRUE(is_own_name("GW1.Example:9470", names));
+  EXPECT_FALSE(is_own_name("gw1", names));
+  EXPECT_FALSE(is_own_name("", names));
+}
+
+TEST(Console, ThePageIsKnownByItsCookie) {
+  for (const char* good : {"jvpn_console=1", "a=b; jvpn_console=1", "jvpn_console=1;c=d"})
+    EXPECT_TRUE(has_page_cookie(good)) << good;
+  for (const char* bad : {"", ";", "jvpn_console=12", "xjvpn_console=1", "a=jvpn_console=1", " ;"})
+    EXPECT_FALSE(has_page_cookie(bad)) << bad;
 }
 
 TEST(Console, ThePageStandsAlone) {

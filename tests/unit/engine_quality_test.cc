@@ -117,6 +117,33 @@ TEST(EngineQuality, FailsBackOnceThePreferredPathIsStable) {
   EXPECT_STREQ(world.node(1).events_of(EventKind::kTransportSwitch).back().cause, "failback");
 }
 
+/// It carries no data, so its probes alone have to tell.
+TEST(EngineQuality, APreferredPathThatLosesIsNotStable) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    Jumper world(
+        seed,
+        [](size_t, EngineConfig& config) {
+          config.policy.switching.failback_when_stable = Millis{10'000};
+          config.policy.volatility.loss_volatile_threshold = 0.03;
+        },
+        true);
+    world.cut = {0};
+    world.run_with_data(Millis{5'000}, 10);
+    world.expect_on(1);
+    world.cut = {};
+    Random random{seed};
+    world.filter = [&](const Datagram& datagram) {
+      return datagram.network() == 0 && random.chance(0.15) ? Fate::kDrop : Fate::kDeliver;
+    };
+    world.run_with_data(Millis{60'000}, 10);
+    world.expect_on(1);
+    EXPECT_EQ(world.node(0).events_of(EventKind::kTransportSwitch).size(), 1U) << seed;
+    world.filter = nullptr;
+    world.run_with_data(Millis{28'000}, 10);
+    world.expect_on(0);
+  }
+}
+
 TEST(EngineQuality, NeverFailsBackWithoutPolicy) {
   Jumper world(1, nullptr, true);
   world.cut = {0};
@@ -286,6 +313,40 @@ TEST(EngineQuality, PolicyDecidesHowLongOneMaySleep) {
   world.run_for(Millis{20'000});
   EXPECT_FALSE(world.node(0).session().idle);
   EXPECT_FALSE(world.node(1).session().idle);
+}
+
+/// Which end allows it from the start, and which by a reload of a living session's policy.
+TEST(EngineQuality, AReloadLetsALivingSessionSleep) {
+  struct Case {
+    const char* name;
+    Millis before[2];
+  };
+  constexpr Millis kSleep{30'000};
+  const Case cases[] = {{"the client's", {Millis{0}, kSleep}},
+                        {"the gateway's", {kSleep, Millis{0}}},
+                        {"both", {Millis{0}, Millis{0}}},
+                        {"a longer one", {Millis{5'000}, Millis{5'000}}}};
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.name);
+    Jumper world(1, [&](size_t node, EngineConfig& config) {
+      config.policy.session.idle_max = each.before[node];
+    });
+    world.run_with_data(Millis{1'000}, 50);
+    world.run_for(Millis{20'000});
+    for (const size_t node : {size_t{1}, size_t{0}}) {
+      if (each.before[node] == kSleep) continue;
+      Policy policy = world.engine(node).policy();
+      ++policy.version;
+      policy.session.idle_max = kSleep;
+      world.engine(node).set_policy(world.now, policy);
+    }
+    world.run_for(Millis{65'000});  // the client asks once a minute
+    for (const size_t node : {size_t{0}, size_t{1}})
+      EXPECT_TRUE(world.node(node).session().idle) << node;
+    world.sent.clear();
+    world.run_for(Millis{29'000});
+    EXPECT_LE(world.sent.size(), 4U);
+  }
 }
 
 // ---- Reload.

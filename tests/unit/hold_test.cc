@@ -209,6 +209,25 @@ TEST_F(HoldTest, APacketThatNeverFitsIsRefused) {
   EXPECT_EQ(hold.counts().crowded, 1U);
 }
 
+TEST_F(HoldTest, TellsWhenTheNextCameAndWhetherAnotherFits) {
+  hold.rewind();
+  EXPECT_EQ(hold.next_came(), std::nullopt);
+  sent(0);
+  now = now + Millis{7};
+  waits(1);
+  hold.rewind();
+  EXPECT_EQ(hold.next_came(), now);
+  EXPECT_EQ(number_of(hold.next()), 1U);
+  EXPECT_EQ(hold.next_came(), std::nullopt);
+
+  for (uint32_t i = 2; hold.counts().crowded < 100; ++i) sent(i);
+  EXPECT_FALSE(hold.nearly_full()) << "what was sent gives way to what comes";
+  hold.settle({});
+  for (uint32_t i = 0; !hold.nearly_full(); ++i) waits(i);
+  EXPECT_GT(hold.bytes(), 30'000U);
+  EXPECT_EQ(hold.take_drops().full, 1U) << "that one waited among those that were sent";
+}
+
 /// The same without a ring: what it holds is told by the numbers alone.
 struct PlainHold {
   enum class State : uint8_t { kWaiting, kSent, kDone };

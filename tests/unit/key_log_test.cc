@@ -177,6 +177,31 @@ TEST_F(KeyLogTest, WhatCannotBeWrittenIsToldOnce) {
   EXPECT_EQ(text().size(), std::string(kAes128Line).size() + 64) << "it is tried again";
 }
 
+TEST_F(KeyLogTest, ALineThatWasWrittenInPartSpoilsNoOther) {
+  session::Effects effects;
+  effects.install_rx(an_rx(Suite::kAes128Gcm));
+  const std::string part = std::string(kAes128Line).substr(0, 10);
+  auto log = open();
+  ASSERT_TRUE(log);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit little{part.size(), before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &little);
+  (*log)->write(effects);
+  EXPECT_EQ(text(), part);
+  (*log)->write(effects);
+  setrlimit(RLIMIT_FSIZE, &before);
+  (void)signal(SIGXFSZ, handler);
+  (*log)->write(effects);
+  (*log)->write(effects);
+  EXPECT_EQ(text(), part + "\n" + kAes128Line + kAes128Line);
+
+  std::ofstream(path(), std::ios::app) << part;  // a program that ended there
+  (*open())->write(effects);
+  EXPECT_EQ(text(), part + "\n" + kAes128Line + kAes128Line + part + "\n" + kAes128Line);
+}
+
 TEST_F(KeyLogTest, NothingIsLoggedUnlessTheProfileNamesAFile) {
   const std::string& path = CryptoProfile{}.key_log_file.path;
   const auto log = KeyLog::open(path, [](const std::string& line) { FAIL() << line; });

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def free_port():
         return one.getsockname()[1]
 
 
+def status_of(port, path, **headers):
+    """Of the answer, and its headers. Underscores of names stand for dashes."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}",
+                                     headers={name.replace("_", "-"): value for name, value in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers
+
+
 def fetch(port, path="/metrics"):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
         return answer.read().decode()
@@ -112,11 +124,11 @@ def until(condition, seconds=10):
 class Serving:
     """`jvpn metrics` on a free port, once it listens."""
 
-    def __init__(self, path):
+    def __init__(self, path, *words):
         self.port = free_port()
         # A search for leaks starts a process, which the exporter's sandbox refuses.
         environment = os.environ | {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-        self.process = subprocess.Popen([JVPN, "--socket", path, "metrics", "--listen", f"127.0.0.1:{self.port}"],
+        self.process = subprocess.Popen([JVPN, "--socket", path, "metrics", "--listen", f"127.0.0.1:{self.port}", *words],
                                         stderr=subprocess.PIPE, text=True, env=environment)
         self.process.stderr.readline()
 
@@ -182,6 +194,26 @@ class Metrics(unittest.TestCase):
                     connection.close()
                 server.end()
 
+    def test_a_foreign_name_or_page_gets_nothing(self):
+        with Answering("gateway") as program:
+            server = Serving(program.path, "--name", "gw1.example", "--name", "GW1")
+            try:
+                for path in ("/metrics", "/"):
+                    for host, status in (("gw1.example:9470", 200), ("gw1", 200), ("localhost", 200), ("[::1]:1", 200),
+                                         ("evil.example", 403), ("gw1.example.evil", 403), ("xgw1", 403)):
+                        assert status_of(server.port, path, Host=host)[0] == status, (path, host)
+                cookie = status_of(server.port, "/")[1]["Set-Cookie"]
+                assert "SameSite=Strict" in cookie and "HttpOnly" in cookie, cookie
+                mine = cookie.partition(";")[0]
+                for path in ("/console/stream", "/console/timeline?session=1"):
+                    assert status_of(server.port, path)[0] == 403, "a page from elsewhere has no cookie of ours"
+                    assert status_of(server.port, path, Cookie="jvpn_console=10; other=" + mine)[0] == 403
+                    assert status_of(server.port, path, Cookie="a=b; " + mine)[0] == 200
+                    assert status_of(server.port, path, Cookie=mine, Host="evil.example")[0] == 403
+                    assert status_of(server.port, path, Cookie=mine, Sec_Fetch_Site="cross-site")[0] == 403
+            finally:
+                server.end()
+
     def test_what_cant_be_listened_on_is_named(self):
         for bad in ("127.0.0.1", "9470", "localhost:9470", "127.0.0.1:0", "127.0.0.1:70000", ""):
             said = jvpn("metrics", "--listen", bad)
@@ -189,7 +221,6 @@ class Metrics(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             said = jvpn("--socket", "/nowhere", "metrics", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
             assert said.returncode == 1 and "port free" in said.stderr, said
-
 
 
 tap_runner.main()

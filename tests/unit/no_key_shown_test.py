@@ -29,10 +29,10 @@ FILES = [KEY + "\n", KEY, KEY + "\r\n", f"key: {KEY}\n", f"{KEY}: key\n", f"- {K
 SOCKET = ["--socket", "FILE"]
 # Of each program, what follows its name; FILE is the file, and `<` gives it to standard input.
 JVPN = {"genkey": [[]], "genpsk": [[]], "pubkey": [["<"]], "show": [[]], "watch": [["--count", "1"]], "events": [[]],
-        "jump": [["--underlay", "wan0"]], "reload": [[]], "sync": [[]],
+        "jump": [["--underlay", "wan0"]], "reload": [[]], "sync": [[]], "save": [[]],
         "peer": [["list", "--profile", "FILE"], ["show", "x", "--profile", "FILE"], ["add", "x", "--profile", "FILE"],
                  ["add", "x", "--public-key", KEY[:-1], "--profile", "FILE"], ["remove", "x", "--profile", "FILE"]],
-        "terminate": [["--peer", "x"]], "drain": [[]], "health": [[]], "trace": [["--session", "x"]],
+        "terminate": [["--peer", "x"]], "drain": [[]], "drops": [[], ["--explain"]], "health": [[]], "trace": [["--session", "x"]],
         "routes": [[], ["--follow"]], "metrics": [["--once"], ["--list"], ["--listen", "no address"]],
         "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]],
         "doctor": [["FILE"]], "setup": [["FILE", "--script"]], "up": [["FILE"]], "down": [["FILE"]]}

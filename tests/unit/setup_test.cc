@@ -113,6 +113,12 @@ TEST(Setup, NeverTouchesANicInUse) {
                 "00000000 00 00000000 00 fe80 00000400 1 0 00000003     eth0");
        },
        "routes lead through eth0"},
+      {[](HostTree& at) {  // the last of a full table
+         std::string table = "Iface\tDestination\n";
+         while (table.size() < 1'000'000) table += "eth9\t00000000\t0101A8C0\t0003\n";
+         at.put("/proc/net/route", table + "eth0\t00000000\t0101A8C0");
+       },
+       "routes lead through eth0"},
       {[](HostTree& at) { at.link("/sys/class/net/eth0/master", "../bond0"); },
        "eth0 is part of bond0"},
       {[](HostTree& at) { at.link("/sys/class/net/eth0/upper_vlan7", "../vlan7"); },

@@ -19,6 +19,7 @@
 #include "tools/jvpn/doctor/doctor.h"
 #include "tools/jvpn/doctor/setup.h"
 #include "tools/jvpn/drain.h"
+#include "tools/jvpn/drops.h"
 #include "tools/jvpn/events.h"
 #include "tools/jvpn/health.h"
 #include "tools/jvpn/jump.h"
@@ -28,6 +29,7 @@
 #include "tools/jvpn/output.h"
 #include "tools/jvpn/peer_orders.h"
 #include "tools/jvpn/routes.h"
+#include "tools/jvpn/save.h"
 #include "tools/jvpn/show.h"
 #include "tools/jvpn/show_peers.h"
 #include "tools/jvpn/trace.h"
@@ -80,6 +82,7 @@ class CommandLine {
     add_keys();
     add_views();
     add_metrics();
+    add_drops();
     add_routes();
     add_trace();
     add_orders();
@@ -171,6 +174,8 @@ class CommandLine {
                      "Serve http://ADDRESS:PORT/metrics, and the console at /")
         ->capture_default_str()
         ->type_name("ADDRESS:PORT");
+    metrics->add_option("--name", metrics_.names,
+                        "Answer under this name, too, as a Prometheus calls it; may be repeated");
     metrics->add_flag("--once", metrics_.once, "Print them and end");
     metrics->add_flag("--list", metrics_.list, "Print the table of all metrics and end");
   }
@@ -195,6 +200,14 @@ class CommandLine {
         ->add_flag("--release", routes_.release, "Take away what a follower has left in the table")
         ->needs(table)
         ->excludes(follow);
+  }
+
+  void add_drops() {
+    auto* const drops =
+        add("drops", "Show dropped packets by name, with what the names mean", [this] {
+          return run_drops(socket_, {explain_, as_json_});
+        });
+    drops->add_flag("--explain", explain_, "Explain all names, and what to do about each");
   }
 
   void add_trace() {
@@ -224,6 +237,9 @@ class CommandLine {
 
     add("sync", "Make the running gateway what its files say; nothing else of it is touched",
         [this] { return run_reload(socket_, as_json_); });
+
+    add("save", "Compare the running gateway with its files, which have all of it; exit 1: differ",
+        [this] { return run_save(socket_, as_json_); });
 
     auto* const terminate = add("terminate", "End the session with a peer (jvpnd)",
                                 [this] { return run_terminate(socket_, peer_, as_json_); });
@@ -358,6 +374,7 @@ class CommandLine {
   TraceCommand trace_;
   unsigned trace_s_ = 10;
   DrainCommand drain_;
+  bool explain_ = false;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
   std::string schema_;

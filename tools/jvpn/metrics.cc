@@ -96,7 +96,7 @@ int serve(const std::string& socket_path, const MetricsCommand& command) {
   console::Console console(
       [socket_path](const Json& request) { return ask_admin_json(socket_path, request); });
   console::Web web(
-      command.listen, [exporter] { return text_of(*exporter); }, console);
+      command.listen, command.names, [exporter] { return text_of(*exporter); }, console);
   // It talks to whoever comes, so it keeps next to nothing.
   if (const auto entered = sandbox::enter(sandbox::Mode::kEnforce, {}); !entered) {
     console.stop();

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace jvpn {
 
 struct MetricsCommand {
   std::string listen = "127.0.0.1:9470";  ///< ADDRESS:PORT, IPv6 in brackets
+  std::vector<std::string> names;         ///< that it answers under, beside addresses
   bool once = false;                      ///< print them, and end
   bool list = false;                      ///< print the table of docs/METRICS.md
 };

@@ -57,6 +57,18 @@ std::vector<IpAddress> own_addresses(const GatewayProfile& profile) {
 
 }  // namespace
 
+Json peer_json(const PeerProfile& peer) {
+  Json json{{"name", peer.name},
+            {"public_key", key_to_base64(peer.public_key)},
+            {"enabled", !peer.disabled},
+            {"enrolled", peer.enrolled},
+            {"allowed_ips", Json::array()},
+            {"endpoints", Json::array()}};
+  for (const Prefix& each : peer.allowed_ips) json["allowed_ips"].push_back(to_string(each));
+  for (const Endpoint& each : all_endpoints(peer)) json["endpoints"].push_back(to_string(each));
+  return json;
+}
+
 /// The gateway's word is asked for first; one that isn't there is no Error.
 Result<void> PeerFiles::find_profile(const PeerCommand& command) {
   socket_ = command.socket;

@@ -22,6 +22,9 @@ struct PeerCommand {
   bool as_json = false;
 };
 
+/// What a file says of a peer, in the fields that the gateway's answer to "peers" has; no secrets.
+nlohmann::json peer_json(const PeerProfile& peer);
+
 class PeerFiles {
  public:
   /// Finds the profile, asking the gateway at the socket for it, and reads it without the

@@ -107,18 +107,6 @@ int set_enabled(const PeerCommand& command, bool enabled) {
                           [&] { (void)write_whole(path, *text, kSecretMode, Existing::kReplace); });
 }
 
-Json peer_json(const PeerProfile& peer) {
-  Json json{{"name", peer.name},
-            {"public_key", key_to_base64(peer.public_key)},
-            {"enabled", !peer.disabled},
-            {"enrolled", peer.enrolled},
-            {"allowed_ips", Json::array()},
-            {"endpoints", Json::array()}};
-  for (const Prefix& each : peer.allowed_ips) json["allowed_ips"].push_back(to_string(each));
-  for (const Endpoint& each : all_endpoints(peer)) json["endpoints"].push_back(to_string(each));
-  return json;
-}
-
 std::string peer_lines(const Json& peer) {
   const auto line = [](const char* what, const std::string& value) {
     return value.empty() ? std::string() : fmt::format("  {}: {}\n", what, value);

@@ -63,6 +63,7 @@ std::string render_traced(const Json& packet) {
     return line +
            fmt::format(": dropped, {} ({})", text_of(packet, "reason"), text_of(packet, "why"));
   if (end == "to_control") return line + ": to the control core";
+  if (end == "held") return line + ": waits in the hold";
   if (end == "handed_off") return line + ": to the worker that owns its lane";
   return line;
 }

@@ -30,10 +30,12 @@ void Backpressure::follow(Millis now) {
   leave_old_path(now);
   outbound_.release(now);
   const auto& blocked = outbound_.blocked();
+  const bool reads = !blocked && !outbound_.crowded();
+  if (reads != reads_) loop_.change(tun_.descriptor, tun_.tag, reads, false);
+  reads_ = reads;
   if (blocked == full_) return;
   if (full_) sockets_.watch_writable(*full_, false);
   if (blocked) sockets_.watch_writable(*blocked, true);
-  loop_.change(tun_.descriptor, tun_.tag, !blocked, false);
   full_ = blocked;
 }
 

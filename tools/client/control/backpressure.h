@@ -1,6 +1,8 @@
-// Stops reading the TUN while a socket is full, and decides how long sealed packets wait for it.
+// Stops reading the TUN while a socket is full, or what waits in the hold would have to give way,
+// and decides how long sealed packets wait for a socket.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "common/path.h"
@@ -25,8 +27,8 @@ class Backpressure {
                const dataplane::DataPath& data_path)
       : loop_(loop), tun_(tun), sockets_(sockets), outbound_(outbound), data_path_(data_path) {}
 
-  /// When packets that wait for an abandoned path are dropped.
-  Millis due() const { return abandon_at_; }
+  /// When packets that wait for an abandoned path are dropped, or more of those held are sent.
+  Millis due() const { return std::min(abandon_at_, outbound_.release_due()); }
   /// Call it after everything that may have sent packets or changed the session's path.
   void follow(Millis now);
 
@@ -39,6 +41,7 @@ class Backpressure {
   dataplane::Outbound& outbound_;
   const dataplane::DataPath& data_path_;
   std::optional<Path> full_;  ///< its socket is full, so the TUN isn't read
+  bool reads_ = true;         ///< the TUN
   Millis abandon_at_ = kNever;
 };
 

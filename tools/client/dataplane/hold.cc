@@ -12,6 +12,8 @@ namespace jvpn::client::dataplane {
 namespace {
 
 constexpr size_t kGrain = 8;  // of places, so that notes are aligned
+// A super-packet, cut into packets with their headers and notes, and the gap at the ring's end.
+constexpr size_t kRoomToRead = 2 * tunnel::kMaxSuperPacket;
 
 }  // namespace
 
@@ -177,6 +179,11 @@ void Hold::forget_sent() {
 
 // ---- Sending.
 
+std::optional<Millis> Hold::next_came() {
+  copied_ = waiting_from(copied_);
+  return copied_ == tail_ ? std::nullopt : std::optional(item(copied_).at);
+}
+
 std::span<const uint8_t> Hold::next() {
   copied_ = waiting_from(copied_);
   if (copied_ == tail_) return {};
@@ -204,6 +211,11 @@ void Hold::mark_sent(ReceiverIndex index, uint64_t counter) {
 
 void Hold::drop_next() {
   end_first_waiting(State::kDone);
+}
+
+bool Hold::nearly_full() const {
+  const size_t waits = waiting_ == 0 ? 0 : tail_ - first_waiting_;
+  return waits + std::min(kRoomToRead, capacity_ / 2) > capacity_;
 }
 
 HoldDrops Hold::take_drops() {

@@ -78,6 +78,8 @@ class Hold {
 
   size_t waiting() const { return waiting_; }
   void rewind() { copied_ = first_waiting_; }
+  /// When the packet came that next() gives; nullopt: there is none.
+  std::optional<Millis> next_came();
   /// The next packet that waits, still in the hold; empty: there is none.
   std::span<const uint8_t> next();
   /// The first that waits is about to be sealed under that index and counter.
@@ -85,6 +87,8 @@ class Hold {
   /// The first that waits can't be sent.
   void drop_next();
 
+  /// Too little is left for a super-packet: if one came, what waits would give way to it.
+  bool nearly_full() const;
   size_t bytes() const { return tail_ - head_; }  ///< of packets and notes, at most the limit
   size_t packets() const { return packets_; }
   const HoldCounts& counts() const { return counts_; }

@@ -17,7 +17,7 @@ constexpr size_t kFlushAt = 2 * underlays::kGsoMaxSegments;
 
 void Outbound::pump(Millis now) {
   release(now);
-  for (int i = 0; i < kReadsPerPump && !blocked_; ++i) {
+  for (int i = 0; i < kReadsPerPump && !blocked_ && !crowded(); ++i) {
     const tunnel::Tun::Read read = tun_.read();
     if (read.packet.empty()) break;
     read_one(now, read);
@@ -27,15 +27,32 @@ void Outbound::pump(Millis now) {
 
 void Outbound::release(Millis now) {
   Hold& hold = data_path_.hold();
-  if (hold.waiting() == 0 || !data_path_.path() || blocked_) return;
+  release_due_ = kNever;
+  if (hold.waiting() == 0 || !data_path_.path()) return pace_.stop();
+  if (blocked_) return;
   hold.expire(now);
-  while (hold.waiting() != 0 && !blocked_) {
-    hold.rewind();
-    for (auto packet = hold.next(); !packet.empty(); packet = hold.next())
-      if (!add_held(packet)) break;
-    flush(now, Source::kHold);
-  }
+  bool more = true;
+  while (more && hold.waiting() != 0 && !blocked_) more = release_batch(now);
+  if (!more) release_due_ = now + Millis{1};
   data_path_.note_hold_drops();
+}
+
+/// False: the rest isn't due.
+bool Outbound::release_batch(Millis now) {
+  Hold& hold = data_path_.hold();
+  bool due = true;
+  hold.rewind();
+  for (auto came = hold.next_came(); came; came = hold.next_came()) {
+    due = pace_.due(now, *came);
+    if (!due || !add_held(hold.next())) break;
+    pace_.sent(*came);
+  }
+  flush(now, Source::kHold);
+  return due;
+}
+
+bool Outbound::crowded() const {
+  return data_path_.path() && data_path_.hold().nearly_full();
 }
 
 /// False: the batch goes first. A path may take less than the one before.
@@ -52,7 +69,7 @@ bool Outbound::add_held(std::span<const uint8_t> packet) {
   return true;
 }
 
-void Outbound::wait_for_path(Millis now, const tunnel::Tun::Read& read) {
+void Outbound::wait_in_hold(Millis now, const tunnel::Tun::Read& read) {
   Hold& hold = data_path_.hold();
   if (!hold.on()) return data_path_.counters().drop(Drop::kNoBinding);
   const tunnel::SplitVerdict verdict = hold.keep_waiting(now, read.header, read.packet);
@@ -64,8 +81,9 @@ void Outbound::wait_for_path(Millis now, const tunnel::Tun::Read& read) {
 void Outbound::read_one(Millis now, const tunnel::Tun::Read& read) {
   const tunnel::SplitPlan plan = tunnel::plan_split(read.header, read.packet);
   if (plan.packets == 0) return data_path_.counters().drop(Drop::kInnerHeader);
-  if (data_path_.lacks_path(read.packet)) return wait_for_path(now, read);
+  if (data_path_.lacks_path(read.packet)) return wait_in_hold(now, read);
   if (!data_path_.admit(read.packet, plan.largest)) return;
+  if (data_path_.hold().waiting() != 0) return wait_in_hold(now, read);
   if (plan.packets > SealBatch::kPackets) return data_path_.counters().drop(Drop::kNoRoom);
   if (!batch_.has_room(plan.packets, plan.bytes)) flush(now);
   if (blocked_) return data_path_.counters().drop(Drop::kTxFull, plan.packets);

@@ -42,6 +42,14 @@ std::string Host::text(std::string_view path) const {
   return text;
 }
 
+bool Host::any_line(std::string_view path,
+                    const std::function<bool(const std::string&)>& wanted) const {
+  std::ifstream file(root_ + std::string(path), std::ios::binary);
+  for (std::string line; std::getline(file, line);)
+    if (wanted(line)) return true;
+  return false;
+}
+
 std::string Host::line(std::string_view path) const {
   const std::string all = text(path);
   return trimmed(std::string_view(all).substr(0, all.find('\n')));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,9 @@ class Host {
 
   /// 256 KiB of a file at most; empty: it isn't there, or can't be read.
   std::string text(std::string_view path) const;
+  /// Whether one of its lines is what `wanted` looks for, however long the file is. False, too: it
+  /// can't be read.
+  bool any_line(std::string_view path, const std::function<bool(const std::string&)>& wanted) const;
   /// The first line without white space at its ends.
   std::string line(std::string_view path) const;
   /// The number that the first line is; nullopt: none, or there is no such file.

@@ -9,21 +9,21 @@
 namespace jvpn::doctor {
 namespace {
 
-/// A line of one of the kernel's route tables begins or ends with the interface's name.
+/// Of a full table, too. A line of one of the kernel's route tables begins or ends with the
+/// interface's name.
 bool has_route(const Host& host, const std::string& interface) {
-  std::istringstream ipv4(host.text("/proc/net/route"));
-  for (std::string line; std::getline(ipv4, line);) {
+  const auto begins = [&](const std::string& line) {
     std::istringstream words(line);
-    if (std::string name; words >> name && name == interface) return true;
-  }
-  std::istringstream ipv6(host.text("/proc/net/ipv6_route"));
-  for (std::string line; std::getline(ipv6, line);) {
+    std::string first;
+    return words >> first && first == interface;
+  };
+  const auto ends = [&](const std::string& line) {
     std::istringstream words(line);
     std::string last;
     for (std::string word; words >> word;) last = word;
-    if (last == interface) return true;
-  }
-  return false;
+    return last == interface;
+  };
+  return host.any_line("/proc/net/route", begins) || host.any_line("/proc/net/ipv6_route", ends);
 }
 
 std::string interface_in_use(const Host& host, const AddressesOf& addresses,
