@@ -143,7 +143,7 @@ nlohmann::json ClientAdmin::jump_outcome(const nlohmann::json& number) {
 /// Who listens there; nullopt when only one gateway is known.
 std::optional<std::string> ClientAdmin::gateway_at(const Endpoint& remote) const {
   if (gateway().cluster.empty()) return std::nullopt;
-  return gateway_name(gateway(), remote);
+  return gateway_name(gateway(), identity_.running.profile.fallback, remote);
 }
 
 /// With the addresses that are known now.
@@ -224,7 +224,8 @@ nlohmann::json ClientAdmin::show() {
   add_gateways(out["sessions"]);
   for (nlohmann::json& session : out["sessions"]) session["hold"] = show_hold();
   out["terminated"] = admin::show_terminated(parts_.engine, now);
-  if (nlohmann::json gateways = show_gateways(parts_.engine, gateway(), parts_.underlays, now);
+  if (nlohmann::json gateways = show_gateways(
+          parts_.engine, gateway(), identity_.running.profile.fallback, parts_.underlays, now);
       !gateways.empty())
     out["gateways"] = std::move(gateways);
   out["paths"] = show_paths();
