@@ -85,9 +85,21 @@ with scenario(280) as s:
     returns(s)
     s.jump_end()
 
-    step("The client starts where UDP is blocked")
+    step("The client starts where UDP is blocked, and the server isn't the one that it knows")
     CLIENT.stop()
     block_udp()
+    fallback.stop()
+    fallback.make_certificate("other", "IP:192.0.2.77")
+    fallback.start(certificate="other")
+    CLIENT.start()
+    s.expect("jvpn show says what is wrong with its certificate, and the mend", lambda: any(
+        "IP address mismatch" in why and "gateway.fallback.server_name" in why for why in CLIENT.show()["troubles"]), 20)
+    s.expect("no session", not CLIENT.attached())
+    CLIENT.stop()
+    fallback.stop()
+    fallback.start()
+
+    step("The client starts where UDP is blocked")
     began = time.monotonic()
     start_dialler()
     info(f"attached after {time.monotonic() - began:.2f} s")

@@ -162,7 +162,7 @@ constexpr BadCase kContradictions[] = {
      "policy.transport.allowed_protocols[0])"},
     {"tcp to nowhere", kClient, "{version: 1}",
      "{version: 1, transport: {allowed_protocols: [udp, tcp]}}",
-     "p:12:54: policy.transport.allowed_protocols: expected [udp], or gateway.fallback beside tcp: "
+     "p:12:53: policy.transport.allowed_protocols: expected [udp], or gateway.fallback beside tcp: "
      "where it is reached so, got [udp, tcp]"},
     {"a fallback that anybody could be", kClient, "  allowed_ips",
      "  fallback: {endpoints: [\"192.0.2.9:443\"]}\n  allowed_ips",
@@ -178,8 +178,9 @@ constexpr BadCase kContradictions[] = {
      "[2001:db8::1]:51900, got \"vpn.example.org:443\""},
     {"a pin that is none", kClient, "  allowed_ips",
      "  fallback: {endpoints: [\"192.0.2.9:443\"], public_key_sha256: [c2hvcnQ=]}\n  allowed_ips",
-     "p:11:66: gateway.fallback.public_key_sha256[0]: expected the SHA-256 of a public key, 32 "
-     "bytes in base64, as jvpn-fallback says at its start, got another value"},
+     "p:11:64: gateway.fallback.public_key_sha256[0]: expected the SHA-256 of a public key, 32 "
+     "bytes in base64, as jvpn-fallback says at its start, got something else (not shown, it "
+     "may be a secret)"},
     {"a name without a CA", kClient, "  allowed_ips",
      "  fallback: {endpoints: [\"192.0.2.9:443\"], server_name: a.example, public_key_sha256: "
      "[3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=]}\n  allowed_ips",

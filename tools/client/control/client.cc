@@ -178,7 +178,7 @@ Result<void> Client::open_admin(admin::RunningClient running) {
   admin_ = std::make_unique<ClientAdmin>(
       ClientIdentity{std::move(running), started_},
       ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_,
-                       *keeper_, attendant_.get()});
+                       *keeper_, *fallback_, attendant_.get()});
   if (profile_.admin.socket.empty()) return {};
   auto socket = admin::AdminSocket::open(
       profile_.admin.socket,

@@ -155,6 +155,7 @@ const PeerProfile& ClientAdmin::gateway() const {
 /// Why there is no session, and what of the profile the host doesn't have.
 nlohmann::json ClientAdmin::show_troubles() const {
   std::vector<std::string> all = parts_.keeper.troubles();
+  for (std::string& each : parts_.fallback.troubles()) all.push_back(std::move(each));
   if (parts_.attendant != nullptr)
     for (std::string& each : parts_.attendant->troubles()) all.push_back(std::move(each));
   return all;

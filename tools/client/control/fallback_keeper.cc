@@ -29,7 +29,7 @@ void FallbackKeeper::follow(Millis now) {
   due_ = kNever;
   if (ways_.empty()) return;
   note_path(now);
-  const bool wanted = needed(now);
+  const bool wanted = wanted_ = needed(now);
   bool changed = false;
   for (Way& way : ways_) {
     TcpLink& tcp = link(way);
@@ -53,6 +53,13 @@ void FallbackKeeper::follow(Millis now) {
   parts_.keeper.set_fallback(
       now, any ? std::optional(parts_.underlays[up->underlay].path_from(*link(*up).remote()))
                : std::nullopt);
+}
+
+std::vector<std::string> FallbackKeeper::troubles() const {
+  std::vector<std::string> all;
+  for (const Way& way : ways_)
+    if (wanted_ && !way.was_up && !way.reported.empty()) all.push_back(way.reported);
+  return all;
 }
 
 /// Which kind of path has carried the session, and since when.

@@ -38,6 +38,9 @@ class FallbackKeeper {
   /// Looks whether TCP is needed, and what has become of connections. Call it once in a turn, after
   /// everything that may have changed paths: it frees what failed links have received.
   void follow(Millis now);
+  /// Why there is no connection, for people, while one is wanted; empty: none is, or it may come
+  /// any moment.
+  std::vector<std::string> troubles() const;
 
  private:
   struct Way {
@@ -61,6 +64,7 @@ class FallbackKeeper {
   FallbackKeeperParts parts_;
   std::vector<Way> ways_;
   Millis due_{0};
+  bool wanted_ = false;              ///< since the latest follow()
   std::optional<Path> last_path_;    ///< that carried the session
   std::optional<Millis> pathless_;   ///< a session lives, and has had no path since
   std::optional<Millis> udp_since_;  ///< UDP has carried it since
