@@ -10,7 +10,7 @@ namespace {
 
 using underlays::TcpLink;
 
-constexpr Millis kGrace{250};       // for a jump from a dead path to another UDP path
+constexpr Millis kGrace{100};       // for a jump from a dead path to another UDP path
 constexpr Millis kPatience{5'000};  // with TCP and TLS
 constexpr Millis kFirstPause{500};  // after a failure
 constexpr Millis kLongestPause{30'000};
