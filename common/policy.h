@@ -66,6 +66,8 @@ struct Policy {
   } switching;
 
   struct Transport {
+    /// May a session go over TCP, too, where no UDP passes? A gateway sees UDP alone.
+    bool tcp = false;
     uint32_t max_candidate_count = 3;
     Millis candidate_validation_ttl{10'000};
     bool operator==(const Transport&) const = default;

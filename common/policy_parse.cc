@@ -121,12 +121,28 @@ class PolicyReader {
   }
 
   void transport(YamlMap& map) {
-    map.refuse("allowed_protocols", "no such key: sessions go by UDP alone, delete the line");
+    protocols(map);
     // Every candidate takes a spare binding, and one is for a path that turns up.
     map.optional("max_candidate_count", integer(0, wire::kSpareIndices - 1),
                  policy_.transport.max_candidate_count);
     span(map, "candidate_validation_ttl_ms", 0, 10 * kMinuteMs,
          policy_.transport.candidate_validation_ttl);
+  }
+
+  /// UDP is always one of them: TCP is for networks that let none pass.
+  void protocols(YamlMap& map) {
+    constexpr std::string_view kKey = "allowed_protocols";
+    const auto protocol = one_of<bool>({{"udp", false}, {"tcp", true}});
+    UniqueValues seen(map.findings(), "each protocol once");
+    bool udp = !map.has(kKey);
+    for (const auto& item : map.list(kKey, protocol, Need::kOptional, {1, 2})) {
+      seen.check(item.value ? "tcp" : "udp", item.place, item.key);
+      (item.value ? policy_.transport.tcp : udp) = true;
+    }
+    written_[map.key(kKey)] = map.place(kKey);
+    if (!udp && map.findings().clean(map.key(kKey)))
+      map.findings().add(map.place(kKey), map.key(kKey),
+                         "udp among them: tcp is tried where udp fails", "[tcp]");
   }
 
   void security(YamlMap& map) {
@@ -210,7 +226,8 @@ PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy) {
     PolicyReader reader(role, policy);
     reader.read(map);
     places = {map.place("version"), reader.place_of("policy.switching.hold_ms"),
-              reader.place_of("policy.switching.hold_bytes")};
+              reader.place_of("policy.switching.hold_bytes"),
+              reader.place_of("policy.transport.allowed_protocols")};
   });
   return places;
 }

@@ -201,6 +201,15 @@ void read_dns(YamlMap& root, DnsProfile& dns) {
   });
 }
 
+/// A session that may go by TCP has to know where to.
+void check_protocols(YamlMap& root, const ClientProfile& profile, Place place) {
+  constexpr const char* kKey = "policy.transport.allowed_protocols";
+  const bool sound = root.findings().clean(kKey) && root.findings().clean("gateway.fallback");
+  if (!sound || !profile.policy.transport.tcp || !profile.fallback.endpoints.empty()) return;
+  root.findings().add(place, kKey, "[udp], or gateway.fallback beside tcp: where it is reached so",
+                      "[udp, tcp]");
+}
+
 void read_client(YamlMap& root, ClientProfile& profile) {
   root.required("node", name(63), profile.node);
   read_interface(root, profile.interface);
@@ -214,10 +223,13 @@ void read_client(YamlMap& root, ClientProfile& profile) {
          read_peer_body(map, Need::kRequired, profile.gateway, HostNames::kAllowed)) {
       prefixes.check(to_string(item.value), item.place, item.key);
     }
+    read_fallback(map, profile.fallback);
   });
   read_dns(root, profile.dns);
   root.optional("kill_switch", boolean(), profile.kill_switch);
-  profile.policy_version = read_policy(root, ProfileRole::kClient, profile.policy).version;
+  const PolicyPlaces places = read_policy(root, ProfileRole::kClient, profile.policy);
+  profile.policy_version = places.version;
+  check_protocols(root, profile, places.protocols);
   read_admin(root, "/run/jvpn/client.sock", profile.admin);
   read_events(root, profile.events);
 }

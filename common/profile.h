@@ -85,6 +85,24 @@ std::string gateway_name(const PeerProfile& peer, const Endpoint& remote);
 PeerProfile with_addresses(const PeerProfile& peer,
                            const std::vector<std::vector<IpAddress>>& found);
 
+/// Where a client reaches its gateway by TCP with TLS 1.3 (jvpn-fallback), and how it knows it.
+struct FallbackProfile {
+  std::vector<Endpoint> endpoints;  ///< of the first gateway, by preference; none: no such way
+  FileReference ca_file;    ///< PEM: who vouches for its certificate; no path: the pins alone
+  std::string server_name;  ///< in the certificate; empty: the endpoint's address is
+  std::vector<std::array<uint8_t, 32>> public_keys;  ///< SHA-256 of each that it may have
+  bool operator==(const FallbackProfile&) const = default;
+};
+
+/// All endpoints of a client's gateways, by TCP, too: they stay outside the tunnel.
+std::vector<Endpoint> outer_endpoints(const PeerProfile& gateway, const FallbackProfile& fallback);
+/// The gateways of a client's paths, by UDP and by TCP.
+std::vector<GatewayEndpoint> path_gateways(const PeerProfile& gateway,
+                                           const FallbackProfile& fallback);
+/// The name of the gateway that listens there, by UDP or by TCP; empty: none does.
+std::string gateway_name(const PeerProfile& gateway, const FallbackProfile& fallback,
+                         const Endpoint& remote);
+
 enum class PortRole : uint8_t { kOutside, kInside };
 
 struct PortRoute {
@@ -284,6 +302,7 @@ struct ClientProfile {
   CryptoProfile crypto;
   std::vector<UnderlayProfile> underlays;
   PeerProfile gateway;
+  FallbackProfile fallback;
   DnsProfile dns;            ///< no servers: the host's are left alone
   bool kill_switch = false;  ///< nothing leaves but by the tunnel
   Policy policy;

@@ -23,6 +23,7 @@ struct PolicyPlaces {
   Place version;
   Place hold;        ///< `switching.hold_ms`
   Place hold_bytes;  ///< `switching.hold_bytes`
+  Place protocols;   ///< `transport.allowed_protocols`
 };
 /// `root` holds `policy`, which is mandatory. Clients hold packets by default, gateways don't.
 PolicyPlaces read_policy(YamlMap& root, ProfileRole role, Policy& policy);
@@ -39,6 +40,8 @@ enum class HostNames : uint8_t { kRefused, kAllowed };
 /// Gives the allowed_ips with their places, so that peers can be compared.
 std::vector<Located<Prefix>> read_peer_body(YamlMap& map, Need endpoints, PeerProfile& peer,
                                             HostNames names = HostNames::kRefused);
+/// `gateway`, of a client's profile, may hold `fallback`: where it is reached by TCP.
+void read_fallback(YamlMap& gateway, FallbackProfile& fallback);
 /// `root` may hold `enrolment`: peers with files of their own.
 void read_enrolment(YamlMap& root, EnrolmentProfile& enrolment);
 /// `root` may hold `ownership`: whom a gateway shares its sessions with.

@@ -85,6 +85,12 @@ std::vector<std::string> check_key_log(const FileReference& log, const std::stri
                           "a file with mode 0600, or a folder where one can be made", *why)};
 }
 
+std::vector<std::string> check_ca_file(const FileReference& ca, const std::string& file) {
+  if (ca.path.empty() || access(ca.path.c_str(), R_OK) == 0) return {};
+  return {profile_finding(file, ca.place, ca.key, "a readable file of certificates in PEM",
+                          fmt::format("{} ({})", std::strerror(errno), ca.path))};
+}
+
 std::vector<std::string> check_state(const StateProfile& state, const std::string& file) {
   if (state.directory.empty() || state.place.line == 0) return {};
   const auto why = unkeepable(state.directory);

@@ -19,6 +19,9 @@ std::vector<std::string> check_paths(const EventsProfile& events, const AdminPro
 /// user.
 std::vector<std::string> check_state(const StateProfile& state, const std::string& file);
 
+/// One finding when the file of certificates that a client's profile names can't be read.
+std::vector<std::string> check_ca_file(const FileReference& ca, const std::string& file);
+
 /// One finding when the key log that the profile names can't be one: a regular file that its owner
 /// alone can read, or a place where one can be made. KeyLog::open() looks again at what it opens.
 std::vector<std::string> check_key_log(const FileReference& log, const std::string& file);

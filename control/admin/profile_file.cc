@@ -199,8 +199,11 @@ Result<LoadedClient> load_client(const std::string& path) {
   KeyLoader keys(profile->crypto, path);
   auto preshared = keys.preshared(profile->gateway, path);
   resolve_paths(*profile, path);
+  std::string& ca_file = profile->fallback.ca_file.path;
+  if (!ca_file.empty()) ca_file = resolve_path(ca_file, path);
   keys.add(check_paths(profile->events, profile->admin, path));
   keys.add(check_key_log(profile->crypto.key_log_file, path));
+  keys.add(check_ca_file(profile->fallback.ca_file, path));
   auto own = keys.finish();
   if (!own) return own.error();
   return LoadedClient{path, std::move(*profile), std::move(*own), std::move(preshared)};

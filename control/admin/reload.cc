@@ -90,6 +90,7 @@ std::vector<std::string> keys_for_restart(const RunningClient& running, const Lo
       .add("interface", before.interface, after.interface)
       .add("underlays", before.underlays, after.underlays)
       .add("gateway", before.gateway, after.gateway)
+      .add("gateway.fallback", before.fallback, after.fallback)
       .add("dns", before.dns, after.dns)
       .add("kill_switch", before.kill_switch, after.kill_switch);
   if (before.gateway == after.gateway)

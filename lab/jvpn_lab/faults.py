@@ -41,14 +41,14 @@ def _require_emulated(link: str) -> None:
         raise Failure(f"{link} is a plain link; this needs an emulated one, as tools/lab up makes them")
 
 
-def _rule(link: str, name: str, rule: str, ways: tuple[str, ...] = ("out", "back")) -> None:
+def _rule(link: str, name: str, rule: str, ways: tuple[str, ...] = ("out", "back"), at_client: bool = False) -> None:
     """An nftables rule for each of the `ways`: out of the client, and back; replaces those of that name, '' removes
-    them.
+    them. `at_client`: of an emulated link, too, so that its other hosts go on.
 
     Egress hooks: what they drop, a UDP socket is not told (a drop in the output hook would be EPERM).
     """
     host, out, back = ("client", f"egress device {link}", f"ingress device {link}")
-    if emulated(link):
+    if emulated(link) and not at_client:
         host, out, back = (net(link), "egress device gw", "egress device client")
     table = f"netdev jvpn_{name}_{link}"
     text = f"add table {table}\ndelete table {table}\n"
@@ -67,6 +67,12 @@ def cut(link: str, how: str) -> None:
     else:
         _rule(link, "cut", _CUTS[how], (how,) if how in ("out", "back") else ("out", "back"))
     _note(link, "cut", f"cut ({how})")
+
+
+def block_udp(link: str) -> None:
+    """Between the client and everybody else, as a network does that lets TCP pass alone."""
+    _rule(link, "udp", "meta l4proto udp drop", at_client=True)
+    _note(link, "udp", "UDP blocked")
 
 
 def _cable(link: str, state: str) -> None:
@@ -219,6 +225,8 @@ def heal(link: str, kind: str = "*") -> None:
             case ".cut":
                 _rule(link, "cut", "")
                 _cable(link, "up")
+            case ".udp":
+                _rule(link, "udp", "", at_client=True)
             case ".eat":
                 eat(link, 0)
             case ".loss":

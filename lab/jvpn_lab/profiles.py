@@ -109,6 +109,7 @@ def write_profiles(settings: Settings, directory: Path = LAB_DIR) -> None:
         cluster = f"cluster: [{{name: gw2, endpoints: [{second}]}}]" if settings.cluster else ""
         _render("lab-client.yaml.in", directory / "client.yaml", _common(directory, settings) | {
             "SOCKET": directory / "jvpn-client.sock", "ENDPOINTS": settings.endpoints,
+            "FALLBACK": f"fallback: {settings.fallback}" if settings.fallback else "",
             "CLUSTER": cluster, "ALLOWED": settings.allowed, "GATEWAY_PUBLIC_KEY": (directory / "keys/gateway.pub").read_text().strip()})
     if settings.cluster:
         _write_gateway(directory, settings, "gateway2.yaml", NODE="gw2", HOST=3, KEY="gateway", peers=peers,

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jvpn_lab import checks, faults, floods, machine, processes, profiles, topology
+from jvpn_lab import checks, fallback, faults, floods, machine, processes, profiles, topology
 from jvpn_lab.console import Failure, info, show_tail, step, verdict
 from jvpn_lab.processes import LAB_DIR, LOGS, in_namespace, log_of, logged, spawn
 from jvpn_lab.programs import (CLIENT, GATEWAY, Program, active_link, both_attached, now_ms, planned_jump, prepare,

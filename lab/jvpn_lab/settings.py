@@ -53,6 +53,7 @@ class Settings:
     suite: str = "aes-128-gcm"
     rekey_ms: int = 120_000
     policy: str = "version: 1"  # of both ends
+    fallback: str = ""  # the client's gateway.fallback, as YAML (fallback.py)
     hold_packets: int = 0  # of each worker of a gateway, whose policy holds then what it sends for 3 s
     answer_for_peers: bool = False  # on the gateways' LAN; always in a cluster that isn't routed
     routed: bool = False  # of a cluster: a routing daemon beside each gateway, and on the LAN's host (routing.py)

@@ -20,7 +20,8 @@ An emulated link goes through a namespace of its own, jvpn-netN, where nftables 
 
   jvpn-client wanN ──── client [jvpn-netN] gw ──── wanN jvpn-gw
 
-add_attacker() makes such a link a segment with one more host, jvpn-attacker, on it.
+add_attacker() makes such a link a segment with one more host, jvpn-attacker, on it; add_fallback() one with
+jvpn-fallback, the host of the program of that name (fallback.py).
 
 Settings(site=True): at the far end of the three links, all emulated, stands a second gateway that dials the first:
 
@@ -44,7 +45,7 @@ from jvpn_lab.processes import LAB_DIR, in_namespace
 from jvpn_lab.run import run
 from jvpn_lab.settings import ETCD, LINKS, MANAGEMENT, OUTSIDE4, OUTSIDE6, ROUTING4, SERVER4, SERVER6, SITE4, SITE6, Settings
 
-NAMESPACES = ("client", "gw", "lan", "gw2", "lan2", "attacker", "net0", "net1", "net2", "netlan", "netmgmt",
+NAMESPACES = ("client", "gw", "lan", "gw2", "lan2", "attacker", "fallback", "net0", "net1", "net2", "netlan", "netmgmt",
               *ETCD)  # not all of them at once
 FAULTS = LAB_DIR / "faults"
 HUGEPAGES = 200  # for a gateway: the 384 MiB of its profile and a little for EAL
@@ -188,15 +189,24 @@ def _add_cluster(settings: Settings) -> None:
     _add_bridge("netmgmt", *MANAGEMENT, *ETCD)
 
 
-def add_attacker(link: str, ipv4: str) -> None:
-    """On an emulated link that lab-link does not carry: a bridge joins the two ends and the attacker's host, which
-    sees what is meant for it, and floods."""
+def _add_segment(link: str, host: str, ipv4: str) -> None:
+    """One more host on an emulated link that lab-link does not carry: a bridge joins all three."""
     machine.require_kernel("bridge")
-    add_namespace("attacker")
-    add_veth("attacker", link, net(link), "attacker", 1)
-    ip("attacker", f"address add {ipv4}/24 dev {link}")
+    add_namespace(host)
+    add_veth(host, link, net(link), host, 1)
+    ip(host, f"address add {ipv4}/24 dev {link}")
     unwire(link)
-    _add_bridge(net(link), "client", "gw", "attacker")
+    _add_bridge(net(link), "client", "gw", host)
+
+
+def add_attacker(link: str, ipv4: str) -> None:
+    """A host which sees what is meant for it, and floods."""
+    _add_segment(link, "attacker", ipv4)
+
+
+def add_fallback(link: str, ipv4: str) -> None:
+    """The host that jvpn-fallback runs on."""
+    _add_segment(link, "fallback", ipv4)
 
 
 _lock: int | None = None

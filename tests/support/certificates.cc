@@ -81,12 +81,14 @@ Result<Authority> Authority::make(const std::string& name, const std::string& fi
 }
 
 Result<void> Authority::issue(const std::string& stem, const std::string& name,
-                              const std::string& alternative_names) const {
+                              const std::string& alternative_names, long hours) const {
   const Key key(EVP_EC_gen("P-256"));
   if (!key) return Error{"no key for " + stem};
   const Certificate certificate = unsigned_certificate(key.get(), name);
   X509* const x = certificate.get();
   if (x == nullptr || X509_set_issuer_name(x, X509_get_subject_name(certificate_.get())) != 1 ||
+      X509_gmtime_adj(X509_getm_notBefore(x), (hours < 0 ? 2 * hours : -1) * kHour) == nullptr ||
+      X509_gmtime_adj(X509_getm_notAfter(x), hours * kHour) == nullptr ||
       !extend(x, certificate_.get(), NID_key_usage, "critical,digitalSignature") ||
       !extend(x, certificate_.get(), NID_ext_key_usage, "serverAuth,clientAuth") ||
       (!alternative_names.empty() &&

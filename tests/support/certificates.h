@@ -19,8 +19,9 @@ class Authority {
 
   /// Writes `stem`.pem, for either side of a connection, and its key, `stem`.key (0600).
   /// `alternative_names` as OpenSSL takes them: `IP:127.0.0.1,DNS:example.org`; empty: none.
+  /// It ends `hours` from now, or so long ago.
   Result<void> issue(const std::string& stem, const std::string& name,
-                     const std::string& alternative_names) const;
+                     const std::string& alternative_names, long hours = 24) const;
 
  private:
   struct FreeKey {

@@ -36,7 +36,10 @@ JVPN = {"genkey": [[]], "genpsk": [[]], "pubkey": [["<"]], "show": [[]], "watch"
         "routes": [[], ["--follow"]], "metrics": [["--once"], ["--list"], ["--listen", "no address"]],
         "audit": [["FILE"], ["--partial", "FILE"], ["--quiet", "FILE"], ["-", "<"]], "check": [["FILE"]],
         "doctor": [["FILE"]], "setup": [["FILE", "--script"]], "up": [["FILE"]], "down": [["FILE"]]}
-OTHERS = {"jvpnd": [["FILE"], ["--check", "FILE"]], "jvpn-client": [["FILE"], ["--import", "FILE", "--config-dir", "/proc/none"]], "jvpn-perf": [["report", "FILE"]]}
+FALLBACK = ["--listen", "127.0.0.1:1", "--gateway", "127.0.0.1:2"]
+OTHERS = {"jvpnd": [["FILE"], ["--check", "FILE"]], "jvpn-client": [["FILE"], ["--import", "FILE", "--config-dir", "/proc/none"]], "jvpn-perf": [["report", "FILE"]],
+          "jvpn-fallback": [[*FALLBACK, "--certificate", "FILE", "--key", "/dev/null"],
+                            [*FALLBACK, "--certificate", "/dev/null", "--key", "FILE"]]}
 
 
 def pieces(secret: str) -> set[str]:

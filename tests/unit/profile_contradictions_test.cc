@@ -150,9 +150,42 @@ constexpr BadCase kContradictions[] = {
      "  switching:", "  security: {path_validation: required}\n  switching:",
      "p:40:14: policy.security.path_validation: expected no such key: paths are always validated, "
      "delete the line, got one"},
-    {"protocols", kGateway, "  switching:", "  transport: {allowed_protocols: [udp]}\n  switching:",
-     "p:40:15: policy.transport.allowed_protocols: expected no such key: sessions go by UDP alone, "
-     "delete the line, got one"},
+    {"tcp alone", kGateway, "  switching:", "  transport: {allowed_protocols: [tcp]}\n  switching:",
+     "p:40:34: policy.transport.allowed_protocols: expected udp among them: tcp is tried where udp "
+     "fails, got [tcp]"},
+    {"a protocol that isn't there", kGateway,
+     "  switching:", "  transport: {allowed_protocols: [udp, quic]}\n  switching:",
+     "p:40:40: policy.transport.allowed_protocols[1]: expected one of udp, tcp, got quic"},
+    {"a protocol twice", kGateway,
+     "  switching:", "  transport: {allowed_protocols: [udp, udp]}\n  switching:",
+     "p:40:40: policy.transport.allowed_protocols[1]: expected each protocol once, got udp (as "
+     "policy.transport.allowed_protocols[0])"},
+    {"tcp to nowhere", kClient, "{version: 1}",
+     "{version: 1, transport: {allowed_protocols: [udp, tcp]}}",
+     "p:12:53: policy.transport.allowed_protocols: expected [udp], or gateway.fallback beside tcp: "
+     "where it is reached so, got [udp, tcp]"},
+    {"a fallback that anybody could be", kClient, "  allowed_ips",
+     "  fallback: {endpoints: [\"192.0.2.9:443\"]}\n  allowed_ips",
+     "p:11:13: gateway.fallback: expected ca_file or public_key_sha256 in it, or anybody could be "
+     "the server, got neither"},
+    {"a fallback nowhere", kClient, "  allowed_ips",
+     "  fallback: {endpoints: [], ca_file: ca.pem}\n  allowed_ips",
+     "p:11:25: gateway.fallback.endpoints: expected a list of 1 to 16 items, each an endpoint such "
+     "as 192.0.2.1:51900 or [2001:db8::1]:51900, got 0 items"},
+    {"a fallback by name", kClient, "  allowed_ips",
+     "  fallback: {endpoints: [\"vpn.example.org:443\"], ca_file: ca.pem}\n  allowed_ips",
+     "p:11:26: gateway.fallback.endpoints[0]: expected an endpoint such as 192.0.2.1:51900 or "
+     "[2001:db8::1]:51900, got \"vpn.example.org:443\""},
+    {"a pin that is none", kClient, "  allowed_ips",
+     "  fallback: {endpoints: [\"192.0.2.9:443\"], public_key_sha256: [c2hvcnQ=]}\n  allowed_ips",
+     "p:11:64: gateway.fallback.public_key_sha256[0]: expected the SHA-256 of a public key, 32 "
+     "bytes in base64, as jvpn-fallback says at its start, got something else (not shown, it "
+     "may be a secret)"},
+    {"a name without a CA", kClient, "  allowed_ips",
+     "  fallback: {endpoints: [\"192.0.2.9:443\"], server_name: a.example, public_key_sha256: "
+     "[3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=]}\n  allowed_ips",
+     "p:11:57: gateway.fallback.server_name: expected ca_file beside it: a pinned key needs no "
+     "name, got a.example"},
     {"more candidates than spares", kGateway,
      "  switching:", "  transport: {max_candidate_count: 4}\n  switching:",
      "p:40:36: policy.transport.max_candidate_count: expected an integer from 0 to 3, got 4"},

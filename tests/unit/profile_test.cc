@@ -19,6 +19,25 @@ using test::kGoodClient;
 using test::kGoodGateway;
 using test::replaced;
 
+TEST(ProfileTest, AClientMayHaveAWayByTcp) {
+  const std::string text = test::replaced(
+      test::replaced(
+          test::kGoodClient, "  allowed_ips",
+          "  fallback: {endpoints: [\"192.0.2.9:443\", \"[2001:db8::9]:8443\"], ca_file: "
+          "/etc/ca.pem, server_name: vpn.example.org, public_key_sha256: "
+          "[3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=]}\n  allowed_ips"),
+      "{version: 1}", "{version: 1, transport: {allowed_protocols: [tcp, udp]}}");
+  const auto parsed = parse_client_profile(text, "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_TRUE(parsed->policy.transport.tcp);
+  EXPECT_EQ(parsed->fallback.endpoints.size(), 2U);
+  EXPECT_EQ(parsed->fallback.ca_file.path, "/etc/ca.pem");
+  EXPECT_EQ(parsed->fallback.server_name, "vpn.example.org");
+  EXPECT_EQ(parsed->fallback.public_keys.size(), 1U);
+  EXPECT_FALSE(parse_client_profile(test::kGoodClient, "p")->policy.transport.tcp)
+      << "UDP alone by default";
+}
+
 TEST(GatewayProfile, TakesEveryKey) {
   const auto parsed = parse_gateway_profile(kGoodGateway, "p");
   ASSERT_TRUE(parsed) << parsed.error().message;
@@ -265,6 +284,12 @@ TEST(ClientProfile, KnowsSeveralGateways) {
   EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("192.0.2.1:51900")), "berlin");
   EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("[2001:db8::9]:51900")), "wien");
   EXPECT_EQ(gateway_name(gateway, *Endpoint::parse("192.0.2.9:1")), "");
+  FallbackProfile fallback;
+  fallback.endpoints = {*Endpoint::parse("192.0.2.9:443")};
+  EXPECT_EQ(gateway_name(gateway, fallback, fallback.endpoints[0]), "berlin");
+  EXPECT_EQ(gateway_name(gateway, fallback, *Endpoint::parse("[2001:db8::9]:51900")), "wien");
+  EXPECT_EQ(outer_endpoints(gateway, fallback).size(), 5U);
+  EXPECT_EQ(path_gateways(gateway, fallback).back().gateway, GatewayNumber{0});
 }
 
 /// `gateways` of them, each with so many endpoints, behind the first one's single endpoint.

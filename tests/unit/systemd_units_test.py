@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The systemd units of jvpnd and jvpn-client let through every system call that the program itself allows once it runs,
+"""The systemd units of jvpnd, jvpn-client and jvpn-fallback let through every system call that the program itself allows once it runs,
 and those by which it gives up the others: else it would end at its start, or later.
 
 usage: systemd_units_test.py ROOT      exit 77 where systemd-analyze isn't there
@@ -31,7 +31,8 @@ def main() -> None:
     table = source[source.index("kAllowed"):source.index("});", source.index("kAllowed"))]
     needed = set(" ".join(re.findall(r'"([^"]*)"', table)).split()) | GIVES_UP
     assert len(needed) > 150, f"only {len(needed)} calls were found in the program's table"
-    for name, only in (("jvpnd.service", set()), ("jvpn-client@.service", {"bpf", "mincore"})):
+    for name, only in (("jvpnd.service", set()), ("jvpn-client@.service", {"bpf", "mincore"}),
+                       ("jvpn-fallback.service", {"bpf"})):
         unit = (root / "tools/systemd" / name).read_text()
         allowed = set().union(*(members(word) for line in re.findall(r"^SystemCallFilter=(.*)$", unit, re.M)
                                 for word in line.split()))

@@ -43,6 +43,7 @@ FileDescriptor open_signals() {
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return {};
+  signal(SIGPIPE, SIG_IGN);  // a write to a connection that is gone is an error like any
   return FileDescriptor(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
 }
 
@@ -119,7 +120,8 @@ int release(const Words& words) {
 /// After a failure.
 void log_what_is_closed(const ClientProfile& profile, const std::string& profile_path) {
   const auto& gateway = profile.gateway;
-  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips, all_endpoints(gateway),
+  if (tunnel::host_is_closed(profile.interface.name, gateway.allowed_ips,
+                             outer_endpoints(gateway, profile.fallback),
                              control::reach_of(profile)))
     spdlog::warn(
         "what the profile routes into the tunnel stays unreachable; `jvpn-client --release {}` "

@@ -89,7 +89,8 @@ bool AttendantKeeper::take_addresses(Millis now, const attendant::News& news) {
   PeerProfile fresh = with_addresses(gateway_, addresses_);
   // Who has a session goes on where it is.
   const auto& path = parts_.data_path.path();
-  if (path && gateway_name(fresh, path->remote).empty()) fresh.endpoints.push_back(path->remote);
+  if (path && gateway_name(fresh, parts_.fallback, path->remote).empty())
+    fresh.endpoints.push_back(path->remote);
   if (fresh == known_) return false;
   known_ = std::move(fresh);
   pause_ = kFirstPause;
@@ -97,13 +98,14 @@ bool AttendantKeeper::take_addresses(Millis now, const attendant::News& news) {
   for (const Endpoint& each : all_endpoints(known_)) list += ' ' + to_string(each);
   spdlog::info("the gateway's addresses:{}", list);
   const std::vector<Endpoint> endpoints = all_endpoints(known_);
+  const std::vector<Endpoint> outside = outer_endpoints(known_, parts_.fallback);
   // First the rules: what is sent to an address before finds the tunnel instead of its way out.
-  if (const auto set = parts_.tunnel.set_endpoints(endpoints); !set)
+  if (const auto set = parts_.tunnel.set_endpoints(outside); !set)
     spdlog::error("{}", set.error().message);
-  peer_.gateways = gateway_endpoints(known_);
+  peer_.gateways = path_gateways(known_, parts_.fallback);
   parts_.engine.update_peer(kGateway, peer_);
   parts_.host.set_endpoints(endpoints);
-  parts_.paths.set_endpoints(peer_.gateways);
+  parts_.paths.set_endpoints(gateway_endpoints(known_));
   parts_.keeper.set_endpoints(now, endpoints);
   return true;
 }

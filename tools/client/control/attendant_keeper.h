@@ -26,6 +26,7 @@ struct AttendantKeeperParts {
   ClientHost& host;
   PathFinder& paths;
   SessionKeeper& keeper;
+  const FallbackProfile& fallback;  ///< its endpoints are addresses, and stay
 };
 
 class AttendantKeeper {

@@ -28,6 +28,7 @@ void Backpressure::leave_old_path(Millis now) {
 
 void Backpressure::follow(Millis now) {
   leave_old_path(now);
+  outbound_.resume_drained();
   outbound_.release(now);
   const auto& blocked = outbound_.blocked();
   const bool reads = !blocked && !outbound_.crowded();

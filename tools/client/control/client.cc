@@ -21,6 +21,8 @@ constexpr Millis kStoodStill{20};  // later than planned: not what a scheduler u
 
 constexpr uint32_t kSlotBits = 8;  // far more than the indices of one session
 constexpr Millis kAttempt{kHandshakeTimeoutMs};
+constexpr Millis kAttemptBesideTcp{2'000};  // where UDP is blocked, every path by it is
+constexpr const char* kTcpSuffix = "/tcp";  // of an underlay's name; a profile's have no slash
 
 constexpr uint64_t kSignalTag = 1;
 constexpr uint64_t kTunTag = 2;
@@ -30,15 +32,21 @@ constexpr uint64_t kGuardsTag = 5;
 constexpr uint64_t kAttendantTag = 6;
 static_assert(kAttendantTag < SocketWatch::kFirstTag);
 
-session::EnginePeer engine_peer(const PeerProfile& gateway, std::optional<PresharedKey> preshared) {
-  return {gateway.name, gateway.public_key, std::move(preshared), {}, gateway_endpoints(gateway)};
+session::EnginePeer engine_peer(const ClientProfile& profile,
+                                std::optional<PresharedKey> preshared) {
+  const PeerProfile& gateway = profile.gateway;
+  return {gateway.name,
+          gateway.public_key,
+          std::move(preshared),
+          {},
+          path_gateways(gateway, profile.fallback)};
 }
 
 session::EngineConfig engine_config(const ClientProfile& profile, SecretKey private_key,
                                     std::optional<PresharedKey> preshared) {
   session::EngineConfig config;
   config.private_key = std::move(private_key);
-  config.peers.push_back(engine_peer(profile.gateway, std::move(preshared)));
+  config.peers.push_back(engine_peer(profile, std::move(preshared)));
   config.suites = profile.crypto.suites;
   config.rekey_after = profile.crypto.rekey_after;
   config.rekey_after_packets = profile.crypto.rekey_after_packets;
@@ -87,14 +95,29 @@ Result<void> Client::create_data_path() {
   data_path_ = std::move(data_path).value();
   data_path_->hold().set_limits(dataplane::hold_limits(profile_.policy));
   auto tunnel = tunnel::TunnelInterface::create(profile_.interface.name, gateway.allowed_ips,
-                                                all_endpoints(gateway), reach_of(profile_));
+                                                outer_endpoints(gateway, profile_.fallback),
+                                                reach_of(profile_));
   if (!tunnel) return tunnel.error();
   tunnel_ = std::move(tunnel).value();
   guards_ = std::make_unique<GuardKeeper>(*tunnel_);
   guards_->look(started_);
+  if (auto made = create_underlays(); !made) return made;
+  outbound_ = std::make_unique<dataplane::Outbound>(tunnel_->tun(), *data_path_, underlays_);
+  return {};
+}
+
+/// Those by TCP come last: their paths are the last to be preferred.
+Result<void> Client::create_underlays() {
   for (const UnderlayProfile& underlay : profile_.underlays)
     underlays_.emplace_back(static_cast<uint16_t>(underlays_.size()), underlay, tunnel_->mark());
-  outbound_ = std::make_unique<dataplane::Outbound>(tunnel_->tun(), *data_path_, underlays_);
+  if (profile_.fallback.endpoints.empty()) return {};
+  const auto trust = underlays::TlsTrust::create(profile_.fallback);
+  if (!trust) return trust.error();
+  for (UnderlayProfile underlay : profile_.underlays) {
+    underlay.name += kTcpSuffix;
+    underlays_.emplace_back(static_cast<uint16_t>(underlays_.size()), std::move(underlay),
+                            tunnel_->mark(), *trust);
+  }
   return {};
 }
 
@@ -126,13 +149,17 @@ Result<void> Client::create_control() {
   auto links = underlays::LinkWatch::open(std::move(devices));
   if (!links) return links.error();
   paths_ = std::make_unique<PathFinder>(
-      std::move(links).value(), gateway_endpoints(profile_.gateway),
+      std::move(links).value(), gateway_endpoints(profile_.gateway), profile_.fallback.endpoints,
       PathFinderParts{*engine_, *host_, *data_path_, underlays_, sockets_});
   underlays::Dialer dialer(
-      underlays_.size(), all_endpoints(profile_.gateway), kAttempt,
+      profile_.underlays.size(), all_endpoints(profile_.gateway),
+      profile_.fallback.endpoints.empty() ? kAttempt : kAttemptBesideTcp,
       [this](size_t n, const Endpoint& remote) { return underlays_[n].path_to(remote); });
   keeper_ = std::make_unique<SessionKeeper>(
       std::move(dialer), SessionKeeperParts{*engine_, *data_path_, underlays_, sockets_, *paths_});
+  fallback_ = std::make_unique<FallbackKeeper>(
+      profile_.fallback.endpoints,
+      FallbackKeeperParts{*engine_, *data_path_, underlays_, sockets_, *paths_, *keeper_});
   backpressure_ = std::make_unique<Backpressure>(loop_, TunWatch{tunnel_->tun().fd(), kTunTag},
                                                  sockets_, *outbound_, *data_path_);
   return {};
@@ -141,16 +168,17 @@ Result<void> Client::create_control() {
 void Client::create_attendant_keeper(std::unique_ptr<attendant::Attendant> attendant,
                                      std::optional<PresharedKey> preshared) {
   attendant_ = std::make_unique<AttendantKeeper>(
-      std::move(attendant), profile_.gateway, engine_peer(profile_.gateway, std::move(preshared)),
+      std::move(attendant), profile_.gateway, engine_peer(profile_, std::move(preshared)),
       !profile_.dns.servers.empty(),
-      AttendantKeeperParts{*engine_, *data_path_, *tunnel_, *host_, *paths_, *keeper_});
+      AttendantKeeperParts{*engine_, *data_path_, *tunnel_, *host_, *paths_, *keeper_,
+                           profile_.fallback});
 }
 
 Result<void> Client::open_admin(admin::RunningClient running) {
   admin_ = std::make_unique<ClientAdmin>(
       ClientIdentity{std::move(running), started_},
       ClientAdminParts{*engine_, *host_, *data_path_, *tunnel_, underlays_, *paths_, events_,
-                       *keeper_, attendant_.get()});
+                       *keeper_, *fallback_, attendant_.get()});
   if (profile_.admin.socket.empty()) return {};
   auto socket = admin::AdminSocket::open(
       profile_.admin.socket,
@@ -209,6 +237,7 @@ void Client::run_what_is_due(Millis now) {
   if (attendant_) attendant_->follow(now);
   if (outbound_->take_too_big()) engine_->mtu_changed(now, kGateway);
   backpressure_->follow(now);
+  fallback_->follow(now);  // the last: connections wake for what they wait for now
   drops_.poll(
       now, engine_->policy().version,
       [this](Drop drop) { return data_path_->counters().dropped(drop); },
@@ -217,7 +246,7 @@ void Client::run_what_is_due(Millis now) {
 
 Millis Client::next_deadline() const {
   const Millis deadline = std::min({engine_->next_deadline(), keeper_->due(), paths_->due(),
-                                    backpressure_->due(), guards_->due()});
+                                    backpressure_->due(), guards_->due(), fallback_->due()});
   const Millis earliest = attendant_ ? std::min(deadline, attendant_->due()) : deadline;
   const bool asked = admin_socket_ && admin_socket_->clients() != 0;
   return asked ? std::min(earliest, session::boottime_now() + admin::AdminSocket::kClientTimeout)
@@ -248,8 +277,11 @@ void Client::serve(const EventLoop::Ready& ready, Millis now) {
 
 void Client::serve_socket(const EventLoop::Ready& ready, Millis now) {
   const SocketWatch::Source source = SocketWatch::source(ready.tag);
+  underlays::Underlay& underlay = underlays_[source.underlay];
+  if (underlay.tcp() != nullptr) underlay.tcp()->advance(now);
   if (ready.writable) outbound_->resume();
-  if (ready.readable) inbound_->pump(underlays_[source.underlay], source.family, now);
+  if (ready.readable) inbound_->pump(underlay, source.family, now);
+  if (underlay.tcp() != nullptr) underlay.tcp()->advance(now);  // reading may have shown its end
 }
 
 void Client::take_signal() {

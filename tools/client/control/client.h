@@ -22,6 +22,7 @@
 #include "tools/client/control/client_admin.h"
 #include "tools/client/control/client_host.h"
 #include "tools/client/control/event_loop.h"
+#include "tools/client/control/fallback_keeper.h"
 #include "tools/client/control/guard_keeper.h"
 #include "tools/client/control/message_switch.h"
 #include "tools/client/control/path_finder.h"
@@ -54,6 +55,7 @@ class Client {
  private:
   Client(ClientProfile profile, EventLoop loop, events::EventLog& events);
   Result<void> create_data_path();
+  Result<void> create_underlays();
   Result<void> create_engine(SecretKey private_key, std::optional<PresharedKey> preshared);
   void create_attendant_keeper(std::unique_ptr<attendant::Attendant> attendant,
                                std::optional<PresharedKey> preshared);
@@ -82,6 +84,7 @@ class Client {
   std::unique_ptr<engine::SessionEngine> engine_;
   std::unique_ptr<PathFinder> paths_;
   std::unique_ptr<SessionKeeper> keeper_;
+  std::unique_ptr<FallbackKeeper> fallback_;
   std::unique_ptr<AttendantKeeper> attendant_;
   std::unique_ptr<MessageSwitch> messages_;
   std::unique_ptr<dataplane::Outbound> outbound_;

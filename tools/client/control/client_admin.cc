@@ -143,7 +143,7 @@ nlohmann::json ClientAdmin::jump_outcome(const nlohmann::json& number) {
 /// Who listens there; nullopt when only one gateway is known.
 std::optional<std::string> ClientAdmin::gateway_at(const Endpoint& remote) const {
   if (gateway().cluster.empty()) return std::nullopt;
-  return gateway_name(gateway(), remote);
+  return gateway_name(gateway(), identity_.running.profile.fallback, remote);
 }
 
 /// With the addresses that are known now.
@@ -155,6 +155,7 @@ const PeerProfile& ClientAdmin::gateway() const {
 /// Why there is no session, and what of the profile the host doesn't have.
 nlohmann::json ClientAdmin::show_troubles() const {
   std::vector<std::string> all = parts_.keeper.troubles();
+  for (std::string& each : parts_.fallback.troubles()) all.push_back(std::move(each));
   if (parts_.attendant != nullptr)
     for (std::string& each : parts_.attendant->troubles()) all.push_back(std::move(each));
   return all;
@@ -224,7 +225,8 @@ nlohmann::json ClientAdmin::show() {
   add_gateways(out["sessions"]);
   for (nlohmann::json& session : out["sessions"]) session["hold"] = show_hold();
   out["terminated"] = admin::show_terminated(parts_.engine, now);
-  if (nlohmann::json gateways = show_gateways(parts_.engine, gateway(), parts_.underlays, now);
+  if (nlohmann::json gateways = show_gateways(
+          parts_.engine, gateway(), identity_.running.profile.fallback, parts_.underlays, now);
       !gateways.empty())
     out["gateways"] = std::move(gateways);
   out["paths"] = show_paths();

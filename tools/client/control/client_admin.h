@@ -15,6 +15,7 @@
 #include "control/events/event_log.h"
 #include "tools/client/control/attendant_keeper.h"
 #include "tools/client/control/client_host.h"
+#include "tools/client/control/fallback_keeper.h"
 #include "tools/client/control/path_finder.h"
 #include "tools/client/control/session_keeper.h"
 #include "tools/client/dataplane/data_path.h"
@@ -33,6 +34,7 @@ struct ClientAdminParts {
   const PathFinder& paths;
   events::EventLog& events;
   const SessionKeeper& keeper;
+  const FallbackKeeper& fallback;
   const AttendantKeeper* attendant;  ///< nullptr: the profile needs none
 };
 

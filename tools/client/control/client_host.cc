@@ -46,15 +46,10 @@ ClientHost::ClientHost(ClientParts parts, Options options, events::EventLog& eve
 
 void ClientHost::send(const Path& path, std::span<const uint8_t> datagram) {
   if (path.interface >= parts_.underlays.size()) return;
-  underlays::UdpSocket* const socket =
-      parts_.underlays[path.interface].socket(path.remote.address.family);
-  if (socket == nullptr) return;
-  // The socket's interface takes what data may be sealed in; it doesn't write to it.
-  const std::span<uint8_t> payload(const_cast<uint8_t*>(datagram.data()), datagram.size());
-  const SocketAddress remote = SocketAddress::from(path.remote, 0);
-  const auto sent = socket->send(remote, std::span(&payload, 1));
-  // What is too big for the device was a probe, which is lost on this path: no packet of anybody's.
-  if (sent.taken == 0 || sent.failed != 0) parts_.data_path.counters().drop(Drop::kTxFull);
+  underlays::Underlay& underlay = parts_.underlays[path.interface];
+  if (!underlay.is_open(path)) return;
+  if (!underlay.send_control(path.remote, datagram))
+    parts_.data_path.counters().drop(Drop::kTxFull);
 }
 
 void ClientHost::install_rx(const session::RxInstall& install) {
@@ -125,7 +120,8 @@ uint16_t ClientHost::smallest_device_mtu() const {
   if (mtu != 0 || !candidates_.empty()) return mtu;
   for (const underlays::Underlay& underlay : parts_.underlays)
     for (const Endpoint& endpoint : options_.endpoints)
-      if (const uint16_t takes = underlay.inner_mtu(endpoint); takes >= floor())
+      if (const uint16_t takes = underlay.inner_mtu(endpoint);
+          takes >= floor() && underlay.tcp() == nullptr)
         mtu = min_known(mtu, takes);
   return mtu;
 }

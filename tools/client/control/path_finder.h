@@ -31,9 +31,11 @@ struct PathFinderParts {
 
 class PathFinder {
  public:
-  /// `links`: a subscription for the devices of all underlays.
+  /// `links`: a subscription for the devices of all underlays. `endpoints`: by UDP;
+  /// `tcp_endpoints`: by TCP, one at least when there are underlays that go by it. These come last
+  /// among the underlays, and their paths among the candidates.
   PathFinder(std::unique_ptr<underlays::LinkWatch> links, std::vector<GatewayEndpoint> endpoints,
-             PathFinderParts parts);
+             std::vector<Endpoint> tcp_endpoints, PathFinderParts parts);
 
   /// Readable when links, addresses or routes have changed; then take() it.
   int descriptor() const { return links_->fd(); }
@@ -52,9 +54,11 @@ class PathFinder {
  private:
   void log_changes(std::span<const underlays::Candidate> found) const;
   void leave_lost_path(Millis now);
+  GatewayEndpoint tcp_remote(size_t underlay) const;
 
   std::unique_ptr<underlays::LinkWatch> links_;
   std::vector<GatewayEndpoint> endpoints_;
+  std::vector<Endpoint> tcp_endpoints_;
   PathFinderParts parts_;
   std::vector<underlays::Candidate> candidates_;
   Millis due_ = kNever;

@@ -89,6 +89,10 @@ void SessionKeeper::set_endpoints(Millis now, std::vector<Endpoint> endpoints) {
   if (!has_session_ && !given_up_) dialer_.hurry(now);
 }
 
+void SessionKeeper::set_fallback(Millis now, const std::optional<Path>& path) {
+  if (dialer_.set_fallback(path) && !has_session_ && !given_up_) dialer_.hurry(now);
+}
+
 std::vector<std::string> SessionKeeper::troubles() const {
   std::vector<std::string> all;
   if (has_session_) return all;

@@ -40,6 +40,11 @@ class SessionKeeper {
   void follow(Millis now);
   /// The gateway has these endpoints from now on: without a session the first is dialled next.
   void set_endpoints(Millis now, std::vector<Endpoint> endpoints);
+  bool has_session() const { return has_session_; }
+  /// Without a session: has every path by UDP had its time to answer?
+  bool udp_silent(Millis now) const { return !has_session_ && dialer_.exhausted(now); }
+  /// A path by TCP that is up: without a session it is dialled after all others; nullopt: none is.
+  void set_fallback(Millis now, const std::optional<Path>& path);
   /// Why there is no session, for people, as far as it is known. Empty: there is one, or it may
   /// come any moment.
   std::vector<std::string> troubles() const;

@@ -54,12 +54,14 @@ const StandbyView* best_of(const std::vector<StandbyView>& standbys, GatewayNumb
 }  // namespace
 
 nlohmann::json show_gateways(const engine::SessionEngine& engine, const PeerProfile& profile,
+                             const FallbackProfile& fallback,
                              const std::vector<underlays::Underlay>& underlays, Millis now) {
   nlohmann::json rows = nlohmann::json::array();
   if (profile.cluster.empty()) return rows;
   std::optional<engine::SessionView> session;
   for_each_session(engine, [&](const engine::SessionView& view) { session = view; });
-  const std::string active = session ? gateway_name(profile, session->path.remote) : std::string();
+  const std::string active =
+      session ? gateway_name(profile, fallback, session->path.remote) : std::string();
   const auto dialling = engine.dialling(kGateway);
   const std::vector<StandbyView> standbys =
       dialling ? dialling->standbys : std::vector<StandbyView>{};

@@ -15,6 +15,7 @@ namespace jvpn::client::control {
 
 /// Each gateway by the best path to it, in the profile's order; empty when only one is known.
 nlohmann::json show_gateways(const engine::SessionEngine& engine, const PeerProfile& profile,
+                             const FallbackProfile& fallback,
                              const std::vector<underlays::Underlay>& underlays, Millis now);
 
 }  // namespace jvpn::client::control

@@ -34,10 +34,18 @@ class SocketWatch {
   void watch(underlays::Underlay& underlay);
   /// Wakes also, or no longer, when the socket of `path` takes packets.
   void watch_writable(const Path& path, bool writable);
+  /// Wakes for what the connection of an underlay that goes by TCP waits for.
+  void follow(underlays::Underlay& underlay);
 
  private:
   EventLoop& loop_;
   std::vector<underlays::Underlay>& underlays_;
+  struct Told {
+    uint64_t dials = 0;  ///< which socket of the link's
+    bool writable = false;
+    bool operator==(const Told&) const = default;
+  };
+  std::vector<Told> told_;  ///< to the loop, by the underlay's number
 };
 
 }  // namespace jvpn::client::control

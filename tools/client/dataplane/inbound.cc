@@ -14,10 +14,9 @@ bool is_data(std::span<const uint8_t> message) {
 }  // namespace
 
 void Inbound::pump(underlays::Underlay& underlay, Family family, Millis now) {
-  for (int call = 0; call < kCallsPerPump; ++call) {
-    underlays::UdpSocket* const socket = underlay.socket(family);
-    if (socket == nullptr) return;
-    if (const size_t truncated = socket->receive(batch_); truncated != 0)
+  for (int call = 0; call < kCallsPerPump || underlay.pending(); ++call) {
+    if (!underlay.is_open(family)) return;
+    if (const size_t truncated = underlay.receive(family, batch_); truncated != 0)
       data_path_.counters().drop(Drop::kTruncated, truncated);
     if (batch_.datagrams().empty()) return;
     for (const auto& datagram : batch_.datagrams()) {

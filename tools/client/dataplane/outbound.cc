@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "tools/client/tunnel/tun_offload.h"
-#include "tools/shared/socket_address.h"
 
 namespace jvpn::client::dataplane {
 namespace {
@@ -104,14 +103,12 @@ void Outbound::flush(Millis now, Source source) {
 void Outbound::send_rest() {
   const auto rest = batch_.packets().subspan(sent_);
   const std::optional<Path>& path = sealed_for_;
-  underlays::UdpSocket* const socket =
-      path ? underlays_[path->interface].socket(path->remote.address.family) : nullptr;
   blocked_.reset();
-  if (socket == nullptr) {
+  if (!path || !underlays_[path->interface].is_open(*path)) {
     drop_rest(Drop::kNoBinding);
     return batch_.clear();
   }
-  const auto sent = socket->send(SocketAddress::from(path->remote, 0), rest);
+  const auto sent = underlays_[path->interface].send(path->remote, rest);
   sent_ += sent.taken;
   if (sent.too_big != 0) {
     too_big_ = true;
@@ -132,6 +129,10 @@ void Outbound::drop_rest(Drop reason) {
 
 void Outbound::resume() {
   if (blocked_) send_rest();
+}
+
+void Outbound::resume_drained() {
+  if (blocked_ && underlays_[blocked_->interface].drained()) send_rest();
 }
 
 void Outbound::abandon(Drop reason) {

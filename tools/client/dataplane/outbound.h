@@ -43,6 +43,9 @@ class Outbound {
   /// Tries the waiting packets again, on the path that they were sealed for: no lane and no index
   /// is ever used on two.
   void resume();
+  /// The same when their connection has sent meanwhile what was before them, with another message:
+  /// nothing wakes for that.
+  void resume_drained();
   /// Drops the waiting packets under a name: the session has left their path.
   void abandon(Drop reason);
   /// Since the last call: were packets larger than the kernel knows the path to take?

@@ -4,22 +4,22 @@
 
 namespace jvpn::client::underlays {
 
+Candidate find_candidate(size_t underlay, const GatewayEndpoint& endpoint, const FindPath& find) {
+  Candidate candidate{underlay, endpoint.remote, endpoint.gateway, std::nullopt, {}};
+  const auto path = find(underlay, endpoint.remote);
+  if (path)
+    candidate.path = *path;
+  else
+    candidate.why = path.error().message;
+  return candidate;
+}
+
 std::vector<Candidate> find_candidates(size_t underlays, std::span<const GatewayEndpoint> endpoints,
                                        const FindPath& find) {
   std::vector<Candidate> candidates;
-  for (const auto& [remote, gateway] : endpoints) {
-    for (size_t underlay = 0; underlay < underlays; ++underlay) {
-      Candidate& candidate = candidates.emplace_back();
-      candidate.underlay = underlay;
-      candidate.remote = remote;
-      candidate.gateway = gateway;
-      const auto path = find(underlay, remote);
-      if (path)
-        candidate.path = *path;
-      else
-        candidate.why = path.error().message;
-    }
-  }
+  for (const GatewayEndpoint& endpoint : endpoints)
+    for (size_t underlay = 0; underlay < underlays; ++underlay)
+      candidates.push_back(find_candidate(underlay, endpoint, find));
   return candidates;
 }
 

@@ -27,6 +27,8 @@ struct Candidate {
   std::string why;           ///< then: what is in the way
 };
 
+/// That endpoint over that underlay, reachable or not.
+Candidate find_candidate(size_t underlay, const GatewayEndpoint& endpoint, const FindPath& find);
 /// All of them, reachable or not: the first endpoint over every underlay, then the next endpoint.
 std::vector<Candidate> find_candidates(size_t underlays, std::span<const GatewayEndpoint> endpoints,
                                        const FindPath& find);

@@ -19,8 +19,13 @@ std::optional<Path> Dialer::next(Millis now) {
   findings_.clear();
   const size_t candidates = underlays_ * endpoints_.size();
   if (candidates == 0) findings_.emplace_back("no address of the gateway is known yet");
+  if (fallback_ && std::exchange(fallback_due_, false)) {
+    due_ = now + attempt_;
+    return fallback_;
+  }
   for (size_t tried = 0; tried < candidates; ++tried) {
     const size_t candidate = cursor_++ % candidates;
+    fallback_due_ = candidate + 1 == candidates;
     const auto path = find_(candidate % underlays_, endpoints_[candidate / underlays_]);
     if (path) {
       due_ = now + attempt_;
@@ -30,6 +35,18 @@ std::optional<Path> Dialer::next(Millis now) {
   }
   due_ = now + kPause;
   return std::nullopt;
+}
+
+bool Dialer::set_fallback(const std::optional<Path>& path) {
+  if (path == fallback_) return false;
+  fallback_ = path;
+  fallback_due_ = path.has_value();
+  return fallback_due_;
+}
+
+bool Dialer::exhausted(Millis now) const {
+  const size_t candidates = underlays_ * endpoints_.size();
+  return cursor_ > candidates || (cursor_ == candidates && now >= due_);
 }
 
 void Dialer::set_endpoints(std::vector<Endpoint> endpoints) {

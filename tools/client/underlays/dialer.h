@@ -27,6 +27,11 @@ class Dialer {
   std::optional<Path> next(Millis now);
   /// The gateway has these endpoints from now on: begins with the first.
   void set_endpoints(std::vector<Endpoint> endpoints);
+  /// A path beside the candidates, which comes after each round of them, and next when it is new;
+  /// nullopt: there is none. True: it is new.
+  bool set_fallback(const std::optional<Path>& path);
+  /// Have all candidates had their time, since the latest session or change of endpoints?
+  bool exhausted(Millis now) const;
   /// A session stands: nothing is due.
   void attached() { due_ = Millis{UINT64_MAX}; }
   /// It ended: begins with the first candidate again, after a moment.
@@ -43,6 +48,8 @@ class Dialer {
   Millis attempt_;
   FindPath find_;
   size_t cursor_ = 0;
+  std::optional<Path> fallback_;
+  bool fallback_due_ = false;  ///< it is the next
   Millis due_{0};
   std::vector<std::string> findings_;
 };

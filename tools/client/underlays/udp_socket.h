@@ -50,6 +50,13 @@ class ReceiveBatch {
   Endpoint remote(const Datagram& datagram) const {
     return addresses_[datagram.message].endpoint();
   }
+  /// For what comes by a stream: empty, and what add() adds is from there. The bytes are not
+  /// copied.
+  void begin(const Endpoint& remote) {
+    datagrams_.clear();
+    addresses_[0] = SocketAddress::from(remote, 0);
+  }
+  void add(std::span<uint8_t> payload) { datagrams_.push_back({payload, 0}); }
 
  private:
   friend class UdpSocket;

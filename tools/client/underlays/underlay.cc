@@ -19,6 +19,8 @@ namespace jvpn::client::underlays {
 
 namespace {
 
+constexpr uint16_t kEthernetMtu = 1'500;
+
 /// One of the SIOCGIF… questions about a device; nullopt with errno set.
 std::optional<ifreq> ask_device(const std::string& device, unsigned long question) {
   const FileDescriptor fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -66,6 +68,12 @@ bool device_has_address(const std::string& device, const IpAddress& address) {
 Underlay::Underlay(uint16_t number, UnderlayProfile profile, std::optional<uint32_t> mark)
     : number_(number), profile_(std::move(profile)), mark_(mark) {}
 
+Underlay::Underlay(uint16_t number, UnderlayProfile profile, std::optional<uint32_t> mark,
+                   std::shared_ptr<const TlsTrust> trust)
+    : Underlay(number, std::move(profile), mark) {
+  tcp_ = std::make_unique<TcpLink>(std::move(trust));
+}
+
 UdpSocket::Options Underlay::options(Family family) const {
   return {profile_.device, family, profile_.source, mark_, 0};
 }
@@ -93,6 +101,70 @@ Result<void> Underlay::open(Family family) {
   return {};
 }
 
+bool Underlay::is_open(Family family) const {
+  if (tcp_) return tcp_->state() == TcpLink::State::kUp;
+  return sides_[slot(family)].socket.has_value();
+}
+
+bool Underlay::is_open(const Path& path) const {
+  return is_open(path.remote.address.family) && (!tcp_ || path == path_from(path.remote));
+}
+
+UdpSocket::Sent Underlay::send(const Endpoint& remote,
+                               std::span<const std::span<uint8_t>> packets) {
+  if (tcp_) return tcp_->send(packets);
+  return sides_[slot(remote.address.family)].socket->send(SocketAddress::from(remote, 0), packets);
+}
+
+bool Underlay::send_control(const Endpoint& remote, std::span<const uint8_t> message) {
+  if (tcp_) return tcp_->send_control(message);
+  // The socket takes what data may be sealed in; it doesn't write to it.
+  const std::span<uint8_t> payload(const_cast<uint8_t*>(message.data()), message.size());
+  const auto sent = send(remote, std::span(&payload, 1));
+  // What is too big for the device was a probe, which is lost on this path: no packet of anybody's.
+  return sent.taken != 0 && sent.failed == 0;
+}
+
+size_t Underlay::receive(Family family, ReceiveBatch& batch) {
+  if (!tcp_) return sides_[slot(family)].socket->receive(batch);
+  tcp_->receive(batch);
+  return 0;
+}
+
+int Underlay::descriptor(Family family) const {
+  if (tcp_) {
+    const bool serves = tcp_->remote() && tcp_->remote()->address.family == family;
+    return serves ? tcp_->fd() : -1;
+  }
+  const auto& socket = sides_[slot(family)].socket;
+  return socket ? socket->fd() : -1;
+}
+
+Result<void> Underlay::dial(const Endpoint& remote, Millis deadline) {
+  if (profile_.source && profile_.source->family != remote.address.family)
+    return failure("its source " + to_string(*profile_.source) + " is of the other address family");
+  if (const auto local = local_address_to(remote); !local) {
+    tcp_->hang_up();
+    return local.error();
+  }
+  device_index_ = ::if_nametoindex(profile_.device.c_str());
+  tcp_->dial(options(remote.address.family), remote, deadline);
+  return {};
+}
+
+/// The link is up, and its device and address are there.
+Result<void> Underlay::tcp_usable() const {
+  if (tcp_->state() == TcpLink::State::kFailed) return failure(tcp_->why());
+  if (tcp_->state() != TcpLink::State::kUp) return failure("not connected");
+  if (device_replaced()) return failure("device " + profile_.device + " was removed");
+  if (const auto ready = device_ready(profile_.device); !ready)
+    return failure(ready.error().message);
+  const IpAddress& local = tcp_->local().address;
+  if (!device_has_address(profile_.device, local))
+    return failure("address " + to_string(local) + " was removed");
+  return {};
+}
+
 UdpSocket* Underlay::socket(Family family) {
   auto& socket = sides_[slot(family)].socket;
   return socket ? &*socket : nullptr;
@@ -117,6 +189,11 @@ Result<IpAddress> Underlay::local_address_to(const Endpoint& remote) const {
 }
 
 Result<Path> Underlay::path_to(const Endpoint& remote) {
+  if (tcp_) {
+    if (const auto usable = tcp_usable(); !usable) return usable.error();
+    if (tcp_->remote() != remote) return failure("not connected to " + to_string(remote));
+    return path_from(remote);
+  }
   const Family family = remote.address.family;
   if (const auto opened = open(family); !opened) return opened.error();
   const auto local = local_address_to(remote);
@@ -132,6 +209,11 @@ Result<Path> Underlay::path_to(const Endpoint& remote) {
 }
 
 Result<void> Underlay::usable(const Path& path) const {
+  if (tcp_) {
+    if (auto usable = tcp_usable(); !usable) return usable;
+    return path == path_from(path.remote) ? Result<void>{}
+                                          : Result<void>(failure("that connection has ended"));
+  }
   const Side& side = sides_[slot(path.remote.address.family)];
   if (device_replaced() || !side.socket || side.socket->local_port() != path.local.port)
     return failure("device " + profile_.device + " was removed");
@@ -143,6 +225,7 @@ Result<void> Underlay::usable(const Path& path) const {
 }
 
 Path Underlay::path_from(const Endpoint& remote) const {
+  if (tcp_) return {number_, tcp_->local(), remote};
   const Side& side = sides_[slot(remote.address.family)];
   Path path{number_, {{}, side.socket ? side.socket->local_port() : uint16_t{0}}, remote};
   for (const auto& [known, local] : side.locals)
@@ -151,7 +234,8 @@ Path Underlay::path_from(const Endpoint& remote) const {
 }
 
 uint16_t Underlay::inner_mtu(const Endpoint& remote) const {
-  const uint16_t mtu = device_mtu(profile_.device);
+  // Datagrams leave the stream on the gateway's side, into an Ethernet.
+  const uint16_t mtu = tcp_ ? kEthernetMtu : device_mtu(profile_.device);
   const uint16_t overhead = outer_overhead(remote.address.family);
   return mtu > overhead ? static_cast<uint16_t>(mtu - overhead) : uint16_t{0};
 }

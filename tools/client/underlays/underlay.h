@@ -1,8 +1,10 @@
-// One of the host's ways out: a device, optionally a source address, and a UDP socket per family.
+// One of the host's ways out: a device, optionally a source address, and a UDP socket per family,
+// or a connection by TCP in their place.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +15,7 @@
 #include "common/path.h"
 #include "common/profile.h"
 #include "common/result.h"
+#include "tools/client/underlays/tcp_link.h"
 #include "tools/client/underlays/udp_socket.h"
 
 namespace jvpn::client::underlays {
@@ -23,9 +26,38 @@ class Underlay {
  public:
   /// `number`: as Path::interface. `mark`: firewall mark of its sockets.
   Underlay(uint16_t number, UnderlayProfile profile, std::optional<uint32_t> mark);
+  /// The same device by TCP. Its only paths are those of its link, while that is up.
+  Underlay(uint16_t number, UnderlayProfile profile, std::optional<uint32_t> mark,
+           std::shared_ptr<const TlsTrust> trust);
 
   uint16_t number() const { return number_; }
   const std::string& name() const { return profile_.name; }
+  /// nullptr: it goes by UDP.
+  TcpLink* tcp() { return tcp_.get(); }
+  const TcpLink* tcp() const { return tcp_.get(); }
+  /// Begins to connect to that endpoint, if the device reaches it. An Error, which the link has,
+  /// too, says why not.
+  Result<void> dial(const Endpoint& remote, Millis deadline);
+
+  /// Can something be read from paths of that family?
+  bool is_open(Family family) const;
+  /// Is that path open? One by TCP ends with its connection: another to the same place is another
+  /// path, and nothing that was sealed for one goes by the other.
+  bool is_open(const Path& path) const;
+  /// As UdpSocket::send(); the underlay is open.
+  UdpSocket::Sent send(const Endpoint& remote, std::span<const std::span<uint8_t>> packets);
+  /// A message of the session's own. False: it is lost, because there is no room.
+  bool send_control(const Endpoint& remote, std::span<const uint8_t> message);
+  /// As UdpSocket::receive(); the underlay is open.
+  size_t receive(Family family, ReceiveBatch& batch);
+  /// Is it a connection for whose bytes nothing waits?
+  bool drained() const {
+    return tcp_ && tcp_->state() == TcpLink::State::kUp && !tcp_->wants_write();
+  }
+  /// Are there bytes that receive() gives and that wake nobody?
+  bool pending() const { return tcp_ && tcp_->pending(); }
+  /// To watch; -1: none.
+  int descriptor(Family family) const;
 
   /// Opens a socket of that family if there is none on the device as it is now. An Error says what
   /// the device lacks.
@@ -54,6 +86,7 @@ class Underlay {
   static size_t slot(Family family) { return family == Family::kIpv6 ? 1 : 0; }
   UdpSocket::Options options(Family family) const;
   Result<IpAddress> local_address_to(const Endpoint& remote) const;
+  Result<void> tcp_usable() const;
   bool device_replaced() const;
   Error failure(const std::string& what) const;
 
@@ -62,6 +95,7 @@ class Underlay {
   std::optional<uint32_t> mark_;
   unsigned device_index_ = 0;  ///< the device that the sockets are bound to
   std::array<Side, 2> sides_;
+  std::unique_ptr<TcpLink> tcp_;
 };
 
 /// MTU of a network device; 0 when it is missing.

@@ -13,7 +13,8 @@ from pathlib import Path
 PROFILE = Path("/etc/jvpn/jvpnd.yaml")
 EVENTS = Path("/var/log/jvpn/events.jsonl")
 SERVER = "10.99.0.2"
-UNITS = ("jvpnd.service", "jvpn-client@.service", "jvpn-metrics.service", "jvpn-routes.service")
+UNITS = ("jvpnd.service", "jvpn-client@.service", "jvpn-metrics.service", "jvpn-routes.service",
+         "jvpn-fallback.service")
 PACKAGES = ("jvpn", "jvpn-client", "jvpnd")
 _TRANSFER = Path(__file__).resolve().parents[2] / "lab/jvpn_lab/transfer.py"
 _PORT = 7003
