@@ -43,7 +43,7 @@ class Neighbors {
   struct Limits {
     size_t entries = 4'096;  ///< of one port and origin, the watched ones apart
     /// Waiting in all entries together. An entry may have as many as there is room left, so that
-    /// one takes half and those after it find some.
+    /// one takes half and those after it find some; packets of one peer a quarter in all.
     size_t packets = 512;
   };
   struct Counters {
@@ -120,6 +120,7 @@ class Neighbors {
     rte_mbuf* packet;
     bool inner;
     uint32_t flow;
+    std::optional<PeerId> from;  ///< that sent it
   };
   struct Entry {
     State state = State::kIncomplete;
@@ -146,7 +147,9 @@ class Neighbors {
   void forget(std::map<NeighborKey, Entry>::iterator at);
   void set_due(const NeighborKey& key, Entry& entry, Millis at);
   void doubt(Millis now, const NeighborKey& key, Entry& entry);
+  std::vector<Waiting> take_waiting(Entry& entry);
   void drop_waiting(Entry& entry, bool tell);
+  bool has_room(const Entry& entry, const Waiting& waiting) const;
   void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
   void send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting);
   void learn(Millis now, const NeighborKey& key, const EtherAddress& mac);
@@ -169,6 +172,7 @@ class Neighbors {
   std::map<std::pair<uint16_t, EntryOrigin>, NeighborQuota> quotas_;
   uint64_t made_ = 0;
   size_t waiting_ = 0;
+  std::map<uint32_t, size_t> waiting_of_;         ///< of those, by peer; none is 0
   std::set<std::pair<Millis, NeighborKey>> due_;  ///< of all but the static ones
   Counters counters_;
 };

@@ -275,6 +275,31 @@ TEST_F(NeighborsTest, ABurstWaitsForItsNeighbour) {
   EXPECT_EQ(injected().size(), kBurst);
 }
 
+TEST_F(NeighborsTest, APeerThatScansLeavesOthersRoom) {
+  const auto from = [&](uint32_t peer, const char* to) {
+    rte_mbuf* made = inner(to);
+    note_of(made).from_tunnel = true;
+    note_of(made).peer = PeerId{peer};
+    neighbors_->send_inner(now_, lan(to), made);
+  };
+  for (int i = 0; i < 100; ++i) {
+    for (const char* to : {"10.0.0.31", "10.0.0.32", "10.0.0.33", "10.0.0.34"}) from(7, to);
+  }
+  const uint64_t refused = neighbors_->counters().waiting_full;
+  EXPECT_EQ(refused, 400U - 128);
+  for (int i = 0; i < 100; ++i) from(8, "10.0.0.40");
+  EXPECT_EQ(neighbors_->counters().waiting_full, refused);
+  injected();
+  give_arp(1, arp(2, kHostMac, "10.0.0.40", kLanMac, "10.0.0.1"));
+  EXPECT_EQ(injected().size(), 100U);
+  pass(1'000);
+  pass(1'000);
+  pass(1'000);  // nobody answers the scan
+  injected();
+  from(7, "10.0.0.41");
+  EXPECT_EQ(neighbors_->counters().waiting_full, refused) << "its share is free again";
+}
+
 TEST_F(NeighborsTest, AnnouncesEveryAddress) {
   neighbors_->announce();
   const auto out = injected();

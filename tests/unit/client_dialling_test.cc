@@ -57,6 +57,18 @@ TEST(ClientDialling, APathByTcpComesAfterEachRoundByUdp) {
   EXPECT_FALSE(dialer.exhausted(Millis{90'000})) << "the next session begins with UDP";
 }
 
+TEST(ClientDialling, TcpHasItsTurnThoughTheLastUnderlayHasNoPath) {
+  underlays::Dialer dialer(2, {*Endpoint::parse("192.0.2.1:51900")}, Millis{2'000},
+                           [](size_t n, const Endpoint&) {
+                             if (n == 1) return Result<Path>(Error{"no route"});
+                             return Result<Path>(path_of(0, "192.0.2.1:51900"));
+                           });
+  dialer.set_fallback(path_of(2, "192.0.2.9:443"));
+  std::vector<uint16_t> tried;
+  for (uint64_t n = 0; n < 6; ++n) tried.push_back(dialer.next(Millis{2'000 * n})->interface);
+  EXPECT_EQ(tried, (std::vector<uint16_t>{2, 0, 0, 2, 0, 2}));
+}
+
 TEST(ClientDialling, WhereUdpReachesNothingTcpIsNext) {
   underlays::Dialer dialer(2, {*Endpoint::parse("192.0.2.1:51900")}, Millis{2'000},
                            [](size_t, const Endpoint&) { return Result<Path>(Error{"no route"}); });

@@ -173,5 +173,24 @@ TEST(FallbackQuota, EachNetworkHasItsShare) {
   EXPECT_EQ(quota.networks(), 2U) << "what has none takes no memory";
 }
 
+TEST(FallbackQuota, NobodyBeginsTooManyConnectionsInASecond) {
+  AcceptRate rate;
+  Millis now{5'000};
+  const auto taken = [&](const Prefix& network, uint32_t times) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < times; ++i) count += rate.take(now, network) ? 1 : 0;
+    return count;
+  };
+  const auto of = [](uint32_t n) {
+    return network_of(*IpAddress::parse("192.0." + std::to_string(n) + ".1"));
+  };
+  EXPECT_EQ(taken(of(0), 1'000), AcceptRate::kMostOfNetwork);
+  uint32_t all = AcceptRate::kMostOfNetwork;
+  for (uint32_t n = 1; n < 100; ++n) all += taken(of(n), 100);
+  EXPECT_EQ(all, AcceptRate::kMost);
+  now = now + AcceptRate::kSpan;
+  EXPECT_EQ(taken(of(0), 1'000), AcceptRate::kMostOfNetwork) << "a second later";
+}
+
 }  // namespace
 }  // namespace jvpn::fallback

@@ -25,11 +25,11 @@ Link::Link(TlsStream stream, FileDescriptor gateway, const Endpoint& client, con
       gateway_(std::move(gateway)),
       client_(client),
       network_(network),
+      accepted_(now),
       last_datagram_(now) {}
 
 void Link::serve_client(Millis now, Counters& counters) {
   stream_.advance();
-  if (ended()) ++counters.failed;
   // What OpenSSL has already taken from the socket wakes nobody.
   for (int turn = 0; (turn < kReads || stream_.pending()) && stream_.read(); ++turn) {
     while (const auto datagram = stream_.next()) {
@@ -41,8 +41,12 @@ void Link::serve_client(Millis now, Counters& counters) {
       last_datagram_ = now;
       to_gateway(*datagram, counters);
     }
-    if (ended()) ++counters.implausible;
+    if (ended()) {
+      ++counters.implausible;
+      return;
+    }
   }
+  if (ended() && !speaks_) ++counters.failed;
 }
 
 void Link::to_gateway(std::span<const uint8_t> datagram, Counters& counters) {
@@ -58,6 +62,7 @@ void Link::serve_gateway(std::span<uint8_t> scratch, Counters& counters) {
     const ssize_t got = ::recv(gateway_.get(), scratch.data(), scratch.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN) break;
     if (got < 0) continue;  // nobody listens there; the error is read by this
+    proven_ = true;
     const auto datagram = scratch.first(static_cast<size_t>(got));
     const bool taken =
         is_datagram_length(datagram.size()) && stream_.queue(datagram, urgency_of(datagram));
@@ -67,11 +72,11 @@ void Link::serve_gateway(std::span<uint8_t> scratch, Counters& counters) {
 }
 
 void Link::check_time(Millis now, const Options& options, Counters& counters) {
-  const Millis limit = speaks_ ? options.idle : options.handshake;
-  if (ended() || now < last_datagram_ + limit) return;
-  ++(speaks_ ? counters.idle : counters.failed);
-  stream_.end(speaks_ ? "no datagram for as long as --idle-s allows: closed"
-                      : "no datagram within --handshake-ms: closed");
+  const Millis until = proven_ ? last_datagram_ + options.idle : accepted_ + options.handshake;
+  if (ended() || now < until) return;
+  ++(proven_ ? counters.idle : counters.failed);
+  stream_.end(proven_ ? "no datagram for as long as --idle-s allows: closed"
+                      : "nothing that the gateway answered came within --handshake-ms: closed");
 }
 
 }  // namespace jvpn::fallback

@@ -27,8 +27,8 @@ class Link {
   const Prefix& network() const { return network_; }
   bool ended() const { return stream_.phase() == TlsStream::Phase::kEnded; }
   const std::string& why() const { return stream_.why(); }
-  /// Has a plausible first datagram come?
-  bool speaks() const { return speaks_; }
+  /// Has the gateway answered? Until then it may be anybody's.
+  bool proven() const { return proven_; }
   bool wants_write() const { return stream_.wants_write(); }
 
   /// The TCP socket is ready: goes on, and passes on what the client has sent, within a budget.
@@ -45,8 +45,10 @@ class Link {
   FileDescriptor gateway_;
   Endpoint client_;
   Prefix network_;
+  Millis accepted_;
   Millis last_datagram_;  ///< of the client's, or when it was accepted
-  bool speaks_ = false;
+  bool speaks_ = false;   ///< a plausible first datagram has come
+  bool proven_ = false;
 };
 
 }  // namespace jvpn::fallback

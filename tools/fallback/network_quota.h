@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/ip.h"
+#include "common/types.h"
 
 namespace jvpn::fallback {
 
@@ -39,6 +40,33 @@ class NetworkQuota {
  private:
   uint32_t most_;
   std::map<Prefix, uint32_t> counts_;  ///< none is 0
+};
+
+/// How many connections may begin in a second, each of which costs a signature. One thread.
+class AcceptRate {
+ public:
+  static constexpr Millis kSpan{1'000};
+  static constexpr uint32_t kMost = 256;  ///< in all
+  static constexpr uint32_t kMostOfNetwork = 32;
+
+  bool take(Millis now, const Prefix& network) {
+    if (now >= until_) {
+      until_ = now + kSpan;
+      all_ = 0;
+      counts_.clear();
+    }
+    if (all_ == kMost) return false;
+    uint32_t& count = counts_[network];
+    if (count == kMostOfNetwork) return false;
+    ++count;
+    ++all_;
+    return true;
+  }
+
+ private:
+  Millis until_;
+  uint32_t all_ = 0;
+  std::map<Prefix, uint32_t> counts_;  ///< kMost networks at most
 };
 
 }  // namespace jvpn::fallback

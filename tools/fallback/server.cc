@@ -187,6 +187,10 @@ void Server::accept_one(FileDescriptor socket, const Endpoint& client) {
     return;
   }
   const Prefix network = network_of(client.address);
+  if (!rate_.take(session::boottime_now(), network)) {
+    ++counters_.refused_rate;
+    return;
+  }
   if (!quota_.take(network)) {
     ++counters_.refused_network;
     return;
@@ -223,7 +227,7 @@ void Server::sweep(Millis now) {
 void Server::remove(size_t slot) {
   const Link& link = *links_[slot];
   // Whoever only knocks can't fill the log; it is counted.
-  spdlog::log(link.speaks() ? spdlog::level::info : spdlog::level::debug, "{}: {}",
+  spdlog::log(link.proven() ? spdlog::level::info : spdlog::level::debug, "{}: {}",
               to_string(link.client()), link.why());
   quota_.give_back(link.network());
   links_[slot].reset();

@@ -52,6 +52,7 @@ class Server {
   std::vector<size_t> free_;
   std::vector<size_t> ended_;  ///< removed once all events of this turn are served
   NetworkQuota quota_;
+  AcceptRate rate_;
   std::vector<uint8_t> scratch_;
   Counters counters_;
   Counters reported_;

@@ -15,6 +15,8 @@ constexpr Millis kPatience{5'000};  // with TCP and TLS
 constexpr Millis kFirstPause{500};  // after a failure
 constexpr Millis kLongestPause{30'000};
 constexpr Millis kLinger{5'000};  // of a connection that UDP has replaced
+/// Without a session, from connecting: longer than a round of attempts at the other paths.
+constexpr Millis kUnanswered{20'000};
 
 }  // namespace
 
@@ -34,6 +36,7 @@ void FallbackKeeper::follow(Millis now) {
   for (Way& way : ways_) {
     TcpLink& tcp = link(way);
     if (tcp.state() == TcpLink::State::kDialing && now >= tcp.deadline()) tcp.advance(now);
+    leave_unanswered(now, way);
     const bool was_up = way.was_up;
     follow_link(now, way);
     if (wanted && tcp.state() == TcpLink::State::kIdle && now >= way.retry) dial(now, way);
@@ -60,6 +63,15 @@ std::vector<std::string> FallbackKeeper::troubles() const {
   for (const Way& way : ways_)
     if (wanted_ && !way.was_up && !way.reported.empty()) all.push_back(way.reported);
   return all;
+}
+
+/// A connection behind which no gateway answers: the next endpoint's may have one.
+void FallbackKeeper::leave_unanswered(Millis now, Way& way) {
+  if (!way.was_up || parts_.keeper.has_session()) return;
+  if (now >= way.up_since + kUnanswered)
+    link(way).fail("it is connected, and no gateway answers behind it");
+  else
+    due_ = std::min(due_, way.up_since + kUnanswered);
 }
 
 /// Which kind of path has carried the session, and since when.
@@ -99,6 +111,7 @@ void FallbackKeeper::follow_link(Millis now, Way& way) {
   TcpLink& tcp = link(way);
   const bool up = tcp.state() == TcpLink::State::kUp;
   if (up && !way.was_up) {
+    way.up_since = now;
     way.pause = kFirstPause;
     way.reported.clear();
     spdlog::info("connected by TCP and TLS 1.3 to {} by underlay {}", to_string(*tcp.remote()),
@@ -115,7 +128,9 @@ void FallbackKeeper::dial(Millis now, Way& way) {
   const Endpoint& remote = endpoints_[way.endpoint % endpoints_.size()];
   if (const auto dialled = parts_.underlays[way.underlay].dial(remote, now + kPatience); !dialled)
     return on_failure(now, way, dialled.error().message);
-  link(way).advance(now);
+  TcpLink& tcp = link(way);
+  tcp.advance(now);
+  if (tcp.state() == TcpLink::State::kFailed) due_ = now;  // nothing else wakes us for that
 }
 
 /// The next endpoint is due, after a while once all have failed.

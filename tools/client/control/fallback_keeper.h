@@ -50,10 +50,12 @@ class FallbackKeeper {
     Millis pause{0};
     bool was_up = false;
     std::string reported;
+    Millis up_since{0};  ///< while was_up
   };
 
   bool needed(Millis now);
   void note_path(Millis now);
+  void leave_unanswered(Millis now, Way& way);
   void follow_link(Millis now, Way& way);
   void dial(Millis now, Way& way);
   void on_failure(Millis now, Way& way, const std::string& why);

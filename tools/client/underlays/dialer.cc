@@ -25,7 +25,7 @@ std::optional<Path> Dialer::next(Millis now) {
   }
   for (size_t tried = 0; tried < candidates; ++tried) {
     const size_t candidate = cursor_++ % candidates;
-    fallback_due_ = candidate + 1 == candidates;
+    fallback_due_ = fallback_due_ || candidate + 1 == candidates;
     const auto path = find_(candidate % underlays_, endpoints_[candidate / underlays_]);
     if (path) {
       due_ = now + attempt_;

@@ -21,6 +21,12 @@ void set(int fd, int level, int option, int value) {
   (void)::setsockopt(fd, level, option, &value, sizeof value);
 }
 
+/// What others left of errors isn't this call's.
+void begin_call() {
+  errno = 0;
+  ERR_clear_error();
+}
+
 }  // namespace
 
 TlsContext new_tls_context() {
@@ -32,6 +38,8 @@ TlsContext new_tls_context() {
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                       SSL_MODE_RELEASE_BUFFERS);
+  // One call takes one record: a stream of key updates can't keep the thread in it.
+  SSL_CTX_clear_mode(context.get(), SSL_MODE_AUTO_RETRY);
   return context;
 }
 
@@ -84,7 +92,7 @@ void TlsStream::advance() {
   while (out_.bytes() != 0) {
     const auto front = out_.front();
     const int bytes = static_cast<int>(std::min(front.size(), kRecord));
-    errno = 0;
+    begin_call();
     const int written = SSL_write(ssl_.get(), front.data(), bytes);
     if (written <= 0) return fail(written);
     out_.consume(static_cast<size_t>(written));
@@ -93,7 +101,7 @@ void TlsStream::advance() {
 
 void TlsStream::shake_hands() {
   blocked_ = false;
-  errno = 0;
+  begin_call();
   const int done = SSL_do_handshake(ssl_.get());
   if (done == 1)
     phase_ = Phase::kOpen;
@@ -108,7 +116,7 @@ bool TlsStream::queue(std::span<const uint8_t> datagram, Urgency urgency) {
 bool TlsStream::read() {
   if (phase_ != Phase::kOpen) return false;
   const auto room = in_.room();
-  errno = 0;
+  begin_call();
   const int got = SSL_read(ssl_.get(), room.data(), static_cast<int>(room.size()));
   if (got <= 0) {
     fail(got);
@@ -132,7 +140,8 @@ void TlsStream::fail(int result) {
   const int saved = errno;
   const int error = SSL_get_error(ssl_.get(), result);
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-    blocked_ = error == SSL_ERROR_WANT_WRITE;
+    // A read that waits doesn't mean that a write no longer does.
+    if (error == SSL_ERROR_WANT_WRITE) blocked_ = true;
     return;
   }
   errno = saved;
