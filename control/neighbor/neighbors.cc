@@ -140,39 +140,13 @@ void Neighbors::wait(Millis now, const NeighborKey& key, const Waiting& waiting)
     send_now(key.port, entry->mac, waiting);
     return;
   }
-  if (entry == nullptr || !has_room(*entry, waiting)) {
+  if (entry == nullptr || !room_.enter(entry->waiting.size(), waiting.from)) {
     ++counters_.packets_dropped;
     if (entry != nullptr) ++counters_.waiting_full;
     rte_pktmbuf_free(waiting.packet);
     return;
   }
   entry->waiting.push_back(waiting);
-  ++waiting_;
-  if (waiting.from) ++waiting_of_[waiting.from->value];
-}
-
-bool Neighbors::has_room(const Entry& entry, const Waiting& waiting) const {
-  constexpr size_t kPeersShare = 4;
-  JVPN_ASSERT(waiting_ <= limits_.packets, "no more wait than may");
-  if (entry.waiting.size() >= limits_.packets - waiting_) return false;
-  if (!waiting.from) return true;
-  const auto theirs = waiting_of_.find(waiting.from->value);
-  return theirs == waiting_of_.end() || theirs->second < limits_.packets / kPeersShare;
-}
-
-/// They wait no more.
-std::vector<Neighbors::Waiting> Neighbors::take_waiting(Entry& entry) {
-  std::vector<Waiting> taken;
-  taken.swap(entry.waiting);
-  JVPN_ASSERT(waiting_ >= taken.size(), "waiting_ counts the packets of all entries");
-  waiting_ -= taken.size();
-  for (const Waiting& each : taken) {
-    if (!each.from) continue;
-    const auto theirs = waiting_of_.find(each.from->value);
-    JVPN_ASSERT(theirs != waiting_of_.end(), "each was counted when it began to wait");
-    if (--theirs->second == 0) waiting_of_.erase(theirs);
-  }
-  return taken;
 }
 
 void Neighbors::send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting) {
@@ -207,7 +181,10 @@ void Neighbors::learn(Millis now, const NeighborKey& key, const EtherAddress& ma
   if (!news) return;
   quota(key.port, entry->origin).resolved(entry->number);
   if (changed_) changed_(key, mac);
-  for (const Waiting& packet : take_waiting(*entry)) send_now(key.port, mac, packet);
+  for (const Waiting& packet : std::exchange(entry->waiting, {})) {
+    room_.leave(packet.from);
+    send_now(key.port, mac, packet);
+  }
 }
 
 /// Somebody else says to have the address. Its holder is asked, and everybody if it is silent; then
@@ -302,9 +279,10 @@ void Neighbors::fail(Millis now, const NeighborKey& key, Entry& entry) {
 
 /// `tell`: whoever sent an inner packet hears of it.
 void Neighbors::drop_waiting(Entry& entry, bool tell) {
-  const std::vector<Waiting> waiting = take_waiting(entry);
+  const std::vector<Waiting> waiting = std::exchange(entry.waiting, {});
   counters_.packets_dropped += waiting.size();
   for (const Waiting& packet : waiting) {
+    room_.leave(packet.from);
     if (tell && packet.inner && unreachable_) {
       unreachable_(packet.packet);
     } else {

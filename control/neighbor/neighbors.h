@@ -25,6 +25,7 @@
 #include "control/neighbor/arp.h"
 #include "control/neighbor/nd.h"
 #include "control/neighbor/neighbor_quota.h"
+#include "control/neighbor/waiting_room.h"
 #include "control/publish/injector.h"
 
 namespace jvpn::neighbor {
@@ -42,9 +43,7 @@ class Neighbors {
  public:
   struct Limits {
     size_t entries = 4'096;  ///< of one port and origin, the watched ones apart
-    /// Waiting in all entries together. An entry may have as many as there is room left, so that
-    /// one takes half and those after it find some; packets of one peer a quarter in all.
-    size_t packets = 512;
+    size_t packets = 512;    ///< waiting in all entries together (WaitingRoom)
   };
   struct Counters {
     uint64_t questions = 0;  ///< ARP requests and solicitations sent
@@ -147,9 +146,7 @@ class Neighbors {
   void forget(std::map<NeighborKey, Entry>::iterator at);
   void set_due(const NeighborKey& key, Entry& entry, Millis at);
   void doubt(Millis now, const NeighborKey& key, Entry& entry);
-  std::vector<Waiting> take_waiting(Entry& entry);
   void drop_waiting(Entry& entry, bool tell);
-  bool has_room(const Entry& entry, const Waiting& waiting) const;
   void wait(Millis now, const NeighborKey& key, const Waiting& waiting);
   void send_now(uint16_t port, const EtherAddress& mac, const Waiting& waiting);
   void learn(Millis now, const NeighborKey& key, const EtherAddress& mac);
@@ -171,8 +168,7 @@ class Neighbors {
   std::map<NeighborKey, Entry> entries_;
   std::map<std::pair<uint16_t, EntryOrigin>, NeighborQuota> quotas_;
   uint64_t made_ = 0;
-  size_t waiting_ = 0;
-  std::map<uint32_t, size_t> waiting_of_;         ///< of those, by peer; none is 0
+  WaitingRoom room_{limits_.packets};
   std::set<std::pair<Millis, NeighborKey>> due_;  ///< of all but the static ones
   Counters counters_;
 };

@@ -395,7 +395,7 @@ TEST_F(FallbackTls, ConnectionsAreBounded) {
 
 TEST_F(FallbackTls, WhatAConnectionCantTakeIsDroppedAndCounted) {
   Options options;
-  options.queue_bytes = 65'536;
+  options.queue_bytes = 4 << 20;  // more than one turn can send
   Running server(options, credentials("server"));
   TcpLink link = link_of(by_ca());
   ASSERT_TRUE(connect(link, server.remote()));
