@@ -72,7 +72,8 @@ with scenario(180) as s:
     s.expect("the log says that it goes on", lambda: said(f"the control core goes on after {STALL_S}"), within=5)
     s.expect(f"still session {before.id[:12]}… at both ends", before.same, within=5)
     s.expect("without a jump", CLIENT.switches() == 0)
-    s.expect("all is well again", lambda: health() == (0, []), within=15)  # packets for control were refused
+    # Packets for control were refused. Nobody reads what the service manager is told meanwhile, so its socket is full.
+    s.expect("all is well again", lambda: health() == (0, []), within=15)
 
     step(f"The worker stands still for {STALL_S} s")
     told = GATEWAY.told(RAISED)
@@ -82,7 +83,7 @@ with scenario(180) as s:
         s.expect("health raises a flag, with exit code 6", lambda: health() == (6, ["thread_stalled"]), within=5)
         s.expect("an event tells it", lambda: GATEWAY.told(RAISED) == told + 1, within=5)
         s.expect("control answers all the time",
-                 lambda: time.monotonic() - began > STALL_S or not GATEWAY.answers(), within=30)
+                 lambda: time.monotonic() - began > STALL_S + 0.5 or not GATEWAY.answers(), within=30)
     s.expect("the log says that it goes on", lambda: said(f"worker 0 .* goes on after {STALL_S}"), within=5)
     s.expect("TCP goes on", lambda: transfer_goes_on(20))
     s.expect(f"still session {before.id[:12]}… at both ends", before.same, within=10)

@@ -4,6 +4,10 @@
 
 #include <chrono>
 
+#include <sys/un.h>
+
+#include "common/file_descriptor.h"
+
 namespace jvpn {
 
 class ServiceManager {
@@ -13,12 +17,16 @@ class ServiceManager {
 
   void ready();
   void stopping();
-  /// Any thread, however often: it tells as often as the service manager wants to hear it.
+  /// One thread, however often: it tells as often as the service manager wants to hear it, and
+  /// never waits for it.
   void alive();
 
  private:
   std::chrono::steady_clock::duration interval_{};  ///< 0: it doesn't want to
   std::chrono::steady_clock::time_point told_;
+  FileDescriptor socket_;
+  sockaddr_un socket_at_{};
+  socklen_t length_ = 0;
 };
 
 }  // namespace jvpn
