@@ -132,7 +132,8 @@ void add_options(CLI::App& app, Words& words, Options& options) {
   app.add_option("--per-network", options.per_network, "most at once from one /24 or /48")
       ->check(CLI::Range(1, 65'536))
       ->capture_default_str();
-  app.add_option("--handshake-ms", words.handshake_ms, "from its begin to the first datagram")
+  app.add_option("--handshake-ms", words.handshake_ms,
+                 "from its begin to the gateway's first answer")
       ->check(CLI::Range(100, 600'000))
       ->capture_default_str();
   app.add_option("--idle-s", words.idle_s, "longest without a datagram from the client")

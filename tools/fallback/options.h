@@ -18,7 +18,7 @@ struct Options {
   std::string key_file;          ///< PEM, mode 0600
   uint32_t connections = 1'024;  ///< at once
   uint32_t per_network = 128;    ///< of them, from one /24 or /48
-  Millis handshake{10'000};      ///< from accept() to the first datagram
+  Millis handshake{10'000};      ///< from accept() to the gateway's first answer
   Millis idle{300'000};          ///< without a datagram from the client
   size_t queue_bytes = 262'144;  ///< of data that waits for a connection
 };
