@@ -5,7 +5,10 @@
 #include <cstring>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "common/limits.h"
+#include "common/reason.h"
 #include "control/session/control_message.h"
 #include "control/session/system_sources.h"
 
@@ -102,6 +105,7 @@ void Crowd::claim(uint32_t peer, const SessionId& session, BindingVersion versio
 
 void Crowd::receive(uint64_t now_us, std::span<uint8_t> message) {
   if (message.size() < wire::kTransportOverhead) return;
+  if (wire::MessageType{message[0]} == wire::MessageType::kReset) ++endings_["reset"];
   if (wire::MessageType{message[0]} == wire::MessageType::kResponse)
     return on_response(now_us, message);
   if (wire::MessageType{message[0]} != wire::MessageType::kControl) return;
@@ -176,7 +180,7 @@ void Crowd::on_control(uint64_t now_us, uint32_t number, std::span<const uint8_t
       send(number, std::span(ack).first(std::min(plaintext.size(), ack.size())));
     }
   } else if (header->type == wire::ControlType::kTerminate) {
-    end_session(number);
+    if (const auto why = message_in<wire::Terminate>(plaintext)) end_session(number, *why);
   }
 }
 
@@ -205,8 +209,10 @@ void Crowd::count_delay(uint64_t now_us, const Peer& peer) {
   account_.longest_own_us = std::max(account_.longest_own_us, delay - kept);
 }
 
-void Crowd::end_session(uint32_t number) {
+void Crowd::end_session(uint32_t number, const wire::Terminate& why) {
   Peer& peer = peers_[number];
+  ++endings_[fmt::format("{} {}", to_string(static_cast<Reason>(why.reason)),
+                         to_string(static_cast<Detail>(why.detail)))];
   peer.state = State::kEnded;
   peer.heartbeat_at = peer.again_at = kNever;
   peer.attempt.reset();

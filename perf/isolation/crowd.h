@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/aead.h"
@@ -68,6 +70,9 @@ class Crowd {
   void begin(uint32_t counted);
   /// What was counted; heartbeats without an answer for `patience` count with their age.
   Account end(uint64_t now_us, uint64_t patience_us);
+  /// Why the gateway ended sessions, or answered that it knows none ("reset"), and how often; since
+  /// the crowd is there.
+  const std::map<std::string, uint64_t>& endings() const { return endings_; }
 
   /// A peer that misbehaves: one more REKEY_INITIATION. Every so often it is a new one; the others
   /// repeat its Noise message under counters of their own, which costs the sender nothing.
@@ -123,7 +128,7 @@ class Crowd {
     return {peer.session, peer.current.generation, peer.current.chain};
   }
   void rekey(uint64_t now_us, uint32_t number);
-  void end_session(uint32_t number);
+  void end_session(uint32_t number, const wire::Terminate& why);
   void send(uint32_t number, std::span<const uint8_t> plaintext);
   template <typename Message>
   void send(uint32_t number, const Message& message) {
@@ -143,6 +148,7 @@ class Crowd {
   uint32_t dialling_ = 0;
   uint32_t counted_ = 0;
   Account account_;
+  std::map<std::string, uint64_t> endings_;
   wire::RekeyInitiation flood_{};
   uint64_t flooded_us_ = 0;
 };

@@ -91,6 +91,7 @@ class Driver {
              {{"sessions", options_.sessions},
               {"machine", std::move(machine_)},
               {"attached", attached_},
+              {"endings", Json(crowd_->endings())},
               {"setup_s", static_cast<double>(setup_us_) / 1e6},
               {"seconds", options_.seconds},
               {"heartbeat_ms", options_.heartbeat_ms},

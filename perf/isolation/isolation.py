@@ -16,7 +16,7 @@ _ROW = ("{fault:<12}{p50_ms:>6.2f}{p99_ms:>9.2f}{max_ms:>9.2f}{added_ms:>11.2f}{
         "{driver_kept_ms:>7.2f}\n")
 _FOOT = """\
 
-machine    held up a thread that only touches memory for longer than 1 ms {machine_stalls} times in {machine_s:g} s, for \
+machine    with both CPUs busy, held up a thread that only touches memory for longer than 1 ms {machine_stalls} times in {machine_s:g} s, for \
 {machine_ms:.2f} ms
            at most: so often a turn may be long and nobody's fault
 added      the latest answer, later than the latest without a fault, but for the time that the driver was kept
@@ -62,7 +62,8 @@ def broken_bars(figures, facts):
         if each["heartbeats"] == 0:
             broken.append(f"{each['fault']}: no heartbeat was sent")
         if each["lost_sessions"]:
-            broken.append(f"{each['fault']}: {each['lost_sessions']} sessions lost")
+            told = ", ".join(f"{why} {count}" for why, count in facts["endings"].items()) or "nothing"
+            broken.append(f"{each['fault']}: {each['lost_sessions']} sessions lost; of ends the gateway said: {told}")
         if each["added_ms"] > facts["most_delay_ms"]:
             broken.append(f"{each['fault']}: a heartbeat was answered {each['added_ms']:.1f} ms later than without it")
         excused = 0 < each["turns_over_1ms"] <= excused_turns(facts["machine"], each["seconds"])

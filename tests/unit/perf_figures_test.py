@@ -189,7 +189,7 @@ def phase_of(fault, max_us=900, cpu_us=300, **values):
 
 class Isolation(unittest.TestCase):
     FACTS = {"sessions": 200, "attached": 201, "setup_s": 2, "seconds": 5, "heartbeat_ms": 600, "most_delay_ms": 50,
-             "most_turn_ms": 1, "pages": "4 kB", "seed": 7,
+             "most_turn_ms": 1, "pages": "4 kB", "seed": 7, "endings": {"reset": 2},
              "machine": {"seconds": 20, "over_1ms": 0, "longest_cpu_us": 40}}
 
     def failure(self, *phases, **facts):
@@ -208,7 +208,7 @@ class Isolation(unittest.TestCase):
         for phase, facts, text in [
                 (phase_of("show", 50_901), {}, "show: a heartbeat was answered 50.0 ms later"),
                 (phase_of("reload", cpu_us=1_001), {}, "reload: control ran for 1.00 ms at once (control)"),
-                (phase_of("replay", lost_sessions=1), {}, "replay: 1 sessions lost"),
+                (phase_of("replay", lost_sessions=1), {}, "replay: 1 sessions lost; of ends the gateway said: reset 2"),
                 (phase_of("replay", heartbeats=phase_of("x")["heartbeats"] | {"sent": 0}), {}, "no heartbeat was sent"),
                 (phase_of("show"), {"attached": 199}, "only 199 of 200 sessions came up"),
                 (phase_of("show"), {"most_turn_ms": 0.1}, "none: control ran for 0.30 ms")]:

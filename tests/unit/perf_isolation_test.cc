@@ -38,6 +38,7 @@ TEST(Isolation, InTheSmall) {
   const auto measured = measure_isolation(options);
   ASSERT_TRUE(measured) << measured.error().message;
   EXPECT_GT(measured->json["facts"]["machine"]["longest_cpu_us"], 0) << "the machine was watched";
+  EXPECT_TRUE(measured->json["facts"]["endings"].empty()) << measured->json["facts"]["endings"];
   std::map<std::string, Json> phases;
   for (const Json& phase : measured->json["phases"]) phases[phase["fault"]] = phase;
   ASSERT_EQ(phases.size(), 7U);
