@@ -12,10 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <linux/capability.h>
 #include <net/if.h>
-#include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/signalfd.h>
 
 #include "common/file_descriptor.h"
 #include "control/admin/profile_file.h"
@@ -30,29 +27,13 @@
 #include "tools/client/tunnel/tunnel_interface.h"
 #include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/log_and_signals.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 #include "tools/shared/sandbox/sandbox.h"
 
 namespace jvpn::client {
 namespace {
-
-// Blocks the signals that end the program, so that they come by the descriptor alone.
-FileDescriptor open_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return {};
-  signal(SIGPIPE, SIG_IGN);  // a write to a connection that is gone is an error like any
-  return FileDescriptor(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-}
-
-// Diagnostics to stderr, for people.
-void open_log(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("jvpn-client"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
 
 struct Words {
   std::string profile;
@@ -174,7 +155,7 @@ int run(const Words& words) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
   }
-  open_log(words.level);
+  open_log("jvpn-client", words.level);
   if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   const FileDescriptor signals = open_signals();
   if (!signals) {

@@ -1,5 +1,6 @@
 // jvpn-fallback: sessions over TCP, where a network lets no UDP pass. Exit 0 after SIGTERM or
 // SIGINT, 1 when the host can't carry it, 2 for bad files or a bad command line.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -9,16 +10,13 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <linux/capability.h>
-#include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 
 #include "tools/fallback/server.h"
 #include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/log_and_signals.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 #include "tools/shared/sandbox/sandbox.h"
@@ -35,21 +33,6 @@ struct Words {
   std::string level = "info";
   std::string sandbox = "enforce";
 };
-
-FileDescriptor open_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return {};
-  signal(SIGPIPE, SIG_IGN);  // a write to a connection that is gone is an error like any
-  return FileDescriptor(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-}
-
-void open_log(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("jvpn-fallback"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
 
 /// Two for each connection, and its own.
 Result<void> allow_descriptors(uint32_t connections) {
@@ -96,7 +79,7 @@ int run(const Words& words, Options options) {
   const std::string unprotected = keep_memory_undumped();
   auto credentials = load_credentials(options.certificate_file, options.key_file);
   if (!credentials) return refuse(credentials.error(), kBadProfile);
-  open_log(words.level);
+  open_log("jvpn-fallback", words.level);
   if (!unprotected.empty()) spdlog::warn("{}", unprotected);
   if (!credentials->warning.empty()) spdlog::warn("{}", credentials->warning);
   const std::string pin = credentials->public_key;

@@ -16,6 +16,7 @@
 #include "tools/shared/cluster_files.h"
 #include "tools/shared/command_tree.h"
 #include "tools/shared/exit_code.h"
+#include "tools/shared/log_and_signals.h"
 #include "tools/shared/no_memory.h"
 #include "tools/shared/private_memory.h"
 
@@ -45,7 +46,7 @@ void catch_signals() {
 void open_log(const std::string& level) {
   spdlog::init_thread_pool(kLogLines, 1);
   spdlog::set_default_logger(spdlog::create_async_nb<spdlog::sinks::stderr_sink_mt>("jvpnd"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_pattern(kLogPattern);
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
