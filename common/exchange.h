@@ -62,7 +62,9 @@ struct PacketNote {
   bool from_tunnel = false;  ///< inner packet: came out of the tunnel, not from an inside port
   bool opened = false;       ///< handed-off data packet: already opened, replay check still due
   uint16_t outer_bytes = 0;  ///< data packets between stages: bytes before the transport header
-  uint64_t tsc = 0;          ///< when a worker read it
+  /// When a worker read it; kTransmit: the end of the proof that the sessions were ours when
+  /// control made it, 0: it needs none.
+  uint64_t tsc = 0;
 };
 static_assert(sizeof(PacketNote) <= 64);
 inline constexpr uint16_t kMbufPrivateBytes = 64;

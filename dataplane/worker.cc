@@ -319,6 +319,8 @@ size_t Worker::drain_inject() {
       else
         route_packet(context_, {packet, start, bytes, note.peer, note.port, is_ipv4(start)},
                      outgoing);
+    } else if (note.tsc != 0 && (rte_rdtsc() > note.tsc || is_silent(context_))) {
+      drop(context_, packet, Drop::kNotOwned);  // this worker stood still meanwhile
     } else if (context_.tx.has_port(note.port)) {
       context_.tx.add(note.port, packet);
     } else {

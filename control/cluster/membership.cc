@@ -7,8 +7,8 @@ namespace jvpn::cluster {
 namespace {
 
 constexpr int64_t kMostNodes = 1'024;
-constexpr int64_t kAsksAtOnce = 128;  // in one answer; the next brings more
-constexpr Millis kHurriedLook{50};    // between looks for asks
+constexpr int64_t kAsksAtOnce = 512;  // in one answer; the next brings more
+constexpr Millis kHurriedLook{50};    // between looks for asks, while there may be many
 constexpr Millis kReadAgain{1'000};   // when the store doesn't answer, or a run isn't ours to begin
 constexpr uint64_t kGapBeats = 4;     // without an answer for so long, silence proves nothing
 
@@ -69,12 +69,13 @@ Millis Membership::unserved(const std::string& node, uint64_t epoch, const NodeT
 
 Millis Membership::due() const {
   if (phase_ == Phase::kOver || phase_ == Phase::kClosed) return kNever;
-  const bool looks = hurried_ && phase_ == Phase::kBeats && !looks_;
+  const bool looks = (hurried_ || pressed_) && phase_ == Phase::kBeats && !looks_;
   return looks ? std::min(next_, next_asks_) : next_;
 }
 
 void Membership::serve(const NodeTime& now) {
-  if (hurried_ && phase_ == Phase::kBeats && !looks_ && now.boot >= next_asks_) send_look(now);
+  const bool looks = (hurried_ || pressed_) && phase_ == Phase::kBeats && !looks_;
+  if (looks && now.boot >= next_asks_) send_look(now);
   if (phase_ == Phase::kOver || phase_ == Phase::kClosed || now.boot < next_) return;
   next_ = now.boot + interval_;
   switch (phase_) {
@@ -334,6 +335,7 @@ void Membership::on_beat(const NodeTime& now, const Awaited& awaited, const TxnR
 
 void Membership::note_asks(const std::vector<KeyValue>& found) {
   const std::string folder = keys_.asks(options_.node);
+  pressed_ = !found.empty();
   for (const KeyValue& ask : found) {
     const auto name = Keys::name_in(folder, ask.key);
     const auto peer = name ? read_peer({.key = {}, .value = std::string(*name)}) : std::nullopt;

@@ -162,8 +162,9 @@ class Membership {
   Phase phase_ = Phase::kRead;
   Millis next_;  ///< when something is to be sent
   bool hurried_ = false;
-  Millis next_asks_;    ///< hurried: when to look for asks
-  bool looks_ = false;  ///< such a look is under way
+  bool pressed_ = false;  ///< there were some when we looked last: where one is left, all may be
+  Millis next_asks_;      ///< when to look for asks
+  bool looks_ = false;    ///< such a look is under way
   std::map<uint64_t, Awaited> awaited_;
   uint64_t epoch_ = 0;
   Millis safe_until_;

@@ -87,7 +87,7 @@ ControlLoop::ControlLoop(const GatewayProfile& profile, const session::EngineCon
       peers_(profile, config, *reclaimer_),
       publisher_(std::move(publisher)),
       events_(events),
-      injector_(view_.control_pool, inject_rings(view_)),
+      injector_(view_.control_pool, inject_rings(view_), &view_.sessions),
       neighbors_(view_.ports, injector_),
       inside_(view_.ports, neighbors_, view_.routes, view_.sessions, *reclaimer_),
       slow_path_(view_.ports, injector_, neighbors_, inside_, started_),

@@ -27,13 +27,16 @@ class OwnershipWatch {
   template <typename Emit>
   void poll(Millis now, Emit emit) {
     if (store_ == nullptr) return;
-    const Millis until = store_->safe_until();
-    if (until == kNever) return;  // nobody else can own what is ours
-    store_->note_alive(now, watch_data_path(now));
+    const Millis proven = store_->safe_until();
+    if (proven == kNever) return;  // nobody else can own what is ours
+    const bool carries = carries_sessions(now);
+    const Millis until = carries ? proven : Millis{0};
     emit_change(now, until, emit);
-    if (until == known_) return;
-    known_ = until;
-    sessions_.set_silent_after(clock_.tsc_at(until));
+    if (until != known_) {
+      known_ = until;
+      sessions_.set_silent_after(clock_.tsc_at(until));
+    }
+    store_->note_alive(now, carries);  // last: who is told to give up is silent before others know
   }
   const session::Ownership* store() const { return store_; }
   /// Since when nothing is proven; nothing: it is, or needn't be.
@@ -45,6 +48,16 @@ class OwnershipWatch {
   int descriptor() const { return store_ == nullptr ? -1 : store_->descriptor(); }
 
  private:
+  /// False from the data path's death on until the store has ended that run: another may have our
+  /// sessions by then, whether or not the data path works again.
+  bool carries_sessions(Millis now) {
+    const uint64_t epoch = store_->epoch();
+    if (!watch_data_path(now))
+      given_up_ = epoch;
+    else if (given_up_ != epoch)
+      given_up_ = 0;
+    return works_ && given_up_ == 0;
+  }
   bool watch_data_path(Millis now) {
     const bool works = data_path_.works(now);
     if (works != std::exchange(works_, works))
@@ -78,6 +91,7 @@ class OwnershipWatch {
   const GatewayClock& clock_;
   DataPathWatch data_path_;
   bool works_ = true;
+  uint64_t given_up_ = 0;  ///< the run that was ours when the data path died; 0: none
   bool proven_ = false;
   Millis known_ = kNever;
   Millis silent_since_{};

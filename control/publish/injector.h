@@ -9,6 +9,7 @@
 #include <rte_mempool.h>
 
 #include "common/exchange.h"
+#include "common/session_table.h"
 
 namespace jvpn::publish {
 
@@ -21,8 +22,9 @@ class Injector {
     uint64_t no_buffer = 0;  ///< dropped: control's pool was empty
   };
 
-  /// `pool` and the rings outlive the injector. At least one ring.
-  Injector(rte_mempool* pool, std::vector<rte_ring*> rings);
+  /// `pool` and the rings outlive the injector. At least one ring. What is made while `sessions`
+  /// are provably ours leaves before that proof ends, or not at all; null: nothing needs one.
+  Injector(rte_mempool* pool, std::vector<rte_ring*> rings, const SessionTable* sessions = nullptr);
 
   /// An empty mbuf with a fresh note; nullptr (counted) when the pool is empty.
   rte_mbuf* allocate();
@@ -39,10 +41,12 @@ class Injector {
   const Counters& counters() const { return counters_; }
 
  private:
+  uint64_t proof() const;
   bool enqueue(rte_mbuf* packet, uint32_t flow);
 
   rte_mempool* pool_;
   std::vector<rte_ring*> rings_;
+  const SessionTable* sessions_;
   Counters counters_;
 };
 

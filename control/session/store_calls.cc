@@ -49,19 +49,18 @@ OwnershipCall StoreCalls::call_of(Kind kind, const Session& session) {
   return call;
 }
 
-void StoreCalls::ask(Millis now, const OwnershipCall& call) {
+bool StoreCalls::ask(Millis now, const OwnershipCall& call) {
   asked_ = now;
-  if (store_.ask(now, call)) return;
+  if (store_.ask(now, call)) return true;
   refused_.push_back({call.kind, call.ticket, call.peer, call.session,
                       OwnershipAnswer::kUnavailable, std::nullopt});
+  return false;
 }
 
 std::optional<OwnershipReply> StoreCalls::take() {
   if (auto reply = store_.take()) {
     const bool told = reply->answer != OwnershipAnswer::kUnavailable;
-    if (told && reply->kind == Kind::kRelease)
-      std::erase_if(endings_,
-                    [&](const Ending& each) { return each.call.ticket == reply->ticket; });
+    if (told && reply->kind == Kind::kRelease) answered(*reply);
     return reply;
   }
   if (refused_.empty()) return std::nullopt;
@@ -146,26 +145,38 @@ void StoreCalls::release(Millis now, const Session& session, Detail detail) {
   call.unheard = !session.responder->store.owned;
   call.from_epoch = store_.epoch();  // should it be written by a later run of ours
   ask(now, call);
-  endings_.push_back({call, now + patience()});
-  if (endings_.size() > kMostEndings) endings_.pop_front();
+  if (call.unheard && unheard_ == kMostUnheard) return;
+  if (!endings_.emplace(call.session, call).second) return;
+  unheard_ += call.unheard ? 1 : 0;
+  endings_due_.push_back({now + patience(), call.session});
+}
+
+void StoreCalls::answered(const OwnershipReply& reply) {
+  const auto ending = endings_.find(reply.session);
+  if (ending == endings_.end() || ending->second.ticket != reply.ticket) return;
+  unheard_ -= ending->second.unheard ? 1 : 0;
+  endings_.erase(ending);
+  while (!endings_due_.empty() && !endings_.contains(endings_due_.front().session))
+    endings_due_.pop_front();
 }
 
 void StoreCalls::serve_endings(Millis now) {
   for (size_t asked = 0; now >= endings_due(); ++asked) {
-    if (asked == kEndingsAtOnce) {
-      endings_.front().again = now + kEndingsPause;
+    const SessionId session = endings_due_.front().session;
+    const auto ending = endings_.find(session);
+    const bool room =
+        asked < kEndingsAtOnce && (ending == endings_.end() || ask(now, ending->second));
+    if (!room) {
+      endings_due_.front().at = now + kEndingsPause;
       return;
     }
-    Ending late = endings_.front();
-    endings_.pop_front();
-    late.again = now + patience();
-    ask(now, endings_.emplace_back(late).call);
+    endings_due_.pop_front();
+    if (ending != endings_.end()) endings_due_.push_back({now + patience(), session});
   }
 }
 
 bool StoreCalls::is_ending(const SessionId& session) const {
-  return std::ranges::any_of(endings_,
-                             [&](const Ending& each) { return each.call.session == session; });
+  return endings_.contains(session);
 }
 
 OwnershipReply StoreCalls::unanswered(const Session& session) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <unordered_map>
 
 #include "control/session/config.h"
 #include "control/session/ownership.h"
@@ -41,7 +42,7 @@ class StoreCalls : public Part {
   /// It has ended, and the store hasn't answered that yet.
   bool is_ending(const SessionId& session) const;
   void serve_endings(Millis now);
-  Millis endings_due() const { return endings_.empty() ? kNever : endings_.front().again; }
+  Millis endings_due() const { return endings_due_.empty() ? kNever : endings_due_.front().at; }
 
   /// The next reply to whatever was asked; what was refused at once is among them.
   std::optional<OwnershipReply> take();
@@ -65,16 +66,19 @@ class StoreCalls : public Part {
   void on_rows(Millis now, Session& session) override;
 
  private:
-  /// An end that may not be written.
-  struct Ending {
-    OwnershipCall call;
-    Millis again;
+  /// When to ask again for an end that the store hasn't answered.
+  struct EndingDue {
+    Millis at;
+    SessionId session;
   };
-  static constexpr size_t kMostEndings = 4'096;  // then the oldest is counted on to be written
-  static constexpr size_t kEndingsAtOnce = 32;
-  static constexpr Millis kEndingsPause{50};  // so that other calls find room
+  /// Ends of sessions that the store may not even know: of more of them it is told once.
+  static constexpr size_t kMostUnheard = 4'096;
+  static constexpr size_t kEndingsAtOnce = 128;
+  static constexpr Millis kEndingsPause{20};  // so that other calls find room
 
-  void ask(Millis now, const OwnershipCall& call);
+  /// False: the store has no room for it now, and a reply says so.
+  bool ask(Millis now, const OwnershipCall& call);
+  void answered(const OwnershipReply& reply);
   void write(Millis now, Session& session);
   OwnershipCall call_of(OwnershipCall::Kind kind, const Session& session);
   StoredSession stored(Millis now, const Session& session) const;
@@ -83,7 +87,11 @@ class StoreCalls : public Part {
   Ownership& store_;
   uint64_t tickets_ = 0;
   std::deque<OwnershipReply> refused_;
-  std::deque<Ending> endings_;  ///< by `again`
+  /// Ends that may not be written. Of sessions that the store knows none is forgotten: there are as
+  /// many of those at most as it had when it answered last.
+  std::unordered_map<SessionId, OwnershipCall> endings_;
+  std::deque<EndingDue> endings_due_;  ///< in the order of time; the first is in endings_
+  size_t unheard_ = 0;                 ///< of endings_
   std::optional<Millis> asked_;
 };
 

@@ -238,6 +238,32 @@ TEST_F(SlowPathTest, what_control_sends) {
   EXPECT_TRUE(lab_.punted(PuntClass::kSlowPath).empty());
 }
 
+TEST_F(SlowPathTest, what_control_made_while_it_owned_leaves_before_the_proof_ends) {
+  const Bytes frame = ethernet_frame(kPeerMac, kPortMac, kArpType, Bytes(28, 7));
+  const uint64_t now = rte_rdtsc();
+  const uint64_t later = now + 60 * rte_get_tsc_hz();
+  struct Made {
+    const char* name;
+    uint64_t proof, silent_after;
+    bool leaves;
+  };
+  for (const Made& each :
+       {Made{"proven", later, later, true}, Made{"the worker stood still", now, later, false},
+        Made{"given up meanwhile", later, 0, false}, Made{"needs no proof", 0, 0, true}}) {
+    lab_.sessions().set_silent_after(each.silent_after);
+    PacketNote note;
+    note.action = InjectAction::kTransmit;
+    note.port = kWan;
+    note.tsc = each.proof;
+    const uint64_t dropped = lab_.drops(Drop::kNotOwned);
+    lab_.inject(frame, note);
+    lab_.poll();
+    EXPECT_EQ(lab_.sent(kWan).size(), each.leaves ? 1U : 0U) << each.name;
+    EXPECT_EQ(lab_.drops(Drop::kNotOwned) - dropped, each.leaves ? 0U : 1U) << each.name;
+  }
+  lab_.sessions().set_silent_after(kNoDeadline);
+}
+
 TEST_F(SlowPathTest, inner_options_and_fragments_are_carried) {
   const IpFields options{.options = Bytes(8, 1)};
   const IpFields fragment{.options = {}, .fragment = 0x2010};

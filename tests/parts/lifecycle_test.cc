@@ -1,5 +1,8 @@
 #include "control/session/lifecycle.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "tests/support/part_rig.h"
 
 namespace jvpn {
@@ -45,6 +48,61 @@ TEST_F(LifecyclePart, TheEndIsToldRememberedAndLeavesNothing) {
   EXPECT_EQ(count<Send>(), 1U) << "TERMINATE";
   EXPECT_EQ(count<TxWithdraw>(), 1U);
   EXPECT_EQ(count<RxRetire>(), 1U);
+}
+
+/// Takes nothing until there is room, and answers nothing by itself.
+class FullOwnership : public Ownership {
+ public:
+  bool ask(Millis, const OwnershipCall& call) override {
+    if (room) asked.push_back(call);
+    return room;
+  }
+  std::optional<OwnershipReply> take() override {
+    if (asked.empty()) return std::nullopt;
+    const OwnershipCall call = asked.back();
+    asked.pop_back();
+    return OwnershipReply{call.kind, call.ticket, call.peer, call.session,
+                          OwnershipAnswer::kCommitted};
+  }
+  bool has_replies() const override { return !asked.empty(); }
+
+  bool room = false;
+  std::vector<OwnershipCall> asked;
+};
+
+SessionId numbered_id(uint32_t number) {
+  SessionId id;
+  std::memcpy(id.bytes.data(), &number, sizeof number);
+  return id;
+}
+
+/// Else they could be handed over, or resumed, after they have ended.
+TEST_F(LifecyclePart, NoEndIsForgottenWhileTheStoreHasNoRoom) {
+  constexpr uint32_t kEnds = 10'000;
+  FullOwnership full;
+  StoreCalls calls(config, full);
+  Session& session = attached(false);
+  session.responder->store.owned = true;
+  for (uint32_t i = 0; i < kEnds; ++i) {
+    session.id = numbered_id(i);
+    calls.release(now, session, Detail::kNone);
+  }
+  for (uint32_t i = 0; i < kEnds; ++i) ASSERT_TRUE(calls.is_ending(numbered_id(i))) << i;
+  while (calls.take()) {
+  }
+  now = now + calls.patience();
+  calls.serve_endings(now);
+  EXPECT_GT(calls.endings_due(), now) << "it isn't asked in a loop";
+  full.room = true;
+  for (int turns = 0; calls.endings_due() != kNever; ++turns) {
+    ASSERT_LT(turns, 1'000);
+    now = std::max(now, calls.endings_due());
+    calls.serve_endings(now);
+    while (calls.take()) {
+    }
+  }
+  EXPECT_FALSE(calls.is_ending(numbered_id(0)));
+  EXPECT_FALSE(calls.is_ending(numbered_id(kEnds - 1)));
 }
 
 /// Another session's id stands in the record: events and store go on to know the one that was

@@ -153,6 +153,51 @@ TEST_F(ClusterLoaded, ACommitIsJudgedByWhatIsThereNow) {
   EXPECT_EQ(world.commit(b, 1, 1, 2, 3, later).answer, OwnershipAnswer::kCommitted);
 }
 
+/// Its LAN or its way out is dead, and it can't tell: all that it has is asked for within its
+/// beats.
+TEST(ClusterNode, ALivingOwnerHandsOverThousandsInASecond) {
+  constexpr uint16_t kSessions = 2'000;
+  ClusterWorld world;
+  const size_t a = world.start("a");
+  const size_t b = world.start("b");
+  world.run_for(1'000);
+  const auto numbered = [&](Kind kind, uint16_t number) {
+    OwnershipCall made = world.call(kind, 0, 0);
+    __builtin_memcpy(made.session.bytes.data(), &number, sizeof number);
+    __builtin_memcpy(made.record.peer.data(), &number, sizeof number);
+    made.record.id = made.session;
+    return made;
+  };
+  const auto committed = [&](size_t node) {
+    size_t count = 0;
+    while (const auto reply = world.node(node).take_reply())
+      count += reply->answer == OwnershipAnswer::kCommitted ? 1 : 0;
+    return count;
+  };
+  for (uint16_t i = 0; i < kSessions; ++i)
+    world.node(a).ask(world.now(), numbered(Kind::kAcquire, i));
+  world.run_for(500);
+  ASSERT_EQ(committed(a), kSessions);
+  for (uint16_t i = 0; i < kSessions; ++i) {
+    OwnershipCall claim = numbered(Kind::kCommit, i);
+    claim.attempted = BindingVersion{1};
+    claim.next = BindingVersion{3};
+    claim.ceiling = StateVersion{300};
+    claim.from_epoch = world.node(a).epoch();
+    world.node(b).ask(world.now(), claim);
+  }
+  for (int turns = 0; turns < 95; ++turns) {  // before a claim's patience is over
+    world.run_for(10);
+    while (const auto notice = world.node(a).take_notice()) {
+      OwnershipCall given = world.call(Kind::kHandOver, 0, 0);
+      given.session = notice->session;
+      given.record.peer = notice->peer;
+      world.node(a).ask(world.now(), given);
+    }
+  }
+  EXPECT_EQ(committed(b), kSessions);
+}
+
 TEST(LoadedRecords, TheOldestGoes) {
   LoadedRecords records;
   const auto key = [](size_t number) {
