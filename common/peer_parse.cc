@@ -159,6 +159,7 @@ void read_enrolment(YamlMap& root, EnrolmentProfile& enrolment) {
       }
     };
     networks("pool", enrolment.pool);
+    enrolment.pool_place = map.place("pool");
     networks("routes", enrolment.routes);
     UniqueValues seen(map.findings(), "each endpoint once");
     for (const auto& item :

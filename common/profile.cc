@@ -129,6 +129,25 @@ void read_state(YamlMap& root, StateProfile& state) {
   if (state.directory == "none") state.directory.clear();
 }
 
+/// Peers' addresses are no LAN host's, but where the gateway answers there for its peers.
+void check_pool(YamlMap& root, const GatewayProfile& profile) {
+  if (!root.findings().clean("ports") || !root.findings().clean("enrolment")) return;
+  for (const Prefix& pool : profile.enrolment.pool) {
+    for (const PortProfile& port : profile.ports) {
+      if (port.answer_for_peers) continue;
+      for (const Prefix& address : port.addresses) {
+        const bool overlaps = pool.contains(address.address) || address.contains(pool.address);
+        if (!overlaps) continue;
+        root.findings().add(profile.enrolment.pool_place, "enrolment.pool",
+                            fmt::format("a network beside {} of port {}, or answer_for_peers there",
+                                        to_string(address.network()), port.name),
+                            to_string(pool));
+        return;
+      }
+    }
+  }
+}
+
 void read_gateway(YamlMap& root, GatewayProfile& profile) {
   root.required("node", name(63), profile.node);
   read_state(root, profile.state);
@@ -154,6 +173,7 @@ void read_gateway(YamlMap& root, GatewayProfile& profile) {
   read_limits(root, profile.limits);
   read_peers(root, profile.limits.sessions, profile.peers);
   read_enrolment(root, profile.enrolment);
+  check_pool(root, profile);
   const PolicyPlaces places = read_policy(root, ProfileRole::kGateway, profile.policy);
   profile.policy_version = places.version;
   check_hold(root, profile, places.hold);

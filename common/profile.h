@@ -248,7 +248,8 @@ struct EnrolmentProfile {
   std::string directory = "peers.d";  ///< one file for each peer, `NAME.yaml`
   Place place;                        ///< of it; 0: the default
   std::vector<Prefix> pool;           ///< of inner addresses
-  std::vector<Endpoint> endpoints;    ///< that clients dial; none: those of the outside ports
+  Place pool_place;
+  std::vector<Endpoint> endpoints;  ///< that clients dial; none: those of the outside ports
   std::vector<Prefix> routes;  ///< into clients' tunnels; none: the networks of the inside ports
 };
 

@@ -212,6 +212,8 @@ ScalarKind<Prefix> interface_address() {
           [](const YAML::Node& node) -> std::optional<Prefix> {
             const auto prefix = Prefix::parse(node.Scalar());
             if (!prefix || prefix->length == 0) return std::nullopt;
+            // Alone it would be the only host of its network, and the port without a neighbour.
+            if (node.Scalar().find('/') == std::string::npos) return std::nullopt;
             if (!is_host_address(prefix->address) || !is_on_its_link(*prefix)) return std::nullopt;
             return prefix;
           }};

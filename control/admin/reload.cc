@@ -107,7 +107,7 @@ nlohmann::json ReloadOutcome::refuse(engine::SessionEngine& engine, Millis now,
   at_ = now;
   refused_ = why;
   engine.deny_new_sessions(now);
-  return {{"error", why}};
+  return {{"error", why + "\nnothing has changed, and no new session begins until a good reload"}};
 }
 
 nlohmann::json ReloadOutcome::accept(engine::SessionEngine& engine, Millis now,

@@ -1,4 +1,6 @@
 // `jvpn drops` as it is run: counts with their meaning, and all names with what to do.
+#include <algorithm>
+
 #include "common/drop.h"
 #include "tests/unit/command_rig.h"
 #include "tools/jvpn/drops.h"
@@ -24,7 +26,7 @@ TEST_F(DropsCommand, CountsComeTheMostFirstWithTheirMeaning) {
             "    123  tx_full      the port did not take the packet\n"
             "      7  no_route     inner destination belongs to no peer and no inside network\n"
             "      1  of_tomorrow  a program of another version knows\n"
-            "\njvpn drops --explain tells what to do about one that keeps rising\n");
+            "\njvpn drops --explain NAME tells what to do when one keeps rising\n");
   EXPECT_EQ(requests_.at(0), (Json{{"command", "show"}, {"sessions", false}}));
   const Json told = Json::parse(drops({.as_json = true}).out);
   EXPECT_EQ(told["drops"].size(), 3U);
@@ -50,6 +52,19 @@ TEST_F(DropsCommand, EveryNameIsExplainedWithoutAProgram) {
               std::string::npos);
     EXPECT_GT(std::string(drop.mend).size(), 10U) << drop.name;
   }
+}
+
+TEST_F(DropsCommand, SomeNamesAreExplained) {
+  const Outcome one = drops({.explain = true, .names = {"tx_full"}}, "none");
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_TRUE(one.out.starts_with("tx_full: ")) << one.out;
+  EXPECT_EQ(std::ranges::count(one.out, '\n'), 2) << one.out;
+  const Outcome wrong = drops({.names = {"tx_ful"}}, "none");
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_EQ(
+      wrong.err,
+      "jvpn: drops: no drop is named tx_ful (did you mean tx_full?); jvpn drops --explain has "
+      "all of them\n");
 }
 
 }  // namespace

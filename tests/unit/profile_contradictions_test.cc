@@ -32,6 +32,14 @@ constexpr BadCase kContradictions[] = {
      "p:19:31: ports[1].addresses[1]: expected an address that no other port has, got 10.99.0.1 "
      "(as "
      "ports[1].addresses[0])"},
+    {"a pool in the inside network", kGateway,
+     "cores:", "enrolment: {pool: [10.99.0.128/25]}\ncores:",
+     "p:3:19: enrolment.pool: expected a network beside 10.99.0.0/24 of port lan, or "
+     "answer_for_peers there, got 10.99.0.128/25"},
+    {"a pool around the outside network", kGateway,
+     "cores:", "enrolment: {pool: [192.0.0.0/16]}\ncores:",
+     "p:3:19: enrolment.pool: expected a network beside 192.0.2.0/24 of port wan0, or "
+     "answer_for_peers there, got 192.0.0.0/16"},
     {"address of the network", kGateway, "[10.99.0.1/24]", "[10.99.0.0/24]",
      "p:19:17: ports[1].addresses[0]: expected an address with its prefix length such as "
      "192.0.2.1/24, got 10.99.0.0/24"},

@@ -106,6 +106,9 @@ constexpr BadCase kBadKeysAndValues[] = {
     {"list as map", kGateway, "eal_args: [\"--iova-mode=va\"]", "eal_args: {iova: va}",
      "p:5:11: eal_args: expected a list of 0 to 64 items, each printable text of 1 to 1024 bytes, "
      "got a map"},
+    {"no prefix length", kGateway, "addresses: [10.99.0.1/24]", "addresses: [10.99.0.1]",
+     "p:19:17: ports[1].addresses[0]: expected an address with its prefix length such as "
+     "192.0.2.1/24, got 10.99.0.1"},
     {"empty list", kGateway, "addresses: [10.99.0.1/24]", "addresses: []",
      "p:19:16: ports[1].addresses: expected a list of 1 to 16 items, each an address with its "
      "prefix length such as 192.0.2.1/24, got 0 items"},

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 namespace jvpn {
 
 struct DropsCommand {
-  bool explain = false;  ///< all names, with what to do; asks no program
+  bool explain = false;              ///< what to do about each; asks no program
+  std::vector<std::string> names{};  ///< of those to explain; none: all
   bool as_json = false;
 };
 
@@ -16,7 +18,7 @@ struct DropsCommand {
 /// with its meaning.
 std::string render_drops(const nlohmann::json& reply);
 
-/// Prints it, or explains all; gives the exit status.
+/// Prints it, or explains names; gives the exit status.
 int run_drops(const std::string& socket_path, const DropsCommand& command);
 
 }  // namespace jvpn

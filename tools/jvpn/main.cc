@@ -1,19 +1,14 @@
 // jvpn: the operator's tool. Without a subcommand it shows the sessions.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "common/nearest.h"
-#include "common/printable.h"
 #include "tools/jvpn/audit.h"
 #include "tools/jvpn/check.h"
 #include "tools/jvpn/doctor/doctor.h"
@@ -25,6 +20,7 @@
 #include "tools/jvpn/jump.h"
 #include "tools/jvpn/keys.h"
 #include "tools/jvpn/metrics.h"
+#include "tools/jvpn/misuse.h"
 #include "tools/jvpn/orders.h"
 #include "tools/jvpn/output.h"
 #include "tools/jvpn/peer_orders.h"
@@ -42,31 +38,6 @@
 
 namespace jvpn {
 namespace {
-
-/// The message for a command that there isn't; nullopt: the words name commands as far as they do.
-std::optional<std::string> unknown_command(const CLI::App& root, int argc, char** argv) {
-  const CLI::App* at = &root;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--socket") ++i;
-    if (word.starts_with('-')) continue;
-    const auto commands = at->get_subcommands([](const CLI::App*) { return true; });
-    if (commands.empty()) return std::nullopt;
-    const auto next = std::ranges::find_if(
-        commands, [&](const CLI::App* each) { return each->get_name() == word; });
-    if (next != commands.end()) {
-      at = *next;
-      continue;
-    }
-    std::vector<std::string> known;
-    known.reserve(commands.size());
-    for (const CLI::App* each : commands) known.push_back(each->get_name());
-    return fmt::format("no such command: {}{}; {}{} --help lists them",
-                       printable(word.substr(0, 64)), did_you_mean(word, known),
-                       at == &root ? "" : "jvpn ", at->get_name());
-  }
-  return std::nullopt;
-}
 
 /// What the command line asks for: the options of all commands, and the command to run.
 class CommandLine {
@@ -97,10 +68,9 @@ class CommandLine {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      const bool wrong = error.get_exit_code() != 0;
-      const auto unknown = wrong ? unknown_command(app_, argc, argv) : std::nullopt;
-      if (unknown) std::fprintf(stderr, "jvpn: %s\n", unknown->c_str());
-      return unknown ? kBadUsage : app_.exit(error) == 0 ? 0 : kBadUsage;
+      if (error.get_exit_code() == 0) return app_.exit(error);  // --help, --version
+      complain(misuse(app_, error, argc, argv));
+      return kBadUsage;
     }
     return command_();
   }
@@ -141,7 +111,13 @@ class CommandLine {
       return form_.empty() ? run_show(socket_, as_json_) : run_dump(socket_);
     });
     show->add_option("FORM", form_, "dump: a line for each peer, with tabs, for scripts")
-        ->check(CLI::IsMember({"dump"}));
+        ->check(CLI::Validator(
+            [](std::string& form) {
+              return form == "dump" ? std::string()
+                                    : "expected dump or nothing, got " + form +
+                                          ": jvpn show has all peers, jvpn peer show NAME has one";
+            },
+            "{dump}"));
 
     add("health", "Tell what is wrong with a gateway now; exit 6: something is (jvpnd)",
         [this] { return run_health(socket_, as_json_); });
@@ -205,9 +181,10 @@ class CommandLine {
   void add_drops() {
     auto* const drops =
         add("drops", "Show dropped packets by name, with what the names mean", [this] {
-          return run_drops(socket_, {explain_, as_json_});
+          return run_drops(socket_, {explain_, explained_, as_json_});
         });
-    drops->add_flag("--explain", explain_, "Explain all names, and what to do about each");
+    drops->add_flag("--explain", explain_, "Explain names, and what to do about each");
+    drops->add_option("NAME", explained_, "Those to explain; default: all of them");
   }
 
   void add_trace() {
@@ -375,6 +352,7 @@ class CommandLine {
   unsigned trace_s_ = 10;
   DrainCommand drain_;
   bool explain_ = false;
+  std::vector<std::string> explained_;
   unsigned drain_wait_s_ = 60;
   std::string profile_;
   std::string schema_;

@@ -129,9 +129,10 @@ int run_metrics(const std::string& socket_path, const MetricsCommand& command) {
   try {
     return serve(socket_path, command);
   } catch (const std::exception& error) {  // of the server, which says no more than that
-    return complain(
-        fmt::format("can't listen on {}: is the address this host's, and is the port free? ({})",
-                    command.listen, error.what()));
+    return complain(fmt::format(
+        "can't listen on {}: is the address this host's, and is the port free? Another is "
+        "named by --listen ({})",
+        command.listen, error.what()));
   }
 }
 

@@ -38,10 +38,26 @@ constexpr std::chrono::seconds kEndPatience{10};
 constexpr size_t kLinesShown = 5;
 constexpr time_t kClockSlack = 86'400;
 
+std::string takes_root(const std::string& order, const ClientName& who) {
+  return fmt::format("{}a tunnel takes root: sudo jvpn {} {}", order.empty() ? order : order + ": ",
+                     order.empty() ? "up" : order, who.name);
+}
+
+/// The exit code when there is none that this user can see, once it is said.
+std::optional<int> no_profile(const ClientName& who) {
+  std::error_code failed;
+  if (fs::exists(who.profile, failed)) return std::nullopt;
+  if (failed && geteuid() != 0) return complain(takes_root("up", who));
+  complain(fmt::format(
+      "there is no profile {}; jvpn-client --import FILE makes one of what jvpn peer add wrote",
+      who.profile));
+  return kBadProfile;
+}
+
 /// What this host lacks, as a person would mend it; empty: nothing.
 std::vector<std::string> missing(const ClientName& who, const ClientProfile& profile) {
   std::vector<std::string> found;
-  if (geteuid() != 0) found.push_back("a tunnel takes root: sudo jvpn up " + who.name);
+  if (geteuid() != 0) found.push_back(takes_root("", who));
   const FileDescriptor tun(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (!tun && errno == ENOENT)
     found.emplace_back("there is no /dev/net/tun: modprobe tun (a container needs the device)");
@@ -155,11 +171,21 @@ class Ascent {
     }
     auto why = reasons(process_.who(), profile_, shown_);
     why.insert(why.begin(), fmt::format("not attached within {} s", command_.wait.count()));
-    if (why.size() == 1) show_log();
+    if (why.size() == 1) unanswered(why);
     return fail(why);
   }
 
  private:
+  /// It has asked, and has no reason yet.
+  void unanswered(std::vector<std::string>& why) const {
+    if (shown_)
+      for (const Json& path : field(*shown_, "paths"))
+        why.push_back(
+            fmt::format("no answer yet from {} by underlay {}: does a gateway run there, and does "
+                        "UDP reach it?",
+                        text_of(path, "remote"), text_of(path, "underlay")));
+    if (why.size() == 1) show_log();
+  }
   void look() {
     auto shown = ask_show(profile_.admin.socket);
     if (shown) shown_ = std::move(*shown);
@@ -210,6 +236,12 @@ class Ascent {
   Interrupt interrupt_;
 };
 
+int say_down(const std::string& name, bool as_json, bool was_up, const std::string& words) {
+  if (as_json)
+    return print_text(Json{{"name", name}, {"up", false}, {"was_up", was_up}}.dump() + '\n');
+  return print_text(name + words + '\n');
+}
+
 }  // namespace
 
 int run_up(const UpCommand& command) {
@@ -223,14 +255,9 @@ int run_up(const UpCommand& command) {
     complain(who->name + " is up already");
     return 0;
   }
-  std::error_code ignored;
-  if (!fs::exists(who->profile, ignored)) {
-    complain(fmt::format(
-        "there is no profile {}; jvpn-client --import FILE makes one of what jvpn peer add wrote",
-        who->profile));
-    return kBadProfile;
-  }
+  if (const auto none = no_profile(*who)) return *none;
   const auto loaded = admin::load_client(who->profile);
+  if (!loaded && geteuid() != 0) return complain(takes_root("up", *who));  // it can't read the keys
   if (!loaded) {
     std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
     return kBadProfile;
@@ -247,14 +274,21 @@ int run_down(const std::string& client, bool as_json) {
     complain(who.error().message);
     return kBadUsage;
   }
-  if (geteuid() != 0) return complain("down: a tunnel takes root: sudo jvpn down " + who->name);
+  if (geteuid() != 0) return complain(takes_root("down", *who));
   ClientProcess process(*who);
   const auto stopped = process.stop(kEndPatience);
   if (!stopped) return complain(stopped.error().message);
+  if (!*stopped) {
+    if (const auto none = no_profile(*who)) return *none;
+    const auto loaded = admin::load_client(who->profile);
+    if (loaded && if_nametoindex(loaded->profile.interface.name.c_str()) != 0)
+      return say_down(
+          who->name, as_json, false,
+          fmt::format(" was not up; {} is another client's", loaded->profile.interface.name));
+  }
   if (const auto released = process.release(); !released) return complain(released.error().message);
-  if (as_json)
-    return print_text(Json{{"name", who->name}, {"up", false}, {"was_up", *stopped}}.dump() + '\n');
-  return print_text(who->name + (*stopped ? " is down\n" : " was not up; nothing of it is left\n"));
+  return say_down(who->name, as_json, *stopped,
+                  *stopped ? " is down" : " was not up; nothing of it is left");
 }
 
 }  // namespace jvpn

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/drop.h"
+#include "common/printable.h"
 #include "control/admin/admin_socket.h"
 #include "control/admin/event_admin.h"
 #include "control/admin/profile_file.h"
@@ -75,7 +76,8 @@ nlohmann::json ClientAdmin::jump(const nlohmann::json& request) {
   if (underlay == all.end()) {
     std::string names;
     for (const auto& one : all) names += (names.empty() ? "" : ", ") + one.name();
-    return {{"error", "jump: expected one of the underlays " + names}};
+    return {{"error", "jump: expected one of the underlays " + names + ", got " +
+                          printable(name->get<std::string>().substr(0, 64))}};
   }
   const std::optional<Path> active = parts_.data_path.path();
   const auto target = underlays::jump_target(parts_.paths.candidates(), underlay->number(), active);
