@@ -33,11 +33,11 @@ std::optional<Error> complaint(const EngineConfig& config) {
 }  // namespace
 
 Result<std::unique_ptr<SessionEngine>> SessionEngine::create(EngineConfig config, SessionHost& host,
-                                                             Millis now) {
+                                                             Millis now, const IpsecMb& library) {
   if (auto error = complaint(config)) return *error;
-  auto aead = Aead::create();
+  auto aead = Aead::create(library);
   if (!aead) return aead.error();
-  auto mac = MessageMac::create();
+  auto mac = MessageMac::create(library);
   if (!mac) return mac.error();
   auto impl =
       std::make_unique<Impl>(std::move(config), host, std::move(*aead), std::move(*mac), now);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/handshake_mac.h"
+#include "common/ipsec_mb.h"
 #include "common/path.h"
 #include "common/policy.h"
 #include "common/result.h"
@@ -83,9 +84,10 @@ struct Admission {
 
 class SessionEngine {
  public:
-  /// `host` outlives the engine. Fails when the CPU can't run the AEAD.
+  /// `host` outlives the engine. Fails when the CPU can't run the AEAD. `library` makes its
+  /// managers of IPsec-MB, 200 kB each: simulations have many engines in one thread.
   static Result<std::unique_ptr<SessionEngine>> create(EngineConfig config, SessionHost& host,
-                                                       Millis now);
+                                                       Millis now, const IpsecMb& library = {});
   ~SessionEngine();
 
   /// A message under no session's keys: a handshake's, MACs not yet checked unless `verdict` says
