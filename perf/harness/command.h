@@ -15,7 +15,8 @@ namespace jvpn::perf {
 
 using Json = nlohmann::ordered_json;
 
-/// Exit codes besides 0: measured, whatever the figures; a broken bar of `isolation` is a failure.
+/// Exit codes besides 0: measured, whatever the figures; a broken bar of `isolation` or `storm` is
+/// a failure.
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;
@@ -72,5 +73,6 @@ Command add_publish(CLI::App& app);
 Command add_report(CLI::App& app);
 Command add_scale(CLI::App& app);
 Command add_store(CLI::App& app);
+Command add_storm(CLI::App& app);
 
 }  // namespace jvpn::perf

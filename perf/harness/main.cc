@@ -1,5 +1,5 @@
 // jvpn-perf: the performance harness. Exit 0 when it has measured, whatever the figures; 1 when a
-// measurement failed or broke a bar of `isolation`, 2 for wrong usage, 130 after Ctrl-C.
+// measurement failed or broke a bar of `isolation` or `storm`, 2 for wrong usage, 130 after Ctrl-C.
 #include <array>
 #include <cstdio>
 #include <exception>
@@ -13,10 +13,10 @@ using namespace jvpn::perf;
 int run(int argc, char** argv) {
   CLI::App app("Measures Jumping VPN.", "jvpn-perf");
   app.require_subcommand(1);
-  const std::array commands{add_pipeline(app), add_publish(app),   add_scale(app),
-                            add_ndr(app),      add_handshake(app), add_isolation(app),
-                            add_jump(app),     add_jump_load(app), add_peers(app),
-                            add_report(app),   add_store(app),     add_flood(app)};
+  const std::array commands{
+      add_pipeline(app),  add_publish(app), add_scale(app),     add_ndr(app),   add_handshake(app),
+      add_isolation(app), add_jump(app),    add_jump_load(app), add_peers(app), add_report(app),
+      add_store(app),     add_storm(app),   add_flood(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

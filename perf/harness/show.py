@@ -8,7 +8,8 @@ import sys
 
 # Command: its folder below perf/, and the module there whose function of the command's name gives figures and table.
 _VIEWS = {"handshake": ("handshake", "handshakes"), "isolation": ("isolation", "isolation"),
-          "ndr": ("ndr", "rates"), "store": ("store", "stores")} | dict.fromkeys(
+          "ndr": ("ndr", "rates"), "store": ("store", "stores"),
+          "storm": ("storm", "storm")} | dict.fromkeys(
     ("jump_load", "pipeline", "publish", "scale"), ("pipeline", "cells"))
 _AEAD_FLAGS = ("aes", "avx2", "avx512f", "avx512ifma", "gfni", "pclmulqdq", "vaes", "vpclmulqdq")
 _MACHINE = """\

@@ -12,13 +12,14 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path[1:1] = [str(ROOT / folder) for folder in ("perf/harness", "perf/handshake", "perf/isolation", "perf/ndr",
-                                               "perf/pipeline", "perf/store")]
+                                               "perf/pipeline", "perf/store", "perf/storm")]
 import cells  # noqa: E402
 import handshakes  # noqa: E402
 import isolation  # noqa: E402
 import rates  # noqa: E402
 import samples  # noqa: E402
 import show  # noqa: E402
+import storm  # noqa: E402
 import stores  # noqa: E402
 import tap_runner  # noqa: E402
 
@@ -225,6 +226,51 @@ class Isolation(unittest.TestCase):
     def test_without_the_quiet_phase_nothing_passes(self):
         figures, _ = isolation.isolation({"phases": [], "facts": self.FACTS})
         self.assertIn("nothing was measured", figures["failure"])
+
+
+def storm_phase(name, back=True, seconds=2.5, **values):
+    counts = {"cpu_s": 1.5, "turns": 9, "messages": 99, "longest_turn_us": 700, "turns_over_1ms": 0, "ring_full": 3, "ring_most": 400,
+              "rekeys": 0, "endings": {}, "peers_endings": {}, "resets": 0, "requests": 260, "refused": 40, "commits": 200, "resumes": 4, "over_budget": 0,
+              "events": {"emitted": 900, "written": 880, "announced": 20}, "denied": {"POLICY_DENY cooldown": 30}}
+    return counts | {"phase": name, "back": back, "seconds": seconds, "attached": 200, "bound": 200,
+                     "peers_attached": 200, "before": [counts], "after": counts | {"longest_turn_us": 900}} | values
+
+
+class Storm(unittest.TestCase):
+    FACTS = {"sessions": 200, "attached": 200, "setup_s": 2, "delay_ms": 10, "heartbeat_ms": 500, "most_s": 10, "ring": 512,
+             "event_ring": 4096}
+
+    def shown(self, *phases, **facts):
+        return storm.storm({"phases": phases, "facts": self.FACTS | facts})
+
+    def test_bars_that_hold(self):
+        figures, table = self.shown(storm_phase("path"), storm_phase("return", seconds=10))
+        self.assertNotIn("failure", figures)
+        path = figures["phases"][0]
+        self.assertEqual((path["us_per_session"], path["busy_percent"], path["longest_turn_us"]), (7500, 60, 900))
+        self.assertEqual((path["emitted"], path["lost"], path["announced"]), (2700, 60, 60))  # from before to after
+        self.assertEqual(path["denied"], {"POLICY_DENY cooldown": 60})
+        for line in ("200 sessions; paths of 10 ms", "denied    path: POLICY_DENY cooldown 60\n"):
+            self.assertIn(line, table)
+
+    def test_every_bar_can_break(self):
+        silent = {"emitted": 900, "written": 880, "announced": 19}
+        for phase, facts, text in [
+                (storm_phase("path", False, 60, attached=7, bound=5), {},
+                 "path: after 60.0 s only 7 of 200 sessions were attached, 5 on the path"),
+                (storm_phase("path", seconds=10.1), {}, "path: the last session was attached again after 10.1 s"),
+                (storm_phase("path", seconds=2), {"most_s": 1}, "attached again after 2.0 s"),
+                (storm_phase("path", endings={"TTL_SESSION_EXPIRED": 1}), {},
+                 "path: 1 sessions were terminated (TTL_SESSION_EXPIRED 1)"),
+                (storm_phase("path", before=[storm_phase("x")["after"] | {"endings": {"RESET": 3}}]), {},
+                 "3 sessions were terminated"),
+                (storm_phase("path", after=storm_phase("x")["after"] | {"peers_endings": {"RESET": 2}}), {},
+                 "2 sessions were terminated"),
+                (storm_phase("path", events=silent), {}, "path: 1 events were lost and not announced"),
+                (storm_phase("path", peers_attached=199), {}, "path: 1 peers have no session that is attached"),
+                (storm_phase("path"), {"attached": 199}, "only 199 of 200 sessions came up")]:
+            self.assertIn(text, self.shown(phase, **facts)[0].get("failure", "it passed"))
+        self.assertIn("nothing was measured", self.shown()[0]["failure"])
 
 
 class Stores(unittest.TestCase):
