@@ -31,7 +31,7 @@ def _sum(phase, key):
 
 
 def phase_figures(phase, sessions):
-    everything = (*phase.get("before", []), phase, phase["after"])  # what went wrong may do so at any time
+    everything = (*phase["before"], phase, phase["after"])  # what went wrong may do so at any time
     endings, peers_endings, events = (_merged(*(part[key] for part in everything))
                                       for key in ("endings", "peers_endings", "events"))
     denied = _merged(phase["denied"], phase["after"]["denied"])

@@ -11,6 +11,7 @@ namespace jvpn::perf {
 namespace {
 
 constexpr uint64_t kWorkerUs = 1;  // for a control message: to receive, open and hand it over
+constexpr uint64_t kReceiveRing = 4'096;  // packets that wait for the worker at most
 constexpr uint32_t kSlotBitsOfPeer = 5;
 
 session::EngineConfig storm_config(const StormOptions& options, uint32_t slot_bits) {
@@ -36,7 +37,9 @@ StormWorld::StormWorld(const StormOptions& options)
       gateway_(options.ring, options.policy.observability.event_ring),
       peers_(options.seed, [this](uint32_t, const Path& path, std::span<const uint8_t> datagram) {
         if (cut_[path.interface]) return;
-        worker_free_us_ = std::max(now_us_ + delay_us_, worker_free_us_ + kWorkerUs);
+        const uint64_t arrives = now_us_ + delay_us_;
+        if (worker_free_us_ > arrives + kReceiveRing * kWorkerUs) return;
+        worker_free_us_ = std::max(arrives, worker_free_us_ + kWorkerUs);
         to_gateway_.push_back({worker_free_us_, {path, {datagram.begin(), datagram.end()}}});
       }) {}
 

@@ -38,7 +38,7 @@ class StormWorld {
 
  private:
   /// A datagram, to be delivered at a time; all paths take the same, so each queue is in order. The
-  /// gateway's worker takes them one by one.
+  /// gateway's worker takes them one by one; what its port has no room for is dropped.
   struct Flight {
     uint64_t at_us;
     SentDatagram datagram;
