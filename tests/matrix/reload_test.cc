@@ -232,7 +232,9 @@ TEST_F(ReloadPeers, MorePeersThanThereIsRoomForAreRefused) {
   const std::string error = reload()["error"];
   EXPECT_NE(error.find("peers: expected at most 16 peers"), std::string::npos) << error;
   EXPECT_TRUE(rig.serves(0));
-  EXPECT_EQ(show()["reload"]["refused"], error);
+  EXPECT_EQ(show()["reload"]["refused"].get<std::string>() +
+                "\nnothing has changed, and no new session begins until a good reload",
+            error);
   EXPECT_EQ(show()["denies_new_sessions"], true);
   peers() = good;
   EXPECT_EQ(reload()["reloaded"]["peers"], counts(0, 0, 0));
