@@ -61,7 +61,7 @@ def broken_bars(figures, facts):
     for each in figures:
         if each["back_s"] is None:
             broken.append(f"{each['phase']}: after {each['seconds']:.1f} s only {each['attached']} of {facts['sessions']} "
-                          f"sessions were attached, {each['bound']} on the path that was left")
+                          f"sessions were attached, {each['bound']} on the other path")
         elif each["back_s"] > facts["most_s"]:
             broken.append(f"{each['phase']}: the last session was attached again after {each['back_s']:.1f} s")
         elif each["peers_attached"] < facts["sessions"]:

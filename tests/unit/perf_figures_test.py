@@ -257,7 +257,7 @@ class Storm(unittest.TestCase):
         silent = {"emitted": 900, "written": 880, "announced": 19}
         for phase, facts, text in [
                 (storm_phase("path", False, 60, attached=7, bound=5), {},
-                 "path: after 60.0 s only 7 of 200 sessions were attached, 5 on the path"),
+                 "path: after 60.0 s only 7 of 200 sessions were attached, 5 on the other path"),
                 (storm_phase("path", seconds=10.1), {}, "path: the last session was attached again after 10.1 s"),
                 (storm_phase("path", seconds=2), {"most_s": 1}, "attached again after 2.0 s"),
                 (storm_phase("path", endings={"TTL_SESSION_EXPIRED": 1}), {},
