@@ -198,12 +198,14 @@ const char* Aead::architecture() const {
       return vaes ? "AVX512+VAES" : "AVX512";
     case IMB_ARCH_AVX2:
       return vaes ? "AVX2+VAES" : "AVX2";
-    case IMB_ARCH_AVX:
-      return "AVX";
     case IMB_ARCH_SSE:
       return "SSE";
+#if IMB_VERSION_NUM < IMB_VERSION(2, 0, 0)
+    case IMB_ARCH_AVX:
+      return "AVX";
     case IMB_ARCH_NOAESNI:
       return "no AES-NI (emulated)";
+#endif
     default:
       return "unknown";
   }

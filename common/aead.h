@@ -43,7 +43,17 @@ constexpr size_t key_bytes(Suite suite) {
 /// that records can hold it in line; whoever frees the memory wipes it first.
 struct alignas(64) AeadKey {
   static constexpr size_t kBlock = 16;
-  static constexpr size_t kHashPowers = 48;  ///< the lowest stands last
+  /// Where IPsec-MB keeps the hash key's powers, of which a packet reads one for each block: a row
+  /// up to each of these bytes, the lowest power last. 2.0 has a second row, of their products with
+  /// the polynomial.
+  static constexpr bool kTwoRows = sizeof(gcm_key_data) > 1'008;
+  static constexpr size_t kHashPowers = kTwoRows ? 32 : 48;
+  static constexpr std::array<size_t, kTwoRows ? 2 : 1> kPowersEnd = [] {
+    if constexpr (kTwoRows)
+      return std::array<size_t, 2>{752, 1'264};
+    else
+      return std::array<size_t, 1>{1'008};
+  }();
   union {
     gcm_key_data gcm;
     /// Padded: IPsec-MB 1.3's AVX2 ChaCha20 reads 16 bytes past the key.
@@ -53,7 +63,8 @@ struct alignas(64) AeadKey {
   uint8_t unused[3];
   uint8_t iv[kAeadNonceBytes];  ///< of transport messages, XORed into their nonces
 };
-static_assert(sizeof(AeadKey) == 1'024);
+static_assert(sizeof(gcm_key_data) == AeadKey::kPowersEnd.back());
+static_assert(sizeof(AeadKey) == AeadKey::kPowersEnd.back() + 16);
 static_assert(offsetof(AeadKey, iv) + kAeadNonceBytes == sizeof(AeadKey));
 
 /// One transport message of a burst, worked on in place.
@@ -71,22 +82,27 @@ struct AeadOp {
 /// blocks. Does nothing else.
 inline void prefetch(const AeadOp& op) {
   constexpr size_t kLine = 64;
-  constexpr size_t kLines = sizeof(AeadKey) / kLine;
-  constexpr size_t kShort = 95;          // bytes, whose powers stand in the last two lines
+  constexpr size_t kShort = 95;          // bytes, whose powers stand in a row's last two lines
   constexpr size_t kPayloadAhead = 512;  // bytes; the CPU's own prefetching does the rest better
   // GCC 12 takes a loop of __builtin_prefetch for one without effect and drops it.
   const auto fetch = [](const uint8_t* at) { __asm__ volatile("prefetcht0 %0" : : "m"(*at)); };
   const auto* key = reinterpret_cast<const uint8_t*>(op.key);
   fetch(op.data);
   fetch(op.data + kLine);
-  for (const size_t line : {size_t{0}, size_t{1}, size_t{2}, kLines - 2, kLines - 1})
-    fetch(key + line * kLine);
+  for (const size_t line : {size_t{0}, size_t{1}, size_t{2}}) fetch(key + line * kLine);
+  for (const size_t end : AeadKey::kPowersEnd) {
+    fetch(key + ((end - 1) / kLine - 1) * kLine);
+    fetch(key + (end - 1) / kLine * kLine);
+  }
   if (op.length <= kShort) return;
-  const uint8_t* end = op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead);
-  for (const uint8_t* at = op.data + 2 * kLine; at < end; at += kLine) fetch(at);
+  const uint8_t* payload_end = op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead);
+  for (const uint8_t* at = op.data + 2 * kLine; at < payload_end; at += kLine) fetch(at);
   const size_t blocks = std::min<size_t>(op.length / AeadKey::kBlock + 2, AeadKey::kHashPowers);
-  const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine;
-  for (size_t line = powers; line < kLines - 2; ++line) fetch(key + line * kLine);
+  for (const size_t end : AeadKey::kPowersEnd) {
+    const size_t last = (end - 1) / kLine - 1;  // it has come already
+    for (size_t line = (end - blocks * AeadKey::kBlock) / kLine; line < last; ++line)
+      fetch(key + line * kLine);
+  }
 }
 
 /// Fetches a key's ends (round keys and lowest powers), which every packet reads, into the
@@ -94,9 +110,15 @@ inline void prefetch(const AeadOp& op) {
 /// into the first, and what stands between them is fetched faster when these have been.
 inline void prefetch_early(const AeadKey& key) {
   constexpr size_t kLine = 64;
-  constexpr size_t kEnds[] = {0, 1, 2, sizeof(AeadKey) / kLine - 2, sizeof(AeadKey) / kLine - 1};
   const auto* from = reinterpret_cast<const uint8_t*>(&key);
-  for (const size_t line : kEnds) __asm__ volatile("prefetcht1 %0" : : "m"(from[line * kLine]));
+  const auto fetch = [from](size_t line) {
+    __asm__ volatile("prefetcht1 %0" : : "m"(from[line * kLine]));
+  };
+  for (const size_t line : {size_t{0}, size_t{1}, size_t{2}}) fetch(line);
+  for (const size_t end : AeadKey::kPowersEnd) {
+    fetch((end - 1) / kLine - 1);
+    fetch((end - 1) / kLine);
+  }
 }
 
 /// In constant time: all of both is read and compared at once.

@@ -23,6 +23,10 @@
 #include "dataplane/worker.h"
 
 namespace jvpn {
+/// DPDK's by its symbol: the header of 24.11 doesn't say that the function is C's.
+rte_ring* ring_of_elements(const char* name, unsigned bytes, unsigned count, int socket,
+                           unsigned flags) __asm__("rte_ring_create_elem");
+
 namespace {
 
 struct FreeSignals {
@@ -41,9 +45,9 @@ uint16_t largest_mtu(const GatewayProfile& profile) {
 }
 
 Result<SignalRing> make_signal_ring() {
-  rte_ring* ring = rte_ring_create_elem(unique_dpdk_name("signals").c_str(), sizeof(SourceSignal),
-                                        kSourceSignals, static_cast<int>(rte_socket_id()),
-                                        RING_F_SP_ENQ | RING_F_SC_DEQ);
+  rte_ring* ring =
+      ring_of_elements(unique_dpdk_name("signals").c_str(), sizeof(SourceSignal), kSourceSignals,
+                       static_cast<int>(rte_socket_id()), RING_F_SP_ENQ | RING_F_SC_DEQ);
   if (ring != nullptr) return SignalRing(ring);
   return Error{std::string("no ring of source signals: ") + rte_strerror(rte_errno)};
 }

@@ -6,6 +6,8 @@
 #include <string>
 
 #include <rte_lcore.h>
+#include <rte_thread.h>
+#include <rte_version.h>
 #include <sys/resource.h>
 
 #include "control/admin/peer_directory.h"
@@ -15,6 +17,25 @@ namespace jvpn::gateway {
 namespace {
 
 constexpr int kGivesWay = 10;  // to control, on a CPU that they share
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+using ThreadEnd = uint32_t;
+#else
+using ThreadEnd = void*;
+#endif
+
+/// On DPDK's CPUs for threads that are no workers. 0, or an error number.
+int create_control_thread(pthread_t& thread, const char* name, ThreadEnd (*run)(void*),
+                          void* argument) {
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+  rte_thread_t made{};
+  const int error = rte_thread_create_control(&made, name, run, argument);
+  thread = made.opaque_id;
+#else
+  const int error = rte_ctrl_thread_create(&thread, name, nullptr, run, argument);
+#endif
+  return std::abs(error);
+}
 
 }  // namespace
 
@@ -84,11 +105,14 @@ void ProfileReader::release() {
 Result<void> ProfileReader::begin(Millis now, std::optional<OnePeer> one) {
   job_.reset(new Job{.load = load_, .reading = {}, .of_peer = one.has_value()});
   job_->reading.emplace(Reading{now, Error{}}).one = std::move(one);
-  const int error = rte_ctrl_thread_create(&thread_, "jvpn-reload", nullptr, run, job_.get());
+  const auto entry = [](void* job) {
+    run(*static_cast<Job*>(job));
+    return ThreadEnd{};
+  };
+  const int error = create_control_thread(thread_, "jvpn-reload", entry, job_.get());
   if (error == 0) return {};
   job_.reset();
-  return Error{std::string("can't start a thread that reads the profile: ") +
-               std::strerror(std::abs(error))};
+  return Error{std::string("can't start a thread that reads the profile: ") + std::strerror(error)};
 }
 
 void ProfileReader::read_profile(const Load& load, Reading& reading) {
@@ -107,8 +131,7 @@ void ProfileReader::read_peer(OnePeer& one) {
   one.peers = std::make_unique<admin::FreshPeers>(std::move(peers));
 }
 
-void* ProfileReader::run(void* argument) {
-  Job& job = *static_cast<Job*>(argument);
+void ProfileReader::run(Job& job) {
   (void)setpriority(PRIO_PROCESS, 0, kGivesWay);  // of this thread alone, in Linux
   Reading& reading = *job.reading;
   if (reading.one)
@@ -118,7 +141,6 @@ void* ProfileReader::run(void* argument) {
   job.done.store(true, std::memory_order_release);
   job.used.wait(false, std::memory_order_acquire);
   job.reading.reset();
-  return nullptr;
 }
 
 }  // namespace jvpn::gateway

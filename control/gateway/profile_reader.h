@@ -70,7 +70,7 @@ class ProfileReader {
  private:
   struct Job;
   Result<void> begin(Millis now, std::optional<OnePeer> one);
-  static void* run(void* job);
+  static void run(Job& job);
   static void read_profile(const Load& load, Reading& reading);
   static void read_peer(OnePeer& one);
 

@@ -74,7 +74,10 @@ void look_up(benchmark::State& state, Store store, Load load) {
       found[i] = load(table, numbers[at + i]);
       rte_prefetch0(found[i]);
     }
-    for (const Record* record : found) benchmark::DoNotOptimize(record->lanes);
+    for (const Record* record : found) {
+      auto lanes = record->lanes;
+      benchmark::DoNotOptimize(lanes);
+    }
     at = (at + kDefaultBurst) % kDraws;
   }
   count_items(state, kDefaultBurst);

@@ -37,8 +37,8 @@ void fsm_step(benchmark::State& state) {
   for (auto _ : state) {
     const session::Step attached =
         step(birth, {session::Trigger::kKeyConfirmed}, policy, Millis{1'001});
-    const session::Step ended = step(
-        attached.record, {session::Trigger::kTerminate, Detail::kOperator}, policy, Millis{1'002});
+    session::Step ended = step(attached.record, {session::Trigger::kTerminate, Detail::kOperator},
+                               policy, Millis{1'002});
     benchmark::DoNotOptimize(ended);
     steps += 2;
   }
@@ -290,7 +290,10 @@ void mass_events(benchmark::State& state) {
       };
     };
     const auto show = [&engine, from = PeerId{0}](Millis) mutable {
-      const auto look = [](const engine::SessionView& view) { benchmark::DoNotOptimize(view); };
+      const auto look = [](const engine::SessionView& view) {
+        const auto* at = &view;
+        benchmark::DoNotOptimize(at);
+      };
       const auto next = engine.visit_sessions(from, look);
       from = next.value_or(PeerId{0});
       return next.has_value();

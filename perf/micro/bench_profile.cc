@@ -37,7 +37,7 @@ void parse_peers(benchmark::State& state) {
   const auto peers = static_cast<uint32_t>(state.range(0));
   const std::string text = gateway_with_peers(peers);
   while (state.KeepRunning()) {
-    const auto profile = parse_gateway_profile(text, "p");
+    auto profile = parse_gateway_profile(text, "p");
     if (!profile) state.SkipWithError(profile.error().message.c_str());
     benchmark::DoNotOptimize(profile);
   }

@@ -55,9 +55,9 @@ class RawAead {
     lines(op.data, op.data + std::min(op.length + kAeadTagBytes, kPayloadAhead));
     const auto* key = reinterpret_cast<const uint8_t*>(op.key);
     const size_t blocks = std::min<size_t>(op.length / AeadKey::kBlock + 2, AeadKey::kHashPowers);
-    const size_t powers = (sizeof(gcm_key_data) - blocks * AeadKey::kBlock) / kLine * kLine;
     lines(key, key + kRoundKeyLines * kLine);
-    lines(key + powers, key + sizeof(AeadKey));
+    for (const size_t end : AeadKey::kPowersEnd)
+      lines(key + (end - blocks * AeadKey::kBlock) / kLine * kLine, key + end);
   }
 
   /// Whatever stands before the payload: making a nonce is the product's work, not the floor's.

@@ -1,6 +1,7 @@
 // Aligned columns of text for a terminal.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -4,11 +4,11 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include <ares.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 
 namespace jvpn::client::attendant {
@@ -17,6 +17,23 @@ namespace {
 constexpr int kServerPatienceMs = 1'000;  // c-ares doubles it at each try
 constexpr int kTries = 2;
 constexpr size_t kMostAddresses = 16;  // of one name
+constexpr size_t kMostSockets = 16;    // c-ares keeps one or two for each name server
+
+/// c-ares tells which of its sockets wait for what.
+class WatchedSockets {
+ public:
+  static void note(void* into, ares_socket_t socket, int readable, int writable) {
+    auto& all = static_cast<WatchedSockets*>(into)->all_;
+    std::erase_if(all, [socket](const pollfd& each) { return each.fd == socket; });
+    const auto events =
+        static_cast<short>((readable != 0 ? POLLIN : 0) | (writable != 0 ? POLLOUT : 0));
+    if (events != 0) all.push_back({socket, events, 0});
+  }
+  std::span<const pollfd> all() const { return all_; }
+
+ private:
+  std::vector<pollfd> all_;
+};
 
 struct DestroyChannel {
   void operator()(ares_channel channel) const { ares_destroy(channel); }
@@ -68,23 +85,15 @@ int set_mark(ares_socket_t socket, int, void* mark) {
   return setsockopt(socket, SOL_SOCKET, SO_MARK, mark, sizeof(uint32_t)) == 0 ? 0 : -1;
 }
 
-/// Waits for one of the channel's sockets, or for its next deadline. False: nothing is left to wait
-/// for, or `hung_up` says that nobody wants the answer.
-bool serve(ares_channel channel, int hung_up, std::chrono::milliseconds left) {
-  std::array<ares_socket_t, ARES_GETSOCK_MAXNUM> sockets{};
-  const int wanted = ares_getsock(channel, sockets.data(), ARES_GETSOCK_MAXNUM);
-  if (wanted == 0) return false;
-  std::array<pollfd, ARES_GETSOCK_MAXNUM + 1> watched{};
+/// Waits for one of the channel's sockets, or for its next deadline. False: `hung_up` says that
+/// nobody wants the answer.
+bool serve(ares_channel channel, const WatchedSockets& sockets, int hung_up,
+           std::chrono::milliseconds left) {
+  std::array<pollfd, kMostSockets + 1> watched{};
   watched[0] = {hung_up, POLLRDHUP, 0};  // the client closes its half first
-  nfds_t count = 1;
-  for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; ++i) {
-    const auto bits = static_cast<unsigned>(wanted);
-    const bool readable = ARES_GETSOCK_READABLE(bits, i) != 0;
-    const bool writable = ARES_GETSOCK_WRITABLE(bits, i) != 0;
-    if (!readable && !writable) continue;
-    watched[count++] = {sockets[i],
-                        static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)), 0};
-  }
+  const auto all = sockets.all().first(std::min(sockets.all().size(), kMostSockets));
+  std::ranges::copy(all, watched.begin() + 1);
+  const nfds_t count = all.size() + 1;
   timeval longest{left.count() / 1'000, (left.count() % 1'000) * 1'000};
   timeval room{};
   const timeval* const next = ares_timeout(channel, &longest, &room);
@@ -102,15 +111,18 @@ bool serve(ares_channel channel, int hung_up, std::chrono::milliseconds left) {
   return true;
 }
 
-Channel open_channel(const std::string& servers_file) {
+Channel open_channel(const std::string& servers_file, WatchedSockets& sockets) {
   ares_options options{};
   options.timeout = kServerPatienceMs;
   options.tries = kTries;
   std::string path = servers_file;
   options.resolvconf_path = path.data();
+  options.sock_state_cb = WatchedSockets::note;
+  options.sock_state_cb_data = &sockets;
   ares_channel raw = nullptr;
-  const int done =
-      ares_init_options(&raw, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF);
+  const int done = ares_init_options(
+      &raw, &options,
+      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB);
   return Channel(done == ARES_SUCCESS ? raw : nullptr);
 }
 
@@ -119,7 +131,8 @@ Channel open_channel(const std::string& servers_file) {
 std::vector<Lookup> look_up(std::span<const NamedEndpoint> names, std::optional<uint32_t> mark,
                             const std::string& servers_file, int hung_up) {
   std::vector<Lookup> found(names.size());
-  Channel channel = open_channel(servers_file);
+  WatchedSockets sockets;  // the channel's, to its end
+  Channel channel = open_channel(servers_file, sockets);
   if (!channel) {
     for (Lookup& each : found) each.why = servers_file + " can't be used";
     return found;
@@ -132,10 +145,13 @@ std::vector<Lookup> look_up(std::span<const NamedEndpoint> names, std::optional<
   for (size_t n = 0; n < names.size(); ++n)
     ares_getaddrinfo(channel.get(), names[n].host.c_str(), nullptr, &hints, on_answer, &found[n]);
   const auto until = std::chrono::steady_clock::now() + kLookupPatience;
-  for (;;) {
+  const auto answered = [](const Lookup& each) {
+    return !each.why.empty() || !each.addresses.empty();
+  };
+  while (!std::ranges::all_of(found, answered)) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         until - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !serve(channel.get(), hung_up, left)) break;
+    if (left.count() <= 0 || !serve(channel.get(), sockets, hung_up, left)) break;
   }
   channel.reset();  // answers what is still open
   return found;

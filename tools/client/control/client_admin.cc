@@ -71,8 +71,10 @@ nlohmann::json ClientAdmin::jump(const nlohmann::json& request) {
   if (name == request.end() || !name->is_string())
     return {{"error", "jump: expected an underlay's name in \"underlay\""}};
   const auto& all = parts_.underlays;
-  const auto underlay =
-      std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.name() == *name; });
+  const auto underlay = std::find_if(
+      all.begin(), all.end(), [&wanted = name->get_ref<const std::string&>()](const auto& one) {
+        return one.name() == wanted;
+      });
   if (underlay == all.end()) {
     std::string names;
     for (const auto& one : all) names += (names.empty() ? "" : ", ") + one.name();
