@@ -36,7 +36,9 @@ inline void load_record(const WorkerContext& worker, DataPacket& data) {
   JVPN_DEBUG_ASSERT(data.bytes >= kMinData, "classify lets no shorter data message pass");
   data.record = worker.sessions.rx(receiver_of(data.message));
   prefetch_record(data.record, worker.sessions_are_far);
-  if (worker.workers == 1) rte_prefetch0(data.record + 1);
+  // The lanes behind the record; by its address, because an unknown index has none.
+  const uintptr_t lanes = reinterpret_cast<uintptr_t>(data.record) + sizeof(RxRecord);
+  if (worker.workers == 1) rte_prefetch0(reinterpret_cast<const void*>(lanes));
 }
 
 /// Of the packets from number `first` on.
