@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
+#include <sstream>
 #include <string_view>
 
 #include <rte_eal.h>
@@ -17,6 +19,8 @@ namespace jvpn {
 namespace {
 
 constexpr const char* kHugepages = "/sys/kernel/mm/hugepages";
+constexpr const char* kOnlineCpus = "/sys/devices/system/cpu/online";
+constexpr unsigned long kMostCpus = 8'192;  // of one range
 
 /// `0@2,1@4,2@5`: lcore 0 is control, the others are workers; several may share a CPU.
 std::string lcore_map(const CoresProfile& cores) {
@@ -79,6 +83,25 @@ std::string lacking_hugepages(const std::string& folder, uint32_t megabytes) {
          file.string() + "`; `jvpn doctor PROFILE` names what else is missing; " + kWithout;
 }
 
+std::string lacking_cpus(const CoresProfile& cores, const std::string& online) {
+  std::set<unsigned long> there;
+  std::istringstream ranges(online);
+  for (std::string range; std::getline(ranges, range, ',');) {
+    char* end = nullptr;
+    const unsigned long first = std::strtoul(range.c_str(), &end, 10);
+    const unsigned long last = *end == '-' ? std::strtoul(end + 1, nullptr, 10) : first;
+    for (unsigned long cpu = first; cpu <= std::min(last, first + kMostCpus); ++cpu)
+      there.insert(cpu);
+  }
+  std::vector<unsigned long> used(cores.workers.begin(), cores.workers.end());
+  used.push_back(cores.control);
+  for (const unsigned long cpu : used)
+    if (!there.contains(cpu))
+      return "cores: CPU " + std::to_string(cpu) + " isn't online; online are " + online +
+             ": name others in the profile";
+  return {};
+}
+
 std::vector<std::string> eal_arguments(const GatewayProfile& profile) {
   std::vector<std::string> arguments{
       "jvpnd", "--lcores=" + lcore_map(profile.cores),  "--main-lcore=0", "--proc-type=primary",
@@ -97,6 +120,12 @@ std::vector<std::string> eal_arguments(const GatewayProfile& profile) {
 }
 
 Result<Eal> Eal::start(const GatewayProfile& profile) {
+  std::string online;
+  std::getline(std::ifstream(kOnlineCpus), online);
+  // DPDK's answer to one that isn't there is the list of its options.
+  if (const std::string lacking = lacking_cpus(profile.cores, online);
+      !online.empty() && !lacking.empty())
+    return Error{lacking};
   const std::vector<std::string> arguments = eal_arguments(profile);
   std::vector<std::string> texts = arguments;  // the EAL reorders the pointers and may edit texts
   std::vector<char*> pointers;

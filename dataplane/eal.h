@@ -18,6 +18,10 @@ std::vector<std::string> eal_arguments(const GatewayProfile& profile);
 /// fewer free ones; empty: they are there. `folder` is /sys/kernel/mm/hugepages.
 std::string lacking_hugepages(const std::string& folder, uint32_t megabytes);
 
+/// Which of the CPUs isn't online, which are, and what mends it; empty: all are. `online` is the
+/// kernel's list, as in /sys/devices/system/cpu/online.
+std::string lacking_cpus(const CoresProfile& cores, const std::string& online);
+
 /// The lcore that runs worker `worker`.
 constexpr unsigned lcore_of_worker(size_t worker) {
   return static_cast<unsigned>(worker) + 1;

@@ -221,6 +221,18 @@ TEST(Hugepages, what_is_missing_is_named_with_its_mend) {
   fs::remove_all(name);
 }
 
+TEST(Cpus, what_is_not_online_is_named_with_what_is) {
+  CoresProfile cores;
+  cores.control = 1;
+  cores.workers = {2, 3};
+  EXPECT_EQ(lacking_cpus(cores, "0-3"), "");
+  EXPECT_EQ(lacking_cpus(cores, "1,2-3,7"), "");
+  EXPECT_EQ(lacking_cpus(cores, "0-2,4-7"),
+            "cores: CPU 3 isn't online; online are 0-2,4-7: name others in the profile");
+  EXPECT_NE(lacking_cpus(cores, "2-3").find("CPU 1 isn't"), std::string::npos);
+  EXPECT_NE(lacking_cpus(cores, "").find("CPU 2 isn't"), std::string::npos);
+}
+
 TEST(EalArguments, follow_the_profile) {
   GatewayProfile profile = profile_for(1, 2);
   profile.ports[0].vdev = "net_ring_w";
