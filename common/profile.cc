@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "common/limits.h"
+#include "common/nearest.h"
 #include "common/profile_parts.h"
 #include "common/yaml_reader.h"
 
@@ -266,7 +267,9 @@ std::optional<ProfileRole> read_role(const YamlValue& root, std::string_view exp
   auto kind =
       one_of<ProfileRole>({{"gateway", ProfileRole::kGateway}, {"client", ProfileRole::kClient}});
   kind.expected = expected;
-  kind.confidential = true;
+  // What is nearly a role is a slip and no secret.
+  kind.confidential =
+      !value->node.IsScalar() || nearest(value->node.Scalar(), {"gateway", "client"}).empty();
   const auto role = read_scalar(*value, kind, findings);
   // In a profile of the other role every key would be unknown: once is enough.
   const bool other = role && !expected.starts_with("one of") && value->node.Scalar() != expected;

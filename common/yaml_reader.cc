@@ -90,6 +90,18 @@ std::optional<Place> second_document(const std::string& text) {
   return handler.starts[1];
 }
 
+/// Where a line's indentation has a tab, which YAML forbids and yaml-cpp has no words for.
+std::optional<Place> indented_by_tab(std::string_view text) {
+  for (uint32_t line = 1; !text.empty(); ++line) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1);
+    const size_t indentation = text.find_first_not_of(' ');
+    if (indentation < end && text[indentation] == '\t')
+      return Place{line, static_cast<uint32_t>(indentation + 1)};
+    text.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string describe(const YAML::Node& node) {
@@ -120,6 +132,10 @@ std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
         root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
         root.IsScalar() ? "something else (not shown, it may be a secret)" : describe(root));
   } catch (const YAML::Exception& error) {
+    if (const auto tab = indented_by_tab(text)) {
+      findings.add(*tab, "profile", "an indentation of spaces", "a tab");
+      return std::nullopt;
+    }
     // Behind a colon some messages repeat the text.
     findings.add(place_of(error.mark), "profile", "valid YAML",
                  echo(error.msg.substr(0, error.msg.find(':'))));
