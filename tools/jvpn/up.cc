@@ -284,7 +284,8 @@ int run_down(const std::string& client, bool as_json) {
     if (loaded && if_nametoindex(loaded->profile.interface.name.c_str()) != 0)
       return say_down(
           who->name, as_json, false,
-          fmt::format(" was not up; {} is another client's", loaded->profile.interface.name));
+          fmt::format(" was not started by jvpn up; whoever started the client of {} ends it",
+                      loaded->profile.interface.name));
   }
   if (const auto released = process.release(); !released) return complain(released.error().message);
   return say_down(who->name, as_json, *stopped,
