@@ -152,7 +152,8 @@ bool Transfer::is_turned_away(CURLcode code) const {
   curl_easy_getinfo(easy_.get(), CURLINFO_NUM_CONNECTS, &connections);
   curl_easy_getinfo(easy_.get(), CURLINFO_SCHEME, &scheme);
   const bool encrypted = scheme != nullptr && curl_strequal(scheme, "https") != 0;
-  return (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && encrypted && connections == 1;
+  return (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && encrypted && connections == 1 &&
+         header_bytes_ == 0;
 }
 
 /// Whether there is an answer by the server's own word.
