@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
 import random
 import re
 import shutil
@@ -26,8 +27,24 @@ except ImportError:
     AESGCM = ChaCha20Poly1305 = None
 
 ROOT = Path(sys.argv[1])
-SCRIPT = ROOT / "tools/wireshark/jvp1.lua"
 PORT = 51900
+NOBODY = 65534
+
+# From 4.4 on Wireshark runs no script of a user who is root: as nobody, out of a folder that nobody may read.
+FOLDER = tempfile.TemporaryDirectory()
+os.chmod(FOLDER.name, 0o755)
+SCRIPT = Path(FOLDER.name) / "jvp1.lua"
+for each in ("jvp1.lua", "jvp1_ciphers.lua"):
+    shutil.copy(ROOT / "tools/wireshark" / each, FOLDER.name)
+
+
+def tshark(path, *options, script=SCRIPT):
+    """What it prints about a capture."""
+    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "env": {**os.environ, "HOME": "/nonexistent"}}
+    for each in (path.parent, *path.parent.iterdir()):
+        each.chmod(0o755)
+    return subprocess.run(["tshark", "-X", f"lua_script:{script}", "-r", str(path), *options], capture_output=True,
+                          text=True, timeout=60, **(nobody if os.geteuid() == 0 else {}))
 
 
 def vectors():
@@ -63,10 +80,8 @@ def dissect(*payloads):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.pcap"
         path.write_bytes(capture(payloads))
-        command = ["tshark", "-X", f"lua_script:{SCRIPT}", "-r", str(path)]
-        done = subprocess.run([*command, "-T", "jsonraw", "-J", "jvp1"], capture_output=True, text=True, timeout=60)
-        lines = subprocess.run([*command, "-T", "fields", "-e", "_ws.col.Protocol", "-e", "_ws.col.Info", "-e",
-                                "_ws.expert.message"], capture_output=True, text=True, timeout=60)
+        done = tshark(path, "-T", "jsonraw", "-J", "jvp1")
+        lines = tshark(path, "-T", "fields", "-e", "_ws.col.Protocol", "-e", "_ws.col.Info", "-e", "_ws.expert.message")
     assert done.returncode == 0 and "Lua" not in done.stderr + lines.stderr, done.stderr + lines.stderr
     # [hex, position, length, bitmask, type]; UDP's payload begins at 28.
     fields = [{name.removesuffix("_raw").removeprefix("jvp1."): (bytes.fromhex(raw[0]), raw[1] - 28, raw[2])
@@ -113,9 +128,7 @@ def shown(payloads, fields, keylog=None, snaplen=65535):
         if keylog is not None:
             log.write_text(keylog)
             options = ["-o", f"jvp1.keylog:{log}"]
-        done = subprocess.run(["tshark", "-X", f"lua_script:{SCRIPT}", "-r", str(path), *options, "-T", "fields",
-                               *itertools.chain.from_iterable(("-e", field) for field in fields)],
-                              capture_output=True, text=True, timeout=60)
+        done = tshark(path, *options, "-T", "fields", *itertools.chain.from_iterable(("-e", field) for field in fields))
     assert done.returncode == 0 and "Lua" not in done.stderr + done.stdout, done.stderr + done.stdout
     return [dict(zip(fields, line.split("\t"))) for line in done.stdout.splitlines()]
 
@@ -160,11 +173,10 @@ class Dissector(unittest.TestCase):
 
     def test_a_cookie_is_told(self):
         with_cookie = VECTORS["initiation_with_cookie"]
-        with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
-            file.write(capture([VECTORS["initiation"], with_cookie]))
-            file.flush()
-            told = subprocess.run(["tshark", "-X", f"lua_script:{SCRIPT}", "-r", file.name, "-T", "fields", "-e", "jvp1.has_cookie"],
-                                  capture_output=True, text=True, timeout=60).stdout.split()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.pcap"
+            path.write_bytes(capture([VECTORS["initiation"], with_cookie]))
+            told = tshark(path, "-T", "fields", "-e", "jvp1.has_cookie").stdout.split()
         assert told in (["0", "1"], ["False", "True"]), told
 
     def test_what_is_malformed_is_flagged(self):
@@ -280,14 +292,13 @@ class Dissector(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path, alone, log = Path(folder) / "x.pcap", Path(folder) / "jvp1.lua", Path(folder) / "keys.log"
             path.write_bytes(capture(suite.datagrams()))
-            alone.symlink_to(SCRIPT.resolve())
+            shutil.copy(SCRIPT, alone)
             log.write_text(suite.line)
             for script, keys, why in ((SCRIPT, "/nowhere", "jvp1: can't read the key log: /nowhere: No such file or directory"),
                                       (alone, log, "jvp1: jvp1_ciphers.lua has to stand beside jvp1.lua")):
                 if script == alone and Path("/usr/share/jvpn/wireshark/jvp1_ciphers.lua").exists():
                     continue
-                done = subprocess.run(["tshark", "-X", f"lua_script:{script}", "-o", f"jvp1.keylog:{keys}", "-r", str(path)],
-                                      capture_output=True, text=True, timeout=60)
+                done = tshark(path, "-o", f"jvp1.keylog:{keys}", script=script)
                 assert done.returncode == 0 and done.stderr.count(why) == 1, done.stderr
                 assert len(done.stdout.splitlines()) == len(suite.messages), done.stdout
 
