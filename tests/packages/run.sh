@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=tools/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
+# shellcheck source=tools/lib/debian_root.sh
+source "$ROOT/tools/lib/debian_root.sh"
 
 usage() {
   cat <<'END'
@@ -52,13 +54,12 @@ needs() {
 
 bootstrap() {
   step "Debian $SUITE"
-  bounded 900 mmdebstrap --quiet --variant=apt --include=systemd,systemd-sysv,dbus,autopkgtest,apt-utils,dpkg-dev "$SUITE" "$WORK/root" \
-    >"$WORK/bootstrap.log" 2>&1 || { show_tail "$WORK/bootstrap.log" 20; die "$SUITE can't be bootstrapped"; }
+  bootstrap_debian "$SUITE" "$WORK/root" systemd,systemd-sysv,dbus,autopkgtest,apt-utils,dpkg-dev "$WORK/bootstrap.log"
 }
 
 packages() {
   step "Packages"
-  git -C "$ROOT" ls-files -z | (cd "$ROOT" && tar --create --null --files-from=-) | tar --extract --directory="$WORK/shared/source"
+  copy_sources "$WORK/shared/source"
   cp -a "$WORK/shared/source/tools/debian" "$WORK/shared/source/debian"
   if [[ -n $DEBS ]]; then
     cp "$DEBS"/*.deb "$WORK/shared/"
@@ -101,7 +102,7 @@ for tool in mmdebstrap systemd-nspawn dpkg-deb; do
 done
 WORK=$(mktemp -d /var/tmp/jvpn-packages.XXXXXX)
 trap clean_up EXIT
-mkdir -p "$WORK/shared/source"
+mkdir -p "$WORK/shared"
 bootstrap
 packages
 stages

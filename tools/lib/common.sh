@@ -110,7 +110,7 @@ missing_packages() {
 install_packages() {
   local missing
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-    die "packages are installed by apt only (Debian 12); elsewhere install the equivalents of
+    die "packages are installed by apt only (Debian 12 or 13); elsewhere install the equivalents of
        tools/packages.txt yourself and use --no-install" "$EXIT_NO_FEATURE"
   fi
   missing=$(missing_packages)
