@@ -293,7 +293,7 @@ void add_storm_options(CLI::App& parser, StormOptions& options) {
   add_number(parser, "--idle-max-ms", options.policy.session.idle_max.value, 0, 600'000,
              "policy.session.idle_max_ms");
   add_number(parser, "--handshakes-per-second", options.handshakes_per_s, 1, 1'000'000,
-             "limits.handshakes_per_s; the core alone decides without it");
+             "limits.handshakes_per_s; with 1000000 the core alone decides");
   add_number(parser, "--ring", options.ring, 2, 65'536, "limits.control_ring");
   add_number(parser, "--event-ring", options.policy.observability.event_ring, 2, 1'048'576,
              "policy.observability.event_ring");

@@ -6,20 +6,21 @@
 #include <vector>
 
 #include "common/policy.h"
+#include "common/profile.h"
 #include "perf/harness/command.h"
 
 namespace jvpn::perf {
 
 struct StormOptions {
   uint32_t sessions = 100'000;
-  std::vector<std::string> phases;        ///< all when empty
-  uint32_t delay_ms = 10;                 ///< of each path, one way
-  uint32_t rest_ms = 6'000;               ///< before each phase: paths are probed, cooldowns pass
-  uint32_t absence_ms = 4'000;            ///< for which nobody comes back
-  uint32_t limit_ms = 60'000;             ///< after which a phase is given up
-  uint32_t rekey_ms = 120'000;            ///< of the peers' keys
-  uint32_t handshakes_per_s = 1'000'000;  ///< limits.handshakes_per_s: the core alone decides
-  uint32_t ring = 512;                    ///< limits.control_ring: messages that wait for control
+  std::vector<std::string> phases;  ///< all when empty
+  uint32_t delay_ms = 10;           ///< of each path, one way
+  uint32_t rest_ms = 6'000;         ///< before each phase: paths are probed, cooldowns pass
+  uint32_t absence_ms = 4'000;      ///< for which nobody comes back
+  uint32_t limit_ms = 60'000;       ///< after which a phase is given up
+  uint32_t rekey_ms = 120'000;      ///< of the peers' keys
+  uint32_t handshakes_per_s = LimitsProfile{}.handshakes_per_s;
+  uint32_t ring = 512;            ///< limits.control_ring: messages that wait for control
   uint64_t heartbeat_factor = 1;  ///< of the policy's heartbeats, and of the silence it bears
   double most_s = 10;             ///< until the last session is attached again
   Policy policy;

@@ -26,6 +26,7 @@ TEST(Storm, CommandLine) {
   const auto usual = parse_with(add_storm_options, {});
   EXPECT_EQ(usual.options.sessions, 100'000U);
   EXPECT_EQ(usual.options.policy, Policy{}) << "a profile's, unless an option says otherwise";
+  EXPECT_EQ(usual.options.handshakes_per_s, LimitsProfile{}.handshakes_per_s);
   for (const auto& words : std::vector<std::vector<std::string>>{
            {"--phases", "earthquake"}, {"--sessions", "0"}, {"--rekey-ms", "200000"}})
     EXPECT_FALSE(parse_with(add_storm_options, words).ok) << testing::PrintToString(words);
