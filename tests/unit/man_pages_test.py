@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 BUILD, ROOT = Path(sys.argv[1]), Path(sys.argv[2])
@@ -66,6 +67,20 @@ def check_completion(tree: dict, script: Path) -> None:
                        completed(script, *path.split(), option["names"][0], "") == pages.choices(option))
 
 
+def check_peers(script: Path) -> None:
+    """Peers are named by their files; nothing in a file's name is carried out (compgen expands words)."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "peers.d").mkdir()
+        for name in ("laptop", "lab-2", "phone", "$(touch made)", "l a", "l*"):
+            (Path(folder) / "peers.d" / f"{name}.yaml").touch()
+        for order in ("remove", "disable", "enable", "show"):
+            words = ("jvpn", "peer", order, "--profile", f"{folder}/jvpnd.yaml")
+            expect(f"peers of {order}", completed(script, *words, "la") == ["lab-2", "laptop"])
+            expect(f"all peers of {order}", {"lab-2", "laptop", "phone"} <= set(completed(script, *words, "")))
+        expect("a file's name was carried out", not Path("made").exists())
+        expect("peers of list", "laptop" not in completed(script, "jvpn", "peer", "list", "--profile", f"{folder}/jvpnd.yaml", "la"))
+
+
 def main() -> None:
     all_pages = ""
     for program in sys.argv[3:]:
@@ -74,6 +89,7 @@ def main() -> None:
         all_pages += plain(page)
         check_page(tree, page)
         check_completion(tree, BUILD / "completions" / tree["name"])
+    check_peers(BUILD / "completions" / "jvpn")
     for name, code in re.findall(r"(k\w+) = (\d+)", (ROOT / "tools/shared/exit_code.h").read_text()):
         expect(f"no page has exit code {code} ({name})", re.search(rf"^{code}$", all_pages, re.M))
     print(*failures, f"{len(failures)} failures", sep="\n")

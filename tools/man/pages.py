@@ -154,12 +154,22 @@ def completion(tree: dict) -> str:
     known = "|".join(f'"{path}"' for path in paths(name, tree)[1:])
     descend = f'      case "$at $word" in {known}) at="$at $word" ;; esac' if known else "      :"
     clients = ""
-    if name == "jvpn":  # names of clients of this host
+    if name == "jvpn":  # names of clients of this host, and of peers with a file beside the gateway's profile
         clients = ('  if [[ $at == "jvpn up" || $at == "jvpn down" ]]; then\n'
                    '    local each\n'
                    '    for each in /etc/jvpn/*.yaml; do\n'
                    '      each=${each##*/}; each=${each%.yaml}\n'
-                   '      [[ $each == "*" || $each == jvpnd ]] || words+=" $each"\n'
+                   '      [[ ! $each =~ ^[[:alnum:]._-]+$ || $each == jvpnd ]] || words+=" $each"\n'
+                   '    done\n  fi\n'
+                   '  if [[ $at =~ ^jvpn\\ peer\\ (remove|disable|enable|show)$ ]]; then\n'
+                   '    local each profile=/etc/jvpn/jvpnd.yaml n\n'
+                   '    for ((n = 1; n < COMP_CWORD; ++n)); do\n'
+                   '      [[ ${COMP_WORDS[n]} != --profile ]] || profile=${COMP_WORDS[n + 1]}\n'
+                   '    done\n'
+                   '    [[ $profile == */* ]] || profile=./$profile\n'
+                   '    for each in "${profile%/*}"/peers.d/"$current"*.yaml; do\n'
+                   '      each=${each##*/}; each=${each%.yaml}\n'
+                   '      [[ ! $each =~ ^[[:alnum:]._-]+$ ]] || words+=" $each"\n'
                    '    done\n  fi\n')
     return "\n".join([
         f"# bash completion of {name}, made of its command tree (tools/man/pages.py).",
