@@ -90,16 +90,39 @@ std::optional<Place> second_document(const std::string& text) {
   return handler.starts[1];
 }
 
-/// Where a line's indentation has a tab, which YAML forbids and yaml-cpp has no words for.
-std::optional<Place> indented_by_tab(std::string_view text) {
+/// What yaml-cpp has no words for, or notices only far behind it.
+struct Slip {
+  std::string_view expected;
+  std::string_view got;
+  size_t column;
+};
+
+std::optional<Slip> slip_in(std::string_view line) {
+  if (line.find_first_not_of(" \t\r") == std::string_view::npos) return std::nullopt;
+  const size_t start = line.find_first_not_of(' ');
+  if (line[start] == '#') return std::nullopt;
+  if (line[start] == '\t') return Slip{"an indentation of spaces", "a tab", start};
+  const size_t colon = line.find(": ");
+  const size_t value =
+      colon == std::string_view::npos ? colon : line.find_first_not_of(' ', colon + 1);
+  if (value == std::string_view::npos || (line[value] != '"' && line[value] != '\''))
+    return std::nullopt;
+  if (line.find(line[value], value + 1) != std::string_view::npos) return std::nullopt;
+  return Slip{"a quote that ends on its line", "one that doesn't", value};
+}
+
+/// Of a text that is no YAML: the first slip's finding, if there is one.
+bool find_slip(std::string_view text, Findings& findings) {
   for (uint32_t line = 1; !text.empty(); ++line) {
-    const size_t end = std::min(text.find('\n'), text.size() - 1);
-    const size_t indentation = text.find_first_not_of(' ');
-    if (indentation < end && text[indentation] == '\t')
-      return Place{line, static_cast<uint32_t>(indentation + 1)};
-    text.remove_prefix(end + 1);
+    const std::string_view one = text.substr(0, text.find('\n'));
+    if (const auto slip = slip_in(one)) {
+      findings.add(Place{line, static_cast<uint32_t>(slip->column + 1)}, "profile", slip->expected,
+                   slip->got);
+      return true;
+    }
+    text.remove_prefix(std::min(one.size() + 1, text.size()));
   }
-  return std::nullopt;
+  return false;
 }
 
 }  // namespace
@@ -132,10 +155,7 @@ std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
         root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
         root.IsScalar() ? "something else (not shown, it may be a secret)" : describe(root));
   } catch (const YAML::Exception& error) {
-    if (const auto tab = indented_by_tab(text)) {
-      findings.add(*tab, "profile", "an indentation of spaces", "a tab");
-      return std::nullopt;
-    }
+    if (find_slip(text, findings)) return std::nullopt;
     // Behind a colon some messages repeat the text.
     findings.add(place_of(error.mark), "profile", "valid YAML",
                  echo(error.msg.substr(0, error.msg.find(':'))));

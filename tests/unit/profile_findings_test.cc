@@ -247,6 +247,8 @@ constexpr BadCase kBadKeysAndValues[] = {
      "p:3:51: profile: expected valid YAML, got illegal flow end"},
     {"tab", kGateway, "    mtu: 1400", "\tmtu: 1400",
      "p:13:1: profile: expected an indentation of spaces, got a tab"},
+    {"open quote", kGateway, "node: gw1\n", "node: \"gw1\n",
+     "p:2:7: profile: expected a quote that ends on its line, got one that doesn't"},
     {"unknown alias", kGateway, "mtu: 1400", "mtu: *mtu",
      "p:13:10: profile: expected valid YAML, got the referenced anchor is not defined"},
     {"bad indentation", kGateway, "    role: inside", "   role: inside",
