@@ -90,37 +90,50 @@ std::optional<Place> second_document(const std::string& text) {
   return handler.starts[1];
 }
 
-/// What yaml-cpp has no words for, or notices only far behind it.
-struct Slip {
-  std::string_view expected;
-  std::string_view got;
-  size_t column;
-};
-
-std::optional<Slip> slip_in(std::string_view line) {
-  if (line.find_first_not_of(" \t\r") == std::string_view::npos) return std::nullopt;
-  const size_t start = line.find_first_not_of(' ');
-  if (line[start] == '#') return std::nullopt;
-  if (line[start] == '\t') return Slip{"an indentation of spaces", "a tab", start};
-  const size_t colon = line.find(": ");
-  const size_t value =
-      colon == std::string_view::npos ? colon : line.find_first_not_of(' ', colon + 1);
-  if (value == std::string_view::npos || (line[value] != '"' && line[value] != '\''))
-    return std::nullopt;
-  if (line.find(line[value], value + 1) != std::string_view::npos) return std::nullopt;
-  return Slip{"a quote that ends on its line", "one that doesn't", value};
+/// Whether a quoted value that begins `text` and goes on below its line ends as one: with nothing
+/// behind it but a comment, or what parts the values of a list.
+bool ends_well(std::string_view text) {
+  const size_t end = text.find(text.front(), 1);
+  if (end == std::string_view::npos) return false;
+  const size_t next = text.find_first_not_of(" \t\r", end + 1);
+  return next == std::string_view::npos ||
+         std::string_view("\n#,]}").find(text[next]) != std::string_view::npos;
 }
 
-/// Of a text that is no YAML: the first slip's finding, if there is one.
-bool find_slip(std::string_view text, Findings& findings) {
-  for (uint32_t line = 1; !text.empty(); ++line) {
-    const std::string_view one = text.substr(0, text.find('\n'));
-    if (const auto slip = slip_in(one)) {
-      findings.add(Place{line, static_cast<uint32_t>(slip->column + 1)}, "profile", slip->expected,
-                   slip->got);
-      return true;
-    }
-    text.remove_prefix(std::min(one.size() + 1, text.size()));
+/// Where a value of the line that begins `text` has a quote that doesn't end as one.
+std::optional<size_t> open_quote(std::string_view text) {
+  const std::string_view line = text.substr(0, text.find('\n'));
+  const size_t colon = line.substr(0, line.find('#')).find(": ");
+  if (colon == std::string_view::npos) return std::nullopt;
+  const size_t value = line.find_first_not_of(' ', colon + 1);
+  const bool quoted =
+      value != std::string_view::npos && (line[value] == '"' || line[value] == '\'');
+  if (!quoted || line.find(line[value], value + 1) != std::string_view::npos) return std::nullopt;
+  return ends_well(text.substr(value)) ? std::nullopt : std::optional(value);
+}
+
+/// Where the line that begins `text` is indented by a tab, which YAML forbids.
+std::optional<size_t> indenting_tab(std::string_view text) {
+  const std::string_view line = text.substr(0, text.find('\n'));
+  const bool empty = line.find_first_not_of(" \t\r") == std::string_view::npos;
+  const size_t start = line.find_first_not_of(' ');
+  return empty || line[start] != '\t' ? std::nullopt : std::optional(start);
+}
+
+/// Of a text that is no YAML, for which yaml-cpp blames a line: the slip that it has no words for,
+/// or notices only below. False: it's none.
+bool find_slip(std::string_view text, uint32_t blamed, Findings& findings) {
+  const auto found = [&findings](uint32_t line, size_t column, const char* expected,
+                                 const char* got) {
+    findings.add({line, static_cast<uint32_t>(column + 1)}, "profile", expected, got);
+    return true;
+  };
+  for (uint32_t line = 1; line <= blamed && !text.empty(); ++line) {
+    if (const auto quote = open_quote(text))
+      return found(line, *quote, "a quote that ends on its line", "one that doesn't");
+    if (const auto tab = indenting_tab(text); tab && line + 1 >= blamed)
+      return found(line, *tab, "an indentation of spaces", "a tab");
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   }
   return false;
 }
@@ -155,7 +168,7 @@ std::optional<YamlValue> load_yaml(std::string_view text, Findings& findings) {
         root.IsNull() ? Place{1, 1} : place_of(root.Mark()), "profile", "a map",
         root.IsScalar() ? "something else (not shown, it may be a secret)" : describe(root));
   } catch (const YAML::Exception& error) {
-    if (find_slip(text, findings)) return std::nullopt;
+    if (find_slip(text, place_of(error.mark).line, findings)) return std::nullopt;
     // Behind a colon some messages repeat the text.
     findings.add(place_of(error.mark), "profile", "valid YAML",
                  echo(error.msg.substr(0, error.msg.find(':'))));
