@@ -43,9 +43,9 @@ constexpr size_t key_bytes(Suite suite) {
 /// that records can hold it in line; whoever frees the memory wipes it first.
 struct alignas(64) AeadKey {
   static constexpr size_t kBlock = 16;
-  /// Where IPsec-MB keeps the hash key's powers, of which a packet reads one for each block: a row
-  /// up to each of these bytes, the lowest power last. 2.0 has a second row, of their products with
-  /// the polynomial.
+  /// Where IPsec-MB's code for AVX-512 keeps the hash key's powers, of which a packet reads one for
+  /// each block: a row up to each of these bytes, the lowest power last. 2.0 has a second row, of
+  /// their products with the polynomial; its code for AVX2 has shorter rows, and gains less.
   static constexpr bool kTwoRows = sizeof(gcm_key_data) > 1'008;
   static constexpr size_t kHashPowers = kTwoRows ? 32 : 48;
   static constexpr std::array<size_t, kTwoRows ? 2 : 1> kPowersEnd = [] {
