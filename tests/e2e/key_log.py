@@ -8,9 +8,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from e2e import CLIENT, CLIENT4, GATEWAY, LAB_DIR, SERVER4, info, pings, planned_jump, processes, record, run, scenario, step
+from e2e import CLIENT, CLIENT4, GATEWAY, LAB_DIR, SERVER4, info, pings, planned_jump, processes, record, require, scenario, step
+from jvpn_lab.dissector import tshark
 
-ROOT = Path(__file__).resolve().parents[2]
 FIELDS = ("jvp1.type", "jvp1.decrypted", "jvp1.control.type", "ip.src", "icmp.type", "_ws.expert.message")
 LINKS = ("wan0", "wan1")
 DATA, CONTROL = "4", "5"
@@ -24,11 +24,9 @@ def log_keys(node, path: Path) -> None:
 
 
 def read(pcap: Path, keys: Path) -> list[dict[str, str]]:
-    words = ["tshark", "-X", f"lua_script:{ROOT}/tools/wireshark/jvp1.lua", "-o", f"jvp1.keylog:{keys}", "-r", pcap, "-Y", "jvp1",
-             "-T", "fields"]
-    for field in FIELDS:
-        words += ["-e", field]
-    lines = [line.split("\t") for line in run(*words).splitlines()]
+    done = tshark(pcap, "-Y", "jvp1", "-T", "fields", *(word for field in FIELDS for word in ("-e", field)), keys=keys.read_text())
+    require(done.returncode == 0, f"tshark: {done.stderr}")
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
     return [dict(zip(FIELDS, values)) for values in lines if len(values) == len(FIELDS)]  # others are what tshark says itself
 
 

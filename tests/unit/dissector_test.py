@@ -8,14 +8,11 @@ import hashlib
 import hmac
 import itertools
 import json
-import os
 import random
 import re
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
@@ -27,24 +24,11 @@ except ImportError:
     AESGCM = ChaCha20Poly1305 = None
 
 ROOT = Path(sys.argv[1])
+sys.path.insert(0, str(ROOT / "lab"))
+
+from jvpn_lab.dissector import tshark  # noqa: E402
+
 PORT = 51900
-NOBODY = 65534
-
-# From 4.4 on Wireshark runs no script of a user who is root: as nobody, out of a folder that nobody may read.
-FOLDER = tempfile.TemporaryDirectory()
-os.chmod(FOLDER.name, 0o755)
-SCRIPT = Path(FOLDER.name) / "jvp1.lua"
-for each in ("jvp1.lua", "jvp1_ciphers.lua"):
-    shutil.copy(ROOT / "tools/wireshark" / each, FOLDER.name)
-
-
-def tshark(path, *options, script=SCRIPT):
-    """What it prints about a capture."""
-    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "env": {**os.environ, "HOME": "/nonexistent"}}
-    for each in (path.parent, *path.parent.iterdir()):
-        each.chmod(0o755)
-    return subprocess.run(["tshark", "-X", f"lua_script:{script}", "-r", str(path), *options], capture_output=True,
-                          text=True, timeout=60, **(nobody if os.geteuid() == 0 else {}))
 
 
 def vectors():
@@ -77,11 +61,9 @@ def capture(payloads, snaplen=65535):
 
 def dissect(*payloads):
     """For each: {field: (value, offset in the message, size)}, and what is shown in a line."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.pcap"
-        path.write_bytes(capture(payloads))
-        done = tshark(path, "-T", "jsonraw", "-J", "jvp1")
-        lines = tshark(path, "-T", "fields", "-e", "_ws.col.Protocol", "-e", "_ws.col.Info", "-e", "_ws.expert.message")
+    sent = capture(payloads)
+    done = tshark(sent, "-T", "jsonraw", "-J", "jvp1")
+    lines = tshark(sent, "-T", "fields", "-e", "_ws.col.Protocol", "-e", "_ws.col.Info", "-e", "_ws.expert.message")
     assert done.returncode == 0 and "Lua" not in done.stderr + lines.stderr, done.stderr + lines.stderr
     # [hex, position, length, bitmask, type]; UDP's payload begins at 28.
     fields = [{name.removesuffix("_raw").removeprefix("jvp1."): (bytes.fromhex(raw[0]), raw[1] - 28, raw[2])
@@ -121,14 +103,8 @@ class Suite:
 
 def shown(payloads, fields, keylog=None, snaplen=65535):
     """For each payload: {field: what tshark prints}. Without a key log no preference is set."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, log = Path(folder) / "x.pcap", Path(folder) / "keys.log"
-        path.write_bytes(capture(payloads, snaplen))
-        options = []
-        if keylog is not None:
-            log.write_text(keylog)
-            options = ["-o", f"jvp1.keylog:{log}"]
-        done = tshark(path, *options, "-T", "fields", *itertools.chain.from_iterable(("-e", field) for field in fields))
+    done = tshark(capture(payloads, snaplen), "-T", "fields", *itertools.chain.from_iterable(("-e", field) for field in fields),
+                  keys=keylog)
     assert done.returncode == 0 and "Lua" not in done.stderr + done.stdout, done.stderr + done.stdout
     return [dict(zip(fields, line.split("\t"))) for line in done.stdout.splitlines()]
 
@@ -173,10 +149,7 @@ class Dissector(unittest.TestCase):
 
     def test_a_cookie_is_told(self):
         with_cookie = VECTORS["initiation_with_cookie"]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "x.pcap"
-            path.write_bytes(capture([VECTORS["initiation"], with_cookie]))
-            told = tshark(path, "-T", "fields", "-e", "jvp1.has_cookie").stdout.split()
+        told = tshark(capture([VECTORS["initiation"], with_cookie]), "-T", "fields", "-e", "jvp1.has_cookie").stdout.split()
         assert told in (["0", "1"], ["False", "True"]), told
 
     def test_what_is_malformed_is_flagged(self):
@@ -289,18 +262,14 @@ class Dissector(unittest.TestCase):
 
     def test_what_keeps_it_from_decrypting_is_told(self):
         suite = SUITES[0]
-        with tempfile.TemporaryDirectory() as folder:
-            path, alone, log = Path(folder) / "x.pcap", Path(folder) / "jvp1.lua", Path(folder) / "keys.log"
-            path.write_bytes(capture(suite.datagrams()))
-            shutil.copy(SCRIPT, alone)
-            log.write_text(suite.line)
-            for script, keys, why in ((SCRIPT, "/nowhere", "jvp1: can't read the key log: /nowhere: No such file or directory"),
-                                      (alone, log, "jvp1: jvp1_ciphers.lua has to stand beside jvp1.lua")):
-                if script == alone and Path("/usr/share/jvpn/wireshark/jvp1_ciphers.lua").exists():
-                    continue
-                done = tshark(path, "-o", f"jvp1.keylog:{keys}", script=script)
-                assert done.returncode == 0 and done.stderr.count(why) == 1, done.stderr
-                assert len(done.stdout.splitlines()) == len(suite.messages), done.stdout
+        for scripts, keys, why in ((("jvp1.lua", "jvp1_ciphers.lua"), Path("/nowhere"),
+                                    "jvp1: can't read the key log: /nowhere: No such file or directory"),
+                                   (("jvp1.lua",), suite.line, "jvp1: jvp1_ciphers.lua has to stand beside jvp1.lua")):
+            if len(scripts) == 1 and Path("/usr/share/jvpn/wireshark/jvp1_ciphers.lua").exists():
+                continue
+            done = tshark(capture(suite.datagrams()), keys=keys, scripts=scripts)
+            assert done.returncode == 0 and done.stderr.count(why) == 1, done.stderr
+            assert len(done.stdout.splitlines()) == len(suite.messages), done.stdout
 
     def test_without_a_key_nothing_is_said(self):
         suite = SUITES[0]
