@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from e2e import CLIENT, CLIENT4, GATEWAY, LAB_DIR, SERVER4, info, pings, planned_jump, processes, record, require, scenario, step
+from e2e import CLIENT, CLIENT4, GATEWAY, LAB_DIR, SERVER4, Failure, info, pings, planned_jump, processes, record, scenario, step
 from jvpn_lab.dissector import tshark
 
 FIELDS = ("jvp1.type", "jvp1.decrypted", "jvp1.control.type", "ip.src", "icmp.type", "_ws.expert.message")
@@ -25,7 +25,8 @@ def log_keys(node, path: Path) -> None:
 
 def read(pcap: Path, keys: Path) -> list[dict[str, str]]:
     done = tshark(pcap, "-Y", "jvp1", "-T", "fields", *(word for field in FIELDS for word in ("-e", field)), keys=keys.read_text())
-    require(done.returncode == 0, f"tshark: {done.stderr}")
+    if done.returncode != 0:
+        raise Failure(f"tshark: {done.stderr}")
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     return [dict(zip(FIELDS, values)) for values in lines if len(values) == len(FIELDS)]  # others are what tshark says itself
 
