@@ -98,7 +98,7 @@ TEST_P(ForbiddenCall, EndsTheProgramAndIsNamed) {
 INSTANTIATE_TEST_SUITE_P(
     Sandbox, ForbiddenCall,
     testing::Values(Forbidden{"execve", SYS_execve, [] { execl("/bin/true", "true", nullptr); }},
-                    // Later C libraries block all signals around it in fork(), and nothing can be told.
+                    // glibc 2.41's fork() blocks all signals, so nothing could be told.
                     Forbidden{"fork", SYS_clone,
                               [] {
                                 if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) _exit(0);
