@@ -20,8 +20,8 @@ copy_sources() {
   git -C "$1" add --all
 }
 
-# in_debian SECONDS FOLDER COMMAND…: with this machine's devices and kernel, and of this shell's environment what terminal and proxy are.
-# Mounts end with the command. Meanwhile no lab runs here: hugepages and namespaces are the machine's, and
+# in_debian SECONDS FOLDER COMMAND…: with this machine's devices and kernel, and of this shell's environment only what
+# terminal and proxy are. Mounts end with the command. Meanwhile no lab runs here: hugepages and namespaces are the machine's, and
 # jvpn_lab/topology.py knows that others use them by a lock on /run, of which this Debian has one of its own.
 # What the command prints goes through; its exit code comes back.
 in_debian() {

@@ -153,9 +153,9 @@ def completion(tree: dict) -> str:
     root = " ".join(option for each in own_options(tree) for option in each["names"])
     known = "|".join(f'"{path}"' for path in paths(name, tree)[1:])
     descend = f'      case "$at $word" in {known}) at="$at $word" ;; esac' if known else "      :"
-    clients = ""
+    names = ""
     if name == "jvpn":  # names of clients of this host, and of peers with a file beside the gateway's profile
-        clients = ('  if [[ $at == "jvpn up" || $at == "jvpn down" ]]; then\n'
+        names = ('  if [[ $at == "jvpn up" || $at == "jvpn down" ]]; then\n'
                    '    local each\n'
                    '    for each in /etc/jvpn/*.yaml; do\n'
                    '      each=${each##*/}; each=${each%.yaml}\n'
@@ -179,7 +179,7 @@ def completion(tree: dict) -> str:
         '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do', descend, "  done",
         '  case "$at" in', *completion_cases(name, tree), "  esac",
         f'  [[ $at == "{name}" ]] || words+=" {root}"',
-        clients + '  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")',
+        names + '  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")',
         '  [[ ${#COMPREPLY[@]} -ne 0 ]] || mapfile -t COMPREPLY < <(compgen -f -- "$current")',
         "}",
         f"complete -o filenames -F {function} {name}",
